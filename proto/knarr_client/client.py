@@ -1,0 +1,184 @@
+"""The Client Protocol: the API's verbs for typed objects, and the values they exchange.
+
+Not here: transport. ``GrpcClient`` (:mod:`knarr_client.grpc`) speaks it over the network, ``MemoryClient``
+(:mod:`knarr_client.memory`) in memory, and the control plane has one of its own that calls its registry. All
+pass one suite, ``tests/conformance/client``.
+
+Every method raises the classes of :mod:`knarr_api.errors` and no other.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+
+import msgspec
+
+from knarr_api.types.meta_v1 import ObjectMeta
+
+T = TypeVar("T", bound=msgspec.Struct)
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Propagation(enum.Enum):
+    """What happens to the objects owned by a deleted one."""
+
+    BACKGROUND = "Background"
+    """They are deleted afterwards."""
+    FOREGROUND = "Foreground"
+    """The owner stays until they are gone."""
+    ORPHAN = "Orphan"
+    """They stay, without the owner reference."""
+
+
+class EventType(enum.Enum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+    """No object; everything up to resource_version has been delivered."""
+
+
+class Outcome(enum.Enum):
+    """What an apply did."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T_co]):
+    """One page of a list; all items of one list are of one revision."""
+
+    items: tuple[T_co, ...]
+    resource_version: str
+    continue_: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Generic[T_co]):
+    """One change. DELETED carries the last state; resource_version is where a watch may resume after it."""
+
+    type: EventType
+    object: T_co | None
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied(Generic[T_co]):
+    object: T_co
+    outcome: Outcome
+    warnings: tuple[str, ...] = ()
+
+
+class Client(Protocol):
+    """The verbs. Objects are frozen values; what a write returns is what the API stored.
+
+    Lifecycle: a client is usable from its construction to ``close`` (of those that have one), from one event loop.
+    """
+
+    async def get(self, type_: type[T], name: str, namespace: str = "") -> T:
+        """Raises NotFound."""
+        ...
+
+    async def list(
+        self,
+        type_: type[T],
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        continue_: str = "",
+    ) -> Page[T]:
+        """Empty namespace: all. limit 0: everything in one page. Raises Expired for an old ``continue_``."""
+        ...
+
+    async def create(self, obj: T, *, field_manager: str = "") -> T:
+        """Raises AlreadyExists, Invalid."""
+        ...
+
+    async def update(self, obj: T, *, field_manager: str = "") -> T:
+        """Replace all but the status. Raises Conflict when metadata.resourceVersion is set and not the stored one."""
+        ...
+
+    async def update_status(self, obj: T, *, field_manager: str = "") -> T:
+        """Replace the status alone. Raises Conflict as ``update`` does."""
+        ...
+
+    async def patch(
+        self,
+        type_: type[T],
+        name: str,
+        namespace: str = "",
+        *,
+        patch: Mapping[str, Any],
+        subresource: str = "",
+        field_manager: str = "",
+    ) -> T:
+        """JSON merge patch (RFC 7396). A patch that holds metadata.resourceVersion raises Conflict on another one."""
+        ...
+
+    async def apply(self, obj: T, *, field_manager: str = "") -> Applied[T]:
+        """Create, or merge with what was applied last."""
+        ...
+
+    async def delete(
+        self,
+        type_: type[T],
+        name: str,
+        namespace: str = "",
+        *,
+        grace_period_s: int | None = None,
+        propagation: Propagation = Propagation.BACKGROUND,
+        uid: str = "",
+        resource_version: str = "",
+    ) -> None:
+        """Ask for deletion: gone at once, or marked with a deletionTimestamp until its finalizers or its node let go.
+
+        uid, resource_version: preconditions, Conflict where they don't hold.
+        """
+        ...
+
+    async def bind(self, *, namespace: str, name: str, uid: str, node: str) -> None:
+        """Set spec.nodeName of a pod that has none. Raises Conflict where it has one or the uid is another."""
+        ...
+
+    def watch(
+        self,
+        type_: type[T],
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+    ) -> AsyncIterator[tuple[Event[T], ...]]:
+        """Batches of changes after ``resource_version``, in order, none twice and none missing.
+
+        Empty: first the present objects as ADDED, then a BOOKMARK, then changes. Never ends by itself: raises
+        Expired (list again) or Unavailable (resume from the last revision seen).
+        """
+        ...
+
+
+class Key(NamedTuple):
+    """Names an object of a known kind; namespace is empty for kinds of the cluster."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+def meta_of(obj: msgspec.Struct) -> ObjectMeta:
+    """The metadata of any top-level object."""
+    return cast(ObjectMeta, obj.metadata)  # type: ignore[attr-defined]
+
+
+def key_of(obj: msgspec.Struct) -> Key:
+    metadata = meta_of(obj)
+    return Key(metadata.namespace, metadata.name)

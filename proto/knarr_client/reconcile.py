@@ -1,0 +1,102 @@
+"""The loop that takes keys from a queue and calls ``reconcile`` until the world is as it should be.
+
+A reconciler is level-based: it is told which object to look at, never what happened. It may be called any number of
+times for one change and must then do nothing.
+
+What follows from a call:
+
+=============================  =====================================================================
+returns None                   done; its back-off starts anew
+returns ``Again(after_s)``     called again after that time
+raises Conflict                called again soon: what it had read was old (at most 1 s later)
+raises Terminal                logged, not called again before something changes
+raises anything else           logged, called again after the key's back-off (5 ms doubling to 60 s)
+=============================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import structlog
+
+from knarr_api import errors
+from knarr_client.workqueue import QueueClosed, WorkQueue
+
+K = TypeVar("K", bound=Hashable)
+K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
+
+CONFLICT_RETRY_MAX_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Look at the object again later even if nothing changes."""
+
+    after_s: float
+
+
+class Reconciler(Protocol[K_contra]):
+    async def reconcile(self, key: K_contra, /) -> Again | None: ...
+
+
+async def run_reconciler(
+    name: str,
+    reconciler: Reconciler[K],
+    queue: WorkQueue[K],
+    *,
+    workers: int = 4,
+    deadline_s: float = 60.0,
+) -> None:
+    """Work on the queue's keys until cancelled or the queue is closed.
+
+    workers: how many keys are worked on at once. deadline_s: how long one call may take before it is cancelled and
+    retried.
+    """
+    async with asyncio.TaskGroup() as group:
+        for number in range(workers):
+            group.create_task(_work(name, reconciler, queue, deadline_s), name=f"{name}/{number}")
+
+
+async def _work(name: str, reconciler: Reconciler[K], queue: WorkQueue[K], deadline_s: float) -> None:
+    log = structlog.get_logger("knarr.reconcile").bind(reconciler=name)
+    while True:
+        try:
+            key = await queue.get()
+        except QueueClosed:
+            return
+        try:
+            await _once(reconciler, queue, key, deadline_s, log)
+        finally:
+            queue.done(key)
+
+
+async def _once(
+    reconciler: Reconciler[K],
+    queue: WorkQueue[K],
+    key: K,
+    deadline_s: float,
+    log: structlog.typing.FilteringBoundLogger,
+) -> None:
+    try:
+        async with asyncio.timeout(deadline_s):
+            again = await reconciler.reconcile(key)
+    except errors.Terminal as error:
+        queue.forget(key)
+        log.error("given up until something changes", key=str(key), error=str(error))
+    except errors.Conflict as error:
+        delay_s = queue.retry(key, max_s=CONFLICT_RETRY_MAX_S)
+        log.debug("the object has changed meanwhile", key=str(key), error=str(error), retry_in_s=round(delay_s, 3))
+    except (errors.KnarrError, TimeoutError) as error:
+        delay_s = queue.retry(key)
+        log.warning("failed", key=str(key), error=str(error) or type(error).__name__, retry_in_s=round(delay_s, 3))
+    except Exception:
+        delay_s = queue.retry(key)
+        log.exception("failed unexpectedly", key=str(key), retry_in_s=round(delay_s, 3))
+    else:
+        queue.forget(key)
+        if again is not None:
+            queue.add_after(key, again.after_s)
