@@ -29,6 +29,8 @@ from knarr_client.workqueue import QueueClosed, WorkQueue
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
 
+Log = structlog.typing.FilteringBoundLogger
+
 CONFLICT_RETRY_MAX_S = 1.0
 
 
