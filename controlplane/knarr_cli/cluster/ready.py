@@ -1,0 +1,98 @@
+"""Waiting until a starting cluster serves, its nodes have joined and are Ready."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+from knarr_api.types.core_v1 import Node
+from knarr_client.grpc import GrpcClient
+from knarr_client.informer import Change, Informer
+from knarr_client.kubeconfig import load as load_kubeconfig
+from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
+
+from knarr_cli.cluster import up as local
+from knarr_cli.cluster.state import LocalCluster, LocalNode, read_pid_file
+
+TOKEN_TTL_S = 600
+
+
+def wait_for_control_plane(cluster: LocalCluster, deadline: float) -> None:
+    """Until it has announced itself. Raises UpError with the end of its log when it doesn't, or dies on start."""
+    ready = Path(cluster.data_dir) / "controlplane.ready"
+    if not local.wait_for(lambda: _announced(ready, cluster), timeout_s=deadline - time.monotonic()):
+        raise local.UpError(_failed(cluster, "controlplane", "the control plane does not come up"))
+
+
+def _announced(ready: Path, cluster: LocalCluster) -> bool:
+    """The file must be of the process that runs now: one of an earlier run names another pid."""
+    try:
+        pid = read_pid_file(cluster.run_dir / "controlplane.pid")
+        return pid is not None and json.loads(ready.read_text())["pid"] == pid
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+
+
+def give_tokens(cluster: LocalCluster) -> None:
+    """A join token for each node that has no certificate yet, bound to its name."""
+    missing = [node for node in cluster.nodes if not (Path(node.data_dir) / "agent" / "node.crt").exists()]
+    if missing:
+        asyncio.run(_give_tokens(cluster, missing))
+
+
+async def _give_tokens(cluster: LocalCluster, missing: list[LocalNode]) -> None:
+    async with GrpcClient.connect(load_kubeconfig(cluster.kubeconfig)) as client:
+        stub = nodes_pb2_grpc.NodesStub(client.channel)
+        for node in missing:
+            request = nodes_pb2.CreateTokenRequest(
+                ttl_seconds=TOKEN_TTL_S, node_name=node.name, description=f"knarr up, node {node.name}"
+            )
+            local.write_token(node, (await stub.CreateToken(request, timeout=10.0)).token)
+
+
+def wait_for_nodes(cluster: LocalCluster, deadline: float) -> None:
+    """Until every local node is Ready. Raises UpError naming the nodes that are not, with the end of their logs."""
+    waiting = {node.name for node in cluster.nodes}
+    try:
+        asyncio.run(_wait_for_nodes(cluster, waiting, deadline - time.monotonic()))
+    except TimeoutError:
+        name = sorted(waiting)[0]
+        what = f"node {name} is not Ready" if len(waiting) == 1 else f"nodes {', '.join(sorted(waiting))} are not Ready"
+        raise local.UpError(_failed(cluster, f"{name}-agent", what)) from None
+
+
+async def _wait_for_nodes(cluster: LocalCluster, waiting: set[str], timeout_s: float) -> None:
+    done = asyncio.Event()
+
+    def see(change: Change[Node]) -> None:
+        node = change.new
+        if node is not None and any(c.type == "Ready" and c.status == "True" for c in node.status.conditions):
+            waiting.discard(node.metadata.name)
+        if not waiting:
+            done.set()
+
+    async with GrpcClient.connect(load_kubeconfig(cluster.kubeconfig)) as client:
+        informer = Informer(client, Node)
+        informer.add_handler(see)
+        following = asyncio.create_task(informer.run())
+        try:
+            async with asyncio.timeout(timeout_s):
+                await done.wait()
+        finally:
+            following.cancel()
+
+
+def wait_for_join(cluster: LocalCluster, deadline: float) -> None:
+    """Until the agent has its certificate. Raises UpError with the agent's last words."""
+    certificate = Path(cluster.nodes[0].data_dir) / "agent" / "node.crt"
+    if not local.wait_for(certificate.exists, timeout_s=deadline - time.monotonic(), interval_s=0.05):
+        raise local.UpError(_failed(cluster, f"{cluster.nodes[0].name}-agent", "the node does not join"))
+
+
+def _failed(cluster: LocalCluster, process: str, what: str) -> str:
+    log = local.last_log_lines(cluster, process)
+    return f"{what}; the end of {cluster.log_dir}/{process}.log:\n{log or '(empty)'}"
+
+
