@@ -1,0 +1,43 @@
+"""A node must have all that the pod asks for left; and, of those that have, the emptier ones are preferred."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.requests import PODS
+
+ORDER = 30
+
+
+class NodeResourcesFit:
+    """Scores by least allocated: the mean share of cpu and memory that would be left."""
+
+    name = "NodeResourcesFit"
+    weight = 1.0
+    wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_REMOVED
+
+    def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
+        for resource, number in pod.requests.items():
+            column = columns.resource(resource)
+            short = columns.requested[:, column] + number > columns.allocatable[:, column]
+            if short.any():
+                yield Refusal("too many pods" if resource == PODS else f"insufficient {resource}", short)
+
+    def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
+        used = used_share(pod, columns)
+        return MAX_SCORE * (1.0 - used).mean(axis=1)
+
+
+def used_share(pod: PodToPlace, columns: Columns) -> Scores:
+    """Share of cpu and memory (two columns, 0 to 1) in use on each node once the pod is there."""
+    allocatable = columns.allocatable[:, :2].astype(float)
+    used = (columns.nonzero + np.array(pod.nonzero)).astype(float)
+    share = np.divide(used, allocatable, out=np.ones_like(used), where=allocatable > 0)
+    return np.clip(share, 0.0, 1.0)
+
+
+PLUGIN = NodeResourcesFit()

@@ -1,0 +1,147 @@
+"""Pods waiting to be placed.
+
+    active ── pop ──► (being placed) ── refused ──► parked ── an event that could help ──► back-off or active
+      ▲                    │ failed (bind conflict)                                            │
+      └──── time is over ── back-off ◄──────────────────────────────────────────────────────────┘
+
+Active pods are served by priority, then age. A parked pod waits for a change that one of the plugins that refused it
+named (``wakes_on``), or for ``PARK_LIMIT_S``. Back-off doubles from 1 s to 10 s per failed attempt, as in Kubernetes.
+Pure but for its own state: time is an argument, in seconds of any monotonic clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from knarr_client.client import Key
+from knarr_controlplane.scheduler.framework import ClusterEvent
+
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S, PARK_LIMIT_S = 1.0, 10.0, 300.0
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One pod. ``ticket`` tells its valid heap entry from old ones; parked pods have ``wakes_on``."""
+
+    key: Key
+    priority: int
+    order: int
+    attempts: int = 0
+    ticket: int = 0
+    ready_at_s: float = 0.0
+    wakes_on: ClusterEvent | None = None
+    parked_at_s: float = 0.0
+    taken: bool = False
+    """Being placed; an event seen meanwhile is in ``missed``."""
+    missed: ClusterEvent = ClusterEvent(0)
+
+
+class SchedulingQueue:
+    def __init__(self) -> None:
+        self._pods: dict[Key, Waiting] = {}
+        self._active: list[tuple[int, int, int, Key]] = []
+        self._backoff: list[tuple[float, int, Key]] = []
+        self._orders = 0
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    def add(self, key: Key, *, priority: int) -> None:
+        """A pod to place; one that is known stays where it is unless its priority changed."""
+        if key in self._pods:
+            return
+        self._orders += 1
+        waiting = self._pods[key] = Waiting(key=key, priority=priority, order=self._orders)
+        self._activate(waiting)
+
+    def remove(self, key: Key) -> None:
+        """The pod is placed or gone."""
+        self._pods.pop(key, None)
+
+    def changed(self, key: Key, now_s: float) -> None:
+        """The pod itself changed (its tolerations, its gates): try again."""
+        waiting = self._pods.get(key)
+        if waiting is not None:
+            waiting.missed |= ClusterEvent.ANY
+            if waiting.wakes_on is not None:
+                self._rest_or_activate(waiting, now_s)
+
+    def pop(self, now_s: float, limit: int) -> list[Key]:
+        """Up to ``limit`` pods to place now, the most important first."""
+        self._release(now_s)
+        keys: list[Key] = []
+        while self._active and len(keys) < limit:
+            _, _, ticket, key = heapq.heappop(self._active)
+            waiting = self._pods.get(key)
+            if waiting is None or waiting.ticket != ticket:
+                continue
+            waiting.taken = True
+            waiting.attempts += 1
+            waiting.missed = ClusterEvent(0)
+            keys.append(key)
+        return keys
+
+    def refused(self, key: Key, wakes_on: ClusterEvent, now_s: float) -> None:
+        """No node fits. Parked, unless what could help happened while it was being decided."""
+        waiting = self._pods.get(key)
+        if waiting is None:
+            return
+        waiting.taken = False
+        waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
+        if waiting.missed & wakes_on:
+            self._rest_or_activate(waiting, now_s)
+            return
+        waiting.wakes_on, waiting.parked_at_s = wakes_on, now_s
+
+    def failed(self, key: Key, now_s: float) -> None:
+        """It fitted but could not be bound: again after its back-off."""
+        waiting = self._pods.get(key)
+        if waiting is not None:
+            waiting.taken = False
+            waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
+            self._rest_or_activate(waiting, now_s)
+
+    def wake(self, event: ClusterEvent, now_s: float) -> None:
+        """Something changed in the cluster."""
+        for waiting in self._pods.values():
+            if waiting.taken:
+                waiting.missed |= event
+            elif waiting.wakes_on is not None and waiting.wakes_on & event:
+                self._rest_or_activate(waiting, now_s)
+
+    def next_due_s(self) -> float | None:
+        """When ``pop`` may have something again without a further change; 0.0 for at once, None for never."""
+        if any(self._pods.get(entry[3]) and self._pods[entry[3]].ticket == entry[2] for entry in self._active):
+            return 0.0
+        times = [self._backoff[0][0]] if self._backoff else []
+        parked = [waiting.parked_at_s + PARK_LIMIT_S for waiting in self._pods.values() if waiting.wakes_on is not None]
+        return min(times + ([min(parked)] if parked else []), default=None)
+
+    def _release(self, now_s: float) -> None:
+        while self._backoff and self._backoff[0][0] <= now_s:
+            _, ticket, key = heapq.heappop(self._backoff)
+            waiting = self._pods.get(key)
+            if waiting is not None and waiting.ticket == ticket:
+                self._activate(waiting)
+        for waiting in self._pods.values():
+            if waiting.wakes_on is not None and waiting.parked_at_s + PARK_LIMIT_S <= now_s:
+                self._activate(waiting)
+
+    def _rest_or_activate(self, waiting: Waiting, now_s: float) -> None:
+        waiting.wakes_on = None
+        if waiting.ready_at_s <= now_s:
+            self._activate(waiting)
+            return
+        waiting.ticket += 1
+        heapq.heappush(self._backoff, (waiting.ready_at_s, waiting.ticket, waiting.key))
+
+    def _activate(self, waiting: Waiting) -> None:
+        waiting.wakes_on = None
+        waiting.ticket += 1
+        heapq.heappush(self._active, (-waiting.priority, waiting.order, waiting.ticket, waiting.key))
+
+
+def backoff_s(attempts: int) -> float:
+    """Pause after the given number of attempts, from 1."""
+    return float(min(FIRST_BACKOFF_S * 2.0 ** min(attempts - 1, 30), LONGEST_BACKOFF_S))

@@ -1,0 +1,72 @@
+"""What a pod asks of a node, as whole numbers. Pure.
+
+Units: cpu in thousandths of a core, everything else in its own unit (bytes, pieces). Source: Kubernetes "Resource
+Management for Pods and Containers" and "Init containers", sharing of resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from knarr_api.quantity import Quantity
+from knarr_api.types.core_v1 import Container, Pod
+
+CPU, MEMORY, PODS = "cpu", "memory", "pods"
+
+DEFAULT_CPU_MILLI = 100
+DEFAULT_MEMORY_BYTES = 200 * 1024 * 1024
+"""What scores assume of a container that asks for nothing, so that such pods spread as well."""
+
+
+def amount(resource: str, quantity: Quantity) -> int:
+    """A quantity in the scheduler's unit for that resource, rounded up."""
+    return quantity.milli() if resource == CPU else quantity.value()
+
+
+def of_pod(pod: Pod) -> dict[str, int]:
+    """All resources the pod needs at the same time at most, ``pods`` among them.
+
+    That is the larger of the sum of its containers and the largest init container, where a restartable init container
+    (a sidecar) counts for everything that starts after it; plus the overhead.
+    """
+    running = _total(_requests(container) for container in pod.spec.containers)
+    sidecars: dict[str, int] = {}
+    peak: dict[str, int] = {}
+    for container in pod.spec.init_containers:
+        own = _requests(container)
+        if container.restart_policy == "Always":
+            sidecars = _total((sidecars, own))
+            peak = _largest(peak, sidecars)
+        else:
+            peak = _largest(peak, _total((sidecars, own)))
+    needed = _largest(_total((running, sidecars)), peak)
+    for resource, quantity in pod.spec.overhead.items():
+        needed[resource] = needed.get(resource, 0) + amount(resource, quantity)
+    needed[PODS] = 1
+    return {resource: number for resource, number in needed.items() if number > 0}
+
+
+def nonzero_of_pod(pod: Pod) -> tuple[int, int]:
+    """(cpu in milli, memory in bytes) with the defaults for containers that don't say: for scores only."""
+    cpu = memory = 0
+    for container in pod.spec.containers:
+        requests = container.resources.requests
+        cpu += amount(CPU, requests[CPU]) if CPU in requests else DEFAULT_CPU_MILLI
+        memory += amount(MEMORY, requests[MEMORY]) if MEMORY in requests else DEFAULT_MEMORY_BYTES
+    return cpu, memory
+
+
+def _requests(container: Container) -> dict[str, int]:
+    return {resource: amount(resource, quantity) for resource, quantity in container.resources.requests.items()}
+
+
+def _total(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for resource, number in part.items():
+            total[resource] = total.get(resource, 0) + number
+    return total
+
+
+def _largest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {resource: max(one.get(resource, 0), other.get(resource, 0)) for resource in one.keys() | other.keys()}

@@ -1,0 +1,35 @@
+"""Whether a pod tolerates a taint. Pure. Source: Kubernetes "Taints and Tolerations"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from knarr_api.types.core_v1 import Taint, Toleration
+
+KEEPS_OUT = ("NoSchedule", "NoExecute")
+
+
+def tolerates(toleration: Toleration, taint: Taint) -> bool:
+    """An empty effect tolerates all effects; an empty key with Exists tolerates everything."""
+    if toleration.effect and toleration.effect != taint.effect:
+        return False
+    if toleration.operator == "Exists":
+        return not toleration.key or toleration.key == taint.key
+    return bool(toleration.key) and toleration.key == taint.key and toleration.value == taint.value
+
+
+def tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
+    return any(tolerates(toleration, taint) for toleration in tolerations)
+
+
+def first_untolerated(taints: Iterable[Taint], tolerations: Sequence[Toleration]) -> Taint | None:
+    """The first taint that keeps the pod out."""
+    for taint in taints:
+        if taint.effect in KEEPS_OUT and not tolerated(taint, tolerations):
+            return taint
+    return None
+
+
+def to_avoid(taints: Iterable[Taint], tolerations: Sequence[Toleration]) -> int:
+    """How many PreferNoSchedule taints are not tolerated."""
+    return sum(taint.effect == "PreferNoSchedule" and not tolerated(taint, tolerations) for taint in taints)

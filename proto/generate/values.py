@@ -1,0 +1,272 @@
+"""Makes the source of ``knarr_api.types``: one frozen msgspec struct per message.
+
+How a field becomes an attribute:
+
+====================  =========================================================================
+string                ``str = ""``; ``str | None = None`` where empty differs from absent
+number, bool          ``T | None = None``
+repeated, map         ``tuple[T, ...] = ()``, ``dict[str, T]`` (empty is absent)
+message               ``T | None = None``; an empty instance for metadata, spec, status, template
+inlined message       its fields, in place
+====================  =========================================================================
+"""
+
+from __future__ import annotations
+
+import graphlib
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from google.protobuf import descriptor_pb2
+
+from knarr_api import conventions
+
+Field = descriptor_pb2.FieldDescriptorProto
+Message = descriptor_pb2.DescriptorProto
+File = descriptor_pb2.FileDescriptorProto
+
+SCALARS = {
+    Field.TYPE_STRING: "str",
+    Field.TYPE_BYTES: "bytes",
+    Field.TYPE_BOOL: "bool",
+    Field.TYPE_INT32: "int",
+    Field.TYPE_INT64: "int",
+    Field.TYPE_UINT32: "int",
+    Field.TYPE_UINT64: "int",
+    Field.TYPE_DOUBLE: "float",
+    Field.TYPE_FLOAT: "float",
+}
+WITHOUT_LIST = frozenset(
+    {
+        "Binding",
+        "Eviction",
+        "Scale",
+        "TokenRequest",
+        "TokenReview",
+        "SelfSubjectReview",
+        "SubjectAccessReview",
+        "SelfSubjectAccessReview",
+        "SelfSubjectRulesReview",
+        "LocalSubjectAccessReview",
+        "Status",
+        "AdmissionReview",
+        "APIGroup",
+        "APIGroupList",
+        "APIResourceList",
+        "APIVersions",
+        "DeleteOptions",
+        "Table",
+        "PartialObjectMetadata",
+        "ConversionReview",
+    }
+)
+"""Top-level messages that have no ``…List`` of their own."""
+NOT_VALUES = (
+    conventions.RAW_JSON
+    | conventions.TIMES
+    | conventions.STRING_LISTS
+    | {
+        conventions.QUANTITY,
+        conventions.INT_OR_STRING,
+        conventions.DURATION,
+        conventions.SCHEMA_OR_ARRAY,
+        conventions.SCHEMA_OR_BOOL,
+        conventions.SCHEMA_OR_STRINGS,
+        "k8s.io.apimachinery.pkg.api.resource.QuantityValue",
+    }
+)
+"""Messages that are something simpler in values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """One line of a struct. doc is the .proto's comment."""
+
+    name: str
+    json: str
+    type: str
+    default: str
+    doc: str = ""
+
+
+class Generator:
+    """All files of one descriptor set."""
+
+    def __init__(self, files: descriptor_pb2.FileDescriptorSet) -> None:
+        self.files = [file for file in files.file if file.name.startswith("knarr_proto/k8s/")]
+        self.messages: dict[str, Message] = {}
+        self.comments: dict[tuple[str, str], str] = {}
+        for file in self.files:
+            for message in file.message_type:
+                self.messages[f"{file.package}.{message.name}"] = message
+                for entry in message.nested_type:
+                    self.messages[f"{file.package}.{message.name}.{entry.name}"] = entry
+            for location in file.source_code_info.location:
+                text = location.leading_comments.strip() or location.trailing_comments.strip()
+                path = list(location.path)
+                if not text or path[:1] != [4] or len(path) not in (2, 4) or (len(path) == 4 and path[2] != 2):
+                    continue
+                message = file.message_type[path[1]]
+                field = message.field[path[3]].name if len(path) == 4 else ""
+                self.comments[(f"{file.package}.{message.name}", field)] = " ".join(text.split())
+
+    def module(self, file: File) -> str:
+        """Source of the module for one file."""
+        names = [f"{file.package}.{message.name}" for message in file.message_type]
+        names = [name for name in names if name not in NOT_VALUES]
+        structs = {name: list(self.attributes(name)) for name in names}
+        needs = {
+            name: {a.default[:-2] for a in attributes if a.default.endswith("()") and a.default != "()"}
+            for name, attributes in structs.items()
+        }
+        local = {name.rsplit(".", 1)[1]: name for name in names}
+        order = graphlib.TopologicalSorter(
+            {name: {local[n] for n in need if n in local} for name, need in needs.items()}
+        )
+        code = "\n\n".join(self.struct(name, structs[name], file.package) for name in order.static_order())
+        return self.header(file, code) + "\n\n" + code
+
+    def header(self, file: File, code: str) -> str:
+        lines = [
+            f'"""Values of {file.package}, generated from {file.name}: run ``./dev proto``, do not edit."""',
+            "",
+            "from __future__ import annotations",
+            "",
+            "import datetime" if "datetime.datetime" in code else "",
+            "from typing import Any" if re.search(r"\bAny\b", code) else "",
+            "",
+            "import msgspec",
+            "",
+            "from knarr_api.quantity import Quantity" if "Quantity" in code.replace("ResourceQuantity", "") else "",
+        ]
+        for other in self.files:
+            module = conventions.module_of(other.package)
+            if other.package == file.package:
+                continue
+            used = sorted(m.name for m in other.message_type if f"{module}.{m.name}" in code)
+            if used:
+                lines.append(f"from knarr_api.types import {module}")
+        return "\n".join(line for number, line in enumerate(lines) if line or lines[number - 1]) + "\n"
+
+    def struct(self, full_name: str, attributes: list[Attribute], package: str) -> str:
+        name = full_name.rsplit(".", 1)[1]
+        renamed = {a.name: a.json for a in attributes if a.name != a.json}
+        options = "frozen=True, kw_only=True, omit_defaults=True"
+        if renamed and all(camel(attribute) == json for attribute, json in renamed.items()):
+            options += ', rename="camel"'
+        elif renamed:
+            pairs = ", ".join(f'"{attribute}": "{json}"' for attribute, json in renamed.items())
+            options += f", rename={{{pairs}}}"
+        doc = self.comments.get((full_name, ""), "")
+        body = [*textwrap.wrap(f'"""{doc or full_name}"""', 116, break_long_words=False), ""]
+        if self.is_kind(full_name):
+            version = package.rsplit(".", 1)[1]
+            group = conventions.group_of(package)
+            api_version = f"{group}/{version}" if group else version
+            body.append(f'api_version: str = msgspec.field(default_factory=lambda: "{api_version}", name="apiVersion")')
+            body.append(f'kind: str = msgspec.field(default_factory=lambda: "{name}")')
+        for a in attributes:
+            body.append(f"{a.name}: {a.type} = {a.default}")
+            if a.doc:
+                body += textwrap.wrap(f'"""{a.doc}"""', 116, break_long_words=False)
+        if len(body) == 2 and not attributes:
+            body = body[:-1]
+        head = f"class {name}(msgspec.Struct, {options}):"
+        if len(head) > 120:
+            head = f"class {name}(\n" + textwrap.indent(f"msgspec.Struct,\n{options},", "    ") + "\n):"
+        return head + "\n" + textwrap.indent("\n".join(body), "    ") + "\n"
+
+    def is_kind(self, full_name: str) -> bool:
+        name = full_name.rsplit(".", 1)[1]
+        fields = {field.name for field in self.messages[full_name].field}
+        return (
+            (f"{full_name}List" in self.messages and "metadata" in fields)
+            or (name.endswith("List") and "items" in fields and "metadata" in fields)
+            or name in WITHOUT_LIST
+        )
+
+    def attributes(self, full_name: str) -> Iterator[Attribute]:
+        """In the order of the message; what is inlined stands where its message stood."""
+        for field in self.messages[full_name].field:
+            if (full_name, field.name) in conventions.INLINED:
+                yield from self.attributes(field.type_name[1:])
+                continue
+            type_, default = self.type_and_default(full_name, field)
+            yield Attribute(
+                name=conventions.attribute_name(field.name),
+                json=conventions.json_name(full_name, field.name),
+                type=type_,
+                default=default,
+                doc=self.comments.get((full_name, field.name), ""),
+            )
+
+    def type_and_default(self, full_name: str, field: Field) -> tuple[str, str]:
+        if field.label == Field.LABEL_REPEATED:
+            nested = self.messages.get(field.type_name[1:])
+            if nested is not None and nested.options.map_entry:
+                key, value = (self.plain(full_name, part) for part in nested.field)
+                return f"dict[{key}, {value}]", "msgspec.field(default_factory=dict)"
+            return f"tuple[{self.plain(full_name, field)}, ...]", "()"
+        plain = self.plain(full_name, field)
+        if field.type == Field.TYPE_STRING and (full_name, field.name) not in conventions.POINTER_STRINGS:
+            return "str", '""'
+        if field.type == Field.TYPE_MESSAGE and field.type_name[1:] in conventions.STRING_LISTS:
+            return plain, "()"
+        if field.type == Field.TYPE_MESSAGE and self.always_there(full_name, field):
+            return plain, f"{plain}()"
+        return (plain, "None") if plain == "Any" else (f"{plain} | None", "None")
+
+    def always_there(self, full_name: str, field: Field) -> bool:
+        """Fields that hold an empty instance where the JSON has none."""
+        target = field.type_name[1:]
+        if target in NOT_VALUES:
+            return False
+        if field.name == "metadata":
+            return target in (f"{conventions.META}.ObjectMeta", f"{conventions.META}.ListMeta")
+        if field.name in ("spec", "status"):
+            return any(other.name == "metadata" for other in self.messages[full_name].field)
+        if field.name == "template":
+            return target == f"{conventions.CORE}.PodTemplateSpec"
+        return field.name == "resources" and target == f"{conventions.CORE}.ResourceRequirements"
+
+    def plain(self, full_name: str, field: Field) -> str:
+        """Type of one value of the field."""
+        if field.type != Field.TYPE_MESSAGE:
+            return SCALARS[field.type]
+        target = field.type_name[1:]
+        if target in conventions.RAW_JSON:
+            return "Any"
+        if target in conventions.TIMES:
+            return "datetime.datetime"
+        if target in conventions.STRING_LISTS:
+            return "tuple[str, ...]"
+        special = {
+            conventions.QUANTITY: "Quantity",
+            conventions.INT_OR_STRING: "int | str",
+            conventions.DURATION: "str",
+            conventions.SCHEMA_OR_ARRAY: "JSONSchemaProps | tuple[JSONSchemaProps, ...]",
+            conventions.SCHEMA_OR_BOOL: "JSONSchemaProps | bool",
+            conventions.SCHEMA_OR_STRINGS: "JSONSchemaProps | tuple[str, ...]",
+        }.get(target)
+        if special is not None:
+            return special
+        package, name = target.rsplit(".", 1)
+        own = full_name.rsplit(".", 1)[0]
+        return name if package == own else f"{conventions.module_of(package)}.{name}"
+
+
+def camel(name: str) -> str:
+    """What msgspec's ``rename="camel"`` makes of an attribute's name."""
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+def modules(files: descriptor_pb2.FileDescriptorSet) -> Iterator[tuple[str, str]]:
+    """(module name, source) for every file of the Kubernetes API that has values."""
+    generator = Generator(files)
+    for file in generator.files:
+        module = conventions.module_of(file.package)
+        if module not in ("resource", "intstr"):
+            yield module, generator.module(file)

@@ -1,0 +1,103 @@
+"""Errors to gRPC status and back, with ``google.rpc`` details: the one place that knows both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from knarr_api import errors
+
+DOMAIN = "knarr"
+CODES: dict[type[errors.KnarrError], grpc.StatusCode] = {
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.Conflict: grpc.StatusCode.ABORTED,
+    errors.Invalid: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.Forbidden: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Expired: grpc.StatusCode.OUT_OF_RANGE,
+    errors.ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.Unimplemented: grpc.StatusCode.UNIMPLEMENTED,
+    errors.Terminal: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Internal: grpc.StatusCode.INTERNAL,
+}
+CLASSES = {code: class_ for class_, code in CODES.items()}
+MAX_VIOLATIONS = 100
+STATUS_KEY = "grpc-status-details-bin"
+
+
+def code_of(error: errors.KnarrError) -> grpc.StatusCode:
+    """The gRPC code of an error."""
+    return next((CODES[class_] for class_ in type(error).__mro__ if class_ in CODES), grpc.StatusCode.INTERNAL)
+
+
+def to_status(error: errors.KnarrError) -> status_pb2.Status:
+    """A ``google.rpc.Status`` with ErrorInfo, BadRequest and RetryInfo where there is something to say."""
+    number: int = code_of(error).value[0]
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    packed = [_pack(detail) for detail in details]
+    if error.details:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(
+                field=detail.path, description=str(errors.FieldError("", detail.message, detail.kind, detail.bad_value))
+            )
+            for detail in error.details[:MAX_VIOLATIONS]
+        ]
+        packed.append(_pack(error_details_pb2.BadRequest(field_violations=violations)))
+    if error.retry_after_s is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(int(error.retry_after_s * 1000))
+        packed.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(code=number, message=error.message, details=packed)
+
+
+def trailing_metadata(error: errors.KnarrError) -> tuple[tuple[str, bytes], ...]:
+    """What ``context.abort`` is given besides code and message."""
+    return ((STATUS_KEY, to_status(error).SerializeToString()),)
+
+
+def from_rpc(error: grpc.RpcError) -> errors.KnarrError:
+    """The error that a call's failure stands for, with its field errors."""
+    code: grpc.StatusCode = error.code()
+    message: str = error.details() or code.name.lower()
+    metadata: Any = error.trailing_metadata() or ()
+    raw = next((value for key, value in metadata if key == STATUS_KEY), None)
+    return _build(code, message, status_pb2.Status.FromString(raw) if isinstance(raw, bytes) else None)
+
+
+def from_status(status: status_pb2.Status) -> errors.KnarrError:
+    """The error that a ``google.rpc.Status`` stands for."""
+    name = code_pb2.Code.Name(code_pb2.Code.ValueType(status.code))
+    return _build(getattr(grpc.StatusCode, name, grpc.StatusCode.UNKNOWN), status.message, status)
+
+
+def from_code(number: int, message: str) -> errors.KnarrError:
+    """The error of a bare ``google.rpc.Code``."""
+    return from_status(status_pb2.Status(code=number, message=message))
+
+
+def _build(code: grpc.StatusCode, message: str, status: status_pb2.Status | None) -> errors.KnarrError:
+    details: list[errors.FieldError] = []
+    retry_after_s: float | None = None
+    for packed in status.details if status is not None else ():
+        bad_request, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if packed.Unpack(bad_request):
+            details += [errors.FieldError(v.field, v.description) for v in bad_request.field_violations]
+        elif packed.Unpack(retry):
+            retry_after_s = retry.retry_delay.ToMilliseconds() / 1000
+    class_ = CLASSES.get(code, errors.Internal)
+    if code is grpc.StatusCode.CANCELLED:
+        class_ = errors.Unavailable
+    return class_(message, details=details, retry_after_s=retry_after_s)
+
+
+def _pack(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

@@ -1,0 +1,309 @@
+"""Values of k8s.io.api.apps.v1, generated from knarr_proto/k8s/apps_v1.proto: run ``./dev proto``, do not edit."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+from knarr_api.types import meta_v1
+from knarr_api.types import core_v1
+
+
+class ControllerRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.ControllerRevision"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ControllerRevision")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    data: Any = None
+    revision: int | None = None
+
+
+class ControllerRevisionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.ControllerRevisionList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ControllerRevisionList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[ControllerRevision, ...] = ()
+
+
+class DaemonSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DaemonSetStatus"""
+
+    current_number_scheduled: int | None = None
+    number_misscheduled: int | None = None
+    desired_number_scheduled: int | None = None
+    number_ready: int | None = None
+    observed_generation: int | None = None
+    updated_number_scheduled: int | None = None
+    number_available: int | None = None
+    number_unavailable: int | None = None
+    collision_count: int | None = None
+    conditions: tuple[DaemonSetCondition, ...] = ()
+
+
+class DaemonSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DaemonSetSpec"""
+
+    selector: meta_v1.LabelSelector | None = None
+    template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
+    update_strategy: DaemonSetUpdateStrategy | None = None
+    min_ready_seconds: int | None = None
+    revision_history_limit: int | None = None
+
+
+class DaemonSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DaemonSetCondition"""
+
+    type: str = ""
+    status: str = ""
+    last_transition_time: datetime.datetime | None = None
+    reason: str = ""
+    message: str = ""
+
+
+class DaemonSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.DaemonSetList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "DaemonSetList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[DaemonSet, ...] = ()
+
+
+class DaemonSetUpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DaemonSetUpdateStrategy"""
+
+    type: str = ""
+    rolling_update: RollingUpdateDaemonSet | None = None
+
+
+class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DeploymentStatus"""
+
+    observed_generation: int | None = None
+    replicas: int | None = None
+    updated_replicas: int | None = None
+    available_replicas: int | None = None
+    unavailable_replicas: int | None = None
+    conditions: tuple[DeploymentCondition, ...] = ()
+    ready_replicas: int | None = None
+    collision_count: int | None = None
+    terminating_replicas: int | None = None
+
+
+class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DeploymentSpec"""
+
+    replicas: int | None = None
+    selector: meta_v1.LabelSelector | None = None
+    template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
+    strategy: DeploymentStrategy | None = None
+    min_ready_seconds: int | None = None
+    revision_history_limit: int | None = None
+    paused: bool | None = None
+    progress_deadline_seconds: int | None = None
+
+
+class DeploymentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DeploymentCondition"""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_update_time: datetime.datetime | None = None
+    last_transition_time: datetime.datetime | None = None
+
+
+class DeploymentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.DeploymentList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "DeploymentList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[Deployment, ...] = ()
+
+
+class DeploymentStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DeploymentStrategy"""
+
+    type: str = ""
+    rolling_update: RollingUpdateDeployment | None = None
+
+
+class ReplicaSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.ReplicaSetSpec"""
+
+    replicas: int | None = None
+    selector: meta_v1.LabelSelector | None = None
+    template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
+    min_ready_seconds: int | None = None
+
+
+class ReplicaSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.ReplicaSetStatus"""
+
+    replicas: int | None = None
+    fully_labeled_replicas: int | None = None
+    observed_generation: int | None = None
+    ready_replicas: int | None = None
+    available_replicas: int | None = None
+    conditions: tuple[ReplicaSetCondition, ...] = ()
+    terminating_replicas: int | None = None
+
+
+class ReplicaSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.ReplicaSetCondition"""
+
+    type: str = ""
+    status: str = ""
+    last_transition_time: datetime.datetime | None = None
+    reason: str = ""
+    message: str = ""
+
+
+class ReplicaSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.ReplicaSetList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ReplicaSetList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[ReplicaSet, ...] = ()
+
+
+class RollingUpdateDaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.RollingUpdateDaemonSet"""
+
+    max_unavailable: int | str | None = None
+    max_surge: int | str | None = None
+
+
+class RollingUpdateDeployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.RollingUpdateDeployment"""
+
+    max_unavailable: int | str | None = None
+    max_surge: int | str | None = None
+
+
+class RollingUpdateStatefulSetStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.RollingUpdateStatefulSetStrategy"""
+
+    partition: int | None = None
+    max_unavailable: int | str | None = None
+
+
+class StatefulSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.StatefulSetSpec"""
+
+    replicas: int | None = None
+    selector: meta_v1.LabelSelector | None = None
+    template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
+    volume_claim_templates: tuple[core_v1.PersistentVolumeClaim, ...] = ()
+    service_name: str = ""
+    pod_management_policy: str = ""
+    update_strategy: StatefulSetUpdateStrategy | None = None
+    revision_history_limit: int | None = None
+    min_ready_seconds: int | None = None
+    persistent_volume_claim_retention_policy: StatefulSetPersistentVolumeClaimRetentionPolicy | None = None
+    ordinals: StatefulSetOrdinals | None = None
+
+
+class StatefulSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.StatefulSetStatus"""
+
+    observed_generation: int | None = None
+    replicas: int | None = None
+    ready_replicas: int | None = None
+    current_replicas: int | None = None
+    updated_replicas: int | None = None
+    current_revision: str = ""
+    update_revision: str = ""
+    collision_count: int | None = None
+    conditions: tuple[StatefulSetCondition, ...] = ()
+    available_replicas: int | None = None
+
+
+class StatefulSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.StatefulSetCondition"""
+
+    type: str = ""
+    status: str = ""
+    last_transition_time: datetime.datetime | None = None
+    reason: str = ""
+    message: str = ""
+
+
+class StatefulSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.StatefulSetList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "StatefulSetList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[StatefulSet, ...] = ()
+
+
+class StatefulSetOrdinals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.StatefulSetOrdinals"""
+
+    start: int | None = None
+
+
+class StatefulSetPersistentVolumeClaimRetentionPolicy(
+    msgspec.Struct,
+    frozen=True, kw_only=True, omit_defaults=True, rename="camel",
+):
+    """k8s.io.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy"""
+
+    when_deleted: str = ""
+    when_scaled: str = ""
+
+
+class StatefulSetUpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.StatefulSetUpdateStrategy"""
+
+    type: str = ""
+    rolling_update: RollingUpdateStatefulSetStrategy | None = None
+
+
+class DaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.DaemonSet"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "DaemonSet")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.Deployment"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Deployment")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
+
+
+class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.ReplicaSet"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ReplicaSet")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class StatefulSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.StatefulSet"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "StatefulSet")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: StatefulSetSpec = StatefulSetSpec()
+    status: StatefulSetStatus = StatefulSetStatus()

@@ -1,0 +1,373 @@
+"""Values of k8s.io.apimachinery.pkg.apis.meta.v1, generated from knarr_proto/k8s/meta_v1.proto: run ``./dev proto``, do not edit."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+
+
+class APIGroup(
+    msgspec.Struct,
+    frozen=True, kw_only=True, omit_defaults=True, rename={"preferred_version": "preferredVersion", "server_address_by_client_cidrs": "serverAddressByClientCIDRs"},
+):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.APIGroup"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "APIGroup")
+    name: str = ""
+    versions: tuple[GroupVersionForDiscovery, ...] = ()
+    preferred_version: GroupVersionForDiscovery | None = None
+    server_address_by_client_cidrs: tuple[ServerAddressByClientCIDR, ...] = ()
+
+
+class APIGroupList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.APIGroupList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "APIGroupList")
+    groups: tuple[APIGroup, ...] = ()
+
+
+class APIResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.APIResource"""
+
+    name: str = ""
+    namespaced: bool | None = None
+    kind: str = ""
+    verbs: tuple[str, ...] = ()
+    short_names: tuple[str, ...] = ()
+    singular_name: str = ""
+    categories: tuple[str, ...] = ()
+    group: str = ""
+    version: str = ""
+    storage_version_hash: str = ""
+
+
+class APIResourceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.APIResourceList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "APIResourceList")
+    group_version: str = ""
+    resources: tuple[APIResource, ...] = ()
+
+
+class APIVersions(
+    msgspec.Struct,
+    frozen=True, kw_only=True, omit_defaults=True, rename={"server_address_by_client_cidrs": "serverAddressByClientCIDRs"},
+):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.APIVersions"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "APIVersions")
+    versions: tuple[str, ...] = ()
+    server_address_by_client_cidrs: tuple[ServerAddressByClientCIDR, ...] = ()
+
+
+class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.ApplyOptions"""
+
+    dry_run: tuple[str, ...] = ()
+    force: bool | None = None
+    field_manager: str = ""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.Condition"""
+
+    type: str = ""
+    status: str = ""
+    observed_generation: int | None = None
+    last_transition_time: datetime.datetime | None = None
+    reason: str = ""
+    message: str = ""
+
+
+class CreateOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.CreateOptions"""
+
+    dry_run: tuple[str, ...] = ()
+    field_manager: str = ""
+    field_validation: str = ""
+
+
+class DeleteOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.DeleteOptions"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "DeleteOptions")
+    grace_period_seconds: int | None = None
+    preconditions: Preconditions | None = None
+    orphan_dependents: bool | None = None
+    propagation_policy: str = ""
+    dry_run: tuple[str, ...] = ()
+    ignore_store_read_error_with_cluster_breaking_potential: bool | None = None
+
+
+class FieldSelectorRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.FieldSelectorRequirement"""
+
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] = ()
+
+
+class GetOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.GetOptions"""
+
+    resource_version: str = ""
+
+
+class GroupKind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.GroupKind"""
+
+    group: str = ""
+    kind: str = ""
+
+
+class GroupResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.GroupResource"""
+
+    group: str = ""
+    resource: str = ""
+
+
+class GroupVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.GroupVersion"""
+
+    group: str = ""
+    version: str = ""
+
+
+class GroupVersionForDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.GroupVersionForDiscovery"""
+
+    group_version: str = ""
+    version: str = ""
+
+
+class GroupVersionKind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.GroupVersionKind"""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class GroupVersionResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.GroupVersionResource"""
+
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+
+
+class LabelSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.LabelSelector"""
+
+    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+
+
+class LabelSelectorRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement"""
+
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] = ()
+
+
+class ListMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.ListMeta"""
+
+    self_link: str = ""
+    resource_version: str = ""
+    continue_: str = ""
+    remaining_item_count: int | None = None
+    shard_info: ShardInfo | None = None
+
+
+class ListOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.ListOptions"""
+
+    label_selector: str = ""
+    field_selector: str = ""
+    watch: bool | None = None
+    resource_version: str = ""
+    timeout_seconds: int | None = None
+    limit: int | None = None
+    continue_: str = ""
+    allow_watch_bookmarks: bool | None = None
+    resource_version_match: str = ""
+    send_initial_events: bool | None = None
+    shard_selector: str = ""
+
+
+class ManagedFieldsEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry"""
+
+    manager: str = ""
+    operation: str = ""
+    api_version: str = ""
+    time: datetime.datetime | None = None
+    fields_type: str = ""
+    fields_v1: Any = None
+    subresource: str = ""
+
+
+class ObjectMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta"""
+
+    name: str = ""
+    generate_name: str = ""
+    namespace: str = ""
+    self_link: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int | None = None
+    creation_timestamp: datetime.datetime | None = None
+    deletion_timestamp: datetime.datetime | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    managed_fields: tuple[ManagedFieldsEntry, ...] = ()
+
+
+class OwnerReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.OwnerReference"""
+
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    api_version: str = ""
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class PatchOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.PatchOptions"""
+
+    dry_run: tuple[str, ...] = ()
+    force: bool | None = None
+    field_manager: str = ""
+    field_validation: str = ""
+
+
+class Preconditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.Preconditions"""
+
+    uid: str = ""
+    resource_version: str = ""
+
+
+class RootPaths(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.RootPaths"""
+
+    paths: tuple[str, ...] = ()
+
+
+class ServerAddressByClientCIDR(
+    msgspec.Struct,
+    frozen=True, kw_only=True, omit_defaults=True, rename={"client_cidr": "clientCIDR", "server_address": "serverAddress"},
+):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.ServerAddressByClientCIDR"""
+
+    client_cidr: str = ""
+    server_address: str = ""
+
+
+class ShardInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.ShardInfo"""
+
+    selector: str = ""
+
+
+class StatusCause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.StatusCause"""
+
+    reason: str = ""
+    message: str = ""
+    field: str = ""
+
+
+class StatusDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.StatusDetails"""
+
+    name: str = ""
+    group: str = ""
+    kind: str = ""
+    causes: tuple[StatusCause, ...] = ()
+    retry_after_seconds: int | None = None
+    uid: str = ""
+
+
+class TableOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.TableOptions"""
+
+    include_object: str = ""
+
+
+class TypeMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.TypeMeta"""
+
+    kind: str = ""
+    api_version: str = ""
+
+
+class UpdateOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.UpdateOptions"""
+
+    dry_run: tuple[str, ...] = ()
+    field_manager: str = ""
+    field_validation: str = ""
+
+
+class WatchEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.WatchEvent"""
+
+    type: str = ""
+    object: Any = None
+
+
+class List(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.List"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "List")
+    metadata: ListMeta = ListMeta()
+    items: tuple[Any, ...] = ()
+
+
+class PartialObjectMetadataList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PartialObjectMetadataList")
+    metadata: ListMeta = ListMeta()
+    items: tuple[PartialObjectMetadata, ...] = ()
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.Status"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Status")
+    metadata: ListMeta = ListMeta()
+    status: str = ""
+    message: str = ""
+    reason: str = ""
+    details: StatusDetails | None = None
+    code: int | None = None
+
+
+class PartialObjectMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PartialObjectMetadata")
+    metadata: ObjectMeta = ObjectMeta()

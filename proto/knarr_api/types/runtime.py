@@ -1,0 +1,22 @@
+"""Values of k8s.io.apimachinery.pkg.runtime, generated from knarr_proto/k8s/runtime.proto: run ``./dev proto``, do not edit."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+
+class TypeMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.runtime.TypeMeta"""
+
+    api_version: str = ""
+    kind: str = ""
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apimachinery.pkg.runtime.Unknown"""
+
+    type_meta: TypeMeta | None = None
+    raw: bytes | None = None
+    content_encoding: str = ""
+    content_type: str = ""
