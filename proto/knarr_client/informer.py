@@ -74,7 +74,9 @@ class Informer(Generic[T]):
         uniform: Callable[[], float] | None = None,
         backoff: Backoff | None = None,
         page_size: int = 5000,
+        keep: Callable[[T], T] | None = None,
     ) -> None:
+        """keep: what of an object to remember and hand to handlers; its names, uid and revision must stay."""
         self.type = type_
         self.synced = asyncio.Event()
         """Set after the first complete list, never cleared."""
@@ -86,6 +88,7 @@ class Informer(Generic[T]):
         self._uniform = uniform or random.Random().random
         self._backoff = backoff or Backoff(first_s=0.05, max_s=5.0, jitter=0.5)
         self._page_size = page_size
+        self._keep = keep
         self._objects: dict[Key, T] = {}
         self._namespaces: dict[str, dict[Key, None]] = {}
         self._index_functions: dict[str, IndexFunction[T]] = dict(indexes or {})
@@ -94,7 +97,7 @@ class Informer(Generic[T]):
         self._revision = ""
         self._failures = 0
         self._stale_lists = 0
-        self._last_contact_s: float | None = None
+        self._last_failure_s: float | None = None
         self._log = structlog.get_logger("knarr.informer").bind(kind=kinds.of(type_).kind)
 
     # What it knows
@@ -105,9 +108,9 @@ class Informer(Generic[T]):
         return self._revision
 
     @property
-    def last_contact_s(self) -> float | None:
-        """When the API answered last, on the clock's monotonic scale."""
-        return self._last_contact_s
+    def last_failure_s(self) -> float | None:
+        """When a list or watch failed last, on the clock's monotonic scale: what is known may have been old then."""
+        return self._last_failure_s
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -184,7 +187,7 @@ class Informer(Generic[T]):
                 continue_=continue_,
             )
             for obj in page.items:
-                objects[key_of(obj)] = obj
+                objects[key_of(obj)] = obj if self._keep is None else self._keep(obj)
             continue_ = page.continue_
             if not continue_:
                 break
@@ -244,6 +247,8 @@ class Informer(Generic[T]):
         old = self._objects.get(key)
         if old is None and obj is None:
             return
+        if obj is not None and self._keep is not None:
+            obj = self._keep(obj)
         for name, function in self._index_functions.items():
             _reindex(self._indexes[name], key, old, obj, function)
         if obj is None:
@@ -257,10 +262,10 @@ class Informer(Generic[T]):
 
     def _contact(self) -> None:
         self._failures = 0
-        self._last_contact_s = self._clock.monotonic()
 
     async def _pause(self) -> None:
         self._failures += 1
+        self._last_failure_s = self._clock.monotonic()
         await self._clock.sleep(self._backoff.delay_s(self._failures, self._uniform()))
 
 

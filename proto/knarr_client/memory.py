@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import datetime
+import functools
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from typing import Any, cast
 
 import msgspec
 
-from knarr_api import errors, fields, json, kinds
+from knarr_api import errors, json, kinds
+from knarr_api.fields import FieldSelector
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, NamespaceSpec, NamespaceStatus, Node, Pod
@@ -95,7 +97,7 @@ class MemoryApi:
     def get(self, kind: Kind, key: Key) -> msgspec.Struct:
         obj = self.table(kind).objects.get(key)
         if obj is None:
-            raise errors.NotFound(f'{_resource(kind)} "{key.name}" not found')
+            raise errors.not_found(kind.resource, key.name, kind.group)
         return obj
 
     def create(self, obj: T) -> T:
@@ -107,8 +109,8 @@ class MemoryApi:
         name = metadata.name or self._generate_name(kind, namespace, metadata.generate_name)
         key = Key(namespace, name)
         if key in self.table(kind).objects:
-            raise errors.AlreadyExists(f'{_resource(kind)} "{name}" already exists')
-        made = cast(T, _initial(obj))
+            raise errors.already_exists(kind.resource, name, kind.group)
+        made = _initial(obj)
         metadata = _replace(
             metadata,
             name=name,
@@ -131,10 +133,7 @@ class MemoryApi:
         present = cast(T, self.get(kind, key))
         stored = meta_of(present)
         if given.resource_version and given.resource_version != stored.resource_version:
-            raise errors.Conflict(
-                f'{_resource(kind)} "{key.name}": the object has been modified '
-                f"(revision {stored.resource_version}, not {given.resource_version}); read it again and repeat the change"
-            )
+            raise errors.conflict(kind.resource, key.name, kind.group)
         if given.uid and given.uid != stored.uid:
             raise errors.Conflict(f'{_resource(kind)} "{key.name}": uid is {stored.uid}, not {given.uid}')
         if status:
@@ -231,9 +230,7 @@ class MemoryApi:
 
     def _generate_name(self, kind: Kind, namespace: str, prefix: str) -> str:
         if not prefix:
-            raise errors.Invalid(
-                f"{kind.kind} is invalid: metadata.name: Required value: name or generateName is required"
-            )
+            raise errors.Invalid(f"{kind.kind} is invalid: metadata.name: Required value: name or generateName")
         objects = self.table(kind).objects
         while True:
             self._names += 1
@@ -277,7 +274,7 @@ class MemoryApi:
 class _Filter:
     namespace: str
     labels: Selector | None
-    fields: fields.Selector | None
+    fields: FieldSelector | None
 
     def selects(self, obj: msgspec.Struct | None) -> bool:
         if obj is None:
@@ -287,7 +284,7 @@ class _Filter:
             return False
         if self.labels is not None and not self.labels.matches(metadata.labels):
             return False
-        return self.fields is None or self.fields.matches(lambda path: field_of(obj, path))
+        return self.fields is None or self.fields.matches(functools.partial(field_of, obj))
 
 
 class MemoryClient:
@@ -500,7 +497,7 @@ def _initial(obj: T) -> T:
         spec = NamespaceSpec(finalizers=(NAMESPACE_FINALIZER,))
         return cast(T, _replace(obj, spec=spec, status=NamespaceStatus(phase="Active")))
     if _has(obj, "status") and not isinstance(obj, Node):
-        return cast(T, _replace(obj, status=type(obj.status)()))  # type: ignore[attr-defined]
+        return _replace(obj, status=type(obj.status)())  # type: ignore[attr-defined]
     return obj
 
 
@@ -518,7 +515,7 @@ def _filter(namespace: str, label_selector: str, field_selector: str) -> _Filter
     return _Filter(
         namespace=namespace,
         labels=Selector.parse(label_selector) if label_selector else None,
-        fields=fields.Selector.parse(field_selector) if field_selector else None,
+        fields=FieldSelector.parse(field_selector) if field_selector else None,
     )
 
 

@@ -1,0 +1,1 @@
+"""Events: they are forgotten after a while."""

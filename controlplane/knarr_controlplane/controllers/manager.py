@@ -1,0 +1,103 @@
+"""Wires the controllers together; what the leader runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+
+import structlog
+
+from knarr_client.client import Client, Key
+from knarr_client.clock import Clock
+from knarr_client.event_recorder import EventRecorder
+from knarr_client.reconcile import Log, run_reconciler
+from knarr_client.workqueue import WorkQueue
+from knarr_controlplane.controllers.deployment.controller import DeploymentController
+from knarr_controlplane.controllers.events.expiry import EventExpiry
+from knarr_controlplane.controllers.garbage.collector import GarbageCollector, followed_kinds
+from knarr_controlplane.controllers.informers import SharedInformers
+from knarr_controlplane.controllers.namespaces.controller import NamespaceController
+from knarr_controlplane.controllers.nodes.health import HealthSettings
+from knarr_controlplane.controllers.nodes.ipam import NodeIpamController
+from knarr_controlplane.controllers.nodes.lifecycle import NodeLifecycleController
+from knarr_controlplane.controllers.pods.collector import PodCollector
+from knarr_controlplane.controllers.replicaset.controller import ReplicaSetController
+from knarr_controlplane.controllers.settings import ControllerSettings
+
+SYNC_REMARK_S = 30.0
+
+
+async def run(client: Client, *, settings: ControllerSettings, clock: Clock, identity: str) -> None:
+    """Run all controllers until cancelled. Only one process of a cluster may do so at a time: see ``leader``.
+
+    identity: of this process, in events; also seeds the jitter of its retries.
+    """
+    log: Log = structlog.get_logger("knarr.controllers")
+    uniform = random.Random(hashlib.sha256(identity.encode()).digest()).random
+    informers = SharedInformers(client, clock, uniform=uniform)
+    recorder = EventRecorder(client, component="knarr-controller-manager", instance=identity, clock=clock)
+
+    def queue() -> WorkQueue[Key]:
+        return WorkQueue(uniform=uniform)
+
+    deployments = DeploymentController(client, informers, recorder, clock, queue())
+    replicasets = ReplicaSetController(client, informers, recorder, clock, queue())
+    nodes = NodeLifecycleController(
+        client,
+        informers,
+        recorder,
+        clock,
+        queue(),
+        settings=HealthSettings(grace_s=settings.node_grace_s, all_silent_hold_s=settings.all_nodes_silent_hold_s),
+        look_s=settings.node_look_s,
+        stall_s=settings.node_stall_s,
+    )
+    ipam = NodeIpamController(
+        client,
+        informers,
+        recorder,
+        queue(),
+        cluster_cidr=settings.cluster_cidr,
+        node_prefix_length=settings.node_prefix_length,
+    )
+    namespaces = NamespaceController(client, informers, clock, queue())
+    pods = PodCollector(
+        client,
+        informers,
+        clock,
+        interval_s=settings.pod_collect_s,
+        quarantine_s=settings.node_missing_quarantine_s,
+        ended_max=settings.ended_pods_max,
+    )
+    events = EventExpiry(client, clock, ttl_s=settings.event_ttl_s, interval_s=settings.event_scan_s)
+    garbage = GarbageCollector(client, informers, WorkQueue(uniform=uniform), followed_kinds())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(informers.run(), name="controllers/informers")
+        await _synced(informers, log)
+        log.info("controllers run", identity=identity)
+        workers = settings.workers
+        for name, work in {
+            "events": recorder.run(),
+            "deployments": run_reconciler("deployments", deployments, deployments.queue, workers=workers),
+            "replicasets": run_reconciler("replicasets", replicasets, replicasets.queue, workers=workers),
+            "nodes": run_reconciler("nodes", nodes, nodes.queue, workers=workers),
+            "node-health": nodes.watch_health(),
+            "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),
+            "namespaces": run_reconciler("namespaces", namespaces, namespaces.queue, workers=workers),
+            "garbage": run_reconciler("garbage", garbage, garbage.queue, workers=2 * workers),
+            "pods": pods.run(),
+            "event-expiry": events.run(),
+        }.items():
+            group.create_task(work, name=f"controllers/{name}")
+
+
+async def _synced(informers: SharedInformers, log: Log) -> None:
+    """Nothing is decided before everything was read once, however long that takes."""
+    while True:
+        try:
+            async with asyncio.timeout(SYNC_REMARK_S):
+                return await informers.synced()
+        except TimeoutError:
+            log.warning("the first lists are not complete yet")

@@ -1,0 +1,1 @@
+"""Namespaces: deleting one deletes everything in it first."""

@@ -1,0 +1,67 @@
+"""Which pods a node's NoExecute taints drive away, and when. Pure.
+
+A pod stays on a tainted node for as long as it tolerates the taint: for ever, for ``tolerationSeconds`` after the taint
+was added, or not at all. Of several taints the shortest time counts.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from knarr_api.types.core_v1 import Pod, Taint, Toleration
+from knarr_controlplane.controllers.nodes import taints
+from knarr_controlplane.controllers.pods import state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eviction:
+    pod: Pod
+    in_s: float
+    """0 or less: now."""
+    taint: Taint
+
+
+def evictions(
+    pods: Sequence[Pod], present: Sequence[Taint], now: datetime.datetime, *, not_before: datetime.datetime
+) -> tuple[Eviction, ...]:
+    """Of the pods of one node, those that must go. ``not_before``: no toleration of an unreachable or not-ready node
+    starts to run out before this time."""
+    executing = tuple(taint for taint in present if taint.effect == taints.NO_EXECUTE)
+    if not executing:
+        return ()
+    found: list[Eviction] = []
+    for pod in pods:
+        if pod.metadata.deletion_timestamp is not None or state.is_ended(pod):
+            continue
+        ends = [(end, taint) for taint in executing if (end := _end(pod, taint, now, not_before)) is not None]
+        if ends:
+            end, taint = min(ends, key=lambda each: each[0])
+            found.append(Eviction(pod=pod, in_s=(end - now).total_seconds(), taint=taint))
+    return tuple(found)
+
+
+def tolerates(toleration: Toleration, taint: Taint) -> bool:
+    """Source: Kubernetes API, core/v1 Toleration."""
+    if toleration.effect and toleration.effect != taint.effect:
+        return False
+    if toleration.key and toleration.key != taint.key:
+        return False
+    if (toleration.operator or "Equal") == "Exists":
+        return True
+    return bool(toleration.key) and toleration.value == taint.value
+
+
+def _end(pod: Pod, taint: Taint, now: datetime.datetime, not_before: datetime.datetime) -> datetime.datetime | None:
+    """When the pod's patience with this taint ends; None for never."""
+    matching = [toleration for toleration in pod.spec.tolerations if tolerates(toleration, taint)]
+    begin = taint.time_added or now
+    if taint.key in (taints.UNREACHABLE, taints.NOT_READY):
+        begin = max(begin, not_before)
+    if not matching:
+        return begin
+    limits = [toleration.toleration_seconds for toleration in matching if toleration.toleration_seconds is not None]
+    if not limits:
+        return None
+    return begin + datetime.timedelta(seconds=max(0, min(limits)))

@@ -1,0 +1,75 @@
+"""Does a node still renew its Lease? Pure; times are the controller's own monotonic seconds.
+
+A node's clock is never compared with ours. What counts is when we saw its Lease change last; a node that has not been
+looked at before counts as seen now. So the patience with every node starts anew
+
+- when this controller starts or becomes the leader,
+- when it was itself away: its loop stood still, or its watch of Leases was cut off (``forgiven``).
+
+When all nodes fall silent together, the fault is more likely on our side of the network. They are marked as usual, but
+no pod is evicted before they have been silent for ``all_silent_hold_s``; and when the first of them is heard again, the
+evictions of the others count from then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    grace_s: float = 10.0
+    """A node whose Lease has not changed for so long is unreachable."""
+    all_silent_hold_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """renewal: what distinguishes one renewal of the Lease from the next. at_s: when it was first seen."""
+
+    renewal: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    heard: Mapping[str, Heard] = field(default_factory=dict)
+    """By node."""
+    all_silent_since_s: float | None = None
+    calm_since_s: float = 0.0
+    """Silences are counted, for evictions, from here at the earliest."""
+
+
+def looked(health: Health, renewals: Mapping[str, str], now_s: float, settings: HealthSettings) -> Health:
+    """After looking at the Leases: ``renewals`` has an entry for every node, empty where it has no Lease."""
+    heard = {
+        node: before
+        if (before := health.heard.get(node)) is not None and before.renewal == renewal
+        else Heard(renewal=renewal, at_s=now_s)
+        for node, renewal in renewals.items()
+    }
+    after = replace(health, heard=heard)
+    everybody_silent = bool(heard) and all(is_silent(after, node, now_s, settings) for node in heard)
+    if everybody_silent:
+        return after if after.all_silent_since_s is not None else replace(after, all_silent_since_s=now_s)
+    if after.all_silent_since_s is not None:
+        return replace(after, all_silent_since_s=None, calm_since_s=now_s)
+    return after
+
+
+def forgiven(health: Health, now_s: float) -> Health:
+    """After we have been away: everybody was heard just now."""
+    heard = {node: Heard(renewal=before.renewal, at_s=now_s) for node, before in health.heard.items()}
+    return Health(heard=heard, all_silent_since_s=None, calm_since_s=now_s)
+
+
+def is_silent(health: Health, node: str, now_s: float, settings: HealthSettings) -> bool:
+    heard = health.heard.get(node)
+    return heard is not None and now_s - heard.at_s > settings.grace_s
+
+
+def may_evict(health: Health, now_s: float, settings: HealthSettings) -> bool:
+    """False while silence is more likely ours than the nodes'."""
+    since_s = health.all_silent_since_s
+    return since_s is None or now_s - since_s >= settings.all_silent_hold_s

@@ -1,0 +1,85 @@
+"""Carries out what ``collect`` decides, every so often: for the rare cases it need not be quick."""
+
+from __future__ import annotations
+
+import structlog
+
+from knarr_api import errors
+from knarr_api.types.core_v1 import Node, Pod
+from knarr_client.client import Client
+from knarr_client.clock import Clock
+from knarr_controlplane.controllers.informers import SharedInformers
+from knarr_controlplane.controllers.nodes import taints
+from knarr_controlplane.controllers.pods.collect import Removal, removals
+
+
+class PodCollector:
+    def __init__(
+        self,
+        client: Client,
+        informers: SharedInformers,
+        clock: Clock,
+        *,
+        interval_s: float,
+        quarantine_s: float,
+        ended_max: int,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._interval_s = interval_s
+        self._quarantine_s = quarantine_s
+        self._ended_max = ended_max
+        self._nodes = informers.of(Node)
+        self._pods = informers.of(Pod)
+        self._missing_since_s: dict[str, float] = {}
+        self._log = structlog.get_logger("knarr.pods")
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.collect()
+            except errors.KnarrError as error:
+                self._log.warning("could not remove pods", error=str(error))
+            await self._clock.sleep(self._interval_s)
+
+    async def collect(self) -> None:
+        pods = self._pods.items()
+        present = {node.metadata.name: node for node in self._nodes.items()}
+        now_s = self._clock.monotonic()
+        missing = {pod.spec.node_name for pod in pods if pod.spec.node_name} - present.keys()
+        self._missing_since_s = {name: self._missing_since_s.get(name, now_s) for name in sorted(missing)}
+        gone: dict[str, bool] = {}
+        for removal in removals(
+            pods,
+            nodes=present.keys(),
+            missing_s={name: now_s - since_s for name, since_s in self._missing_since_s.items()},
+            out_of_service=frozenset(
+                name
+                for name, node in present.items()
+                if any(taint.key == taints.OUT_OF_SERVICE for taint in node.spec.taints)
+                and taints.ready_status(node) != "True"
+            ),
+            quarantine_s=self._quarantine_s,
+            ended_max=self._ended_max,
+        ):
+            node = removal.check_node
+            if node and node not in gone:
+                gone[node] = await self._is_gone(node)
+            if not node or gone[node]:
+                await self._remove(removal)
+
+    async def _is_gone(self, node: str) -> bool:
+        """The cache may lag; deleting a running pod's object because of that would leave it running unseen."""
+        try:
+            await self._client.get(Node, node)
+        except errors.NotFound:
+            return True
+        return False
+
+    async def _remove(self, removal: Removal) -> None:
+        metadata = removal.pod.metadata
+        self._log.info("removing pod", pod=f"{metadata.namespace}/{metadata.name}", why=removal.reason)
+        try:
+            await self._client.delete(Pod, metadata.name, metadata.namespace, uid=metadata.uid, grace_period_s=0)
+        except (errors.NotFound, errors.Conflict):
+            return

@@ -1,0 +1,1 @@
+"""ReplicaSet: keep the asked number of pods of one template."""

@@ -1,0 +1,248 @@
+"""At most one of several processes does the work, by a Lease that it keeps renewing.
+
+.. code-block:: text
+
+             nobody holds it, or it was not renewed for its duration
+    STANDBY ─────────────────────────────────────────────────────────► LEADING ── run() ends ──► returns
+       ▲                                                                  │
+       └──────── stopped: not renewed for stop_after_s, or taken ─────────┘
+
+Safety does not rest on equal wall clocks. A standby measures on its own monotonic clock how long the Lease has not
+changed under its eyes, and takes it with a compare-and-swap on its revision. A leader measures from before it sent the
+last renewal that was accepted, and has stopped its work ``stop_after_s`` later: before the Lease's duration is over.
+
+A process that was frozen (a stopped container, a machine asleep) may find itself leading past that time. Before it
+does anything else it renews: accepted means that nobody took the Lease meanwhile. Writes on the way are refused where
+they collide, because every write of a controller compares on the revision it has read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import enum
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from knarr_api import errors
+from knarr_api.types.coordination_v1 import Lease, LeaseSpec
+from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client.client import Client
+from knarr_client.clock import Clock
+
+NAMESPACE = "kube-system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderSettings:
+    """stop_after_s + call_deadline_s must be less than duration_s; duration_s is whole seconds."""
+
+    duration_s: int = 2
+    renew_s: float = 0.5
+    stop_after_s: float = 1.4
+    call_deadline_s: float = 0.5
+    look_s: float = 0.25
+    """How often a standby looks."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.renew_s < self.stop_after_s < self.duration_s - self.call_deadline_s + 1e-9:
+            raise errors.Invalid(
+                "leader election: renew_s < stop_after_s < duration_s - call_deadline_s must hold, "
+                f"not {self.renew_s} < {self.stop_after_s} < {self.duration_s} - {self.call_deadline_s}"
+            )
+
+
+class _End(enum.Enum):
+    DONE = "done"
+    LOST = "lost"
+
+
+async def lead(
+    client: Client,
+    clock: Clock,
+    name: str,
+    identity: str,
+    run: Callable[[], Awaitable[None]],
+    *,
+    settings: LeaderSettings | None = None,
+    uniform: Callable[[], float] | None = None,
+) -> None:
+    """Call ``run`` whenever this process leads, cancel it when it no longer does; returns when ``run`` returns.
+
+    name: of the Lease in kube-system. identity: of this process, different from every other's and from its own before
+    a restart. What ``run`` raises is raised after the Lease is given back.
+    """
+    await _Candidate(client, clock, name, identity, settings or LeaderSettings(), uniform or random.random).lead(run)
+
+
+class _Candidate:
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        name: str,
+        identity: str,
+        settings: LeaderSettings,
+        uniform: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._name = name
+        self._identity = identity
+        self._settings = settings
+        self._uniform = uniform
+        self._lease: Lease | None = None
+        """As we wrote it last, while leading."""
+        self._seen: tuple[str, float] = ("", 0.0)
+        """The Lease's revision and since when it has been that, on our own clock."""
+        self._log = structlog.get_logger("knarr.leader").bind(lease=name, identity=identity)
+
+    async def lead(self, run: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            accepted_s = await self._acquire()
+            self._log.info("leading")
+            try:
+                end = await self._hold(run, accepted_s)
+            finally:
+                await self._release()
+            if end is _End.DONE:
+                return
+            self._log.warning("no longer leading")
+
+    # Standby
+
+    async def _acquire(self) -> float:
+        """Wait until the Lease is ours; returns the time before the write that took it."""
+        while True:
+            started_s = self._clock.monotonic()
+            try:
+                async with asyncio.timeout(self._settings.call_deadline_s):
+                    self._lease = await self._try_to_take()
+            except (errors.KnarrError, TimeoutError) as error:
+                self._log.debug("could not look at the lease", error=str(error) or type(error).__name__)
+            if self._lease is not None:
+                return started_s
+            await self._clock.sleep(self._settings.look_s * (0.8 + 0.4 * self._uniform()))
+
+    async def _try_to_take(self) -> Lease | None:
+        try:
+            present = await self._client.get(Lease, self._name, NAMESPACE)
+        except errors.NotFound:
+            metadata = ObjectMeta(name=self._name, namespace=NAMESPACE)
+            return await self._client.create(Lease(metadata=metadata, spec=self._spec(transitions=0)))
+        now_s = self._clock.monotonic()
+        revision = present.metadata.resource_version
+        if self._seen[0] != revision:
+            self._seen = (revision, now_s)
+        duration_s = present.spec.lease_duration_seconds or self._settings.duration_s
+        if present.spec.holder_identity and now_s - self._seen[1] < duration_s:
+            return None
+        transitions = (present.spec.lease_transitions or 0) + 1
+        return await self._client.update(msgspec.structs.replace(present, spec=self._spec(transitions=transitions)))
+
+    def _spec(self, *, transitions: int) -> LeaseSpec:
+        now = self._clock.now()
+        return LeaseSpec(
+            holder_identity=self._identity,
+            lease_duration_seconds=self._settings.duration_s,
+            acquire_time=now,
+            renew_time=now,
+            lease_transitions=transitions,
+        )
+
+    # Leading
+
+    async def _hold(self, run: Callable[[], Awaitable[None]], accepted_s: float) -> _End:
+        work = asyncio.ensure_future(run())
+        keep = asyncio.create_task(self._keep(accepted_s), name=f"leader/{self._name}")
+        try:
+            await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(keep)
+            ended = work.done()
+            if not ended:
+                await _cancel(work)
+        if ended:
+            work.result()
+            return _End.DONE
+        keep.result()
+        return _End.LOST
+
+    async def _keep(self, accepted_s: float) -> None:
+        """Renew; returns when the Lease is lost, or may be by the time the work has stopped."""
+        while True:
+            await self._clock.sleep(self._settings.renew_s)
+            accepted = await self._renew(accepted_s)
+            if accepted is None:
+                return
+            accepted_s = accepted
+
+    async def _renew(self, accepted_s: float) -> float | None:
+        """Try until accepted (returns the time before that write) or until it is time to stop (None)."""
+        while True:
+            started_s = self._clock.monotonic()
+            try:
+                async with asyncio.timeout(self._settings.call_deadline_s):
+                    await self._renew_once()
+            except errors.Conflict as error:
+                if not await self._is_still_ours():
+                    self._log.warning("the lease was taken", error=str(error))
+                    return None
+            except errors.NotFound:
+                self._log.warning("the lease was deleted")
+                return None
+            except (errors.KnarrError, TimeoutError) as error:
+                self._log.warning("could not renew the lease", error=str(error) or type(error).__name__)
+            else:
+                return started_s
+            left_s = accepted_s + self._settings.stop_after_s - self._clock.monotonic()
+            if left_s <= 0:
+                return None
+            await self._clock.sleep(min(self._settings.renew_s / 5, left_s))
+
+    async def _renew_once(self) -> None:
+        assert self._lease is not None
+        renewed = msgspec.structs.replace(self._lease.spec, renew_time=_later(self._lease, self._clock.now()))
+        self._lease = await self._client.update(msgspec.structs.replace(self._lease, spec=renewed))
+
+    async def _is_still_ours(self) -> bool:
+        """After a Conflict: an earlier renewal whose answer was lost, or somebody else?"""
+        try:
+            async with asyncio.timeout(self._settings.call_deadline_s):
+                present = await self._client.get(Lease, self._name, NAMESPACE)
+        except (errors.KnarrError, TimeoutError):
+            return True
+        if present.spec.holder_identity != self._identity:
+            return False
+        self._lease = present
+        return True
+
+    async def _release(self) -> None:
+        """Let the next one take it at once. Best effort: without it, the next waits for the duration."""
+        lease, self._lease = self._lease, None
+        self._seen = ("", 0.0)
+        if lease is None:
+            return
+        spec = msgspec.structs.replace(lease.spec, holder_identity="", lease_duration_seconds=1)
+        try:
+            async with asyncio.timeout(self._settings.call_deadline_s):
+                await self._client.update(msgspec.structs.replace(lease, spec=spec))
+        except (errors.KnarrError, TimeoutError) as error:
+            self._log.info("could not release the lease", error=str(error) or type(error).__name__)
+
+
+def _later(lease: Lease, now: datetime.datetime) -> datetime.datetime:
+    """Always another value than before, whatever the wall clock does: a renewal must be seen as a change."""
+    last = lease.spec.renew_time
+    if last is not None and now <= last:
+        return last + datetime.timedelta(microseconds=1)
+    return now
+
+
+async def _cancel(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

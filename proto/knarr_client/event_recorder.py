@@ -1,0 +1,268 @@
+"""Tells users what was done to an object and why, as Event objects.
+
+Recording never waits and never fails: events are kept in memory until ``run`` has written them, the newest are dropped
+when too many wait. The same event again bumps the count of the one written before, at most every few seconds; many
+events that differ in their message alone become one "(combined from similar events)".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import structlog
+
+from knarr_api import errors, kinds
+from knarr_api import json as api_json
+from knarr_api.types.core_v1 import Event, EventSource, ObjectReference
+from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client.client import Client, meta_of
+from knarr_client.clock import Clock
+from knarr_client.workqueue import Backoff
+
+NORMAL = "Normal"
+WARNING = "Warning"
+NAME_MAX = 253 - 17
+MESSAGE_MAX = 1024
+"""Characters; the API refuses longer ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderSettings:
+    pending_max: int = 2000
+    remembered_max: int = 4096
+    bump_interval_s: float = 5.0
+    """The count of one event is written at most this often."""
+    similar_max: int = 10
+    """So many different messages of one reason about one object are written before they are combined."""
+    similar_window_s: float = 600.0
+    deadline_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    """What makes two events the same."""
+
+    kind: str
+    api_version: str
+    namespace: str
+    name: str
+    uid: str
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Pending:
+    first: datetime.datetime
+    last: datetime.datetime
+    count: int = 1
+
+
+@dataclass(slots=True)
+class _Written:
+    name: str
+    count: int
+    at_s: float
+
+
+@dataclass(slots=True)
+class _Similar:
+    since_s: float
+    messages: set[str] = field(default_factory=set)
+
+
+class EventRecorder:
+    """One per component; ``run`` it in a task beside what records."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        component: str,
+        clock: Clock,
+        instance: str = "",
+        settings: RecorderSettings | None = None,
+    ) -> None:
+        """component: who speaks, "replicaset-controller". instance: which one, a host name."""
+        self._client = client
+        self._component = component
+        self._instance = instance
+        self._clock = clock
+        self._settings = settings or RecorderSettings()
+        self._pending: OrderedDict[_Topic, _Pending] = OrderedDict()
+        self._written: OrderedDict[_Topic, _Written] = OrderedDict()
+        self._similar: OrderedDict[_Topic, _Similar] = OrderedDict()
+        self._wake = asyncio.Event()
+        self._dropped = 0
+        self._log = structlog.get_logger("knarr.events").bind(component=component)
+
+    @property
+    def dropped(self) -> int:
+        """How many events were not recorded because too many waited."""
+        return self._dropped
+
+    def normal(self, about: msgspec.Struct, reason: str, message: str) -> None:
+        self.record(about, NORMAL, reason, message)
+
+    def warning(self, about: msgspec.Struct, reason: str, message: str) -> None:
+        self.record(about, WARNING, reason, message)
+
+    def record(self, about: msgspec.Struct, type_: str, reason: str, message: str) -> None:
+        """reason: one word in CamelCase. message: a sentence for people."""
+        kind = kinds.of(about)
+        metadata = meta_of(about)
+        topic = self._combined(
+            _Topic(
+                kind=kind.kind,
+                api_version=kind.api_version,
+                namespace=metadata.namespace,
+                name=metadata.name,
+                uid=metadata.uid,
+                type=type_,
+                reason=reason,
+                message=message[:MESSAGE_MAX],
+            )
+        )
+        now = self._clock.now()
+        present = self._pending.get(topic)
+        if present is not None:
+            present.count += 1
+            present.last = now
+        elif len(self._pending) >= self._settings.pending_max:
+            self._dropped += 1
+        else:
+            self._pending[topic] = _Pending(first=now, last=now)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write what was recorded, until cancelled."""
+        backoff = Backoff(first_s=0.2, max_s=10.0, jitter=0.0)
+        failures = 0
+        while True:
+            wait_s = self._next_due_s()
+            self._wake.clear()
+            if wait_s is None or wait_s > 0:
+                await self._wait(wait_s)
+                continue
+            try:
+                await self.flush()
+                failures = 0
+            except (errors.KnarrError, TimeoutError) as error:
+                failures += 1
+                self._log.info("events could not be written yet", error=str(error), waiting=len(self._pending))
+                await self._clock.sleep(backoff.delay_s(failures, 0.0))
+
+    async def flush(self) -> None:
+        """Write what is due now. Raises what the client raises; what was not written stays pending."""
+        for topic in [topic for topic in self._pending if self._due_in_s(topic) <= 0]:
+            pending = self._pending.pop(topic)
+            try:
+                async with asyncio.timeout(self._settings.deadline_s):
+                    await self._write(topic, pending)
+            except (errors.NotFound, errors.Forbidden, errors.Invalid) as error:
+                self._log.debug("event refused", reason=topic.reason, about=topic.name, error=str(error))
+            except BaseException:
+                self._put_back(topic, pending)
+                raise
+
+    async def _wait(self, duration_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(duration_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _next_due_s(self) -> float | None:
+        return min((self._due_in_s(topic) for topic in self._pending), default=None)
+
+    def _due_in_s(self, topic: _Topic) -> float:
+        written = self._written.get(topic)
+        if written is None:
+            return 0.0
+        return written.at_s + self._settings.bump_interval_s - self._clock.monotonic()
+
+    def _put_back(self, topic: _Topic, pending: _Pending) -> None:
+        newer = self._pending.get(topic)
+        if newer is not None:
+            newer.first = pending.first
+            newer.count += pending.count
+        else:
+            self._pending[topic] = pending
+            self._pending.move_to_end(topic, last=False)
+
+    async def _write(self, topic: _Topic, pending: _Pending) -> None:
+        written = self._written.get(topic)
+        if written is not None and await self._bump(topic, written, pending):
+            return
+        event = self._event(topic, pending)
+        try:
+            await self._client.create(event)
+        except errors.AlreadyExists:
+            pass
+        self._remember(topic, _Written(name=event.metadata.name, count=pending.count, at_s=self._clock.monotonic()))
+
+    async def _bump(self, topic: _Topic, written: _Written, pending: _Pending) -> bool:
+        count = written.count + pending.count
+        last = api_json.to_builtins(Event(last_timestamp=pending.last))["lastTimestamp"]
+        try:
+            await self._client.patch(
+                Event,
+                written.name,
+                topic.namespace or "default",
+                patch={"count": count, "lastTimestamp": last},
+            )
+        except errors.NotFound:
+            self._written.pop(topic, None)
+            return False
+        self._remember(topic, _Written(name=written.name, count=count, at_s=self._clock.monotonic()))
+        return True
+
+    def _remember(self, topic: _Topic, written: _Written) -> None:
+        self._written[topic] = written
+        self._written.move_to_end(topic)
+        while len(self._written) > self._settings.remembered_max:
+            self._written.popitem(last=False)
+
+    def _combined(self, topic: _Topic) -> _Topic:
+        subject = replace(topic, message="")
+        now_s = self._clock.monotonic()
+        similar = self._similar.get(subject)
+        if similar is None or now_s - similar.since_s > self._settings.similar_window_s:
+            similar = self._similar[subject] = _Similar(since_s=now_s)
+        self._similar.move_to_end(subject)
+        while len(self._similar) > self._settings.remembered_max:
+            self._similar.popitem(last=False)
+        if topic.message in similar.messages:
+            return topic
+        if len(similar.messages) >= self._settings.similar_max:
+            return replace(topic, message="(combined from similar events)")
+        similar.messages.add(topic.message)
+        return topic
+
+    def _event(self, topic: _Topic, pending: _Pending) -> Event:
+        digest = hashlib.sha256(repr((topic, pending.first, self._component)).encode()).hexdigest()[:16]
+        return Event(
+            metadata=ObjectMeta(name=f"{topic.name[:NAME_MAX]}.{digest}", namespace=topic.namespace or "default"),
+            involved_object=ObjectReference(
+                kind=topic.kind,
+                api_version=topic.api_version,
+                namespace=topic.namespace,
+                name=topic.name,
+                uid=topic.uid,
+            ),
+            type=topic.type,
+            reason=topic.reason,
+            message=topic.message,
+            source=EventSource(component=self._component, host=self._instance),
+            reporting_component=self._component,
+            reporting_instance=self._instance,
+            first_timestamp=pending.first,
+            last_timestamp=pending.last,
+            count=pending.count,
+        )
