@@ -1,0 +1,129 @@
+"""Running the ``etcd`` found on PATH as a child of the control plane, with the settings that suit it.
+
+The flags are the measured ones of ``docs/architecture.md`` (Store). Clients and peers authenticate by certificates of
+the cluster's CA; it listens on 127.0.0.1 only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from knarr_api.errors import Invalid, Unavailable
+from knarr_controlplane.store.etcd import CORRUPTING_VERSIONS
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0
+QUOTA_BYTES = 8 * 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdTls:
+    """Files: the CA, and a certificate with its key good for 127.0.0.1 as server and as client."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@dataclass(slots=True)
+class EtcdProcess:
+    """A running etcd. endpoint: host:port for clients."""
+
+    process: asyncio.subprocess.Process
+    endpoint: str
+
+    async def stop(self) -> None:
+        """SIGTERM, then SIGKILL."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+
+
+async def start(data_dir: Path, tls: EtcdTls | None) -> EtcdProcess:
+    """Start it on free ports (kept in ``data_dir/ports`` for the next start) and wait until it answers.
+
+    Raises Unavailable when etcd is not installed or does not come up, Invalid for a version that loses data.
+    """
+    program = shutil.which("etcd")
+    if program is None:
+        raise Unavailable("etcd is not on PATH: install it (Debian: apt install etcd-server) or use --store sqlite")
+    await _check_version(program)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    client_port, peer_port = _ports(data_dir / "ports")
+    scheme = "https" if tls is not None else "http"
+    endpoint = f"127.0.0.1:{client_port}"
+    command = [
+        program,
+        *("--name", "knarr", "--data-dir", str(data_dir / "data")),
+        *("--listen-client-urls", f"{scheme}://{endpoint}", "--advertise-client-urls", f"{scheme}://{endpoint}"),
+        *("--listen-peer-urls", f"{scheme}://127.0.0.1:{peer_port}"),
+        *("--initial-advertise-peer-urls", f"{scheme}://127.0.0.1:{peer_port}"),
+        *("--initial-cluster", f"knarr={scheme}://127.0.0.1:{peer_port}"),
+        *("--backend-batch-limit", "1000", "--backend-batch-interval", "20ms", "--max-txn-ops", "1024"),
+        *("--quota-backend-bytes", str(QUOTA_BYTES), "--log-level", "warn", "--logger", "zap"),
+    ]
+    if tls is not None:
+        for role in ("", "peer-"):
+            command += [f"--{role}cert-file={tls.certificate}", f"--{role}key-file={tls.key}"]
+            command += [f"--{role}trusted-ca-file={tls.ca}", f"--{role}client-cert-auth"]
+    log_path = data_dir / "etcd.log"
+    with open(log_path, "ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": os.environ.get("PATH", "")}
+        )
+    running = EtcdProcess(process, endpoint)
+    try:
+        await _wait_until_listening(process, client_port, log_path)
+    except BaseException:
+        await running.stop()
+        raise
+    return running
+
+
+async def _check_version(program: str) -> None:
+    process = await asyncio.create_subprocess_exec(program, "--version", stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    match = re.search(rb"etcd Version: (\d+\.\d+\.\d+)", output)
+    version = match[1].decode() if match else ""
+    if version in CORRUPTING_VERSIONS:
+        raise Invalid(f"etcd {version} can corrupt its data: use 3.5.3 or later, or 3.4")
+
+
+def _ports(path: Path) -> tuple[int, int]:
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        client, peer = (int(word) for word in path.read_text().split())
+        return client, peer
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        client, peer = one.getsockname()[1], other.getsockname()[1]
+    path.write_text(f"{client} {peer}\n")
+    return client, peer
+
+
+async def _wait_until_listening(process: asyncio.subprocess.Process, port: int, log_path: Path) -> None:
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while process.returncode is None:
+                with contextlib.suppress(ConnectionError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pass
+    last = log_path.read_text(errors="replace").splitlines()[-5:]
+    raise Unavailable(f"etcd does not come up; the end of {log_path}:\n" + "\n".join(last))

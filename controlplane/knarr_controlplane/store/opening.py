@@ -1,0 +1,60 @@
+"""From what a user asked for to a store: ``sqlite``, ``etcd``, ``etcd://host:port,…``, ``memory``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from knarr_api.errors import Invalid, KnarrError
+from knarr_controlplane.store.etcd_process import EtcdProcess, EtcdTls, start
+from knarr_controlplane.store.memory import MemoryStore
+from knarr_controlplane.store.protocol import Store
+from knarr_controlplane.store.sqlite import SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store and, where it was started for it, etcd. ``close`` ends both."""
+
+    store: Store
+    etcd: EtcdProcess | None = None
+
+    async def close(self) -> None:
+        await self.store.close()
+        if self.etcd is not None:
+            await self.etcd.stop()
+
+
+async def open_store(
+    spec: str, data_dir: Path, *, tls: Callable[[], Awaitable[EtcdTls]] | None = None, remote_tls: EtcdTls | None = None
+) -> Opened:
+    """tls: makes certificates for an etcd that is started here; remote_tls: for one that is connected to.
+
+    Raises Invalid for an unknown spec, and what opening raises.
+    """
+    if spec == "sqlite":
+        return Opened(await SqliteStore.open(data_dir / "store.sqlite"))
+    if spec == "memory":
+        return Opened(MemoryStore())
+    from knarr_controlplane.store.etcd import EtcdStore
+
+    if spec == "etcd":
+        files = await tls() if tls is not None else None
+        process = await start(data_dir / "etcd", files)
+        try:
+            store = await EtcdStore.open([process.endpoint], **_files(files))
+        except KnarrError:
+            await process.stop()
+            raise
+        return Opened(store, process)
+    if spec.startswith("etcd://"):
+        endpoints = [endpoint for endpoint in spec.removeprefix("etcd://").rstrip("/").split(",") if endpoint]
+        if not endpoints or not all(endpoint.rpartition(":")[2].isdecimal() for endpoint in endpoints):
+            raise Invalid(f'--store "{spec}": expected etcd://HOST:PORT,HOST:PORT,…')
+        return Opened(await EtcdStore.open(endpoints, **_files(remote_tls)))
+    raise Invalid(f'--store "{spec}": must be sqlite, etcd or etcd://HOST:PORT,…')
+
+
+def _files(tls: EtcdTls | None) -> dict[str, Path]:
+    return {} if tls is None else {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}

@@ -1,0 +1,30 @@
+"""Revisions as clients see them (``resourceVersion``): one integer for a store revision and a place in it.
+
+A batch of writes shares one store revision; within it every write has a position from 1 to 254, in the order in which
+watches deliver them. Packed: ``store_revision << 8 | position``. Position 255 stands for the whole revision (a list
+is "everything up to here"), 0 for an entry whose position its store did not keep: a watch from there delivers the
+revision's other events again rather than missing one.
+"""
+
+from __future__ import annotations
+
+POSITION_BITS = 8
+WHOLE = (1 << POSITION_BITS) - 1
+MAX_POSITION = WHOLE - 1
+
+
+def pack(store_revision: int, position: int = WHOLE) -> int:
+    return store_revision << POSITION_BITS | position
+
+
+def store_revision(packed: int) -> int:
+    return packed >> POSITION_BITS
+
+
+def position(packed: int) -> int:
+    return packed & WHOLE
+
+
+def same_write(one: int, other: int) -> bool:
+    """Whether two packed revisions of one key name the same write: a batch holds a key once."""
+    return one >> POSITION_BITS == other >> POSITION_BITS
