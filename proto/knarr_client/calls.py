@@ -1,0 +1,89 @@
+"""One gRPC call: its deadline, when it may be repeated, and what its failure means."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from knarr_api import errors, grpc_status
+from knarr_client.workqueue import Backoff
+
+
+BACKOFF = Backoff(first_s=0.1, max_s=2.0, jitter=0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSettings:
+    deadline_s: float = 30.0
+    """Of one call with all its repetitions."""
+    attempts_max: int = 4
+    backoff: Backoff = BACKOFF
+
+
+class Calls:
+    """Calls methods of stubs. Raises the classes of ``knarr_api.errors`` only (and CancelledError)."""
+
+    def __init__(self, settings: CallSettings | None = None, *, uniform: Callable[[], float] | None = None) -> None:
+        self._settings = settings or CallSettings()
+        self._uniform = uniform or random.random
+
+    async def unary(self, method: Any, request: Any, *, idempotent: bool, deadline_s: float | None = None) -> Any:
+        """The answer of a unary method.
+
+        An idempotent call is repeated when the API is unavailable, another only when the connection was refused.
+        """
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + (settings.deadline_s if deadline_s is None else deadline_s)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await method(request, timeout=max(0.001, ends_s - loop.time()))
+            except grpc.aio.AioRpcError as error:
+                translated = grpc_status.from_rpc(error)
+                repeatable = isinstance(translated, errors.Unavailable) and (idempotent or was_refused(error))
+                delay_s = settings.backoff.delay_s(attempt, self._uniform())
+                if not repeatable or attempt >= settings.attempts_max or loop.time() + delay_s >= ends_s:
+                    raise translated from error
+            except asyncio.CancelledError:
+                if _being_cancelled():
+                    raise
+                raise errors.Unavailable("the connection was closed") from None
+            except grpc.aio.UsageError as error:
+                raise errors.Unavailable(f"the connection is closed: {error}") from error
+            await asyncio.sleep(delay_s)
+
+    async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
+        """The answers of a streaming method, for as long as they come; the call ends with the iteration."""
+        call = method(request)
+        try:
+            async for answer in call:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise grpc_status.from_rpc(error) from error
+        except asyncio.CancelledError:
+            if call.cancelled() and not _being_cancelled():
+                raise errors.Unavailable("the connection was closed") from None
+            raise
+        finally:
+            call.cancel()
+
+
+def was_refused(error: grpc.aio.AioRpcError) -> bool:
+    """There was no connection, so the request has not left this process."""
+    text = (error.details() or "").lower()
+    return error.code() is grpc.StatusCode.UNAVAILABLE and (
+        "failed to connect" in text or "connection refused" in text or "name resolution" in text
+    )
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,69 @@
+"""The gRPC channel to a cluster: mutual TLS 1.2+ from a kubeconfig, kept alive, with limits.
+
+Several endpoints are tried in turn, and the next one when the connection breaks. As they then share one name to be
+verified against, the kubeconfig must give ``tls-server-name`` with them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+import grpc
+import grpc.aio
+
+from knarr_api import errors
+from knarr_client.kubeconfig import Access
+
+MESSAGE_BYTES_MAX = 64 << 20
+KEEPALIVE_S = 10
+KEEPALIVE_TIMEOUT_S = 5
+
+Option = tuple[str, str | int]
+
+
+def open_channel(access: Access) -> grpc.aio.Channel:
+    """Doesn't connect yet. Must be called in the event loop that will use it. Raises Invalid."""
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=access.ca_pem, private_key=access.key_pem, certificate_chain=access.certificate_pem
+    )
+    return grpc.aio.secure_channel(target(access), credentials, options=options(access))
+
+
+def target(access: Access) -> str:
+    """gRPC's name for the endpoints."""
+    if not access.endpoints:
+        raise errors.Invalid("no endpoint is given")
+    if len(access.endpoints) == 1:
+        return access.endpoints[0]
+    families = {_family(endpoint) for endpoint in access.endpoints}
+    if not access.server_name:
+        raise errors.Invalid("several servers need one tls-server-name that all their certificates hold")
+    if len(families) > 1 or None in families:
+        raise errors.Invalid("several servers must be given as addresses of one family, not as names")
+    return f"ipv{families.pop()}:{','.join(access.endpoints)}"
+
+
+def options(access: Access) -> tuple[Option, ...]:
+    found: list[Option] = [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_S * 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    if access.server_name:
+        found.append(("grpc.ssl_target_name_override", access.server_name))
+    return tuple(found)
+
+
+def _family(endpoint: str) -> int | None:
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return None
