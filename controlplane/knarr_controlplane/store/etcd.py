@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import grpc
 import structlog
 from aetcd import rpc
+from aetcd.rpc import rpc_pb2
 
 from knarr_api.errors import DeadlineExceeded, Expired, Internal, Invalid, KnarrError, ResourceExhausted, Unavailable
 from knarr_controlplane.store import revision
+from knarr_controlplane.store.etcd_process import CORRUPTING_VERSIONS, EtcdTls
 from knarr_controlplane.store.group_commit import GroupCommitter, Outcome
 from knarr_controlplane.store.protocol import (
     Check,
@@ -37,7 +38,6 @@ from knarr_controlplane.store.protocol import (
 TIMEOUT_S = 10.0
 PAGE = 2000
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-CORRUPTING_VERSIONS = ("3.5.0", "3.5.1", "3.5.2")
 Compare = rpc.Compare
 
 
@@ -58,12 +58,10 @@ class EtcdStore:
         cls,
         endpoints: Sequence[str],
         *,
-        ca: Path | None = None,
-        certificate: Path | None = None,
-        key: Path | None = None,
+        tls: EtcdTls | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> EtcdStore:
-        """Connect and look at the version. Raises Unavailable naming the endpoints, Invalid for a version that loses data."""
+        """Connect. Raises Unavailable naming the endpoints, Invalid for a version that loses data."""
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -72,11 +70,9 @@ class EtcdStore:
             ("grpc.lb_policy_name", "round_robin" if len(endpoints) > 1 else "pick_first"),
         ]
         target = endpoints[0] if len(endpoints) == 1 else "ipv4:" + ",".join(endpoints)
-        if ca is not None:
+        if tls is not None:
             credentials = grpc.ssl_channel_credentials(
-                ca.read_bytes(),
-                key.read_bytes() if key is not None else None,
-                certificate.read_bytes() if certificate is not None else None,
+                tls.ca.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
             )
             channel = grpc.aio.secure_channel(target, credentials, options)
         else:
@@ -85,10 +81,10 @@ class EtcdStore:
         try:
             status = await store._call(store._maintenance.Status, rpc.StatusRequest(), timeout_s, wait=True)
         except KnarrError:
-            await channel.close()
+            await channel.close(None)
             raise
         if status.version in CORRUPTING_VERSIONS:
-            await channel.close()
+            await channel.close(None)
             raise Invalid(f"etcd {status.version} can corrupt its data: use 3.5.3 or later, or 3.4")
         return store
 
@@ -129,7 +125,7 @@ class EtcdStore:
             last, position = 0, 0
             while True:
                 answer = await call.read()
-                if answer is grpc.aio.EOF:
+                if not isinstance(answer, rpc_pb2.WatchResponse):
                     raise Unavailable(f"etcd at {self._where()} ended the watch")
                 if answer.compact_revision:
                     raise Expired(f"resource version {after} is too old ({revision.pack(answer.compact_revision)})")
@@ -169,7 +165,7 @@ class EtcdStore:
         if not self._closed:
             await self._committer.close()
             self._closed = True
-            await self._channel.close()
+            await self._channel.close(None)
 
     async def _apply(self, batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
         request = rpc.TxnRequest(success=[rpc.RequestOp(request_txn=_transaction(operations)) for operations in batch])
@@ -261,11 +257,7 @@ def _transaction(operations: Sequence[Operation]) -> Any:
         key = operation.key.encode()
         if operation.expected is not None:
             number = revision.store_revision(operation.expected)
-            compares.append(
-                Compare(
-                    key=key, target=Compare.MOD, result=Compare.EQUAL, mod_revision=number if operation.expected else 0
-                )
-            )
+            compares.append(Compare(key=key, target=Compare.MOD, result=Compare.EQUAL, mod_revision=number))
             reads.append(rpc.RequestOp(request_range=rpc.RangeRequest(key=key, keys_only=True)))
         if isinstance(operation, Put):
             writes.append(rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=operation.value)))

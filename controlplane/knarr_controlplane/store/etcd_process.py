@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knarr_api.errors import Invalid, Unavailable
-from knarr_controlplane.store.etcd import CORRUPTING_VERSIONS
 
+CORRUPTING_VERSIONS = ("3.5.0", "3.5.1", "3.5.2")
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 QUOTA_BYTES = 8 * 1024**3

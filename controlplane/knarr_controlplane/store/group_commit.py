@@ -40,7 +40,8 @@ def check(operations: Sequence[Operation]) -> None:
     for operation in operations:
         if isinstance(operation, Put) and len(operation.value) > MAX_VALUE_BYTES:
             raise Invalid(
-                f"{operation.key}: the object has {len(operation.value)} bytes, more than the limit of {MAX_VALUE_BYTES}"
+                f"{operation.key}: the object has {len(operation.value)} bytes, more than the limit of "
+                f"{MAX_VALUE_BYTES}"
             )
 
 

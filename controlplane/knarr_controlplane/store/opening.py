@@ -43,7 +43,7 @@ async def open_store(
         files = await tls() if tls is not None else None
         process = await start(data_dir / "etcd", files)
         try:
-            store = await EtcdStore.open([process.endpoint], **_files(files))
+            store = await EtcdStore.open([process.endpoint], tls=files)
         except KnarrError:
             await process.stop()
             raise
@@ -52,9 +52,5 @@ async def open_store(
         endpoints = [endpoint for endpoint in spec.removeprefix("etcd://").rstrip("/").split(",") if endpoint]
         if not endpoints or not all(endpoint.rpartition(":")[2].isdecimal() for endpoint in endpoints):
             raise Invalid(f'--store "{spec}": expected etcd://HOST:PORT,HOST:PORT,…')
-        return Opened(await EtcdStore.open(endpoints, **_files(remote_tls)))
+        return Opened(await EtcdStore.open(endpoints, tls=remote_tls))
     raise Invalid(f'--store "{spec}": must be sqlite, etcd or etcd://HOST:PORT,…')
-
-
-def _files(tls: EtcdTls | None) -> dict[str, Path]:
-    return {} if tls is None else {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from knarr_api.errors import Expired, Internal, KnarrError, ResourceExhausted, Unavailable
 from knarr_controlplane.store import revision
@@ -43,6 +45,10 @@ create table if not exists entry (
 create index if not exists entry_revision on entry (revision, position);
 create table if not exists state (name text primary key, number integer not null) without rowid;
 """
+P = ParamSpec("P")
+R = TypeVar("R")
+Events = list[StoreEvent]
+
 COMPACTION_SLICE = 500
 CACHE_KIB = 16 * 1024
 
@@ -65,7 +71,7 @@ class SqliteStore:
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStore:
-        """Create the file (0600) when missing. Raises Unavailable when another process has it open, or it is damaged."""
+        """Create the file (0600) when missing. Raises Unavailable when another process has it open."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -129,11 +135,11 @@ class SqliteStore:
 
     # On the threads
 
-    async def _in(self, executor: ThreadPoolExecutor, function, *arguments):  # type: ignore[no-untyped-def]
+    async def _in(self, executor: ThreadPoolExecutor, function: Callable[P, R], *arguments: P.args, **_: P.kwargs) -> R:
         if self._closed:
             raise Unavailable("the store is closed")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(executor, _translated, self._path, function, *arguments)
+        return await loop.run_in_executor(executor, _translated, self._path, functools.partial(function, *arguments))
 
     def _open(self) -> None:
         self._write = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -179,7 +185,7 @@ class SqliteStore:
         row = self._read.execute("select number from state where name = 'revision'").fetchone()
         return int(row[0]) if row else 1
 
-    def _changes(self, prefix: str, after: int) -> list[StoreEvent]:
+    def _changes(self, prefix: str, after: int) -> Events:
         """Changes in the table after a packed revision, in order, at most 1,000."""
         if revision.store_revision(after) < self._compacted:
             raise Expired(f"resource version {after} is too old ({revision.pack(self._compacted)})")
@@ -188,7 +194,7 @@ class SqliteStore:
             "where (revision << 8 | position) > ? and key >= ? and key < ? order by revision, position limit 1000",
             (after, prefix, prefix + "\U0010ffff"),
         ).fetchall()
-        events = []
+        events: Events = []
         for key, value, number, position, created in rows:
             previous = self._read.execute(
                 "select value from entry where key = ? and revision < ? order by revision desc limit 1", (key, number)
@@ -204,10 +210,10 @@ class SqliteStore:
             self._history.append(events, revision.pack(number))
         return outcomes
 
-    def _write_batch(self, batch: Sequence[tuple[Operation, ...]]) -> tuple[list[Outcome], list[StoreEvent], int]:
+    def _write_batch(self, batch: Sequence[tuple[Operation, ...]]) -> tuple[Sequence[Outcome], Events, int]:
         number = self._store_revision + 1
         outcomes: list[Outcome] = []
-        events: list[StoreEvent] = []
+        events: Events = []
         self._write.execute("begin immediate")
         try:
             for operations in batch:
@@ -221,7 +227,7 @@ class SqliteStore:
             raise
         return outcomes, events, number
 
-    def _write_one(self, operations: tuple[Operation, ...], number: int, events: list[StoreEvent]) -> Outcome:
+    def _write_one(self, operations: tuple[Operation, ...], number: int, events: Events) -> Outcome:
         present = {operation.key: _newest(self._write, operation.key) for operation in operations}
         for operation in operations:
             conflict = _conflict(operation, present[operation.key])
@@ -254,7 +260,8 @@ class SqliteStore:
             "delete from entry where (key, revision) in (select e.key, e.revision from entry as e "
             "where e.revision <= ? and (e.value is null or exists "
             "(select 1 from entry as n where n.key = e.key and n.revision > e.revision and n.revision <= ?)) "
-            "and not (e.value is null and exists (select 1 from entry as o where o.key = e.key and o.revision < e.revision)) "
+            "and not (e.value is null and exists "
+            "(select 1 from entry as o where o.key = e.key and o.revision < e.revision)) "
             "limit ?)",
             (number, number, COMPACTION_SLICE),
         )
@@ -284,10 +291,10 @@ def _conflict(operation: Operation, present: Entry | None) -> KeyConflict | None
     return KeyConflict(operation.key, actual)
 
 
-def _translated(path: Path, function, *arguments):  # type: ignore[no-untyped-def]
+def _translated(path: Path, function: Callable[[], R]) -> R:
     """Run on a thread, with SQLite's errors turned into ours."""
     try:
-        return function(*arguments)
+        return function()
     except sqlite3.OperationalError as error:
         code = error.sqlite_errorname or ""
         if code.startswith("SQLITE_FULL"):

@@ -1,0 +1,54 @@
+"""Who calls, from the certificate of the connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from knarr_api.errors import Unauthenticated
+from knarr_controlplane.pki.authority import NODE_GROUP, NODE_PREFIX
+
+ADMINS = "system:masters"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified name and its groups."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMINS in self.groups
+
+    @property
+    def node_name(self) -> str:
+        """The node that this is, or empty."""
+        is_node = NODE_GROUP in self.groups and self.name.startswith(NODE_PREFIX)
+        return self.name.removeprefix(NODE_PREFIX) if is_node else ""
+
+
+CONTROL_PLANE = Identity("system:knarr-controlplane", frozenset({ADMINS}))
+"""What the control plane's own parts act as."""
+
+
+def of_call(context: grpc.aio.ServicerContext) -> Identity:  # type: ignore[type-arg]
+    """The caller of a gRPC method; gRPC has verified the certificate's chain. Raises Unauthenticated without one."""
+    pem = next(iter(context.auth_context().get("x509_pem_cert", ())), b"")
+    if not pem:
+        raise Unauthenticated("the connection has no client certificate")
+    return of_certificate(pem if isinstance(pem, bytes) else pem.encode())
+
+
+def of_certificate(pem: bytes) -> Identity:
+    """Common name and organisations of a certificate that was verified before."""
+    subject = x509.load_pem_x509_certificate(pem).subject
+    names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    groups = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    if len(names) != 1:
+        raise Unauthenticated("the client certificate has no common name")
+    return Identity(str(names[0].value), frozenset(str(group.value) for group in groups))
