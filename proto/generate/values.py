@@ -13,7 +13,6 @@ inlined message       its fields, in place
 
 from __future__ import annotations
 
-import graphlib
 import re
 import textwrap
 from collections.abc import Iterator
@@ -31,10 +30,9 @@ SCALARS = {
     Field.TYPE_STRING: "str",
     Field.TYPE_BYTES: "bytes",
     Field.TYPE_BOOL: "bool",
-    Field.TYPE_INT32: "int",
-    Field.TYPE_INT64: "int",
-    Field.TYPE_UINT32: "int",
-    Field.TYPE_UINT64: "int",
+    Field.TYPE_INT32: "Int32",
+    Field.TYPE_INT64: "Int64",
+    Field.TYPE_UINT32: "UInt32",
     Field.TYPE_DOUBLE: "float",
     Field.TYPE_FLOAT: "float",
 }
@@ -89,6 +87,33 @@ class Attribute:
     type: str
     default: str
     doc: str = ""
+    keeper: str = ""
+    """Function of ``knarr_api.time`` that brings the value into canonical form."""
+
+    @property
+    def camel(self) -> bool:
+        """Whether msgspec's ``rename="camel"`` makes the JSON name of the attribute's."""
+        first, *rest = self.name.split("_")
+        return first + "".join(part.title() for part in rest) == self.json
+
+    @property
+    def instance_of(self) -> str:
+        """Class whose empty instance is the default, if one is."""
+        return self.default.removesuffix("()")
+
+    @property
+    def source(self) -> str:
+        """The line of the class."""
+        if self.default == "{}":
+            arguments = "default_factory=dict"
+        elif not self.camel:
+            arguments = f"default={self.default}"
+        else:
+            return f"{self.name}: {self.type} = {self.default}"
+        if not self.camel:
+            arguments += f', name="{self.json}"'
+        line = f"{self.name}: {self.type} = msgspec.field({arguments})"
+        return line if len(line) <= 116 else line.replace(f"({arguments})", f"(\n    {arguments}\n)")
 
 
 class Generator:
@@ -115,68 +140,56 @@ class Generator:
     def module(self, file: File) -> str:
         """Source of the module for one file."""
         names = [f"{file.package}.{message.name}" for message in file.message_type]
-        names = [name for name in names if name not in NOT_VALUES]
-        structs = {name: list(self.attributes(name)) for name in names}
-        needs = {
-            name: {a.default[:-2] for a in attributes if a.default.endswith("()") and a.default != "()"}
-            for name, attributes in structs.items()
-        }
-        local = {name.rsplit(".", 1)[1]: name for name in names}
-        order = graphlib.TopologicalSorter(
-            {name: {local[n] for n in need if n in local} for name, need in needs.items()}
-        )
-        code = "\n\n".join(self.struct(name, structs[name], file.package) for name in order.static_order())
+        structs = {name: list(self.attributes(name)) for name in names if name not in NOT_VALUES}
+        code = "\n\n".join(self.struct(name, structs[name], file.package) for name in _in_order(structs))
         return self.header(file, code) + "\n\n" + code
 
     def header(self, file: File, code: str) -> str:
-        lines = [
-            f'"""Values of {file.package}, generated from {file.name}: run ``./dev proto``, do not edit."""',
-            "",
-            "from __future__ import annotations",
-            "",
-            "import datetime" if "datetime.datetime" in code else "",
-            "from typing import Any" if re.search(r"\bAny\b", code) else "",
-            "",
-            "import msgspec",
-            "",
-            "from knarr_api.quantity import Quantity" if "Quantity" in code.replace("ResourceQuantity", "") else "",
-        ]
-        for other in self.files:
-            module = conventions.module_of(other.package)
-            if other.package == file.package:
-                continue
-            used = sorted(m.name for m in other.message_type if f"{module}.{m.name}" in code)
-            if used:
-                lines.append(f"from knarr_api.types import {module}")
-        return "\n".join(line for number, line in enumerate(lines) if line or lines[number - 1]) + "\n"
+        """Docstring and the imports that the code needs."""
+        first = f'"""Values of {file.package}.\n\nGenerated from {file.name} by ``./dev proto``: do not edit.\n"""\n'
+        standard = ["import datetime"] if "datetime.datetime" in code else []
+        if re.search(r"\bAny\b", code):
+            standard.append("from typing import Any")
+        ours = []
+        widths = sorted(set(re.findall(r"\bU?Int(?:32|64)\b", code)))
+        if widths:
+            ours.append(f"from knarr_api.numbers import {', '.join(widths)}")
+        if re.search(r"\bQuantity\b", code):
+            ours.append("from knarr_api.quantity import Quantity")
+        keepers = sorted(set(re.findall(r"\bkeep_\w+", code)))
+        if keepers:
+            ours.append(f"from knarr_api.time import {', '.join(keepers)}")
+        modules = {conventions.module_of(other.package) for other in self.files if other.package != file.package}
+        used = sorted(module for module in modules if re.search(rf"\b{module}\.[A-Z]", code))
+        if used:
+            ours.append(f"from knarr_api.types import {', '.join(used)}")
+        blocks = [["from __future__ import annotations"], standard, ["import msgspec"], ours]
+        return first + "\n" + "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
     def struct(self, full_name: str, attributes: list[Attribute], package: str) -> str:
+        """Source of one class."""
         name = full_name.rsplit(".", 1)[1]
-        renamed = {a.name: a.json for a in attributes if a.name != a.json}
-        options = "frozen=True, kw_only=True, omit_defaults=True"
-        if renamed and all(camel(attribute) == json for attribute, json in renamed.items()):
-            options += ', rename="camel"'
-        elif renamed:
-            pairs = ", ".join(f'"{attribute}": "{json}"' for attribute, json in renamed.items())
-            options += f", rename={{{pairs}}}"
-        doc = self.comments.get((full_name, ""), "")
-        body = [*textwrap.wrap(f'"""{doc or full_name}"""', 116, break_long_words=False), ""]
+        doc = self.comments.get((full_name, ""), full_name)
+        body = [*_docstring(doc), ""]
         if self.is_kind(full_name):
-            version = package.rsplit(".", 1)[1]
-            group = conventions.group_of(package)
-            api_version = f"{group}/{version}" if group else version
+            api_version = conventions.api_version_of(package, name)
             body.append(f'api_version: str = msgspec.field(default_factory=lambda: "{api_version}", name="apiVersion")')
             body.append(f'kind: str = msgspec.field(default_factory=lambda: "{name}")')
         for a in attributes:
-            body.append(f"{a.name}: {a.type} = {a.default}")
-            if a.doc:
-                body += textwrap.wrap(f'"""{a.doc}"""', 116, break_long_words=False)
-        if len(body) == 2 and not attributes:
-            body = body[:-1]
+            body += [a.source, *(_docstring(a.doc) if a.doc else [])]
+        keepers = [a for a in attributes if a.keeper]
+        if keepers:
+            body += ["", "def __post_init__(self) -> None:"]
+        for a in keepers:
+            body.append(f"    if self.{a.name} is not None:")
+            body.append(f'        {a.keeper}(self, "{a.name}", self.{a.name})')
+        options = "frozen=True, kw_only=True, omit_defaults=True"
+        if any(a.name != a.json and a.camel for a in attributes):
+            options += ', rename="camel"'
         head = f"class {name}(msgspec.Struct, {options}):"
         if len(head) > 120:
-            head = f"class {name}(\n" + textwrap.indent(f"msgspec.Struct,\n{options},", "    ") + "\n):"
-        return head + "\n" + textwrap.indent("\n".join(body), "    ") + "\n"
+            head = f"class {name}(\n    msgspec.Struct, {options}\n):"
+        return head + "\n" + textwrap.indent("\n".join(body).rstrip(), "    ") + "\n"
 
     def is_kind(self, full_name: str) -> bool:
         name = full_name.rsplit(".", 1)[1]
@@ -199,6 +212,7 @@ class Generator:
                 json=conventions.json_name(full_name, field.name),
                 type=type_,
                 default=default,
+                keeper=conventions.KEEPERS.get(field.type_name[1:], "") if default == "None" else "",
                 doc=self.comments.get((full_name, field.name), ""),
             )
 
@@ -207,11 +221,13 @@ class Generator:
             nested = self.messages.get(field.type_name[1:])
             if nested is not None and nested.options.map_entry:
                 key, value = (self.plain(full_name, part) for part in nested.field)
-                return f"dict[{key}, {value}]", "msgspec.field(default_factory=dict)"
+                return f"dict[{key}, {value}]", "{}"
             return f"tuple[{self.plain(full_name, field)}, ...]", "()"
         plain = self.plain(full_name, field)
         if field.type == Field.TYPE_STRING and (full_name, field.name) not in conventions.POINTER_STRINGS:
             return "str", '""'
+        if field.type == Field.TYPE_BYTES:
+            return "bytes", 'b""'
         if field.type == Field.TYPE_MESSAGE and field.type_name[1:] in conventions.STRING_LISTS:
             return plain, "()"
         if field.type == Field.TYPE_MESSAGE and self.always_there(full_name, field):
@@ -257,10 +273,26 @@ class Generator:
         return name if package == own else f"{conventions.module_of(package)}.{name}"
 
 
-def camel(name: str) -> str:
-    """What msgspec's ``rename="camel"`` makes of an attribute's name."""
-    first, *rest = name.split("_")
-    return first + "".join(part.title() for part in rest)
+def _in_order(structs: dict[str, list[Attribute]]) -> Iterator[str]:
+    """The .proto's order, but for classes whose empty instances others need: those first."""
+    local = {name.rsplit(".", 1)[1]: name for name in structs}
+    done: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        for attribute in structs[name]:
+            needed = local.get(attribute.instance_of)
+            if needed is not None and needed not in done:
+                visit(needed)
+        done[name] = None
+
+    for name in structs:
+        if name not in done:
+            visit(name)
+    return iter(done)
+
+
+def _docstring(doc: str) -> list[str]:
+    return textwrap.wrap(f'"""{doc}"""', 116, break_long_words=False)
 
 
 def modules(files: descriptor_pb2.FileDescriptorSet) -> Iterator[tuple[str, str]]:

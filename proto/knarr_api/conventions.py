@@ -36,6 +36,8 @@ QUANTITY = "k8s.io.apimachinery.pkg.api.resource.Quantity"
 INT_OR_STRING = "k8s.io.apimachinery.pkg.util.intstr.IntOrString"
 RAW_JSON = frozenset({"k8s.io.apimachinery.pkg.runtime.RawExtension", f"{META}.FieldsV1", f"{APIEXTENSIONS}.JSON"})
 TIMES = frozenset({f"{META}.Time", f"{META}.MicroTime", f"{META}.Timestamp"})
+KEEPERS = {f"{META}.Time": "keep_seconds", f"{META}.MicroTime": "keep_micros"}
+"""Functions of :mod:`knarr_api.time` that bring a field's time into the form its JSON has."""
 DURATION = f"{META}.Duration"
 STRING_LISTS = frozenset(
     {
@@ -56,6 +58,7 @@ POINTER_STRINGS = frozenset(
         (f"{CORE}.PersistentVolumeClaimSpec", "volumeAttributesClassName"),
         (f"{CORE}.PersistentVolumeSpec", "volumeAttributesClassName"),
         (f"{CORE}.ServiceSpec", "loadBalancerClass"),
+        ("k8s.io.api.discovery.v1.EndpointPort", "name"),
         ("k8s.io.api.networking.v1.IngressSpec", "ingressClassName"),
         ("k8s.io.api.coordination.v1.LeaseSpec", "holderIdentity"),
         ("k8s.io.api.coordination.v1.LeaseSpec", "preferredHolder"),
@@ -98,6 +101,15 @@ def group_of(package: str) -> str:
     if first in ("apps", "batch", "autoscaling", "policy"):
         return first
     return "rbac.authorization.k8s.io" if first == "rbac" else f"{first}.k8s.io"
+
+
+def api_version_of(package: str, kind: str) -> str:
+    """``apps/v1``; ``v1`` in the core group; what every group shares is in ``meta.k8s.io`` where it is a kind."""
+    version = package.rsplit(".", 1)[1]
+    if package == META and kind in ("Table", "PartialObjectMetadata", "PartialObjectMetadataList"):
+        return f"meta.k8s.io/{version}"
+    group = group_of(package)
+    return f"{group}/{version}" if group else version
 
 
 def module_of(package: str) -> str:

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.admission.v1, generated from knarr_proto/k8s/admission_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.admission.v1.
+
+Generated from knarr_proto/k8s/admission_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from knarr_api.types import meta_v1
-from knarr_api.types import authentication_v1
+from knarr_api.types import authentication_v1, meta_v1
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -36,7 +38,7 @@ class AdmissionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     uid: str = ""
     allowed: bool | None = None
     status: meta_v1.Status | None = None
-    patch: bytes | None = None
+    patch: bytes = b""
     patch_type: str = ""
     audit_annotations: dict[str, str] = msgspec.field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -1,9 +1,13 @@
-"""Values of k8s.io.api.admissionregistration.v1, generated from knarr_proto/k8s/admissionregistration_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.admissionregistration.v1.
+
+Generated from knarr_proto/k8s/admissionregistration_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
 from knarr_api.types import meta_v1
 
 
@@ -62,12 +66,30 @@ class MutatingAdmissionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omi
     reinvocation_policy: str = ""
 
 
+class MutatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicy"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "MutatingAdmissionPolicy")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: MutatingAdmissionPolicySpec = MutatingAdmissionPolicySpec()
+
+
 class MutatingAdmissionPolicyBindingSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec"""
 
     policy_name: str = ""
     param_ref: ParamRef | None = None
     match_resources: MatchResources | None = None
+
+
+class MutatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicyBinding"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "MutatingAdmissionPolicyBinding")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: MutatingAdmissionPolicyBindingSpec = MutatingAdmissionPolicyBindingSpec()
 
 
 class MutatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,7 +119,7 @@ class MutatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     failure_policy: str = ""
     namespace_selector: meta_v1.LabelSelector | None = None
     side_effects: str = ""
-    timeout_seconds: int | None = None
+    timeout_seconds: Int32 | None = None
     admission_review_versions: tuple[str, ...] = ()
     match_policy: str = ""
     reinvocation_policy: str = ""
@@ -105,16 +127,13 @@ class MutatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     match_conditions: tuple[MatchCondition, ...] = ()
 
 
-class MutatingWebhookConfiguration(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"webhooks": "Webhooks"},
-):
+class MutatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.admissionregistration.v1.MutatingWebhookConfiguration"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "MutatingWebhookConfiguration")
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    webhooks: tuple[MutatingWebhook, ...] = ()
+    webhooks: tuple[MutatingWebhook, ...] = msgspec.field(default=(), name="Webhooks")
 
 
 class MutatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -186,21 +205,13 @@ class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     namespace: str = ""
     name: str = ""
     path: str = ""
-    port: int | None = None
+    port: Int32 | None = None
 
 
 class TypeChecking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.admissionregistration.v1.TypeChecking"""
 
     expression_warnings: tuple[ExpressionWarning, ...] = ()
-
-
-class ValidatingAdmissionPolicyStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus"""
-
-    observed_generation: int | None = None
-    type_checking: TypeChecking | None = None
-    conditions: tuple[meta_v1.Condition, ...] = ()
 
 
 class ValidatingAdmissionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -215,9 +226,26 @@ class ValidatingAdmissionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, o
     variables: tuple[Variable, ...] = ()
 
 
+class ValidatingAdmissionPolicyStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus"""
+
+    observed_generation: Int64 | None = None
+    type_checking: TypeChecking | None = None
+    conditions: tuple[meta_v1.Condition, ...] = ()
+
+
+class ValidatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicy"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ValidatingAdmissionPolicy")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ValidatingAdmissionPolicySpec = ValidatingAdmissionPolicySpec()
+    status: ValidatingAdmissionPolicyStatus = ValidatingAdmissionPolicyStatus()
+
+
 class ValidatingAdmissionPolicyBindingSpec(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename="camel",
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
 ):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec"""
 
@@ -225,6 +253,15 @@ class ValidatingAdmissionPolicyBindingSpec(
     param_ref: ParamRef | None = None
     match_resources: MatchResources | None = None
     validation_actions: tuple[str, ...] = ()
+
+
+class ValidatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ValidatingAdmissionPolicyBinding")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ValidatingAdmissionPolicyBindingSpec = ValidatingAdmissionPolicyBindingSpec()
 
 
 class ValidatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -254,23 +291,20 @@ class ValidatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     failure_policy: str = ""
     namespace_selector: meta_v1.LabelSelector | None = None
     side_effects: str = ""
-    timeout_seconds: int | None = None
+    timeout_seconds: Int32 | None = None
     admission_review_versions: tuple[str, ...] = ()
     match_policy: str = ""
     object_selector: meta_v1.LabelSelector | None = None
     match_conditions: tuple[MatchCondition, ...] = ()
 
 
-class ValidatingWebhookConfiguration(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"webhooks": "Webhooks"},
-):
+class ValidatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.admissionregistration.v1.ValidatingWebhookConfiguration"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "ValidatingWebhookConfiguration")
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    webhooks: tuple[ValidatingWebhook, ...] = ()
+    webhooks: tuple[ValidatingWebhook, ...] = msgspec.field(default=(), name="Webhooks")
 
 
 class ValidatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -282,68 +316,25 @@ class ValidatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=Tr
     items: tuple[ValidatingWebhookConfiguration, ...] = ()
 
 
-class Validation(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"expression": "Expression", "message_expression": "messageExpression"},
-):
+class Validation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.admissionregistration.v1.Validation"""
 
-    expression: str = ""
+    expression: str = msgspec.field(default="", name="Expression")
     message: str = ""
     reason: str = ""
     message_expression: str = ""
 
 
-class Variable(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"name": "Name", "expression": "Expression"},
-):
+class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.admissionregistration.v1.Variable"""
 
-    name: str = ""
-    expression: str = ""
+    name: str = msgspec.field(default="", name="Name")
+    expression: str = msgspec.field(default="", name="Expression")
 
 
 class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.admissionregistration.v1.WebhookClientConfig"""
 
     service: ServiceReference | None = None
-    ca_bundle: bytes | None = None
+    ca_bundle: bytes = b""
     url: str = ""
-
-
-class MutatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicy"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "MutatingAdmissionPolicy")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: MutatingAdmissionPolicySpec = MutatingAdmissionPolicySpec()
-
-
-class MutatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicyBinding"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "MutatingAdmissionPolicyBinding")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: MutatingAdmissionPolicyBindingSpec = MutatingAdmissionPolicyBindingSpec()
-
-
-class ValidatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicy"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "ValidatingAdmissionPolicy")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: ValidatingAdmissionPolicySpec = ValidatingAdmissionPolicySpec()
-    status: ValidatingAdmissionPolicyStatus = ValidatingAdmissionPolicyStatus()
-
-
-class ValidatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "ValidatingAdmissionPolicyBinding")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: ValidatingAdmissionPolicyBindingSpec = ValidatingAdmissionPolicyBindingSpec()

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.apidiscovery.v2, generated from knarr_proto/k8s/apidiscovery_v2.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.apidiscovery.v2.
+
+Generated from knarr_proto/k8s/apidiscovery_v2.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 

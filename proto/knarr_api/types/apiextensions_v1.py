@@ -1,4 +1,7 @@
-"""Values of k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1, generated from knarr_proto/k8s/apiextensions_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.
+
+Generated from knarr_proto/k8s/apiextensions_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,16 @@ from typing import Any
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
+from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class ConversionRequest(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"desired_api_version": "desiredAPIVersion"},
-):
+class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.ConversionRequest"""
 
     uid: str = ""
-    desired_api_version: str = ""
+    desired_api_version: str = msgspec.field(default="", name="desiredAPIVersion")
     objects: tuple[Any, ...] = ()
 
 
@@ -45,7 +47,7 @@ class CustomResourceColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, 
     type: str = ""
     format: str = ""
     description: str = ""
-    priority: int | None = None
+    priority: Int32 | None = None
     json_path: str = ""
 
 
@@ -54,15 +56,6 @@ class CustomResourceConversion(msgspec.Struct, frozen=True, kw_only=True, omit_d
 
     strategy: str = ""
     webhook: WebhookConversion | None = None
-
-
-class CustomResourceDefinitionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus"""
-
-    conditions: tuple[CustomResourceDefinitionCondition, ...] = ()
-    accepted_names: CustomResourceDefinitionNames | None = None
-    stored_versions: tuple[str, ...] = ()
-    observed_generation: int | None = None
 
 
 class CustomResourceDefinitionSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -76,6 +69,25 @@ class CustomResourceDefinitionSpec(msgspec.Struct, frozen=True, kw_only=True, om
     preserve_unknown_fields: bool | None = None
 
 
+class CustomResourceDefinitionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus"""
+
+    conditions: tuple[CustomResourceDefinitionCondition, ...] = ()
+    accepted_names: CustomResourceDefinitionNames | None = None
+    stored_versions: tuple[str, ...] = ()
+    observed_generation: Int64 | None = None
+
+
+class CustomResourceDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apiextensions.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "CustomResourceDefinition")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: CustomResourceDefinitionSpec = CustomResourceDefinitionSpec()
+    status: CustomResourceDefinitionStatus = CustomResourceDefinitionStatus()
+
+
 class CustomResourceDefinitionCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition"""
 
@@ -84,7 +96,11 @@ class CustomResourceDefinitionCondition(msgspec.Struct, frozen=True, kw_only=Tru
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class CustomResourceDefinitionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,13 +152,10 @@ class CustomResourceSubresources(msgspec.Struct, frozen=True, kw_only=True, omit
     scale: CustomResourceSubresourceScale | None = None
 
 
-class CustomResourceValidation(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"open_apiv3_schema": "openAPIV3Schema"},
-):
+class CustomResourceValidation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation"""
 
-    open_apiv3_schema: JSONSchemaProps | None = None
+    open_apiv3_schema: JSONSchemaProps | None = msgspec.field(default=None, name="openAPIV3Schema")
 
 
 class ExternalDocumentation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,15 +165,12 @@ class ExternalDocumentation(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     url: str = ""
 
 
-class JSONSchemaProps(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"schema": "$schema", "ref": "$ref", "exclusive_maximum": "exclusiveMaximum", "exclusive_minimum": "exclusiveMinimum", "max_length": "maxLength", "min_length": "minLength", "max_items": "maxItems", "min_items": "minItems", "unique_items": "uniqueItems", "multiple_of": "multipleOf", "max_properties": "maxProperties", "min_properties": "minProperties", "all_of": "allOf", "one_of": "oneOf", "any_of": "anyOf", "not_": "not", "additional_properties": "additionalProperties", "pattern_properties": "patternProperties", "additional_items": "additionalItems", "external_docs": "externalDocs", "x_kubernetes_preserve_unknown_fields": "x-kubernetes-preserve-unknown-fields", "x_kubernetes_embedded_resource": "x-kubernetes-embedded-resource", "x_kubernetes_int_or_string": "x-kubernetes-int-or-string", "x_kubernetes_list_map_keys": "x-kubernetes-list-map-keys", "x_kubernetes_list_type": "x-kubernetes-list-type", "x_kubernetes_map_type": "x-kubernetes-map-type", "x_kubernetes_validations": "x-kubernetes-validations"},
-):
+class JSONSchemaProps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"""
 
     id: str = ""
-    schema: str = ""
-    ref: str = ""
+    schema: str = msgspec.field(default="", name="$schema")
+    ref: str = msgspec.field(default="", name="$ref")
     description: str = ""
     type: str = ""
     format: str = ""
@@ -170,16 +180,16 @@ class JSONSchemaProps(
     exclusive_maximum: bool | None = None
     minimum: float | None = None
     exclusive_minimum: bool | None = None
-    max_length: int | None = None
-    min_length: int | None = None
+    max_length: Int64 | None = None
+    min_length: Int64 | None = None
     pattern: str = ""
-    max_items: int | None = None
-    min_items: int | None = None
+    max_items: Int64 | None = None
+    min_items: Int64 | None = None
     unique_items: bool | None = None
     multiple_of: float | None = None
     enum: tuple[Any, ...] = ()
-    max_properties: int | None = None
-    min_properties: int | None = None
+    max_properties: Int64 | None = None
+    min_properties: Int64 | None = None
     required: tuple[str, ...] = ()
     items: JSONSchemaProps | tuple[JSONSchemaProps, ...] | None = None
     all_of: tuple[JSONSchemaProps, ...] = ()
@@ -195,13 +205,15 @@ class JSONSchemaProps(
     external_docs: ExternalDocumentation | None = None
     example: Any = None
     nullable: bool | None = None
-    x_kubernetes_preserve_unknown_fields: bool | None = None
-    x_kubernetes_embedded_resource: bool | None = None
-    x_kubernetes_int_or_string: bool | None = None
-    x_kubernetes_list_map_keys: tuple[str, ...] = ()
-    x_kubernetes_list_type: str = ""
-    x_kubernetes_map_type: str = ""
-    x_kubernetes_validations: tuple[ValidationRule, ...] = ()
+    x_kubernetes_preserve_unknown_fields: bool | None = msgspec.field(
+        default=None, name="x-kubernetes-preserve-unknown-fields"
+    )
+    x_kubernetes_embedded_resource: bool | None = msgspec.field(default=None, name="x-kubernetes-embedded-resource")
+    x_kubernetes_int_or_string: bool | None = msgspec.field(default=None, name="x-kubernetes-int-or-string")
+    x_kubernetes_list_map_keys: tuple[str, ...] = msgspec.field(default=(), name="x-kubernetes-list-map-keys")
+    x_kubernetes_list_type: str = msgspec.field(default="", name="x-kubernetes-list-type")
+    x_kubernetes_map_type: str = msgspec.field(default="", name="x-kubernetes-map-type")
+    x_kubernetes_validations: tuple[ValidationRule, ...] = msgspec.field(default=(), name="x-kubernetes-validations")
 
 
 class SelectableField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -216,7 +228,7 @@ class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     namespace: str = ""
     name: str = ""
     path: str = ""
-    port: int | None = None
+    port: Int32 | None = None
 
 
 class ValidationRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -234,7 +246,7 @@ class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig"""
 
     service: ServiceReference | None = None
-    ca_bundle: bytes | None = None
+    ca_bundle: bytes = b""
     url: str = ""
 
 
@@ -247,13 +259,3 @@ class WebhookConversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
 class CustomResourceSubresourceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus"""
-
-
-class CustomResourceDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "apiextensions.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "CustomResourceDefinition")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: CustomResourceDefinitionSpec = CustomResourceDefinitionSpec()
-    status: CustomResourceDefinitionStatus = CustomResourceDefinitionStatus()

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.apps.v1, generated from knarr_proto/k8s/apps_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.apps.v1.
+
+Generated from knarr_proto/k8s/apps_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
+from knarr_api.numbers import Int32, Int64
+from knarr_api.time import keep_seconds
+from knarr_api.types import core_v1, meta_v1
 
 
 class ControllerRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -18,7 +22,7 @@ class ControllerRevision(msgspec.Struct, frozen=True, kw_only=True, omit_default
     kind: str = msgspec.field(default_factory=lambda: "ControllerRevision")
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     data: Any = None
-    revision: int | None = None
+    revision: Int64 | None = None
 
 
 class ControllerRevisionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,29 +34,39 @@ class ControllerRevisionList(msgspec.Struct, frozen=True, kw_only=True, omit_def
     items: tuple[ControllerRevision, ...] = ()
 
 
-class DaemonSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.apps.v1.DaemonSetStatus"""
-
-    current_number_scheduled: int | None = None
-    number_misscheduled: int | None = None
-    desired_number_scheduled: int | None = None
-    number_ready: int | None = None
-    observed_generation: int | None = None
-    updated_number_scheduled: int | None = None
-    number_available: int | None = None
-    number_unavailable: int | None = None
-    collision_count: int | None = None
-    conditions: tuple[DaemonSetCondition, ...] = ()
-
-
 class DaemonSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.DaemonSetSpec"""
 
     selector: meta_v1.LabelSelector | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
     update_strategy: DaemonSetUpdateStrategy | None = None
-    min_ready_seconds: int | None = None
-    revision_history_limit: int | None = None
+    min_ready_seconds: Int32 | None = None
+    revision_history_limit: Int32 | None = None
+
+
+class DaemonSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DaemonSetStatus"""
+
+    current_number_scheduled: Int32 | None = None
+    number_misscheduled: Int32 | None = None
+    desired_number_scheduled: Int32 | None = None
+    number_ready: Int32 | None = None
+    observed_generation: Int64 | None = None
+    updated_number_scheduled: Int32 | None = None
+    number_available: Int32 | None = None
+    number_unavailable: Int32 | None = None
+    collision_count: Int32 | None = None
+    conditions: tuple[DaemonSetCondition, ...] = ()
+
+
+class DaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.DaemonSet"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "DaemonSet")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()
 
 
 class DaemonSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -63,6 +77,10 @@ class DaemonSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_default
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class DaemonSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,31 +99,41 @@ class DaemonSetUpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_de
     rolling_update: RollingUpdateDaemonSet | None = None
 
 
-class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.apps.v1.DeploymentStatus"""
-
-    observed_generation: int | None = None
-    replicas: int | None = None
-    updated_replicas: int | None = None
-    available_replicas: int | None = None
-    unavailable_replicas: int | None = None
-    conditions: tuple[DeploymentCondition, ...] = ()
-    ready_replicas: int | None = None
-    collision_count: int | None = None
-    terminating_replicas: int | None = None
-
-
 class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.DeploymentSpec"""
 
-    replicas: int | None = None
+    replicas: Int32 | None = None
     selector: meta_v1.LabelSelector | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
     strategy: DeploymentStrategy | None = None
-    min_ready_seconds: int | None = None
-    revision_history_limit: int | None = None
+    min_ready_seconds: Int32 | None = None
+    revision_history_limit: Int32 | None = None
     paused: bool | None = None
-    progress_deadline_seconds: int | None = None
+    progress_deadline_seconds: Int32 | None = None
+
+
+class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.apps.v1.DeploymentStatus"""
+
+    observed_generation: Int64 | None = None
+    replicas: Int32 | None = None
+    updated_replicas: Int32 | None = None
+    available_replicas: Int32 | None = None
+    unavailable_replicas: Int32 | None = None
+    conditions: tuple[DeploymentCondition, ...] = ()
+    ready_replicas: Int32 | None = None
+    collision_count: Int32 | None = None
+    terminating_replicas: Int32 | None = None
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.Deployment"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Deployment")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
 
 
 class DeploymentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -117,6 +145,12 @@ class DeploymentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     message: str = ""
     last_update_time: datetime.datetime | None = None
     last_transition_time: datetime.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_update_time is not None:
+            keep_seconds(self, "last_update_time", self.last_update_time)
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class DeploymentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,22 +172,32 @@ class DeploymentStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_default
 class ReplicaSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.ReplicaSetSpec"""
 
-    replicas: int | None = None
+    replicas: Int32 | None = None
     selector: meta_v1.LabelSelector | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
-    min_ready_seconds: int | None = None
+    min_ready_seconds: Int32 | None = None
 
 
 class ReplicaSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.ReplicaSetStatus"""
 
-    replicas: int | None = None
-    fully_labeled_replicas: int | None = None
-    observed_generation: int | None = None
-    ready_replicas: int | None = None
-    available_replicas: int | None = None
+    replicas: Int32 | None = None
+    fully_labeled_replicas: Int32 | None = None
+    observed_generation: Int64 | None = None
+    ready_replicas: Int32 | None = None
+    available_replicas: Int32 | None = None
     conditions: tuple[ReplicaSetCondition, ...] = ()
-    terminating_replicas: int | None = None
+    terminating_replicas: Int32 | None = None
+
+
+class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.ReplicaSet"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ReplicaSet")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
 
 
 class ReplicaSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -164,6 +208,10 @@ class ReplicaSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class ReplicaSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -192,22 +240,22 @@ class RollingUpdateDeployment(msgspec.Struct, frozen=True, kw_only=True, omit_de
 class RollingUpdateStatefulSetStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.RollingUpdateStatefulSetStrategy"""
 
-    partition: int | None = None
+    partition: Int32 | None = None
     max_unavailable: int | str | None = None
 
 
 class StatefulSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.StatefulSetSpec"""
 
-    replicas: int | None = None
+    replicas: Int32 | None = None
     selector: meta_v1.LabelSelector | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
     volume_claim_templates: tuple[core_v1.PersistentVolumeClaim, ...] = ()
     service_name: str = ""
     pod_management_policy: str = ""
     update_strategy: StatefulSetUpdateStrategy | None = None
-    revision_history_limit: int | None = None
-    min_ready_seconds: int | None = None
+    revision_history_limit: Int32 | None = None
+    min_ready_seconds: Int32 | None = None
     persistent_volume_claim_retention_policy: StatefulSetPersistentVolumeClaimRetentionPolicy | None = None
     ordinals: StatefulSetOrdinals | None = None
 
@@ -215,16 +263,26 @@ class StatefulSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class StatefulSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.StatefulSetStatus"""
 
-    observed_generation: int | None = None
-    replicas: int | None = None
-    ready_replicas: int | None = None
-    current_replicas: int | None = None
-    updated_replicas: int | None = None
+    observed_generation: Int64 | None = None
+    replicas: Int32 | None = None
+    ready_replicas: Int32 | None = None
+    current_replicas: Int32 | None = None
+    updated_replicas: Int32 | None = None
     current_revision: str = ""
     update_revision: str = ""
-    collision_count: int | None = None
+    collision_count: Int32 | None = None
     conditions: tuple[StatefulSetCondition, ...] = ()
-    available_replicas: int | None = None
+    available_replicas: Int32 | None = None
+
+
+class StatefulSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.apps.v1.StatefulSet"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "StatefulSet")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: StatefulSetSpec = StatefulSetSpec()
+    status: StatefulSetStatus = StatefulSetStatus()
 
 
 class StatefulSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -235,6 +293,10 @@ class StatefulSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class StatefulSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -249,12 +311,11 @@ class StatefulSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class StatefulSetOrdinals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.apps.v1.StatefulSetOrdinals"""
 
-    start: int | None = None
+    start: Int32 | None = None
 
 
 class StatefulSetPersistentVolumeClaimRetentionPolicy(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename="camel",
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
 ):
     """k8s.io.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy"""
 
@@ -267,43 +328,3 @@ class StatefulSetUpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_
 
     type: str = ""
     rolling_update: RollingUpdateStatefulSetStrategy | None = None
-
-
-class DaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.DaemonSet"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "DaemonSet")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: DaemonSetSpec = DaemonSetSpec()
-    status: DaemonSetStatus = DaemonSetStatus()
-
-
-class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.Deployment"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Deployment")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: DeploymentSpec = DeploymentSpec()
-    status: DeploymentStatus = DeploymentStatus()
-
-
-class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.ReplicaSet"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "ReplicaSet")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: ReplicaSetSpec = ReplicaSetSpec()
-    status: ReplicaSetStatus = ReplicaSetStatus()
-
-
-class StatefulSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.StatefulSet"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "StatefulSet")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: StatefulSetSpec = StatefulSetSpec()
-    status: StatefulSetStatus = StatefulSetStatus()

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.authorization.v1, generated from knarr_proto/k8s/authorization_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.authorization.v1.
+
+Generated from knarr_proto/k8s/authorization_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,6 @@ class LabelSelectorAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_de
     requirements: tuple[meta_v1.LabelSelectorRequirement, ...] = ()
 
 
-class SubjectAccessReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.authorization.v1.SubjectAccessReviewStatus"""
-
-    allowed: bool | None = None
-    reason: str = ""
-    evaluation_error: str = ""
-    denied: bool | None = None
-
-
 class SubjectAccessReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.authorization.v1.SubjectAccessReviewSpec"""
 
@@ -41,6 +35,25 @@ class SubjectAccessReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_de
     uid: str = ""
 
 
+class SubjectAccessReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.authorization.v1.SubjectAccessReviewStatus"""
+
+    allowed: bool | None = None
+    reason: str = ""
+    evaluation_error: str = ""
+    denied: bool | None = None
+
+
+class LocalSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.authorization.v1.LocalSubjectAccessReview"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "LocalSubjectAccessReview")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: SubjectAccessReviewSpec = SubjectAccessReviewSpec()
+    status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
+
+
 class NonResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.authorization.v1.NonResourceAttributes"""
 
@@ -48,14 +61,11 @@ class NonResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     verb: str = ""
 
 
-class NonResourceRule(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"non_resource_urls": "nonResourceURLs"},
-):
+class NonResourceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.authorization.v1.NonResourceRule"""
 
     verbs: tuple[str, ...] = ()
-    non_resource_urls: tuple[str, ...] = ()
+    non_resource_urls: tuple[str, ...] = msgspec.field(default=(), name="nonResourceURLs")
 
 
 class ResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -88,6 +98,16 @@ class SelfSubjectAccessReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omi
     non_resource_attributes: NonResourceAttributes | None = None
 
 
+class SelfSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.authorization.v1.SelfSubjectAccessReview"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "SelfSubjectAccessReview")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: SelfSubjectAccessReviewSpec = SelfSubjectAccessReviewSpec()
+    status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
+
+
 class SelfSubjectRulesReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.authorization.v1.SelfSubjectRulesReviewSpec"""
 
@@ -103,14 +123,14 @@ class SubjectRulesReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_d
     evaluation_error: str = ""
 
 
-class LocalSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.authorization.v1.LocalSubjectAccessReview"""
+class SelfSubjectRulesReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.authorization.v1.SelfSubjectRulesReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "LocalSubjectAccessReview")
+    kind: str = msgspec.field(default_factory=lambda: "SelfSubjectRulesReview")
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: SubjectAccessReviewSpec = SubjectAccessReviewSpec()
-    status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
+    spec: SelfSubjectRulesReviewSpec = SelfSubjectRulesReviewSpec()
+    status: SubjectRulesReviewStatus = SubjectRulesReviewStatus()
 
 
 class SubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,23 +141,3 @@ class SubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     spec: SubjectAccessReviewSpec = SubjectAccessReviewSpec()
     status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
-
-
-class SelfSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.authorization.v1.SelfSubjectAccessReview"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "SelfSubjectAccessReview")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: SelfSubjectAccessReviewSpec = SelfSubjectAccessReviewSpec()
-    status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
-
-
-class SelfSubjectRulesReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.authorization.v1.SelfSubjectRulesReview"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "SelfSubjectRulesReview")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: SelfSubjectRulesReviewSpec = SelfSubjectRulesReviewSpec()
-    status: SubjectRulesReviewStatus = SubjectRulesReviewStatus()

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.autoscaling.v1, generated from knarr_proto/k8s/autoscaling_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.autoscaling.v1.
+
+Generated from knarr_proto/k8s/autoscaling_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import datetime
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
 from knarr_api.quantity import Quantity
+from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
@@ -14,7 +19,7 @@ class ContainerResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, o
     """k8s.io.api.autoscaling.v1.ContainerResourceMetricSource"""
 
     name: str = ""
-    target_average_utilization: int | None = None
+    target_average_utilization: Int32 | None = None
     target_average_value: Quantity | None = None
     container: str = ""
 
@@ -23,7 +28,7 @@ class ContainerResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, o
     """k8s.io.api.autoscaling.v1.ContainerResourceMetricStatus"""
 
     name: str = ""
-    current_average_utilization: int | None = None
+    current_average_utilization: Int32 | None = None
     current_average_value: Quantity | None = None
     container: str = ""
 
@@ -54,29 +59,39 @@ class ExternalMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     current_average_value: Quantity | None = None
 
 
-class HorizontalPodAutoscalerSpec(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"scale_target_ref": "scaleTargetRef", "min_replicas": "minReplicas", "max_replicas": "maxReplicas", "target_cpu_utilization_percentage": "targetCPUUtilizationPercentage"},
-):
+class HorizontalPodAutoscalerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.autoscaling.v1.HorizontalPodAutoscalerSpec"""
 
     scale_target_ref: CrossVersionObjectReference | None = None
-    min_replicas: int | None = None
-    max_replicas: int | None = None
-    target_cpu_utilization_percentage: int | None = None
+    min_replicas: Int32 | None = None
+    max_replicas: Int32 | None = None
+    target_cpu_utilization_percentage: Int32 | None = msgspec.field(default=None, name="targetCPUUtilizationPercentage")
 
 
-class HorizontalPodAutoscalerStatus(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"observed_generation": "observedGeneration", "last_scale_time": "lastScaleTime", "current_replicas": "currentReplicas", "desired_replicas": "desiredReplicas", "current_cpu_utilization_percentage": "currentCPUUtilizationPercentage"},
-):
+class HorizontalPodAutoscalerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.autoscaling.v1.HorizontalPodAutoscalerStatus"""
 
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
     last_scale_time: datetime.datetime | None = None
-    current_replicas: int | None = None
-    desired_replicas: int | None = None
-    current_cpu_utilization_percentage: int | None = None
+    current_replicas: Int32 | None = None
+    desired_replicas: Int32 | None = None
+    current_cpu_utilization_percentage: Int32 | None = msgspec.field(
+        default=None, name="currentCPUUtilizationPercentage"
+    )
+
+    def __post_init__(self) -> None:
+        if self.last_scale_time is not None:
+            keep_seconds(self, "last_scale_time", self.last_scale_time)
+
+
+class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.autoscaling.v1.HorizontalPodAutoscaler"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "HorizontalPodAutoscaler")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: HorizontalPodAutoscalerSpec = HorizontalPodAutoscalerSpec()
+    status: HorizontalPodAutoscalerStatus = HorizontalPodAutoscalerStatus()
 
 
 class HorizontalPodAutoscalerCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -87,7 +102,11 @@ class HorizontalPodAutoscalerCondition(msgspec.Struct, frozen=True, kw_only=True
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -161,7 +180,7 @@ class ResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     """k8s.io.api.autoscaling.v1.ResourceMetricSource"""
 
     name: str = ""
-    target_average_utilization: int | None = None
+    target_average_utilization: Int32 | None = None
     target_average_value: Quantity | None = None
 
 
@@ -169,31 +188,21 @@ class ResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     """k8s.io.api.autoscaling.v1.ResourceMetricStatus"""
 
     name: str = ""
-    current_average_utilization: int | None = None
+    current_average_utilization: Int32 | None = None
     current_average_value: Quantity | None = None
-
-
-class ScaleStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.autoscaling.v1.ScaleStatus"""
-
-    replicas: int | None = None
-    selector: str = ""
 
 
 class ScaleSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.autoscaling.v1.ScaleSpec"""
 
-    replicas: int | None = None
+    replicas: Int32 | None = None
 
 
-class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.autoscaling.v1.HorizontalPodAutoscaler"""
+class ScaleStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.autoscaling.v1.ScaleStatus"""
 
-    api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "HorizontalPodAutoscaler")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: HorizontalPodAutoscalerSpec = HorizontalPodAutoscalerSpec()
-    status: HorizontalPodAutoscalerStatus = HorizontalPodAutoscalerStatus()
+    replicas: Int32 | None = None
+    selector: str = ""
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

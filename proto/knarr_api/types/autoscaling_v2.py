@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.autoscaling.v2, generated from knarr_proto/k8s/autoscaling_v2.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.autoscaling.v2.
+
+Generated from knarr_proto/k8s/autoscaling_v2.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import datetime
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
 from knarr_api.quantity import Quantity
+from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
@@ -52,8 +57,8 @@ class HPAScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """k8s.io.api.autoscaling.v2.HPAScalingPolicy"""
 
     type: str = ""
-    value: int | None = None
-    period_seconds: int | None = None
+    value: Int32 | None = None
+    period_seconds: Int32 | None = None
 
 
 class HPAScalingRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -61,7 +66,7 @@ class HPAScalingRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     select_policy: str = ""
     policies: tuple[HPAScalingPolicy, ...] = ()
-    stabilization_window_seconds: int | None = None
+    stabilization_window_seconds: Int32 | None = None
     tolerance: Quantity | None = None
 
 
@@ -69,8 +74,8 @@ class HorizontalPodAutoscalerSpec(msgspec.Struct, frozen=True, kw_only=True, omi
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerSpec"""
 
     scale_target_ref: CrossVersionObjectReference | None = None
-    min_replicas: int | None = None
-    max_replicas: int | None = None
+    min_replicas: Int32 | None = None
+    max_replicas: Int32 | None = None
     metrics: tuple[MetricSpec, ...] = ()
     behavior: HorizontalPodAutoscalerBehavior | None = None
 
@@ -78,12 +83,26 @@ class HorizontalPodAutoscalerSpec(msgspec.Struct, frozen=True, kw_only=True, omi
 class HorizontalPodAutoscalerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerStatus"""
 
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
     last_scale_time: datetime.datetime | None = None
-    current_replicas: int | None = None
-    desired_replicas: int | None = None
+    current_replicas: Int32 | None = None
+    desired_replicas: Int32 | None = None
     current_metrics: tuple[MetricStatus, ...] = ()
     conditions: tuple[HorizontalPodAutoscalerCondition, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.last_scale_time is not None:
+            keep_seconds(self, "last_scale_time", self.last_scale_time)
+
+
+class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.autoscaling.v2.HorizontalPodAutoscaler"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v2", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "HorizontalPodAutoscaler")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: HorizontalPodAutoscalerSpec = HorizontalPodAutoscalerSpec()
+    status: HorizontalPodAutoscalerStatus = HorizontalPodAutoscalerStatus()
 
 
 class HorizontalPodAutoscalerBehavior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -101,7 +120,11 @@ class HorizontalPodAutoscalerCondition(msgspec.Struct, frozen=True, kw_only=True
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -148,7 +171,7 @@ class MetricTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     type: str = ""
     value: Quantity | None = None
     average_value: Quantity | None = None
-    average_utilization: int | None = None
+    average_utilization: Int32 | None = None
 
 
 class MetricValueStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -156,7 +179,7 @@ class MetricValueStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
     value: Quantity | None = None
     average_value: Quantity | None = None
-    average_utilization: int | None = None
+    average_utilization: Int32 | None = None
 
 
 class ObjectMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -201,13 +224,3 @@ class ResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defau
 
     name: str = ""
     current: MetricValueStatus | None = None
-
-
-class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.autoscaling.v2.HorizontalPodAutoscaler"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v2", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "HorizontalPodAutoscaler")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: HorizontalPodAutoscalerSpec = HorizontalPodAutoscalerSpec()
-    status: HorizontalPodAutoscalerStatus = HorizontalPodAutoscalerStatus()

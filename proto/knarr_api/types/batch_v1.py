@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.batch.v1, generated from knarr_proto/k8s/batch_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.batch.v1.
+
+Generated from knarr_proto/k8s/batch_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,21 @@ import datetime
 
 import msgspec
 
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
-from knarr_api.types import scheduling_v1alpha3
+from knarr_api.numbers import Int32, Int64
+from knarr_api.time import keep_seconds
+from knarr_api.types import core_v1, meta_v1, scheduling_v1alpha3
 
 
 class CronJobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.batch.v1.CronJobSpec"""
 
     schedule: str = ""
-    starting_deadline_seconds: int | None = None
+    starting_deadline_seconds: Int64 | None = None
     concurrency_policy: str = ""
     suspend: bool | None = None
     job_template: JobTemplateSpec | None = None
-    successful_jobs_history_limit: int | None = None
-    failed_jobs_history_limit: int | None = None
+    successful_jobs_history_limit: Int32 | None = None
+    failed_jobs_history_limit: Int32 | None = None
     time_zone: str = ""
 
 
@@ -30,6 +33,22 @@ class CronJobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     active: tuple[core_v1.ObjectReference, ...] = ()
     last_schedule_time: datetime.datetime | None = None
     last_successful_time: datetime.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_schedule_time is not None:
+            keep_seconds(self, "last_schedule_time", self.last_schedule_time)
+        if self.last_successful_time is not None:
+            keep_seconds(self, "last_successful_time", self.last_successful_time)
+
+
+class CronJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.batch.v1.CronJob"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "CronJob")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: CronJobSpec = CronJobSpec()
+    status: CronJobStatus = CronJobStatus()
 
 
 class CronJobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,19 +63,19 @@ class CronJobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.batch.v1.JobSpec"""
 
-    parallelism: int | None = None
-    completions: int | None = None
-    active_deadline_seconds: int | None = None
+    parallelism: Int32 | None = None
+    completions: Int32 | None = None
+    active_deadline_seconds: Int64 | None = None
     selector: meta_v1.LabelSelector | None = None
     manual_selector: bool | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
-    backoff_limit: int | None = None
-    ttl_seconds_after_finished: int | None = None
+    backoff_limit: Int32 | None = None
+    ttl_seconds_after_finished: Int32 | None = None
     completion_mode: str = ""
     suspend: bool | None = None
     pod_failure_policy: PodFailurePolicy | None = None
-    backoff_limit_per_index: int | None = None
-    max_failed_indexes: int | None = None
+    backoff_limit_per_index: Int32 | None = None
+    max_failed_indexes: Int32 | None = None
     pod_replacement_policy: str = ""
     managed_by: str = ""
     success_policy: SuccessPolicy | None = None
@@ -69,14 +88,30 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     conditions: tuple[JobCondition, ...] = ()
     start_time: datetime.datetime | None = None
     completion_time: datetime.datetime | None = None
-    active: int | None = None
-    succeeded: int | None = None
-    failed: int | None = None
+    active: Int32 | None = None
+    succeeded: Int32 | None = None
+    failed: Int32 | None = None
     completed_indexes: str = ""
     uncounted_terminated_pods: UncountedTerminatedPods | None = None
-    ready: int | None = None
+    ready: Int32 | None = None
     failed_indexes: str = ""
-    terminating: int | None = None
+    terminating: Int32 | None = None
+
+    def __post_init__(self) -> None:
+        if self.start_time is not None:
+            keep_seconds(self, "start_time", self.start_time)
+        if self.completion_time is not None:
+            keep_seconds(self, "completion_time", self.completion_time)
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.batch.v1.Job"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Job")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
 
 
 class JobCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -88,6 +123,12 @@ class JobCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_probe_time is not None:
+            keep_seconds(self, "last_probe_time", self.last_probe_time)
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -108,6 +149,13 @@ class JobSchedulingConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit
     resource_claims: tuple[scheduling_v1alpha3.WorkloadPodGroupResourceClaim, ...] = ()
 
 
+class JobTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.batch.v1.JobTemplateSpec"""
+
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: JobSpec = JobSpec()
+
+
 class PodFailurePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.batch.v1.PodFailurePolicy"""
 
@@ -115,14 +163,13 @@ class PodFailurePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class PodFailurePolicyOnExitCodesRequirement(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename="camel",
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
 ):
     """k8s.io.api.batch.v1.PodFailurePolicyOnExitCodesRequirement"""
 
     container_name: str = ""
     operator: str = ""
-    values: tuple[int, ...] = ()
+    values: tuple[Int32, ...] = ()
 
 
 class PodFailurePolicyOnPodConditionsPattern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -150,7 +197,7 @@ class SuccessPolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """k8s.io.api.batch.v1.SuccessPolicyRule"""
 
     succeeded_indexes: str = ""
-    succeeded_count: int | None = None
+    succeeded_count: Int32 | None = None
 
 
 class UncountedTerminatedPods(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -158,30 +205,3 @@ class UncountedTerminatedPods(msgspec.Struct, frozen=True, kw_only=True, omit_de
 
     succeeded: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
-
-
-class CronJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.batch.v1.CronJob"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "CronJob")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: CronJobSpec = CronJobSpec()
-    status: CronJobStatus = CronJobStatus()
-
-
-class JobTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.batch.v1.JobTemplateSpec"""
-
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: JobSpec = JobSpec()
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.batch.v1.Job"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Job")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: JobSpec = JobSpec()
-    status: JobStatus = JobStatus()

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.certificates.v1, generated from knarr_proto/k8s/certificates_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.certificates.v1.
+
+Generated from knarr_proto/k8s/certificates_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,39 @@ import datetime
 
 import msgspec
 
+from knarr_api.numbers import Int32
+from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
 class CertificateSigningRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.certificates.v1.CertificateSigningRequestSpec"""
 
-    request: bytes | None = None
+    request: bytes = b""
     username: str = ""
     uid: str = ""
     groups: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     extra: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     signer_name: str = ""
-    expiration_seconds: int | None = None
+    expiration_seconds: Int32 | None = None
 
 
 class CertificateSigningRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.certificates.v1.CertificateSigningRequestStatus"""
 
     conditions: tuple[CertificateSigningRequestCondition, ...] = ()
-    certificate: bytes | None = None
+    certificate: bytes = b""
+
+
+class CertificateSigningRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.certificates.v1.CertificateSigningRequest"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "CertificateSigningRequest")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: CertificateSigningRequestSpec = CertificateSigningRequestSpec()
+    status: CertificateSigningRequestStatus = CertificateSigningRequestStatus()
 
 
 class CertificateSigningRequestCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -38,6 +53,12 @@ class CertificateSigningRequestCondition(msgspec.Struct, frozen=True, kw_only=Tr
     last_update_time: datetime.datetime | None = None
     last_transition_time: datetime.datetime | None = None
     status: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_update_time is not None:
+            keep_seconds(self, "last_update_time", self.last_update_time)
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class CertificateSigningRequestList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +77,15 @@ class ClusterTrustBundleSpec(msgspec.Struct, frozen=True, kw_only=True, omit_def
     trust_bundle: str = ""
 
 
+class ClusterTrustBundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.certificates.v1.ClusterTrustBundle"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ClusterTrustBundle")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ClusterTrustBundleSpec = ClusterTrustBundleSpec()
+
+
 class ClusterTrustBundleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.certificates.v1.ClusterTrustBundleList"""
 
@@ -65,22 +95,19 @@ class ClusterTrustBundleList(msgspec.Struct, frozen=True, kw_only=True, omit_def
     items: tuple[ClusterTrustBundle, ...] = ()
 
 
-class PodCertificateRequestSpec(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"signer_name": "signerName", "pod_name": "podName", "pod_uid": "podUID", "service_account_name": "serviceAccountName", "service_account_uid": "serviceAccountUID", "node_name": "nodeName", "node_uid": "nodeUID", "max_expiration_seconds": "maxExpirationSeconds", "unverified_user_annotations": "unverifiedUserAnnotations", "stub_pkcs10_request": "stubPKCS10Request"},
-):
+class PodCertificateRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.certificates.v1.PodCertificateRequestSpec"""
 
     signer_name: str = ""
     pod_name: str = ""
-    pod_uid: str = ""
+    pod_uid: str = msgspec.field(default="", name="podUID")
     service_account_name: str = ""
-    service_account_uid: str = ""
+    service_account_uid: str = msgspec.field(default="", name="serviceAccountUID")
     node_name: str = ""
-    node_uid: str = ""
-    max_expiration_seconds: int | None = None
+    node_uid: str = msgspec.field(default="", name="nodeUID")
+    max_expiration_seconds: Int32 | None = None
     unverified_user_annotations: dict[str, str] = msgspec.field(default_factory=dict)
-    stub_pkcs10_request: bytes | None = None
+    stub_pkcs10_request: bytes = msgspec.field(default=b"", name="stubPKCS10Request")
 
 
 class PodCertificateRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -92,33 +119,13 @@ class PodCertificateRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omi
     begin_refresh_at: datetime.datetime | None = None
     not_after: datetime.datetime | None = None
 
-
-class PodCertificateRequestList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.certificates.v1.PodCertificateRequestList"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "PodCertificateRequestList")
-    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
-    items: tuple[PodCertificateRequest, ...] = ()
-
-
-class CertificateSigningRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.certificates.v1.CertificateSigningRequest"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "CertificateSigningRequest")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: CertificateSigningRequestSpec = CertificateSigningRequestSpec()
-    status: CertificateSigningRequestStatus = CertificateSigningRequestStatus()
-
-
-class ClusterTrustBundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.certificates.v1.ClusterTrustBundle"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "ClusterTrustBundle")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: ClusterTrustBundleSpec = ClusterTrustBundleSpec()
+    def __post_init__(self) -> None:
+        if self.not_before is not None:
+            keep_seconds(self, "not_before", self.not_before)
+        if self.begin_refresh_at is not None:
+            keep_seconds(self, "begin_refresh_at", self.begin_refresh_at)
+        if self.not_after is not None:
+            keep_seconds(self, "not_after", self.not_after)
 
 
 class PodCertificateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -129,3 +136,12 @@ class PodCertificateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     spec: PodCertificateRequestSpec = PodCertificateRequestSpec()
     status: PodCertificateRequestStatus = PodCertificateRequestStatus()
+
+
+class PodCertificateRequestList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.certificates.v1.PodCertificateRequestList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PodCertificateRequestList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[PodCertificateRequest, ...] = ()

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.core.v1, generated from knarr_proto/k8s/core_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.core.v1.
+
+Generated from knarr_proto/k8s/core_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,18 @@ from typing import Any
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
 from knarr_api.quantity import Quantity
+from knarr_api.time import keep_micros, keep_seconds
 from knarr_api.types import meta_v1
 
 
-class AWSElasticBlockStoreVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"volume_id": "volumeID", "fs_type": "fsType", "read_only": "readOnly"},
-):
+class AWSElasticBlockStoreVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.AWSElasticBlockStoreVolumeSource"""
 
-    volume_id: str = ""
+    volume_id: str = msgspec.field(default="", name="volumeID")
     fs_type: str = ""
-    partition: int | None = None
+    partition: Int32 | None = None
     read_only: bool | None = None
 
 
@@ -51,14 +53,11 @@ class AvoidPods(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     prefer_avoid_pods: tuple[PreferAvoidPodsEntry, ...] = ()
 
 
-class AzureDiskVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"disk_name": "diskName", "disk_uri": "diskURI", "caching_mode": "cachingMode", "fs_type": "fsType", "read_only": "readOnly"},
-):
+class AzureDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.AzureDiskVolumeSource"""
 
     disk_name: str = ""
-    disk_uri: str = ""
+    disk_uri: str = msgspec.field(default="", name="diskURI")
     caching_mode: str = ""
     fs_type: str = ""
     read_only: bool | None = None
@@ -145,25 +144,19 @@ class CephFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_default
     read_only: bool | None = None
 
 
-class CinderPersistentVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"volume_id": "volumeID", "fs_type": "fsType", "read_only": "readOnly", "secret_ref": "secretRef"},
-):
+class CinderPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.CinderPersistentVolumeSource"""
 
-    volume_id: str = ""
+    volume_id: str = msgspec.field(default="", name="volumeID")
     fs_type: str = ""
     read_only: bool | None = None
     secret_ref: SecretReference | None = None
 
 
-class CinderVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"volume_id": "volumeID", "fs_type": "fsType", "read_only": "readOnly", "secret_ref": "secretRef"},
-):
+class CinderVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.CinderVolumeSource"""
 
-    volume_id: str = ""
+    volume_id: str = msgspec.field(default="", name="volumeID")
     fs_type: str = ""
     read_only: bool | None = None
     secret_ref: LocalObjectReference | None = None
@@ -172,7 +165,7 @@ class CinderVolumeSource(
 class ClientIPConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.ClientIPConfig"""
 
-    timeout_seconds: int | None = None
+    timeout_seconds: Int32 | None = None
 
 
 class ClusterTrustBundleProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -183,7 +176,7 @@ class ClusterTrustBundleProjection(msgspec.Struct, frozen=True, kw_only=True, om
     label_selector: meta_v1.LabelSelector | None = None
     path: str = ""
     optional: bool | None = None
-    user: int | None = None
+    user: Int64 | None = None
 
 
 class ComponentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -271,9 +264,9 @@ class ConfigMapVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
     name: str = ""
     items: tuple[KeyToPath, ...] = ()
-    default_mode: int | None = None
+    default_mode: Int32 | None = None
     optional: bool | None = None
-    default_user: int | None = None
+    default_user: Int64 | None = None
 
 
 class ResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -282,6 +275,36 @@ class ResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     limits: dict[str, Quantity] = msgspec.field(default_factory=dict)
     requests: dict[str, Quantity] = msgspec.field(default_factory=dict)
     claims: tuple[ResourceClaim, ...] = ()
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.Container"""
+
+    name: str = ""
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str = ""
+    ports: tuple[ContainerPort, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    resources: ResourceRequirements = ResourceRequirements()
+    volume_mounts: tuple[VolumeMount, ...] = ()
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
+    termination_message_path: str = ""
+    image_pull_policy: str = ""
+    security_context: SecurityContext | None = None
+    stdin: bool | None = None
+    stdin_once: bool | None = None
+    tty: bool | None = None
+    env_from: tuple[EnvFromSource, ...] = ()
+    termination_message_policy: str = ""
+    volume_devices: tuple[VolumeDevice, ...] = ()
+    startup_probe: Probe | None = None
+    resize_policy: tuple[ContainerResizePolicy, ...] = ()
+    restart_policy: str = ""
+    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
 
 
 class ContainerExtendedResourceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -296,20 +319,17 @@ class ContainerImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """k8s.io.api.core.v1.ContainerImage"""
 
     names: tuple[str, ...] = ()
-    size_bytes: int | None = None
+    size_bytes: Int64 | None = None
 
 
-class ContainerPort(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"host_port": "hostPort", "container_port": "containerPort", "host_ip": "hostIP"},
-):
+class ContainerPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.ContainerPort"""
 
     name: str = ""
-    host_port: int | None = None
-    container_port: int | None = None
+    host_port: Int32 | None = None
+    container_port: Int32 | None = None
     protocol: str = ""
-    host_ip: str = ""
+    host_ip: str = msgspec.field(default="", name="hostIP")
 
 
 class ContainerResizePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -330,7 +350,7 @@ class ContainerRestartRuleOnExitCodes(msgspec.Struct, frozen=True, kw_only=True,
     """k8s.io.api.core.v1.ContainerRestartRuleOnExitCodes"""
 
     operator: str = ""
-    values: tuple[int, ...] = ()
+    values: tuple[Int32, ...] = ()
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -346,20 +366,27 @@ class ContainerStateRunning(msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
     started_at: datetime.datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.started_at is not None:
+            keep_seconds(self, "started_at", self.started_at)
 
-class ContainerStateTerminated(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"exit_code": "exitCode", "started_at": "startedAt", "finished_at": "finishedAt", "container_id": "containerID"},
-):
+
+class ContainerStateTerminated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.ContainerStateTerminated"""
 
-    exit_code: int | None = None
-    signal: int | None = None
+    exit_code: Int32 | None = None
+    signal: Int32 | None = None
     reason: str = ""
     message: str = ""
     started_at: datetime.datetime | None = None
     finished_at: datetime.datetime | None = None
-    container_id: str = ""
+    container_id: str = msgspec.field(default="", name="containerID")
+
+    def __post_init__(self) -> None:
+        if self.started_at is not None:
+            keep_seconds(self, "started_at", self.started_at)
+        if self.finished_at is not None:
+            keep_seconds(self, "finished_at", self.finished_at)
 
 
 class ContainerStateWaiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -369,16 +396,36 @@ class ContainerStateWaiting(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     message: str = ""
 
 
+class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.ContainerStatus"""
+
+    name: str = ""
+    state: ContainerState | None = None
+    last_state: ContainerState | None = None
+    ready: bool | None = None
+    restart_count: Int32 | None = None
+    image: str = ""
+    image_id: str = msgspec.field(default="", name="imageID")
+    container_id: str = msgspec.field(default="", name="containerID")
+    started: bool | None = None
+    allocated_resources: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    resources: ResourceRequirements = ResourceRequirements()
+    volume_mounts: tuple[VolumeMountStatus, ...] = ()
+    user: ContainerUser | None = None
+    allocated_resources_status: tuple[ResourceStatus, ...] = ()
+    stop_signal: str = ""
+
+
 class ContainerUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.ContainerUser"""
 
     linux: LinuxContainerUser | None = None
 
 
-class DaemonEndpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"port": "Port"}):
+class DaemonEndpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.DaemonEndpoint"""
 
-    port: int | None = None
+    port: Int32 | None = msgspec.field(default=None, name="Port")
 
 
 class DownwardAPIProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -393,16 +440,16 @@ class DownwardAPIVolumeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     path: str = ""
     field_ref: ObjectFieldSelector | None = None
     resource_field_ref: ResourceFieldSelector | None = None
-    mode: int | None = None
-    user: int | None = None
+    mode: Int32 | None = None
+    user: Int64 | None = None
 
 
 class DownwardAPIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.DownwardAPIVolumeSource"""
 
     items: tuple[DownwardAPIVolumeFile, ...] = ()
-    default_mode: int | None = None
-    default_user: int | None = None
+    default_mode: Int32 | None = None
+    default_user: Int64 | None = None
 
 
 class EmptyDirVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -410,7 +457,7 @@ class EmptyDirVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defau
 
     medium: str = ""
     size_limit: Quantity | None = None
-    mode: int | None = None
+    mode: Int32 | None = None
 
 
 class EndpointAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -426,7 +473,7 @@ class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """k8s.io.api.core.v1.EndpointPort"""
 
     name: str = ""
-    port: int | None = None
+    port: Int32 | None = None
     protocol: str = ""
     app_protocol: str = ""
 
@@ -483,6 +530,67 @@ class EnvVarSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     file_key_ref: FileKeySelector | None = None
 
 
+class EphemeralContainer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.EphemeralContainer"""
+
+    name: str = ""
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str = ""
+    ports: tuple[ContainerPort, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    resources: ResourceRequirements = ResourceRequirements()
+    volume_mounts: tuple[VolumeMount, ...] = ()
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
+    termination_message_path: str = ""
+    image_pull_policy: str = ""
+    security_context: SecurityContext | None = None
+    stdin: bool | None = None
+    stdin_once: bool | None = None
+    tty: bool | None = None
+    env_from: tuple[EnvFromSource, ...] = ()
+    termination_message_policy: str = ""
+    volume_devices: tuple[VolumeDevice, ...] = ()
+    startup_probe: Probe | None = None
+    resize_policy: tuple[ContainerResizePolicy, ...] = ()
+    restart_policy: str = ""
+    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
+    target_container_name: str = ""
+
+
+class EphemeralContainerCommon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.EphemeralContainerCommon"""
+
+    name: str = ""
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str = ""
+    ports: tuple[ContainerPort, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    resources: ResourceRequirements = ResourceRequirements()
+    volume_mounts: tuple[VolumeMount, ...] = ()
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
+    termination_message_path: str = ""
+    image_pull_policy: str = ""
+    security_context: SecurityContext | None = None
+    stdin: bool | None = None
+    stdin_once: bool | None = None
+    tty: bool | None = None
+    env_from: tuple[EnvFromSource, ...] = ()
+    termination_message_policy: str = ""
+    volume_devices: tuple[VolumeDevice, ...] = ()
+    startup_probe: Probe | None = None
+    resize_policy: tuple[ContainerResizePolicy, ...] = ()
+    restart_policy: str = ""
+    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
+
+
 class EphemeralVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.EphemeralVolumeSource"""
 
@@ -501,7 +609,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     source: EventSource | None = None
     first_timestamp: datetime.datetime | None = None
     last_timestamp: datetime.datetime | None = None
-    count: int | None = None
+    count: Int32 | None = None
     type: str = ""
     event_time: datetime.datetime | None = None
     series: EventSeries | None = None
@@ -509,6 +617,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     related: ObjectReference | None = None
     reporting_component: str = ""
     reporting_instance: str = ""
+
+    def __post_init__(self) -> None:
+        if self.first_timestamp is not None:
+            keep_seconds(self, "first_timestamp", self.first_timestamp)
+        if self.last_timestamp is not None:
+            keep_seconds(self, "last_timestamp", self.last_timestamp)
+        if self.event_time is not None:
+            keep_micros(self, "event_time", self.event_time)
 
 
 class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -523,8 +639,12 @@ class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class EventSeries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.EventSeries"""
 
-    count: int | None = None
+    count: Int32 | None = None
     last_observed_time: datetime.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_observed_time is not None:
+            keep_micros(self, "last_observed_time", self.last_observed_time)
 
 
 class EventSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -538,7 +658,7 @@ class EvictionResponder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """k8s.io.api.core.v1.EvictionResponder"""
 
     name: str = ""
-    priority: int | None = None
+    priority: Int32 | None = None
 
 
 class ExecAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -547,14 +667,11 @@ class ExecAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     command: tuple[str, ...] = ()
 
 
-class FCVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"target_wwns": "targetWWNs", "fs_type": "fsType", "read_only": "readOnly"},
-):
+class FCVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.FCVolumeSource"""
 
-    target_wwns: tuple[str, ...] = ()
-    lun: int | None = None
+    target_wwns: tuple[str, ...] = msgspec.field(default=(), name="targetWWNs")
+    lun: Int32 | None = None
     fs_type: str = ""
     read_only: bool | None = None
     wwids: tuple[str, ...] = ()
@@ -589,14 +706,11 @@ class FlexVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class FlockerVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"dataset_name": "datasetName", "dataset_uuid": "datasetUUID"},
-):
+class FlockerVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.FlockerVolumeSource"""
 
     dataset_name: str = ""
-    dataset_uuid: str = ""
+    dataset_uuid: str = msgspec.field(default="", name="datasetUUID")
 
 
 class GCEPersistentDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -604,14 +718,14 @@ class GCEPersistentDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, o
 
     pd_name: str = ""
     fs_type: str = ""
-    partition: int | None = None
+    partition: Int32 | None = None
     read_only: bool | None = None
 
 
 class GRPCAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.GRPCAction"""
 
-    port: int | None = None
+    port: Int32 | None = None
     service: str = ""
     mode: str = ""
 
@@ -684,7 +798,7 @@ class ISCSIPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omi
 
     target_portal: str = ""
     iqn: str = ""
-    lun: int | None = None
+    lun: Int32 | None = None
     iscsi_interface: str = ""
     fs_type: str = ""
     read_only: bool | None = None
@@ -700,7 +814,7 @@ class ISCSIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
     target_portal: str = ""
     iqn: str = ""
-    lun: int | None = None
+    lun: Int32 | None = None
     iscsi_interface: str = ""
     fs_type: str = ""
     read_only: bool | None = None
@@ -729,8 +843,8 @@ class KeyToPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     key: str = ""
     path: str = ""
-    mode: int | None = None
-    user: int | None = None
+    mode: Int32 | None = None
+    user: Int64 | None = None
 
 
 class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -756,6 +870,15 @@ class LimitRangeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     limits: tuple[LimitRangeItem, ...] = ()
 
 
+class LimitRange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.LimitRange"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "LimitRange")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: LimitRangeSpec = LimitRangeSpec()
+
+
 class LimitRangeItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.LimitRangeItem"""
 
@@ -779,9 +902,9 @@ class LimitRangeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class LinuxContainerUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.LinuxContainerUser"""
 
-    uid: int | None = None
-    gid: int | None = None
-    supplemental_groups: tuple[int, ...] = ()
+    uid: Int64 | None = None
+    gid: Int64 | None = None
+    supplemental_groups: tuple[Int64, ...] = ()
 
 
 class List(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -836,6 +959,12 @@ class NFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     read_only: bool | None = None
 
 
+class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.NamespaceSpec"""
+
+    finalizers: tuple[str, ...] = ()
+
+
 class NamespaceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.NamespaceStatus"""
 
@@ -843,10 +972,14 @@ class NamespaceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     conditions: tuple[NamespaceCondition, ...] = ()
 
 
-class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.NamespaceSpec"""
+class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.Namespace"""
 
-    finalizers: tuple[str, ...] = ()
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Namespace")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: NamespaceSpec = NamespaceSpec()
+    status: NamespaceStatus = NamespaceStatus()
 
 
 class NamespaceCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -858,6 +991,10 @@ class NamespaceCondition(msgspec.Struct, frozen=True, kw_only=True, omit_default
     reason: str = ""
     message: str = ""
 
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
+
 
 class NamespaceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.NamespaceList"""
@@ -868,19 +1005,16 @@ class NamespaceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     items: tuple[Namespace, ...] = ()
 
 
-class NodeSpec(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"pod_cidr": "podCIDR", "external_id": "externalID", "provider_id": "providerID", "config_source": "configSource", "pod_cidrs": "podCIDRs", "pod_preemption_policy": "podPreemptionPolicy"},
-):
+class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.NodeSpec"""
 
-    pod_cidr: str = ""
-    external_id: str = ""
-    provider_id: str = ""
+    pod_cidr: str = msgspec.field(default="", name="podCIDR")
+    external_id: str = msgspec.field(default="", name="externalID")
+    provider_id: str = msgspec.field(default="", name="providerID")
     unschedulable: bool | None = None
     taints: tuple[Taint, ...] = ()
     config_source: NodeConfigSource | None = None
-    pod_cidrs: tuple[str, ...] = ()
+    pod_cidrs: tuple[str, ...] = msgspec.field(default=(), name="podCIDRs")
     pod_preemption_policy: NodePodPreemptionPolicy | None = None
 
 
@@ -901,6 +1035,16 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     runtime_handlers: tuple[NodeRuntimeHandler, ...] = ()
     features: NodeFeatures | None = None
     declared_features: tuple[str, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.Node"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Node")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
 
 
 class NodeAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -950,6 +1094,12 @@ class NodeCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_heartbeat_time is not None:
+            keep_seconds(self, "last_heartbeat_time", self.last_heartbeat_time)
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class NodeConfigSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1038,18 +1188,15 @@ class NodeSelectorTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 class NodeSwapStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.NodeSwapStatus"""
 
-    capacity: int | None = None
+    capacity: Int64 | None = None
 
 
-class NodeSystemInfo(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"machine_id": "machineID", "system_uuid": "systemUUID", "boot_id": "bootID", "kernel_version": "kernelVersion", "os_image": "osImage", "container_runtime_version": "containerRuntimeVersion", "kubelet_version": "kubeletVersion", "kube_proxy_version": "kubeProxyVersion", "operating_system": "operatingSystem"},
-):
+class NodeSystemInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.NodeSystemInfo"""
 
-    machine_id: str = ""
-    system_uuid: str = ""
-    boot_id: str = ""
+    machine_id: str = msgspec.field(default="", name="machineID")
+    system_uuid: str = msgspec.field(default="", name="systemUUID")
+    boot_id: str = msgspec.field(default="", name="bootID")
     kernel_version: str = ""
     os_image: str = ""
     container_runtime_version: str = ""
@@ -1079,19 +1226,7 @@ class ObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     field_path: str = ""
 
 
-class PersistentVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.PersistentVolumeStatus"""
-
-    phase: str = ""
-    message: str = ""
-    reason: str = ""
-    last_phase_transition_time: datetime.datetime | None = None
-
-
-class PersistentVolumeSpec(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"gce_persistent_disk": "gcePersistentDisk", "aws_elastic_block_store": "awsElasticBlockStore", "host_path": "hostPath", "flex_volume": "flexVolume", "azure_file": "azureFile", "vsphere_volume": "vsphereVolume", "azure_disk": "azureDisk", "photon_persistent_disk": "photonPersistentDisk", "portworx_volume": "portworxVolume", "scale_io": "scaleIO", "access_modes": "accessModes", "claim_ref": "claimRef", "persistent_volume_reclaim_policy": "persistentVolumeReclaimPolicy", "storage_class_name": "storageClassName", "mount_options": "mountOptions", "volume_mode": "volumeMode", "node_affinity": "nodeAffinity", "volume_attributes_class_name": "volumeAttributesClassName"},
-):
+class PersistentVolumeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.PersistentVolumeSpec"""
 
     capacity: dict[str, Quantity] = msgspec.field(default_factory=dict)
@@ -1113,7 +1248,7 @@ class PersistentVolumeSpec(
     azure_disk: AzureDiskVolumeSource | None = None
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
     portworx_volume: PortworxVolumeSource | None = None
-    scale_io: ScaleIOPersistentVolumeSource | None = None
+    scale_io: ScaleIOPersistentVolumeSource | None = msgspec.field(default=None, name="scaleIO")
     local: LocalVolumeSource | None = None
     storageos: StorageOSPersistentVolumeSource | None = None
     csi: CSIPersistentVolumeSource | None = None
@@ -1125,6 +1260,29 @@ class PersistentVolumeSpec(
     volume_mode: str = ""
     node_affinity: VolumeNodeAffinity | None = None
     volume_attributes_class_name: str | None = None
+
+
+class PersistentVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.PersistentVolumeStatus"""
+
+    phase: str = ""
+    message: str = ""
+    reason: str = ""
+    last_phase_transition_time: datetime.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_phase_transition_time is not None:
+            keep_seconds(self, "last_phase_transition_time", self.last_phase_transition_time)
+
+
+class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.PersistentVolume"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PersistentVolume")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: PersistentVolumeSpec = PersistentVolumeSpec()
+    status: PersistentVolumeStatus = PersistentVolumeStatus()
 
 
 class PersistentVolumeClaimSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1155,6 +1313,16 @@ class PersistentVolumeClaimStatus(msgspec.Struct, frozen=True, kw_only=True, omi
     health_status: VolumeHealthStatus | None = None
 
 
+class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.PersistentVolumeClaim"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PersistentVolumeClaim")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
+    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
+
+
 class PersistentVolumeClaimCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.PersistentVolumeClaimCondition"""
 
@@ -1165,6 +1333,12 @@ class PersistentVolumeClaimCondition(msgspec.Struct, frozen=True, kw_only=True, 
     reason: str = ""
     message: str = ""
 
+    def __post_init__(self) -> None:
+        if self.last_probe_time is not None:
+            keep_seconds(self, "last_probe_time", self.last_probe_time)
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
+
 
 class PersistentVolumeClaimList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.PersistentVolumeClaimList"""
@@ -1173,6 +1347,13 @@ class PersistentVolumeClaimList(msgspec.Struct, frozen=True, kw_only=True, omit_
     kind: str = msgspec.field(default_factory=lambda: "PersistentVolumeClaimList")
     metadata: meta_v1.ListMeta = meta_v1.ListMeta()
     items: tuple[PersistentVolumeClaim, ...] = ()
+
+
+class PersistentVolumeClaimTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.PersistentVolumeClaimTemplate"""
+
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
 
 
 class PersistentVolumeClaimVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1191,10 +1372,7 @@ class PersistentVolumeList(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     items: tuple[PersistentVolume, ...] = ()
 
 
-class PersistentVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"gce_persistent_disk": "gcePersistentDisk", "aws_elastic_block_store": "awsElasticBlockStore", "host_path": "hostPath", "flex_volume": "flexVolume", "azure_file": "azureFile", "vsphere_volume": "vsphereVolume", "azure_disk": "azureDisk", "photon_persistent_disk": "photonPersistentDisk", "portworx_volume": "portworxVolume", "scale_io": "scaleIO"},
-):
+class PersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.PersistentVolumeSource"""
 
     gce_persistent_disk: GCEPersistentDiskVolumeSource | None = None
@@ -1215,20 +1393,106 @@ class PersistentVolumeSource(
     azure_disk: AzureDiskVolumeSource | None = None
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
     portworx_volume: PortworxVolumeSource | None = None
-    scale_io: ScaleIOPersistentVolumeSource | None = None
+    scale_io: ScaleIOPersistentVolumeSource | None = msgspec.field(default=None, name="scaleIO")
     local: LocalVolumeSource | None = None
     storageos: StorageOSPersistentVolumeSource | None = None
     csi: CSIPersistentVolumeSource | None = None
 
 
-class PhotonPersistentDiskVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"pd_id": "pdID", "fs_type": "fsType"},
-):
+class PhotonPersistentDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.PhotonPersistentDiskVolumeSource"""
 
-    pd_id: str = ""
+    pd_id: str = msgspec.field(default="", name="pdID")
     fs_type: str = ""
+
+
+class PodSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.PodSpec"""
+
+    volumes: tuple[Volume, ...] = ()
+    containers: tuple[Container, ...] = ()
+    restart_policy: str = ""
+    termination_grace_period_seconds: Int64 | None = None
+    active_deadline_seconds: Int64 | None = None
+    dns_policy: str = ""
+    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
+    service_account_name: str = ""
+    service_account: str = ""
+    node_name: str = ""
+    host_network: bool | None = None
+    host_pid: bool | None = msgspec.field(default=None, name="hostPID")
+    host_ipc: bool | None = msgspec.field(default=None, name="hostIPC")
+    security_context: PodSecurityContext | None = None
+    image_pull_secrets: tuple[LocalObjectReference, ...] = ()
+    hostname: str = ""
+    subdomain: str = ""
+    affinity: Affinity | None = None
+    scheduler_name: str = ""
+    init_containers: tuple[Container, ...] = ()
+    automount_service_account_token: bool | None = None
+    tolerations: tuple[Toleration, ...] = ()
+    host_aliases: tuple[HostAlias, ...] = ()
+    priority_class_name: str = ""
+    priority: Int32 | None = None
+    dns_config: PodDNSConfig | None = None
+    share_process_namespace: bool | None = None
+    readiness_gates: tuple[PodReadinessGate, ...] = ()
+    runtime_class_name: str = ""
+    enable_service_links: bool | None = None
+    preemption_policy: str = ""
+    overhead: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
+    ephemeral_containers: tuple[EphemeralContainer, ...] = ()
+    set_hostname_as_fqdn: bool | None = msgspec.field(default=None, name="setHostnameAsFQDN")
+    os: PodOS | None = None
+    host_users: bool | None = None
+    scheduling_gates: tuple[PodSchedulingGate, ...] = ()
+    resource_claims: tuple[PodResourceClaim, ...] = ()
+    resources: ResourceRequirements = ResourceRequirements()
+    hostname_override: str = ""
+    scheduling_group: PodSchedulingGroup | None = None
+    eviction_responders: tuple[EvictionResponder, ...] = ()
+
+
+class PodStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.PodStatus"""
+
+    phase: str = ""
+    conditions: tuple[PodCondition, ...] = ()
+    message: str = ""
+    reason: str = ""
+    host_ip: str = msgspec.field(default="", name="hostIP")
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    start_time: datetime.datetime | None = None
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    qos_class: str = ""
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    nominated_node_name: str = ""
+    pod_ips: tuple[PodIP, ...] = msgspec.field(default=(), name="podIPs")
+    ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
+    resize: str = ""
+    resource_claim_statuses: tuple[PodResourceClaimStatus, ...] = ()
+    host_ips: tuple[HostIP, ...] = msgspec.field(default=(), name="hostIPs")
+    observed_generation: Int64 | None = None
+    extended_resource_claim_status: PodExtendedResourceClaimStatus | None = None
+    allocated_resources: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    resources: ResourceRequirements = ResourceRequirements()
+    node_allocatable_resource_claim_statuses: tuple[NodeAllocatableResourceClaimStatus, ...] = ()
+    volume_health: tuple[PodVolumeHealth, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.start_time is not None:
+            keep_seconds(self, "start_time", self.start_time)
+
+
+class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.Pod"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Pod")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
 
 
 class PodAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1271,12 +1535,12 @@ class PodCertificateProjection(msgspec.Struct, frozen=True, kw_only=True, omit_d
 
     signer_name: str = ""
     key_type: str = ""
-    max_expiration_seconds: int | None = None
+    max_expiration_seconds: Int32 | None = None
     credential_bundle_path: str = ""
     key_path: str = ""
     certificate_chain_path: str = ""
     user_annotations: dict[str, str] = msgspec.field(default_factory=dict)
-    user: int | None = None
+    user: Int64 | None = None
 
 
 class PodCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1288,7 +1552,13 @@ class PodCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_probe_time is not None:
+            keep_seconds(self, "last_probe_time", self.last_probe_time)
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class PodDNSConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1339,22 +1609,23 @@ class PodList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Pod, ...] = ()
 
 
-class PodLogOptions(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"since_seconds": "sinceSeconds", "since_time": "sinceTime", "tail_lines": "tailLines", "limit_bytes": "limitBytes", "insecure_skip_tls_verify_backend": "insecureSkipTLSVerifyBackend"},
-):
+class PodLogOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.PodLogOptions"""
 
     container: str = ""
     follow: bool | None = None
     previous: bool | None = None
-    since_seconds: int | None = None
+    since_seconds: Int64 | None = None
     since_time: datetime.datetime | None = None
     timestamps: bool | None = None
-    tail_lines: int | None = None
-    limit_bytes: int | None = None
-    insecure_skip_tls_verify_backend: bool | None = None
+    tail_lines: Int64 | None = None
+    limit_bytes: Int64 | None = None
+    insecure_skip_tls_verify_backend: bool | None = msgspec.field(default=None, name="insecureSkipTLSVerifyBackend")
     stream: str = ""
+
+    def __post_init__(self) -> None:
+        if self.since_time is not None:
+            keep_seconds(self, "since_time", self.since_time)
 
 
 class PodOS(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1366,7 +1637,7 @@ class PodOS(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class PodPortForwardOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.PodPortForwardOptions"""
 
-    ports: tuple[int, ...] = ()
+    ports: tuple[Int32, ...] = ()
 
 
 class PodProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1412,11 +1683,11 @@ class PodSecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """k8s.io.api.core.v1.PodSecurityContext"""
 
     se_linux_options: SELinuxOptions | None = None
-    run_as_user: int | None = None
+    run_as_user: Int64 | None = None
     run_as_non_root: bool | None = None
-    supplemental_groups: tuple[int, ...] = ()
-    fs_group: int | None = None
-    run_as_group: int | None = None
+    supplemental_groups: tuple[Int64, ...] = ()
+    fs_group: Int64 | None = None
+    run_as_group: Int64 | None = None
     sysctls: tuple[Sysctl, ...] = ()
     windows_options: WindowsSecurityContextOptions | None = None
     fs_group_change_policy: str = ""
@@ -1430,6 +1701,22 @@ class PodSignature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """k8s.io.api.core.v1.PodSignature"""
 
     pod_controller: meta_v1.OwnerReference | None = None
+
+
+class PodTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.PodTemplateSpec"""
+
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: PodSpec = PodSpec()
+
+
+class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.PodTemplate"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PodTemplate")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    template: PodTemplateSpec = PodTemplateSpec()
 
 
 class PodTemplateList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1448,22 +1735,23 @@ class PodVolumeHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     health_conditions: tuple[VolumeHealthCondition, ...] = ()
     last_transition_time: datetime.datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
+
 
 class PortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.PortStatus"""
 
-    port: int | None = None
+    port: Int32 | None = None
     protocol: str = ""
     error: str = ""
 
 
-class PortworxVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"volume_id": "volumeID", "fs_type": "fsType", "read_only": "readOnly"},
-):
+class PortworxVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.PortworxVolumeSource"""
 
-    volume_id: str = ""
+    volume_id: str = msgspec.field(default="", name="volumeID")
     fs_type: str = ""
     read_only: bool | None = None
 
@@ -1482,11 +1770,15 @@ class PreferAvoidPodsEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     reason: str = ""
     message: str = ""
 
+    def __post_init__(self) -> None:
+        if self.eviction_time is not None:
+            keep_seconds(self, "eviction_time", self.eviction_time)
+
 
 class PreferredSchedulingTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.PreferredSchedulingTerm"""
 
-    weight: int | None = None
+    weight: Int32 | None = None
     preference: NodeSelectorTerm | None = None
 
 
@@ -1497,12 +1789,12 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     http_get: HTTPGetAction | None = None
     tcp_socket: TCPSocketAction | None = None
     grpc: GRPCAction | None = None
-    initial_delay_seconds: int | None = None
-    timeout_seconds: int | None = None
-    period_seconds: int | None = None
-    success_threshold: int | None = None
-    failure_threshold: int | None = None
-    termination_grace_period_seconds: int | None = None
+    initial_delay_seconds: Int32 | None = None
+    timeout_seconds: Int32 | None = None
+    period_seconds: Int32 | None = None
+    success_threshold: Int32 | None = None
+    failure_threshold: Int32 | None = None
+    termination_grace_period_seconds: Int64 | None = None
 
 
 class ProbeHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1518,8 +1810,8 @@ class ProjectedVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     """k8s.io.api.core.v1.ProjectedVolumeSource"""
 
     sources: tuple[VolumeProjection, ...] = ()
-    default_mode: int | None = None
-    default_user: int | None = None
+    default_mode: Int32 | None = None
+    default_user: Int64 | None = None
 
 
 class QuobyteVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1564,18 +1856,37 @@ class RangeAllocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     range: str = ""
-    data: bytes | None = None
+    data: bytes = b""
+
+
+class ReplicationControllerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.ReplicationControllerSpec"""
+
+    replicas: Int32 | None = None
+    selector: dict[str, str] = msgspec.field(default_factory=dict)
+    template: PodTemplateSpec = PodTemplateSpec()
+    min_ready_seconds: Int32 | None = None
 
 
 class ReplicationControllerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.ReplicationControllerStatus"""
 
-    replicas: int | None = None
-    fully_labeled_replicas: int | None = None
-    observed_generation: int | None = None
-    ready_replicas: int | None = None
-    available_replicas: int | None = None
+    replicas: Int32 | None = None
+    fully_labeled_replicas: Int32 | None = None
+    observed_generation: Int64 | None = None
+    ready_replicas: Int32 | None = None
+    available_replicas: Int32 | None = None
     conditions: tuple[ReplicationControllerCondition, ...] = ()
+
+
+class ReplicationController(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.ReplicationController"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ReplicationController")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ReplicationControllerSpec = ReplicationControllerSpec()
+    status: ReplicationControllerStatus = ReplicationControllerStatus()
 
 
 class ReplicationControllerCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1586,6 +1897,10 @@ class ReplicationControllerCondition(msgspec.Struct, frozen=True, kw_only=True, 
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class ReplicationControllerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1612,15 +1927,20 @@ class ResourceFieldSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     divisor: Quantity | None = None
 
 
-class ResourceHealth(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"resource_id": "resourceID"},
-):
+class ResourceHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.ResourceHealth"""
 
-    resource_id: str = ""
+    resource_id: str = msgspec.field(default="", name="resourceID")
     health: str = ""
     message: str = ""
+
+
+class ResourceQuotaSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.ResourceQuotaSpec"""
+
+    hard: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
+    scope_selector: ScopeSelector | None = None
 
 
 class ResourceQuotaStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1630,12 +1950,14 @@ class ResourceQuotaStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     used: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
-class ResourceQuotaSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.ResourceQuotaSpec"""
+class ResourceQuota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.ResourceQuota"""
 
-    hard: dict[str, Quantity] = msgspec.field(default_factory=dict)
-    scopes: tuple[str, ...] = ()
-    scope_selector: ScopeSelector | None = None
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ResourceQuota")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ResourceQuotaSpec = ResourceQuotaSpec()
+    status: ResourceQuotaStatus = ResourceQuotaStatus()
 
 
 class ResourceQuotaList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1770,9 +2092,9 @@ class SecretVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     secret_name: str = ""
     items: tuple[KeyToPath, ...] = ()
-    default_mode: int | None = None
+    default_mode: Int32 | None = None
     optional: bool | None = None
-    default_user: int | None = None
+    default_user: Int64 | None = None
 
 
 class SecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1781,11 +2103,11 @@ class SecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     capabilities: Capabilities | None = None
     privileged: bool | None = None
     se_linux_options: SELinuxOptions | None = None
-    run_as_user: int | None = None
+    run_as_user: Int64 | None = None
     run_as_non_root: bool | None = None
     read_only_root_filesystem: bool | None = None
     allow_privilege_escalation: bool | None = None
-    run_as_group: int | None = None
+    run_as_group: Int64 | None = None
     proc_mount: str = ""
     windows_options: WindowsSecurityContextOptions | None = None
     seccomp_profile: SeccompProfile | None = None
@@ -1798,6 +2120,31 @@ class SerializedReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     reference: ObjectReference | None = None
 
 
+class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.core.v1.ServiceSpec"""
+
+    ports: tuple[ServicePort, ...] = ()
+    selector: dict[str, str] = msgspec.field(default_factory=dict)
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    type: str = ""
+    external_ips: tuple[str, ...] = msgspec.field(default=(), name="externalIPs")
+    session_affinity: str = ""
+    load_balancer_ip: str = msgspec.field(default="", name="loadBalancerIP")
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    external_name: str = ""
+    external_traffic_policy: str = ""
+    health_check_node_port: Int32 | None = None
+    publish_not_ready_addresses: bool | None = None
+    session_affinity_config: SessionAffinityConfig | None = None
+    ip_family_policy: str = ""
+    cluster_ips: tuple[str, ...] = msgspec.field(default=(), name="clusterIPs")
+    ip_families: tuple[str, ...] = ()
+    allocate_load_balancer_node_ports: bool | None = None
+    load_balancer_class: str | None = None
+    internal_traffic_policy: str = ""
+    traffic_distribution: str = ""
+
+
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.ServiceStatus"""
 
@@ -1805,32 +2152,14 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     conditions: tuple[meta_v1.Condition, ...] = ()
 
 
-class ServiceSpec(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"cluster_ip": "clusterIP", "external_ips": "externalIPs", "session_affinity": "sessionAffinity", "load_balancer_ip": "loadBalancerIP", "load_balancer_source_ranges": "loadBalancerSourceRanges", "external_name": "externalName", "external_traffic_policy": "externalTrafficPolicy", "health_check_node_port": "healthCheckNodePort", "publish_not_ready_addresses": "publishNotReadyAddresses", "session_affinity_config": "sessionAffinityConfig", "ip_family_policy": "ipFamilyPolicy", "cluster_ips": "clusterIPs", "ip_families": "ipFamilies", "allocate_load_balancer_node_ports": "allocateLoadBalancerNodePorts", "load_balancer_class": "loadBalancerClass", "internal_traffic_policy": "internalTrafficPolicy", "traffic_distribution": "trafficDistribution"},
-):
-    """k8s.io.api.core.v1.ServiceSpec"""
+class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.core.v1.Service"""
 
-    ports: tuple[ServicePort, ...] = ()
-    selector: dict[str, str] = msgspec.field(default_factory=dict)
-    cluster_ip: str = ""
-    type: str = ""
-    external_ips: tuple[str, ...] = ()
-    session_affinity: str = ""
-    load_balancer_ip: str = ""
-    load_balancer_source_ranges: tuple[str, ...] = ()
-    external_name: str = ""
-    external_traffic_policy: str = ""
-    health_check_node_port: int | None = None
-    publish_not_ready_addresses: bool | None = None
-    session_affinity_config: SessionAffinityConfig | None = None
-    ip_family_policy: str = ""
-    cluster_ips: tuple[str, ...] = ()
-    ip_families: tuple[str, ...] = ()
-    allocate_load_balancer_node_ports: bool | None = None
-    load_balancer_class: str | None = None
-    internal_traffic_policy: str = ""
-    traffic_distribution: str = ""
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Service")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
 
 
 class ServiceAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1857,9 +2186,9 @@ class ServiceAccountTokenProjection(msgspec.Struct, frozen=True, kw_only=True, o
     """k8s.io.api.core.v1.ServiceAccountTokenProjection"""
 
     audience: str = ""
-    expiration_seconds: int | None = None
+    expiration_seconds: Int64 | None = None
     path: str = ""
-    user: int | None = None
+    user: Int64 | None = None
 
 
 class ServiceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1876,9 +2205,9 @@ class ServicePort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     name: str = ""
     protocol: str = ""
-    port: int | None = None
+    port: Int32 | None = None
     target_port: int | str | None = None
-    node_port: int | None = None
+    node_port: Int32 | None = None
     app_protocol: str = ""
 
 
@@ -1888,19 +2217,16 @@ class ServiceProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     path: str = ""
 
 
-class SessionAffinityConfig(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"client_ip": "clientIP"},
-):
+class SessionAffinityConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.SessionAffinityConfig"""
 
-    client_ip: ClientIPConfig | None = None
+    client_ip: ClientIPConfig | None = msgspec.field(default=None, name="clientIP")
 
 
 class SleepAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.SleepAction"""
 
-    seconds: int | None = None
+    seconds: Int64 | None = None
 
 
 class StorageOSPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -1945,6 +2271,10 @@ class Taint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     effect: str = ""
     time_added: datetime.datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.time_added is not None:
+            keep_seconds(self, "time_added", self.time_added)
+
 
 class Toleration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.Toleration"""
@@ -1953,7 +2283,7 @@ class Toleration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     operator: str = ""
     value: str = ""
     effect: str = ""
-    toleration_seconds: int | None = None
+    toleration_seconds: Int64 | None = None
 
 
 class TopologySelectorLabelRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -1972,11 +2302,11 @@ class TopologySelectorTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defau
 class TopologySpreadConstraint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.TopologySpreadConstraint"""
 
-    max_skew: int | None = None
+    max_skew: Int32 | None = None
     topology_key: str = ""
     when_unsatisfiable: str = ""
     label_selector: meta_v1.LabelSelector | None = None
-    min_domains: int | None = None
+    min_domains: Int32 | None = None
     node_affinity_policy: str = ""
     node_taints_policy: str = ""
     match_label_keys: tuple[str, ...] = ()
@@ -1999,10 +2329,7 @@ class TypedObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     namespace: str = ""
 
 
-class Volume(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"host_path": "hostPath", "empty_dir": "emptyDir", "gce_persistent_disk": "gcePersistentDisk", "aws_elastic_block_store": "awsElasticBlockStore", "git_repo": "gitRepo", "persistent_volume_claim": "persistentVolumeClaim", "flex_volume": "flexVolume", "downward_api": "downwardAPI", "azure_file": "azureFile", "config_map": "configMap", "vsphere_volume": "vsphereVolume", "azure_disk": "azureDisk", "photon_persistent_disk": "photonPersistentDisk", "portworx_volume": "portworxVolume", "scale_io": "scaleIO"},
-):
+class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.Volume"""
 
     name: str = ""
@@ -2021,7 +2348,7 @@ class Volume(
     cinder: CinderVolumeSource | None = None
     cephfs: CephFSVolumeSource | None = None
     flocker: FlockerVolumeSource | None = None
-    downward_api: DownwardAPIVolumeSource | None = None
+    downward_api: DownwardAPIVolumeSource | None = msgspec.field(default=None, name="downwardAPI")
     fc: FCVolumeSource | None = None
     azure_file: AzureFileVolumeSource | None = None
     config_map: ConfigMapVolumeSource | None = None
@@ -2030,7 +2357,7 @@ class Volume(
     azure_disk: AzureDiskVolumeSource | None = None
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
     portworx_volume: PortworxVolumeSource | None = None
-    scale_io: ScaleIOVolumeSource | None = None
+    scale_io: ScaleIOVolumeSource | None = msgspec.field(default=None, name="scaleIO")
     projected: ProjectedVolumeSource | None = None
     storageos: StorageOSVolumeSource | None = None
     csi: CSIVolumeSource | None = None
@@ -2058,6 +2385,10 @@ class VolumeHealthStatus(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     health_conditions: tuple[VolumeHealthCondition, ...] = ()
     last_transition_time: datetime.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class VolumeMount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -2089,14 +2420,11 @@ class VolumeNodeAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_default
     required: NodeSelector | None = None
 
 
-class VolumeProjection(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"downward_api": "downwardAPI", "config_map": "configMap", "service_account_token": "serviceAccountToken", "cluster_trust_bundle": "clusterTrustBundle", "pod_certificate": "podCertificate"},
-):
+class VolumeProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.VolumeProjection"""
 
     secret: SecretProjection | None = None
-    downward_api: DownwardAPIProjection | None = None
+    downward_api: DownwardAPIProjection | None = msgspec.field(default=None, name="downwardAPI")
     config_map: ConfigMapProjection | None = None
     service_account_token: ServiceAccountTokenProjection | None = None
     cluster_trust_bundle: ClusterTrustBundleProjection | None = None
@@ -2110,10 +2438,7 @@ class VolumeResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, omit
     requests: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
-class VolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"host_path": "hostPath", "empty_dir": "emptyDir", "gce_persistent_disk": "gcePersistentDisk", "aws_elastic_block_store": "awsElasticBlockStore", "git_repo": "gitRepo", "persistent_volume_claim": "persistentVolumeClaim", "flex_volume": "flexVolume", "downward_api": "downwardAPI", "azure_file": "azureFile", "config_map": "configMap", "vsphere_volume": "vsphereVolume", "azure_disk": "azureDisk", "photon_persistent_disk": "photonPersistentDisk", "portworx_volume": "portworxVolume", "scale_io": "scaleIO"},
-):
+class VolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.VolumeSource"""
 
     host_path: HostPathVolumeSource | None = None
@@ -2131,7 +2456,7 @@ class VolumeSource(
     cinder: CinderVolumeSource | None = None
     cephfs: CephFSVolumeSource | None = None
     flocker: FlockerVolumeSource | None = None
-    downward_api: DownwardAPIVolumeSource | None = None
+    downward_api: DownwardAPIVolumeSource | None = msgspec.field(default=None, name="downwardAPI")
     fc: FCVolumeSource | None = None
     azure_file: AzureFileVolumeSource | None = None
     config_map: ConfigMapVolumeSource | None = None
@@ -2140,7 +2465,7 @@ class VolumeSource(
     azure_disk: AzureDiskVolumeSource | None = None
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
     portworx_volume: PortworxVolumeSource | None = None
-    scale_io: ScaleIOVolumeSource | None = None
+    scale_io: ScaleIOVolumeSource | None = msgspec.field(default=None, name="scaleIO")
     projected: ProjectedVolumeSource | None = None
     storageos: StorageOSVolumeSource | None = None
     csi: CSIVolumeSource | None = None
@@ -2154,22 +2479,19 @@ class VolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     image: ImageVolumeStatus | None = None
 
 
-class VsphereVirtualDiskVolumeSource(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"volume_path": "volumePath", "fs_type": "fsType", "storage_policy_name": "storagePolicyName", "storage_policy_id": "storagePolicyID"},
-):
+class VsphereVirtualDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.VsphereVirtualDiskVolumeSource"""
 
     volume_path: str = ""
     fs_type: str = ""
     storage_policy_name: str = ""
-    storage_policy_id: str = ""
+    storage_policy_id: str = msgspec.field(default="", name="storagePolicyID")
 
 
 class WeightedPodAffinityTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.core.v1.WeightedPodAffinityTerm"""
 
-    weight: int | None = None
+    weight: Int32 | None = None
     pod_affinity_term: PodAffinityTerm | None = None
 
 
@@ -2180,319 +2502,3 @@ class WindowsSecurityContextOptions(msgspec.Struct, frozen=True, kw_only=True, o
     gmsa_credential_spec: str = ""
     run_as_user_name: str = ""
     host_process: bool | None = None
-
-
-class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Container"""
-
-    name: str = ""
-    image: str = ""
-    command: tuple[str, ...] = ()
-    args: tuple[str, ...] = ()
-    working_dir: str = ""
-    ports: tuple[ContainerPort, ...] = ()
-    env: tuple[EnvVar, ...] = ()
-    resources: ResourceRequirements = ResourceRequirements()
-    volume_mounts: tuple[VolumeMount, ...] = ()
-    liveness_probe: Probe | None = None
-    readiness_probe: Probe | None = None
-    lifecycle: Lifecycle | None = None
-    termination_message_path: str = ""
-    image_pull_policy: str = ""
-    security_context: SecurityContext | None = None
-    stdin: bool | None = None
-    stdin_once: bool | None = None
-    tty: bool | None = None
-    env_from: tuple[EnvFromSource, ...] = ()
-    termination_message_policy: str = ""
-    volume_devices: tuple[VolumeDevice, ...] = ()
-    startup_probe: Probe | None = None
-    resize_policy: tuple[ContainerResizePolicy, ...] = ()
-    restart_policy: str = ""
-    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
-
-
-class ContainerStatus(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"last_state": "lastState", "restart_count": "restartCount", "image_id": "imageID", "container_id": "containerID", "allocated_resources": "allocatedResources", "volume_mounts": "volumeMounts", "allocated_resources_status": "allocatedResourcesStatus", "stop_signal": "stopSignal"},
-):
-    """k8s.io.api.core.v1.ContainerStatus"""
-
-    name: str = ""
-    state: ContainerState | None = None
-    last_state: ContainerState | None = None
-    ready: bool | None = None
-    restart_count: int | None = None
-    image: str = ""
-    image_id: str = ""
-    container_id: str = ""
-    started: bool | None = None
-    allocated_resources: dict[str, Quantity] = msgspec.field(default_factory=dict)
-    resources: ResourceRequirements = ResourceRequirements()
-    volume_mounts: tuple[VolumeMountStatus, ...] = ()
-    user: ContainerUser | None = None
-    allocated_resources_status: tuple[ResourceStatus, ...] = ()
-    stop_signal: str = ""
-
-
-class EphemeralContainer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.EphemeralContainer"""
-
-    name: str = ""
-    image: str = ""
-    command: tuple[str, ...] = ()
-    args: tuple[str, ...] = ()
-    working_dir: str = ""
-    ports: tuple[ContainerPort, ...] = ()
-    env: tuple[EnvVar, ...] = ()
-    resources: ResourceRequirements = ResourceRequirements()
-    volume_mounts: tuple[VolumeMount, ...] = ()
-    liveness_probe: Probe | None = None
-    readiness_probe: Probe | None = None
-    lifecycle: Lifecycle | None = None
-    termination_message_path: str = ""
-    image_pull_policy: str = ""
-    security_context: SecurityContext | None = None
-    stdin: bool | None = None
-    stdin_once: bool | None = None
-    tty: bool | None = None
-    env_from: tuple[EnvFromSource, ...] = ()
-    termination_message_policy: str = ""
-    volume_devices: tuple[VolumeDevice, ...] = ()
-    startup_probe: Probe | None = None
-    resize_policy: tuple[ContainerResizePolicy, ...] = ()
-    restart_policy: str = ""
-    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
-    target_container_name: str = ""
-
-
-class EphemeralContainerCommon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.EphemeralContainerCommon"""
-
-    name: str = ""
-    image: str = ""
-    command: tuple[str, ...] = ()
-    args: tuple[str, ...] = ()
-    working_dir: str = ""
-    ports: tuple[ContainerPort, ...] = ()
-    env: tuple[EnvVar, ...] = ()
-    resources: ResourceRequirements = ResourceRequirements()
-    volume_mounts: tuple[VolumeMount, ...] = ()
-    liveness_probe: Probe | None = None
-    readiness_probe: Probe | None = None
-    lifecycle: Lifecycle | None = None
-    termination_message_path: str = ""
-    image_pull_policy: str = ""
-    security_context: SecurityContext | None = None
-    stdin: bool | None = None
-    stdin_once: bool | None = None
-    tty: bool | None = None
-    env_from: tuple[EnvFromSource, ...] = ()
-    termination_message_policy: str = ""
-    volume_devices: tuple[VolumeDevice, ...] = ()
-    startup_probe: Probe | None = None
-    resize_policy: tuple[ContainerResizePolicy, ...] = ()
-    restart_policy: str = ""
-    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
-
-
-class PodSpec(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"restart_policy": "restartPolicy", "termination_grace_period_seconds": "terminationGracePeriodSeconds", "active_deadline_seconds": "activeDeadlineSeconds", "dns_policy": "dnsPolicy", "node_selector": "nodeSelector", "service_account_name": "serviceAccountName", "service_account": "serviceAccount", "node_name": "nodeName", "host_network": "hostNetwork", "host_pid": "hostPID", "host_ipc": "hostIPC", "security_context": "securityContext", "image_pull_secrets": "imagePullSecrets", "scheduler_name": "schedulerName", "init_containers": "initContainers", "automount_service_account_token": "automountServiceAccountToken", "host_aliases": "hostAliases", "priority_class_name": "priorityClassName", "dns_config": "dnsConfig", "share_process_namespace": "shareProcessNamespace", "readiness_gates": "readinessGates", "runtime_class_name": "runtimeClassName", "enable_service_links": "enableServiceLinks", "preemption_policy": "preemptionPolicy", "topology_spread_constraints": "topologySpreadConstraints", "ephemeral_containers": "ephemeralContainers", "set_hostname_as_fqdn": "setHostnameAsFQDN", "host_users": "hostUsers", "scheduling_gates": "schedulingGates", "resource_claims": "resourceClaims", "hostname_override": "hostnameOverride", "scheduling_group": "schedulingGroup", "eviction_responders": "evictionResponders"},
-):
-    """k8s.io.api.core.v1.PodSpec"""
-
-    volumes: tuple[Volume, ...] = ()
-    containers: tuple[Container, ...] = ()
-    restart_policy: str = ""
-    termination_grace_period_seconds: int | None = None
-    active_deadline_seconds: int | None = None
-    dns_policy: str = ""
-    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
-    service_account_name: str = ""
-    service_account: str = ""
-    node_name: str = ""
-    host_network: bool | None = None
-    host_pid: bool | None = None
-    host_ipc: bool | None = None
-    security_context: PodSecurityContext | None = None
-    image_pull_secrets: tuple[LocalObjectReference, ...] = ()
-    hostname: str = ""
-    subdomain: str = ""
-    affinity: Affinity | None = None
-    scheduler_name: str = ""
-    init_containers: tuple[Container, ...] = ()
-    automount_service_account_token: bool | None = None
-    tolerations: tuple[Toleration, ...] = ()
-    host_aliases: tuple[HostAlias, ...] = ()
-    priority_class_name: str = ""
-    priority: int | None = None
-    dns_config: PodDNSConfig | None = None
-    share_process_namespace: bool | None = None
-    readiness_gates: tuple[PodReadinessGate, ...] = ()
-    runtime_class_name: str = ""
-    enable_service_links: bool | None = None
-    preemption_policy: str = ""
-    overhead: dict[str, Quantity] = msgspec.field(default_factory=dict)
-    topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
-    ephemeral_containers: tuple[EphemeralContainer, ...] = ()
-    set_hostname_as_fqdn: bool | None = None
-    os: PodOS | None = None
-    host_users: bool | None = None
-    scheduling_gates: tuple[PodSchedulingGate, ...] = ()
-    resource_claims: tuple[PodResourceClaim, ...] = ()
-    resources: ResourceRequirements = ResourceRequirements()
-    hostname_override: str = ""
-    scheduling_group: PodSchedulingGroup | None = None
-    eviction_responders: tuple[EvictionResponder, ...] = ()
-
-
-class PodStatus(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"host_ip": "hostIP", "pod_ip": "podIP", "start_time": "startTime", "container_statuses": "containerStatuses", "qos_class": "qosClass", "init_container_statuses": "initContainerStatuses", "nominated_node_name": "nominatedNodeName", "pod_ips": "podIPs", "ephemeral_container_statuses": "ephemeralContainerStatuses", "resource_claim_statuses": "resourceClaimStatuses", "host_ips": "hostIPs", "observed_generation": "observedGeneration", "extended_resource_claim_status": "extendedResourceClaimStatus", "allocated_resources": "allocatedResources", "node_allocatable_resource_claim_statuses": "nodeAllocatableResourceClaimStatuses", "volume_health": "volumeHealth"},
-):
-    """k8s.io.api.core.v1.PodStatus"""
-
-    phase: str = ""
-    conditions: tuple[PodCondition, ...] = ()
-    message: str = ""
-    reason: str = ""
-    host_ip: str = ""
-    pod_ip: str = ""
-    start_time: datetime.datetime | None = None
-    container_statuses: tuple[ContainerStatus, ...] = ()
-    qos_class: str = ""
-    init_container_statuses: tuple[ContainerStatus, ...] = ()
-    nominated_node_name: str = ""
-    pod_ips: tuple[PodIP, ...] = ()
-    ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
-    resize: str = ""
-    resource_claim_statuses: tuple[PodResourceClaimStatus, ...] = ()
-    host_ips: tuple[HostIP, ...] = ()
-    observed_generation: int | None = None
-    extended_resource_claim_status: PodExtendedResourceClaimStatus | None = None
-    allocated_resources: dict[str, Quantity] = msgspec.field(default_factory=dict)
-    resources: ResourceRequirements = ResourceRequirements()
-    node_allocatable_resource_claim_statuses: tuple[NodeAllocatableResourceClaimStatus, ...] = ()
-    volume_health: tuple[PodVolumeHealth, ...] = ()
-
-
-class LimitRange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.LimitRange"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "LimitRange")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: LimitRangeSpec = LimitRangeSpec()
-
-
-class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Namespace"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Namespace")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: NamespaceSpec = NamespaceSpec()
-    status: NamespaceStatus = NamespaceStatus()
-
-
-class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Node"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Node")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: NodeSpec = NodeSpec()
-    status: NodeStatus = NodeStatus()
-
-
-class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.PersistentVolume"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "PersistentVolume")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: PersistentVolumeSpec = PersistentVolumeSpec()
-    status: PersistentVolumeStatus = PersistentVolumeStatus()
-
-
-class PersistentVolumeClaimTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.PersistentVolumeClaimTemplate"""
-
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
-
-
-class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.PersistentVolumeClaim"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "PersistentVolumeClaim")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
-    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
-
-
-class ResourceQuota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.ResourceQuota"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "ResourceQuota")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: ResourceQuotaSpec = ResourceQuotaSpec()
-    status: ResourceQuotaStatus = ResourceQuotaStatus()
-
-
-class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Service"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Service")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: ServiceSpec = ServiceSpec()
-    status: ServiceStatus = ServiceStatus()
-
-
-class PodTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.PodTemplateSpec"""
-
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: PodSpec = PodSpec()
-
-
-class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Pod"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Pod")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: PodSpec = PodSpec()
-    status: PodStatus = PodStatus()
-
-
-class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.PodTemplate"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "PodTemplate")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    template: PodTemplateSpec = PodTemplateSpec()
-
-
-class ReplicationControllerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.ReplicationControllerSpec"""
-
-    replicas: int | None = None
-    selector: dict[str, str] = msgspec.field(default_factory=dict)
-    template: PodTemplateSpec = PodTemplateSpec()
-    min_ready_seconds: int | None = None
-
-
-class ReplicationController(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.ReplicationController"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "ReplicationController")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: ReplicationControllerSpec = ReplicationControllerSpec()
-    status: ReplicationControllerStatus = ReplicationControllerStatus()

@@ -1,4 +1,7 @@
-"""Values of k8s.io.metrics.pkg.apis.custom_metrics.v1beta1, generated from knarr_proto/k8s/custom_metrics_v1beta1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.metrics.pkg.apis.custom_metrics.v1beta1.
+
+Generated from knarr_proto/k8s/custom_metrics_v1beta1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import datetime
 
 import msgspec
 
+from knarr_api.numbers import Int64
 from knarr_api.quantity import Quantity
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
+from knarr_api.time import keep_seconds
+from knarr_api.types import core_v1, meta_v1
 
 
 class MetricListOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -24,9 +28,13 @@ class MetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     described_object: core_v1.ObjectReference | None = None
     metric_name: str = ""
     timestamp: datetime.datetime | None = None
-    window: int | None = None
+    window: Int64 | None = None
     value: Quantity | None = None
     selector: meta_v1.LabelSelector | None = None
+
+    def __post_init__(self) -> None:
+        if self.timestamp is not None:
+            keep_seconds(self, "timestamp", self.timestamp)
 
 
 class MetricValueList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

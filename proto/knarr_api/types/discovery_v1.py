@@ -1,11 +1,14 @@
-"""Values of k8s.io.api.discovery.v1, generated from knarr_proto/k8s/discovery_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.discovery.v1.
+
+Generated from knarr_proto/k8s/discovery_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
+from knarr_api.numbers import Int32
+from knarr_api.types import core_v1, meta_v1
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -39,9 +42,9 @@ class EndpointHints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.discovery.v1.EndpointPort"""
 
-    name: str = ""
+    name: str | None = None
     protocol: str = ""
-    port: int | None = None
+    port: Int32 | None = None
     app_protocol: str = ""
 
 

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.events.v1, generated from knarr_proto/k8s/events_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.events.v1.
+
+Generated from knarr_proto/k8s/events_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import datetime
 
 import msgspec
 
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
+from knarr_api.numbers import Int32
+from knarr_api.time import keep_micros, keep_seconds
+from knarr_api.types import core_v1, meta_v1
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -29,7 +33,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     deprecated_source: core_v1.EventSource | None = None
     deprecated_first_timestamp: datetime.datetime | None = None
     deprecated_last_timestamp: datetime.datetime | None = None
-    deprecated_count: int | None = None
+    deprecated_count: Int32 | None = None
+
+    def __post_init__(self) -> None:
+        if self.event_time is not None:
+            keep_micros(self, "event_time", self.event_time)
+        if self.deprecated_first_timestamp is not None:
+            keep_seconds(self, "deprecated_first_timestamp", self.deprecated_first_timestamp)
+        if self.deprecated_last_timestamp is not None:
+            keep_seconds(self, "deprecated_last_timestamp", self.deprecated_last_timestamp)
 
 
 class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,5 +56,9 @@ class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class EventSeries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.events.v1.EventSeries"""
 
-    count: int | None = None
+    count: Int32 | None = None
     last_observed_time: datetime.datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.last_observed_time is not None:
+            keep_micros(self, "last_observed_time", self.last_observed_time)

@@ -1,4 +1,7 @@
-"""Values of k8s.io.metrics.pkg.apis.external_metrics.v1beta1, generated from knarr_proto/k8s/external_metrics_v1beta1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.metrics.pkg.apis.external_metrics.v1beta1.
+
+Generated from knarr_proto/k8s/external_metrics_v1beta1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import datetime
 
 import msgspec
 
+from knarr_api.numbers import Int64
 from knarr_api.quantity import Quantity
+from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
@@ -16,8 +21,12 @@ class ExternalMetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     metric_name: str = ""
     metric_labels: dict[str, str] = msgspec.field(default_factory=dict)
     timestamp: datetime.datetime | None = None
-    window: int | None = None
+    window: Int64 | None = None
     value: Quantity | None = None
+
+    def __post_init__(self) -> None:
+        if self.timestamp is not None:
+            keep_seconds(self, "timestamp", self.timestamp)
 
 
 class ExternalMetricValueList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

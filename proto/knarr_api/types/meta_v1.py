@@ -1,4 +1,7 @@
-"""Values of k8s.io.apimachinery.pkg.apis.meta.v1, generated from knarr_proto/k8s/meta_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.apimachinery.pkg.apis.meta.v1.
+
+Generated from knarr_proto/k8s/meta_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,11 @@ from typing import Any
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
+from knarr_api.time import keep_seconds
 
 
-class APIGroup(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"preferred_version": "preferredVersion", "server_address_by_client_cidrs": "serverAddressByClientCIDRs"},
-):
+class APIGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.apimachinery.pkg.apis.meta.v1.APIGroup"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -20,7 +22,9 @@ class APIGroup(
     name: str = ""
     versions: tuple[GroupVersionForDiscovery, ...] = ()
     preferred_version: GroupVersionForDiscovery | None = None
-    server_address_by_client_cidrs: tuple[ServerAddressByClientCIDR, ...] = ()
+    server_address_by_client_cidrs: tuple[ServerAddressByClientCIDR, ...] = msgspec.field(
+        default=(), name="serverAddressByClientCIDRs"
+    )
 
 
 class APIGroupList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,16 +59,15 @@ class APIResourceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     resources: tuple[APIResource, ...] = ()
 
 
-class APIVersions(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"server_address_by_client_cidrs": "serverAddressByClientCIDRs"},
-):
+class APIVersions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.apimachinery.pkg.apis.meta.v1.APIVersions"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "APIVersions")
     versions: tuple[str, ...] = ()
-    server_address_by_client_cidrs: tuple[ServerAddressByClientCIDR, ...] = ()
+    server_address_by_client_cidrs: tuple[ServerAddressByClientCIDR, ...] = msgspec.field(
+        default=(), name="serverAddressByClientCIDRs"
+    )
 
 
 class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -80,10 +83,14 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
 
     type: str = ""
     status: str = ""
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
     last_transition_time: datetime.datetime | None = None
     reason: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
 class CreateOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -99,7 +106,7 @@ class DeleteOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "DeleteOptions")
-    grace_period_seconds: int | None = None
+    grace_period_seconds: Int64 | None = None
     preconditions: Preconditions | None = None
     orphan_dependents: bool | None = None
     propagation_policy: str = ""
@@ -186,8 +193,17 @@ class ListMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     self_link: str = ""
     resource_version: str = ""
     continue_: str = ""
-    remaining_item_count: int | None = None
+    remaining_item_count: Int64 | None = None
     shard_info: ShardInfo | None = None
+
+
+class List(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.List"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "List")
+    metadata: ListMeta = ListMeta()
+    items: tuple[Any, ...] = ()
 
 
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -197,8 +213,8 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     field_selector: str = ""
     watch: bool | None = None
     resource_version: str = ""
-    timeout_seconds: int | None = None
-    limit: int | None = None
+    timeout_seconds: Int64 | None = None
+    limit: Int64 | None = None
     continue_: str = ""
     allow_watch_bookmarks: bool | None = None
     resource_version_match: str = ""
@@ -217,6 +233,10 @@ class ManagedFieldsEntry(msgspec.Struct, frozen=True, kw_only=True, omit_default
     fields_v1: Any = None
     subresource: str = ""
 
+    def __post_init__(self) -> None:
+        if self.time is not None:
+            keep_seconds(self, "time", self.time)
+
 
 class ObjectMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta"""
@@ -227,15 +247,21 @@ class ObjectMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     self_link: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int | None = None
+    generation: Int64 | None = None
     creation_timestamp: datetime.datetime | None = None
     deletion_timestamp: datetime.datetime | None = None
-    deletion_grace_period_seconds: int | None = None
+    deletion_grace_period_seconds: Int64 | None = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()
     finalizers: tuple[str, ...] = ()
     managed_fields: tuple[ManagedFieldsEntry, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.creation_timestamp is not None:
+            keep_seconds(self, "creation_timestamp", self.creation_timestamp)
+        if self.deletion_timestamp is not None:
+            keep_seconds(self, "deletion_timestamp", self.deletion_timestamp)
 
 
 class OwnerReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -247,6 +273,23 @@ class OwnerReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     api_version: str = ""
     controller: bool | None = None
     block_owner_deletion: bool | None = None
+
+
+class PartialObjectMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "meta.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PartialObjectMetadata")
+    metadata: ObjectMeta = ObjectMeta()
+
+
+class PartialObjectMetadataList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "meta.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PartialObjectMetadataList")
+    metadata: ListMeta = ListMeta()
+    items: tuple[PartialObjectMetadata, ...] = ()
 
 
 class PatchOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -271,13 +314,10 @@ class RootPaths(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paths: tuple[str, ...] = ()
 
 
-class ServerAddressByClientCIDR(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"client_cidr": "clientCIDR", "server_address": "serverAddress"},
-):
+class ServerAddressByClientCIDR(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.apimachinery.pkg.apis.meta.v1.ServerAddressByClientCIDR"""
 
-    client_cidr: str = ""
+    client_cidr: str = msgspec.field(default="", name="clientCIDR")
     server_address: str = ""
 
 
@@ -285,6 +325,19 @@ class ShardInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.apimachinery.pkg.apis.meta.v1.ShardInfo"""
 
     selector: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.apimachinery.pkg.apis.meta.v1.Status"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Status")
+    metadata: ListMeta = ListMeta()
+    status: str = ""
+    message: str = ""
+    reason: str = ""
+    details: StatusDetails | None = None
+    code: Int32 | None = None
 
 
 class StatusCause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -302,7 +355,7 @@ class StatusDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     group: str = ""
     kind: str = ""
     causes: tuple[StatusCause, ...] = ()
-    retry_after_seconds: int | None = None
+    retry_after_seconds: Int32 | None = None
     uid: str = ""
 
 
@@ -332,42 +385,3 @@ class WatchEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     type: str = ""
     object: Any = None
-
-
-class List(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.apimachinery.pkg.apis.meta.v1.List"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "List")
-    metadata: ListMeta = ListMeta()
-    items: tuple[Any, ...] = ()
-
-
-class PartialObjectMetadataList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "PartialObjectMetadataList")
-    metadata: ListMeta = ListMeta()
-    items: tuple[PartialObjectMetadata, ...] = ()
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.apimachinery.pkg.apis.meta.v1.Status"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Status")
-    metadata: ListMeta = ListMeta()
-    status: str = ""
-    message: str = ""
-    reason: str = ""
-    details: StatusDetails | None = None
-    code: int | None = None
-
-
-class PartialObjectMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "PartialObjectMetadata")
-    metadata: ObjectMeta = ObjectMeta()

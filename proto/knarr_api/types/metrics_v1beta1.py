@@ -1,4 +1,7 @@
-"""Values of k8s.io.metrics.pkg.apis.metrics.v1beta1, generated from knarr_proto/k8s/metrics_v1beta1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.metrics.pkg.apis.metrics.v1beta1.
+
+Generated from knarr_proto/k8s/metrics_v1beta1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import datetime
 import msgspec
 
 from knarr_api.quantity import Quantity
+from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
@@ -27,6 +31,10 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     window: str | None = None
     usage: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.timestamp is not None:
+            keep_seconds(self, "timestamp", self.timestamp)
+
 
 class NodeMetricsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.metrics.pkg.apis.metrics.v1beta1.NodeMetricsList"""
@@ -46,6 +54,10 @@ class PodMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: datetime.datetime | None = None
     window: str | None = None
     containers: tuple[ContainerMetrics, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.timestamp is not None:
+            keep_seconds(self, "timestamp", self.timestamp)
 
 
 class PodMetricsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

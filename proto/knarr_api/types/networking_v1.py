@@ -1,11 +1,14 @@
-"""Values of k8s.io.api.networking.v1, generated from knarr_proto/k8s/networking_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.networking.v1.
+
+Generated from knarr_proto/k8s/networking_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
+from knarr_api.numbers import Int32
+from knarr_api.types import core_v1, meta_v1
 
 
 class HTTPIngressPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -28,6 +31,15 @@ class IPAddressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     parent_ref: ParentReference | None = None
 
 
+class IPAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.networking.v1.IPAddress"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "IPAddress")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: IPAddressSpec = IPAddressSpec()
+
+
 class IPAddressList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.networking.v1.IPAddressList"""
 
@@ -44,12 +56,6 @@ class IPBlock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     except_: tuple[str, ...] = ()
 
 
-class IngressStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.networking.v1.IngressStatus"""
-
-    load_balancer: IngressLoadBalancerStatus | None = None
-
-
 class IngressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.networking.v1.IngressSpec"""
 
@@ -57,6 +63,22 @@ class IngressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     tls: tuple[IngressTLS, ...] = ()
     rules: tuple[IngressRule, ...] = ()
     ingress_class_name: str | None = None
+
+
+class IngressStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.networking.v1.IngressStatus"""
+
+    load_balancer: IngressLoadBalancerStatus | None = None
+
+
+class Ingress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.networking.v1.Ingress"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "Ingress")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: IngressSpec = IngressSpec()
+    status: IngressStatus = IngressStatus()
 
 
 class IngressBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,6 +95,15 @@ class IngressClassSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     parameters: IngressClassParametersReference | None = None
 
 
+class IngressClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.networking.v1.IngressClass"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "IngressClass")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: IngressClassSpec = IngressClassSpec()
+
+
 class IngressClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.networking.v1.IngressClassList"""
 
@@ -82,13 +113,10 @@ class IngressClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     items: tuple[IngressClass, ...] = ()
 
 
-class IngressClassParametersReference(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"a_pi_group": "aPIGroup"},
-):
+class IngressClassParametersReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.networking.v1.IngressClassParametersReference"""
 
-    a_pi_group: str = ""
+    a_pi_group: str = msgspec.field(default="", name="aPIGroup")
     kind: str = ""
     name: str = ""
     scope: str = ""
@@ -121,7 +149,7 @@ class IngressLoadBalancerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_
 class IngressPortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.networking.v1.IngressPortStatus"""
 
-    port: int | None = None
+    port: Int32 | None = None
     protocol: str = ""
     error: str = ""
 
@@ -162,6 +190,15 @@ class NetworkPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     policy_types: tuple[str, ...] = ()
 
 
+class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.networking.v1.NetworkPolicy"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "NetworkPolicy")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: NetworkPolicySpec = NetworkPolicySpec()
+
+
 class NetworkPolicyEgressRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.networking.v1.NetworkPolicyEgressRule"""
 
@@ -198,7 +235,7 @@ class NetworkPolicyPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
     protocol: str = ""
     port: int | str | None = None
-    end_port: int | None = None
+    end_port: Int32 | None = None
 
 
 class ParentReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -214,7 +251,7 @@ class ServiceBackendPort(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """k8s.io.api.networking.v1.ServiceBackendPort"""
 
     name: str = ""
-    number: int | None = None
+    number: Int32 | None = None
 
 
 class ServiceCIDRSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -229,52 +266,6 @@ class ServiceCIDRStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     conditions: tuple[meta_v1.Condition, ...] = ()
 
 
-class ServiceCIDRList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.networking.v1.ServiceCIDRList"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "ServiceCIDRList")
-    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
-    items: tuple[ServiceCIDR, ...] = ()
-
-
-class IPAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.networking.v1.IPAddress"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "IPAddress")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: IPAddressSpec = IPAddressSpec()
-
-
-class Ingress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.networking.v1.Ingress"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "Ingress")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: IngressSpec = IngressSpec()
-    status: IngressStatus = IngressStatus()
-
-
-class IngressClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.networking.v1.IngressClass"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "IngressClass")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: IngressClassSpec = IngressClassSpec()
-
-
-class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.networking.v1.NetworkPolicy"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "NetworkPolicy")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: NetworkPolicySpec = NetworkPolicySpec()
-
-
 class ServiceCIDR(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.networking.v1.ServiceCIDR"""
 
@@ -283,3 +274,12 @@ class ServiceCIDR(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     spec: ServiceCIDRSpec = ServiceCIDRSpec()
     status: ServiceCIDRStatus = ServiceCIDRStatus()
+
+
+class ServiceCIDRList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.networking.v1.ServiceCIDRList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "ServiceCIDRList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[ServiceCIDR, ...] = ()

@@ -1,12 +1,14 @@
-"""Values of k8s.io.api.node.v1, generated from knarr_proto/k8s/node_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.node.v1.
+
+Generated from knarr_proto/k8s/node_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from knarr_api.quantity import Quantity
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
+from knarr_api.types import core_v1, meta_v1
 
 
 class Overhead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):

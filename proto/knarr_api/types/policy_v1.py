@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.policy.v1, generated from knarr_proto/k8s/policy_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.policy.v1.
+
+Generated from knarr_proto/k8s/policy_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import datetime
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
 from knarr_api.types import meta_v1
 
 
@@ -30,22 +34,13 @@ class PodDisruptionBudgetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_de
 class PodDisruptionBudgetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.policy.v1.PodDisruptionBudgetStatus"""
 
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
     disrupted_pods: dict[str, datetime.datetime] = msgspec.field(default_factory=dict)
-    disruptions_allowed: int | None = None
-    current_healthy: int | None = None
-    desired_healthy: int | None = None
-    expected_pods: int | None = None
+    disruptions_allowed: Int32 | None = None
+    current_healthy: Int32 | None = None
+    desired_healthy: Int32 | None = None
+    expected_pods: Int32 | None = None
     conditions: tuple[meta_v1.Condition, ...] = ()
-
-
-class PodDisruptionBudgetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.policy.v1.PodDisruptionBudgetList"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "policy/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "PodDisruptionBudgetList")
-    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
-    items: tuple[PodDisruptionBudget, ...] = ()
 
 
 class PodDisruptionBudget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,3 +51,12 @@ class PodDisruptionBudget(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     spec: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
     status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
+
+
+class PodDisruptionBudgetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.policy.v1.PodDisruptionBudgetList"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "policy/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "PodDisruptionBudgetList")
+    metadata: meta_v1.ListMeta = meta_v1.ListMeta()
+    items: tuple[PodDisruptionBudget, ...] = ()

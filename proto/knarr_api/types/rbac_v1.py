@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.rbac.v1, generated from knarr_proto/k8s/rbac_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.rbac.v1.
+
+Generated from knarr_proto/k8s/rbac_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -51,17 +54,14 @@ class ClusterRoleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     items: tuple[ClusterRole, ...] = ()
 
 
-class PolicyRule(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"api_groups": "apiGroups", "resource_names": "resourceNames", "non_resource_urls": "nonResourceURLs"},
-):
+class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.rbac.v1.PolicyRule"""
 
     verbs: tuple[str, ...] = ()
     api_groups: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
     resource_names: tuple[str, ...] = ()
-    non_resource_urls: tuple[str, ...] = ()
+    non_resource_urls: tuple[str, ...] = msgspec.field(default=(), name="nonResourceURLs")
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,9 +1,11 @@
-"""Values of k8s.io.apimachinery.pkg.runtime, generated from knarr_proto/k8s/runtime.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.apimachinery.pkg.runtime.
+
+Generated from knarr_proto/k8s/runtime.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
 import msgspec
-
 
 
 class TypeMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -17,6 +19,6 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     """k8s.io.apimachinery.pkg.runtime.Unknown"""
 
     type_meta: TypeMeta | None = None
-    raw: bytes | None = None
+    raw: bytes = b""
     content_encoding: str = ""
     content_type: str = ""

@@ -1,4 +1,7 @@
-"""Values of k8s.io.api.storage.v1, generated from knarr_proto/k8s/storage_v1.proto: run ``./dev proto``, do not edit."""
+"""Values of k8s.io.api.storage.v1.
+
+Generated from knarr_proto/k8s/storage_v1.proto by ``./dev proto``: do not edit.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import datetime
 
 import msgspec
 
+from knarr_api.numbers import Int32, Int64
 from knarr_api.quantity import Quantity
-from knarr_api.types import meta_v1
-from knarr_api.types import core_v1
+from knarr_api.time import keep_seconds
+from knarr_api.types import core_v1, meta_v1
 
 
 class CSIDriverSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -22,9 +26,18 @@ class CSIDriverSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     token_requests: tuple[TokenRequest, ...] = ()
     requires_republish: bool | None = None
     se_linux_mount: bool | None = None
-    node_allocatable_update_period_seconds: int | None = None
+    node_allocatable_update_period_seconds: Int64 | None = None
     service_account_token_in_secrets: bool | None = None
     prevent_pod_scheduling_if_missing: bool | None = None
+
+
+class CSIDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.storage.v1.CSIDriver"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "CSIDriver")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: CSIDriverSpec = CSIDriverSpec()
 
 
 class CSIDriverList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,14 +61,21 @@ class CSINodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     storage_health: tuple[StorageHealth, ...] = ()
 
 
-class CSINodeDriver(
-    msgspec.Struct,
-    frozen=True, kw_only=True, omit_defaults=True, rename={"node_id": "nodeID", "topology_keys": "topologyKeys"},
-):
+class CSINode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.storage.v1.CSINode"""
+
+    api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "CSINode")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: CSINodeSpec = CSINodeSpec()
+    status: CSINodeStatus = CSINodeStatus()
+
+
+class CSINodeDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.storage.v1.CSINodeDriver"""
 
     name: str = ""
-    node_id: str = ""
+    node_id: str = msgspec.field(default="", name="nodeID")
     topology_keys: tuple[str, ...] = ()
     allocatable: VolumeNodeResources | None = None
 
@@ -131,6 +151,10 @@ class StorageHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_def
     volume_mode: str = ""
     last_transition_time: datetime.datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.last_transition_time is not None:
+            keep_seconds(self, "last_transition_time", self.last_transition_time)
+
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.storage.v1.TokenRequest"""
@@ -138,7 +162,15 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "TokenRequest")
     audience: str = ""
-    expiration_seconds: int | None = None
+    expiration_seconds: Int64 | None = None
+
+
+class VolumeAttachmentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """k8s.io.api.storage.v1.VolumeAttachmentSpec"""
+
+    attacher: str = ""
+    source: VolumeAttachmentSource | None = None
+    node_name: str = ""
 
 
 class VolumeAttachmentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -150,12 +182,14 @@ class VolumeAttachmentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_def
     detach_error: VolumeError | None = None
 
 
-class VolumeAttachmentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.storage.v1.VolumeAttachmentSpec"""
+class VolumeAttachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """k8s.io.api.storage.v1.VolumeAttachment"""
 
-    attacher: str = ""
-    source: VolumeAttachmentSource | None = None
-    node_name: str = ""
+    api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
+    kind: str = msgspec.field(default_factory=lambda: "VolumeAttachment")
+    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
+    spec: VolumeAttachmentSpec = VolumeAttachmentSpec()
+    status: VolumeAttachmentStatus = VolumeAttachmentStatus()
 
 
 class VolumeAttachmentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -198,39 +232,14 @@ class VolumeError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     time: datetime.datetime | None = None
     message: str = ""
-    error_code: int | None = None
+    error_code: Int32 | None = None
+
+    def __post_init__(self) -> None:
+        if self.time is not None:
+            keep_seconds(self, "time", self.time)
 
 
 class VolumeNodeResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.storage.v1.VolumeNodeResources"""
 
-    count: int | None = None
-
-
-class CSIDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.storage.v1.CSIDriver"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "CSIDriver")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: CSIDriverSpec = CSIDriverSpec()
-
-
-class CSINode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.storage.v1.CSINode"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "CSINode")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: CSINodeSpec = CSINodeSpec()
-    status: CSINodeStatus = CSINodeStatus()
-
-
-class VolumeAttachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.storage.v1.VolumeAttachment"""
-
-    api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "VolumeAttachment")
-    metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    spec: VolumeAttachmentSpec = VolumeAttachmentSpec()
-    status: VolumeAttachmentStatus = VolumeAttachmentStatus()
+    count: Int32 | None = None
