@@ -1,0 +1,8 @@
+"""What Kubernetes fills in where a manifest says nothing, per acting kind. Pure.
+
+Source: Kubernetes API reference, "Defaults to …" of each field.
+"""
+
+from knarr_api.defaults.fill import apply
+
+__all__ = ["apply"]

@@ -1,0 +1,124 @@
+"""Names, labels and annotations. Source: Kubernetes "Object Names and IDs"; RFC 1123; RFC 1035."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from knarr_api import labels as label_rules
+from knarr_api.errors import FieldError
+
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+ENVIRONMENT = re.compile(r"[^=\x00-\x1f\x7f-]?[^=\x00-\x1f\x7f]*")
+PORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+LABEL_TEXT = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+SUBDOMAIN_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+MAX_ANNOTATIONS_BYTES = 256 * 1024
+
+
+def invalid(path: str, value: object, message: str) -> FieldError:
+    return FieldError(path, message, "Invalid value", value)
+
+
+def required(path: str, message: str = "") -> FieldError:
+    return FieldError(path, message, "Required value")
+
+
+def forbidden(path: str, message: str) -> FieldError:
+    return FieldError(path, message, "Forbidden")
+
+
+def duplicate(path: str, value: object) -> FieldError:
+    return FieldError(path, "", "Duplicate value", value)
+
+
+def unsupported(path: str, value: object, supported: tuple[str, ...]) -> FieldError:
+    listed = ", ".join(f'"{option}"' for option in supported)
+    return FieldError(path, f"supported values: {listed}", "Unsupported value", value)
+
+
+def dns_label(path: str, value: str) -> Iterator[FieldError]:
+    if len(value) > 63:
+        yield invalid(path, value, "must be no more than 63 characters")
+    elif not LABEL.fullmatch(value):
+        yield invalid(path, value, LABEL_TEXT)
+
+
+def dns_subdomain(path: str, value: str) -> Iterator[FieldError]:
+    if len(value) > 253:
+        yield invalid(path, value, "must be no more than 253 characters")
+    elif not SUBDOMAIN.fullmatch(value):
+        yield invalid(path, value, SUBDOMAIN_TEXT)
+
+
+def path_segment(path: str, value: str) -> Iterator[FieldError]:
+    """The least that every name must be: kinds like Role admit more than DNS names."""
+    if value in (".", "..") or any(character in value for character in "/%") or len(value) > 253:
+        yield invalid(path, value, "must not be '.' or '..', contain '/' or '%', or be longer than 253 characters")
+
+
+def label_map(path: str, labels: Mapping[str, str]) -> Iterator[FieldError]:
+    for key, value in labels.items():
+        problem = label_rules.key_problem(key)
+        if problem:
+            yield invalid(path, key, problem)
+        problem = label_rules.value_problem(value)
+        if problem:
+            yield invalid(path, value, problem)
+
+
+def annotation_map(path: str, annotations: Mapping[str, str]) -> Iterator[FieldError]:
+    for key in annotations:
+        problem = label_rules.key_problem(key.lower())
+        if problem:
+            yield invalid(path, key, problem)
+    size_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+    if size_bytes > MAX_ANNOTATIONS_BYTES:
+        yield FieldError(path, f"may not be more than {MAX_ANNOTATIONS_BYTES} bytes", "Too long")
+
+
+def data_key(path: str, key: str) -> Iterator[FieldError]:
+    if len(key) > 253 or not DATA_KEY.fullmatch(key) or key in (".", "..") or key.startswith(".."):
+        yield invalid(
+            f"{path}[{key}]", key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+        )
+
+
+def not_negative(path: str, value: int | None) -> Iterator[FieldError]:
+    if value is not None and value < 0:
+        yield invalid(path, value, "must be greater than or equal to 0")
+
+
+def positive(path: str, value: int | None) -> Iterator[FieldError]:
+    if value is not None and value <= 0:
+        yield invalid(path, value, "must be greater than 0")
+
+
+def port_number(path: str, value: int | None) -> Iterator[FieldError]:
+    if value is not None and not 1 <= value <= 65535:
+        yield invalid(path, value, "must be between 1 and 65535, inclusive")
+
+
+def port_name(path: str, value: str) -> Iterator[FieldError]:
+    if len(value) > 15:
+        yield invalid(path, value, "must be no more than 15 characters")
+    elif not PORT_NAME.fullmatch(value) or "--" in value or not any(c.isalpha() for c in value):
+        yield invalid(
+            path, value, "must contain at least one letter, and only alphanumeric characters (a-z, 0-9) and '-'"
+        )
+
+
+def one_of(path: str, value: str, supported: tuple[str, ...], *, may_be_empty: bool = False) -> Iterator[FieldError]:
+    if value not in supported and not (may_be_empty and not value):
+        yield unsupported(path, value, supported) if value else required(path)

@@ -1,0 +1,334 @@
+"""Whole objects, by kind: ``validate``, ``validate_update``, and warnings for what is accepted but not acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from knarr_api import kinds
+from knarr_api.errors import FieldError, Invalid
+from knarr_api.kinds import Kind
+from knarr_api.labels import Selector
+from knarr_api.types import apps_v1, core_v1
+from knarr_api.types.core_v1 import PodTemplateSpec
+from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
+from knarr_api.validation import names, pods
+from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, required
+
+MAX_DATA_BYTES = 1024 * 1024
+SUPPORTED_VOLUMES = frozenset({"empty_dir", "host_path", "config_map", "secret", "downward_api", "projected"})
+DNS_NAMED = frozenset(
+    {
+        "Pod",
+        "ReplicaSet",
+        "Deployment",
+        "ConfigMap",
+        "Secret",
+        "Node",
+        "Lease",
+        "Event",
+        "StatefulSet",
+        "DaemonSet",
+        "Job",
+    }
+)
+DNS_LABELED = frozenset({"Namespace", "Service"})
+IMMUTABLE = "field is immutable"
+
+
+def validate(obj: msgspec.Struct) -> tuple[FieldError, ...]:
+    """All that is wrong with an object that has its defaults and its name."""
+    kind = kinds.of(obj)
+    problems = list(_metadata(kind, obj.metadata))  # type: ignore[attr-defined]
+    rule = _RULES.get(type(obj))
+    if rule is not None:
+        problems += rule(obj)
+    return tuple(problems)
+
+
+def validate_update(old: msgspec.Struct, new: msgspec.Struct) -> tuple[FieldError, ...]:
+    """What of the change is not allowed, beside what ``validate`` says of the new object."""
+    rule = _UPDATE_RULES.get(type(new))
+    return tuple(rule(old, new)) if rule is not None else ()
+
+
+def warnings(obj: msgspec.Struct) -> tuple[str, ...]:
+    """What the object asks for and Knarr does not do (yet)."""
+    kind = kinds.of(obj)
+    if not kind.acting:
+        return (f"{kind.qualified_kind} is stored and served but not acted on yet",)
+    template = getattr(obj.spec, "template", None) if hasattr(obj, "spec") else None
+    if isinstance(obj, core_v1.Pod):
+        return tuple(_pod_warnings(obj.spec, "spec"))
+    if isinstance(template, PodTemplateSpec):
+        return tuple(_pod_warnings(template.spec, "spec.template.spec"))
+    return ()
+
+
+def _metadata(kind: Kind, metadata: ObjectMeta) -> Iterator[FieldError]:
+    name = metadata.name
+    if not name and not metadata.generate_name:
+        yield required("metadata.name", "name or generateName is required")
+    elif name and kind.kind in DNS_NAMED:
+        yield from names.dns_subdomain("metadata.name", name)
+    elif name and kind.kind in DNS_LABELED:
+        yield from names.dns_label("metadata.name", name)
+    elif name:
+        yield from names.path_segment("metadata.name", name)
+    if kind.namespaced and not metadata.namespace:
+        yield required("metadata.namespace")
+    elif kind.namespaced:
+        yield from names.dns_label("metadata.namespace", metadata.namespace)
+    elif metadata.namespace:
+        yield forbidden("metadata.namespace", "not allowed on this type")
+    yield from names.label_map("metadata.labels", metadata.labels)
+    yield from names.annotation_map("metadata.annotations", metadata.annotations)
+    for index, owner in enumerate(metadata.owner_references):
+        for field, value in (
+            ("apiVersion", owner.api_version),
+            ("kind", owner.kind),
+            ("name", owner.name),
+            ("uid", owner.uid),
+        ):
+            if not value:
+                yield required(f"metadata.ownerReferences[{index}].{field}")
+    if sum(bool(owner.controller) for owner in metadata.owner_references) > 1:
+        yield invalid("metadata.ownerReferences", "", "Only one reference can have Controller set to true")
+    for finalizer in metadata.finalizers:
+        if not finalizer or len(finalizer) > 316:
+            yield invalid("metadata.finalizers", finalizer, "name is not valid")
+
+
+def _pod(pod: core_v1.Pod) -> Iterator[FieldError]:
+    yield from pods.pod_spec(pod.spec, "spec")
+
+
+def _template(template: PodTemplateSpec, selector: LabelSelector | None) -> Iterator[FieldError]:
+    yield from names.label_map("spec.template.metadata.labels", template.metadata.labels)
+    yield from names.annotation_map("spec.template.metadata.annotations", template.metadata.annotations)
+    yield from pods.pod_spec(template.spec, "spec.template.spec")
+    if template.spec.restart_policy != "Always":
+        yield names.unsupported("spec.template.spec.restartPolicy", template.spec.restart_policy, ("Always",))
+    if selector is None:
+        yield required("spec.selector")
+        return
+    try:
+        parsed = Selector.from_label_selector(selector)
+    except Invalid as error:
+        yield invalid("spec.selector", "", error.message)
+        return
+    if parsed.everything:
+        yield invalid("spec.selector", "", "empty selector is invalid for this kind")
+    elif not parsed.matches(template.metadata.labels):
+        shown = ",".join(f"{key}={value}" for key, value in template.metadata.labels.items())
+        yield invalid("spec.template.metadata.labels", shown, "`selector` does not match template `labels`")
+
+
+def _replica_set(obj: apps_v1.ReplicaSet) -> Iterator[FieldError]:
+    yield from not_negative("spec.replicas", obj.spec.replicas)
+    yield from not_negative("spec.minReadySeconds", obj.spec.min_ready_seconds)
+    yield from _template(obj.spec.template, obj.spec.selector)
+
+
+def _deployment(obj: apps_v1.Deployment) -> Iterator[FieldError]:
+    spec = obj.spec
+    yield from not_negative("spec.replicas", spec.replicas)
+    yield from not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    yield from not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
+    yield from not_negative("spec.progressDeadlineSeconds", spec.progress_deadline_seconds)
+    if spec.progress_deadline_seconds is not None and spec.progress_deadline_seconds <= (spec.min_ready_seconds or 0):
+        yield invalid(
+            "spec.progressDeadlineSeconds", spec.progress_deadline_seconds, "must be greater than minReadySeconds"
+        )
+    yield from _template(spec.template, spec.selector)
+    strategy = spec.strategy
+    if strategy is None:
+        return
+    yield from one_of("spec.strategy.type", strategy.type, ("Recreate", "RollingUpdate"))
+    rolling = strategy.rolling_update
+    if strategy.type == "Recreate" and rolling is not None:
+        yield forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+    elif rolling is not None:
+        yield from _share("spec.strategy.rollingUpdate.maxUnavailable", rolling.max_unavailable, limit_percent=True)
+        yield from _share("spec.strategy.rollingUpdate.maxSurge", rolling.max_surge, limit_percent=False)
+        if _is_zero(rolling.max_unavailable) and _is_zero(rolling.max_surge):
+            yield invalid("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
+
+
+def _share(path: str, value: int | str | None, *, limit_percent: bool) -> Iterator[FieldError]:
+    if isinstance(value, int):
+        yield from not_negative(path, value)
+    elif isinstance(value, str):
+        digits = value.removesuffix("%")
+        if not value.endswith("%") or not digits.isdecimal():
+            yield invalid(path, value, "a valid percent string must be a numeric string followed by an ending '%'")
+        elif limit_percent and int(digits) > 100:
+            yield invalid(path, value, "must not be greater than 100%")
+
+
+def _is_zero(value: int | str | None) -> bool:
+    return value in (0, "0%")
+
+
+def _config_map(obj: core_v1.ConfigMap) -> Iterator[FieldError]:
+    size_bytes = 0
+    for field, data in (("data", obj.data), ("binaryData", obj.binary_data)):
+        for key, value in data.items():
+            yield from names.data_key(field, key)
+            size_bytes += len(value.encode() if isinstance(value, str) else value)
+    for key in obj.data.keys() & obj.binary_data.keys():
+        yield invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
+    if size_bytes > MAX_DATA_BYTES:
+        yield FieldError("", f"must have at most {MAX_DATA_BYTES} bytes", "Too long")
+
+
+SECRET_KEYS = {
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/basic-auth": (),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+}
+
+
+def _secret(obj: core_v1.Secret) -> Iterator[FieldError]:
+    for key in obj.data:
+        yield from names.data_key("data", key)
+    for key in SECRET_KEYS.get(obj.type, ()):
+        if key not in obj.data:
+            yield required(f"data[{key}]")
+    if sum(len(value) for value in obj.data.values()) > MAX_DATA_BYTES:
+        yield FieldError("data", f"must have at most {MAX_DATA_BYTES} bytes", "Too long")
+
+
+def _node(obj: core_v1.Node) -> Iterator[FieldError]:
+    effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(obj.spec.taints):
+        at = f"spec.taints[{index}]"
+        if not taint.key:
+            yield required(f"{at}.key")
+        else:
+            yield from names.label_map(f"{at}.key", {taint.key: taint.value})
+        yield from one_of(f"{at}.effect", taint.effect, effects)
+        if (taint.key, taint.effect) in seen:
+            yield names.duplicate(at, f"{taint.key}:{taint.effect}")
+        seen.add((taint.key, taint.effect))
+
+
+def _event(obj: core_v1.Event) -> Iterator[FieldError]:
+    involved = obj.involved_object
+    if involved is not None and involved.namespace and involved.namespace != obj.metadata.namespace:
+        yield invalid("involvedObject.namespace", involved.namespace, "does not match event.namespace")
+
+
+def _immutable(path: str, old: object, new: object) -> Iterator[FieldError]:
+    if old != new:
+        yield invalid(path, _shown(new), IMMUTABLE)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, LabelSelector):
+        return str(Selector.from_label_selector(value))
+    return value if isinstance(value, str | int) else ""
+
+
+def _update_workload(old: Any, new: Any) -> Iterator[FieldError]:
+    yield from _immutable("spec.selector", old.spec.selector, new.spec.selector)
+
+
+def _update_config(old: Any, new: Any) -> Iterator[FieldError]:
+    if old.immutable:
+        if not new.immutable:
+            yield forbidden("immutable", "field is immutable when `immutable` is set")
+        if old.data != new.data or getattr(old, "binary_data", None) != getattr(new, "binary_data", None):
+            yield forbidden("data", "field is immutable when `immutable` is set")
+
+
+def _update_secret(old: core_v1.Secret, new: core_v1.Secret) -> Iterator[FieldError]:
+    yield from _immutable("type", old.type, new.type)
+    yield from _update_config(old, new)
+
+
+POD_MESSAGE = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
+
+def _update_pod(old: core_v1.Pod, new: core_v1.Pod) -> Iterator[FieldError]:
+    if not set_of(old.spec.tolerations) <= set_of(new.spec.tolerations):
+        yield forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+    if len(old.spec.containers) != len(new.spec.containers):
+        yield forbidden("spec.containers", "pod updates may not add or remove containers")
+        return
+    admitted = msgspec.structs.replace(
+        new.spec,
+        containers=_with_images(new.spec.containers, old.spec.containers),
+        init_containers=_with_images(new.spec.init_containers, old.spec.init_containers),
+        active_deadline_seconds=old.spec.active_deadline_seconds,
+        tolerations=old.spec.tolerations,
+        scheduling_gates=old.spec.scheduling_gates,
+    )
+    if admitted != old.spec:
+        yield forbidden("spec", POD_MESSAGE)
+
+
+def set_of(tolerations: tuple[core_v1.Toleration, ...]) -> set[tuple[str, str, str, str]]:
+    return {(t.key, t.operator, t.value, t.effect) for t in tolerations}
+
+
+def _with_images(
+    containers: tuple[core_v1.Container, ...], old: tuple[core_v1.Container, ...]
+) -> tuple[core_v1.Container, ...]:
+    if len(containers) != len(old):
+        return containers
+    return tuple(
+        msgspec.structs.replace(container, image=before.image)
+        for container, before in zip(containers, old, strict=True)
+    )
+
+
+def _pod_warnings(spec: core_v1.PodSpec, path: str) -> Iterator[str]:
+    for index, volume in enumerate(spec.volumes):
+        unknown = [n for n in pods.SOURCES if n not in SUPPORTED_VOLUMES and getattr(volume, n) is not None]
+        for name in unknown:
+            yield f"{path}.volumes[{index}]: {name.replace('_', '')} volumes are not supported yet: the pod won't start"
+    if spec.affinity is not None and spec.affinity.pod_affinity is not None:
+        yield f"{path}.affinity.podAffinity: accepted but not enforced yet"
+    if spec.affinity is not None and spec.affinity.pod_anti_affinity is not None:
+        yield f"{path}.affinity.podAntiAffinity: accepted but not enforced yet"
+    if spec.runtime_class_name:
+        yield f"{path}.runtimeClassName: accepted but not enforced yet"
+    if spec.host_users is False:
+        yield f"{path}.hostUsers: false is accepted but not enforced yet: the pod shares the host's user namespace"
+    if spec.priority_class_name:
+        yield f"{path}.priorityClassName: accepted but not enforced yet: set priority"
+    if spec.service_account_name not in ("", "default"):
+        yield f"{path}.serviceAccountName: accepted, but no token is mounted yet"
+    if spec.resource_claims:
+        yield f"{path}.resourceClaims: accepted but not enforced yet"
+    for index, container in enumerate(spec.containers):
+        if any(port.host_port for port in container.ports) and not spec.host_network:
+            yield f"{path}.containers[{index}].ports: hostPort is accepted but not enforced yet"
+
+
+_RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
+    core_v1.Pod: _pod,
+    apps_v1.ReplicaSet: _replica_set,
+    apps_v1.Deployment: _deployment,
+    core_v1.ConfigMap: _config_map,
+    core_v1.Secret: _secret,
+    core_v1.Node: _node,
+    core_v1.Event: _event,
+}
+_UPDATE_RULES: dict[type[msgspec.Struct], Callable[[Any, Any], Iterator[FieldError]]] = {
+    core_v1.Pod: _update_pod,
+    apps_v1.ReplicaSet: _update_workload,
+    apps_v1.Deployment: _update_workload,
+    core_v1.ConfigMap: _update_config,
+    core_v1.Secret: _update_secret,
+}
