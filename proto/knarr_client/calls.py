@@ -14,7 +14,6 @@ import grpc.aio
 from knarr_api import errors, grpc_status
 from knarr_client.workqueue import Backoff
 
-
 BACKOFF = Backoff(first_s=0.1, max_s=2.0, jitter=0.5)
 
 

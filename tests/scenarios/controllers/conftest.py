@@ -1,0 +1,273 @@
+"""A cluster in memory and virtual time: the real controllers, and nodes and a scheduler that are only simulated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+import pytest
+
+from knarr_api import errors
+from knarr_api.types.apps_v1 import Deployment, DeploymentSpec, ReplicaSet
+from knarr_api.types.coordination_v1 import Lease, LeaseSpec
+from knarr_api.types.core_v1 import (
+    Container,
+    Node,
+    NodeCondition,
+    Pod,
+    PodCondition,
+    PodSpec,
+    PodStatus,
+    PodTemplateSpec,
+    Toleration,
+)
+from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
+from knarr_client import virtual_time
+from knarr_client.client import T, key_of
+from knarr_client.memory import MemoryApi, MemoryClient
+from knarr_client.virtual_time import VirtualClock, eventually
+from knarr_controlplane import controllers
+from knarr_controlplane.controllers import ControllerSettings
+
+HEARTBEAT_S = 2.0
+START_S = 1.0
+STOP_S = 0.5
+replace = msgspec.structs.replace
+
+
+class SimulatedNode:
+    """Renews its lease, runs what is bound to it, stops what is deleted."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.name = name
+        self.client = MemoryClient(cluster.api)
+        self.clock = cluster.clock
+        self._cluster = cluster
+        self._running: dict[str, str] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"node {self.name}")
+
+    async def kill(self) -> None:
+        """The machine loses power."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        self._running.clear()
+
+    def cut(self) -> None:
+        """The machine goes on, but nobody hears it."""
+        self.client.connected = False
+
+    def join(self) -> None:
+        self.client.connected = True
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(errors.Unavailable, errors.Conflict, errors.NotFound):
+                await self._beat()
+            with contextlib.suppress(errors.Unavailable, errors.Conflict, errors.NotFound):
+                await self._pods()
+            await self.clock.sleep(0.5)
+
+    async def _beat(self) -> None:
+        await self._report()
+        now = self.clock.now()
+        try:
+            lease = await self.client.get(Lease, self.name, "kube-node-lease")
+        except errors.NotFound:
+            metadata = ObjectMeta(name=self.name, namespace="kube-node-lease")
+            await self.client.create(Lease(metadata=metadata, spec=LeaseSpec(renew_time=now)))
+            return
+        last = lease.spec.renew_time
+        if last is None or (now - last).total_seconds() >= HEARTBEAT_S:
+            await self.client.update(replace(lease, spec=replace(lease.spec, renew_time=now)))
+
+    async def _report(self) -> None:
+        try:
+            node = await self.client.get(Node, self.name)
+        except errors.NotFound:
+            node = await self.client.create(Node(metadata=ObjectMeta(name=self.name)))
+        if not any(each.type == "Ready" and each.status == "True" for each in node.status.conditions):
+            ready = NodeCondition(
+                type="Ready", status="True", reason="AgentReady", last_transition_time=self.clock.now()
+            )
+            await self.client.update_status(replace(node, status=replace(node.status, conditions=(ready,))))
+
+    async def _pods(self) -> None:
+        page = await self.client.list(Pod, field_selector=f"spec.nodeName={self.name}")
+        present = {pod.metadata.uid for pod in page.items}
+        for uid in [uid for uid in self._running if uid not in present]:
+            del self._running[uid]
+        now_s = self.clock.monotonic()
+        for pod in page.items:
+            uid, key = pod.metadata.uid, key_of(pod)
+            if pod.metadata.deletion_timestamp is not None:
+                self._running.pop(uid, None)
+                await self.client.delete(Pod, key.name, key.namespace, uid=uid, grace_period_s=0)
+            elif uid not in self._running:
+                self._running[uid] = str(now_s)
+            elif now_s - float(self._running[uid]) >= START_S and not _is_ready(pod):
+                if not self._cluster.becomes_ready(pod):
+                    continue
+                condition = PodCondition(type="Ready", status="True", last_transition_time=self.clock.now())
+                status = PodStatus(phase="Running", conditions=(condition,))
+                await self.client.update_status(replace(pod, status=status))
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+
+class Cluster:
+    def __init__(self, clock: VirtualClock, settings: ControllerSettings) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.api = MemoryApi(clock=clock, admit=tolerate)
+        self.client = MemoryClient(self.api)
+        self.controllers = MemoryClient(self.api)
+        self.becomes_ready: Callable[[Pod], bool] = lambda _: True
+        self.nodes: dict[str, SimulatedNode] = {}
+        self.started: set[str] = set()
+        self._manager: asyncio.Task[None] | None = None
+
+    async def add_nodes(self, *names: str) -> None:
+        for name in names:
+            node = self.nodes[name] = SimulatedNode(self, name)
+            node.start()
+        await self.until(lambda: all(self._node_ready(name) for name in names), within_s=5)
+
+    def _node_ready(self, name: str) -> bool:
+        found = [node for node in self.all(Node) if node.metadata.name == name]
+        return bool(found) and any(each.type == "Ready" and each.status == "True" for each in found[0].status.conditions)
+
+    def start_controllers(self) -> None:
+        run = controllers.run(self.controllers, settings=self.settings, clock=self.clock, identity="one")
+        self._manager = asyncio.get_running_loop().create_task(run)
+
+    async def stop_controllers(self) -> None:
+        assert self._manager is not None
+        self._manager.cancel()
+        await asyncio.wait({self._manager})
+        if not self._manager.cancelled():
+            self._manager.result()
+
+    async def schedule(self) -> None:
+        """Bind pods to the node with the fewest, among those without taints."""
+        while True:
+            for pod in self.all(Pod):
+                if pod.spec.node_name or pod.metadata.deletion_timestamp is not None:
+                    continue
+                free = [node for node in self.all(Node) if not node.spec.taints and self._node_ready(node.metadata.name)]
+                if free:
+                    loads = {node.metadata.name: len(self.pods(node=node.metadata.name)) for node in free}
+                    chosen = min(sorted(loads), key=lambda name: loads[name])
+                    key = key_of(pod)
+                    await self.client.bind(
+                        namespace=key.namespace, name=key.name, uid=pod.metadata.uid, node=chosen
+                    )
+            await self.clock.sleep(0.1)
+
+    def all(self, type_: type[T]) -> tuple[T, ...]:
+        from knarr_api import kinds
+
+        return tuple(self.api.table(kinds.of(type_)).objects.values())  # type: ignore[arg-type]
+
+    def pods(self, *, node: str = "", active: bool = True) -> tuple[Pod, ...]:
+        return tuple(
+            pod
+            for pod in self.all(Pod)
+            if (not node or pod.spec.node_name == node) and (not active or pod.metadata.deletion_timestamp is None)
+        )
+
+    def ready(self, **labels: str) -> int:
+        return sum(
+            _is_ready(pod) and all(pod.metadata.labels.get(name) == value for name, value in labels.items())
+            for pod in self.pods()
+        )
+
+    def deployment(self, name: str = "web") -> Deployment:
+        return next(each for each in self.all(Deployment) if each.metadata.name == name)
+
+    def replicasets(self) -> tuple[ReplicaSet, ...]:
+        return self.all(ReplicaSet)
+
+    async def until(self, condition: Callable[[], bool], *, within_s: float) -> float:
+        return await eventually(condition, within_s=within_s)
+
+
+def _is_ready(pod: Pod) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions)
+
+
+def tolerate(obj: msgspec.Struct) -> msgspec.Struct:
+    """What admission does for pods."""
+    if not isinstance(obj, Pod) or obj.spec.tolerations:
+        return obj
+    tolerations = tuple(
+        Toleration(key=f"node.kubernetes.io/{name}", operator="Exists", effect="NoExecute", toleration_seconds=30)
+        for name in ("not-ready", "unreachable")
+    )
+    return replace(obj, spec=replace(obj.spec, tolerations=tolerations))
+
+
+def web(replicas: int = 3, *, image: str = "web:1", **spec: Any) -> Deployment:
+    """A Deployment named web."""
+    template = PodTemplateSpec(
+        metadata=ObjectMeta(labels={"app": "web"}), spec=PodSpec(containers=(Container(name="web", image=image),))
+    )
+    return Deployment(
+        metadata=ObjectMeta(name="web", namespace="default"),
+        spec=DeploymentSpec(
+            replicas=replicas, selector=LabelSelector(match_labels={"app": "web"}), template=template, **spec
+        ),
+    )
+
+
+def with_image(deployment: Deployment, image: str) -> Deployment:
+    template = deployment.spec.template
+    containers = (replace(template.spec.containers[0], image=image),)
+    template = replace(template, spec=replace(template.spec, containers=containers))
+    return replace(deployment, spec=replace(deployment.spec, template=template))
+
+
+Scenario = Callable[[Cluster], Coroutine[Any, Any, None]]
+Play = Callable[..., None]
+
+
+@pytest.fixture
+def play() -> Play:
+    """Run a scenario on a cluster of named nodes whose controllers and scheduler run."""
+
+    def play(scenario: Scenario, *, nodes: tuple[str, ...] = ("n1", "n2", "n3"), **settings: Any) -> None:
+        async def run(clock: VirtualClock) -> None:
+            cluster = Cluster(clock, ControllerSettings(**settings))
+            cluster.start_controllers()
+            await cluster.add_nodes(*nodes)
+            scheduler = asyncio.get_running_loop().create_task(cluster.schedule())
+            try:
+                await scenario(cluster)
+                assert not scheduler.done(), scheduler.result()
+            finally:
+                scheduler.cancel()
+                for node in cluster.nodes.values():
+                    await node.kill()
+                await cluster.stop_controllers()
+
+        virtual_time.run(run)
+
+    return play
+
+
+@pytest.fixture
+def deployment() -> Callable[..., Deployment]:
+    return web
+
+
+@pytest.fixture
+def image() -> Callable[[Deployment, str], Deployment]:
+    return with_image
