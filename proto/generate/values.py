@@ -260,7 +260,7 @@ class Generator:
             return "tuple[str, ...]"
         special = {
             conventions.QUANTITY: "Quantity",
-            conventions.INT_OR_STRING: "int | str",
+            conventions.INT_OR_STRING: "Int32 | str",
             conventions.DURATION: "str",
             conventions.SCHEMA_OR_ARRAY: "JSONSchemaProps | tuple[JSONSchemaProps, ...]",
             conventions.SCHEMA_OR_BOOL: "JSONSchemaProps | bool",

@@ -1,29 +1,29 @@
 """Values and Kubernetes JSON.
 
 ``decode`` is for what was checked before (the store, other parts of Knarr): fast, unknown fields ignored.
-``decode_strict`` is for what people write: it finds everything wrong at once and says where.
+``decode_strict`` is for what people write: it finds everything wrong at once and says where (:mod:`knarr_api.strict`).
+Protobuf is not imported here.
 """
 
 from __future__ import annotations
 
-import datetime
-import difflib
-import types
-import typing
-from collections.abc import Iterator, Mapping
+import json as plain_json
+import re
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
+from knarr_api import strict, time
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.quantity import Quantity
 
 T = TypeVar("T")
 
 MAX_BYTES = 3 * 1024 * 1024
-MAX_DEPTH = 64
-MAX_ERRORS = 50
+MAX_SHOWN = 50
+"""Field errors that one exception carries."""
 
 
 def encode(obj: Any) -> bytes:
@@ -35,8 +35,8 @@ def decode(data: bytes | str, type_: type[T]) -> T:
     """Raises Invalid, with the path, when the data is not of the type. Unknown fields are ignored."""
     try:
         return cast(T, _decoder(cast(Any, type_)).decode(data))
-    except (msgspec.DecodeError, Invalid) as error:
-        raise Invalid(_readable(str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _invalid(error) from error
 
 
 def to_builtins(obj: Any) -> Any:
@@ -48,32 +48,30 @@ def from_builtins(data: Any, type_: type[T]) -> T:
     """The other way round. Raises Invalid. Unknown fields are ignored."""
     try:
         return msgspec.convert(data, type_, dec_hook=_dec_hook)
-    except (msgspec.ValidationError, Invalid) as error:
-        raise Invalid(_readable(str(error))) from error
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise _invalid(error) from error
 
 
-def decode_strict(data: bytes | Mapping[str, Any], type_: type[T]) -> T:
-    """Raises Invalid with one FieldError per unknown field and per value of a wrong type.
+def decode_strict(data: bytes | str | Mapping[str, Any], type_: type[T]) -> T:
+    """Raises Invalid with a FieldError for every unknown or doubled field and every value of a wrong type.
 
     ``null`` counts as absent, as in Kubernetes. Raises Invalid as well for what is too large or nested too deep.
     """
     value, problems = decode_lenient(data, type_)
     if problems:
-        raise Invalid("; ".join(str(problem) for problem in problems), details=problems)
+        raise _with_details(problems)
     return value
 
 
-def decode_lenient(data: bytes | Mapping[str, Any], type_: type[T]) -> tuple[T, tuple[FieldError, ...]]:
-    """As ``decode_strict``, but unknown fields are dropped and returned. Raises Invalid for wrong types."""
-    document = load(data) if isinstance(data, bytes | str) else data
-    if not isinstance(document, Mapping):
-        raise Invalid(f"expected an object, got {_kind_of(document)}")
-    problems = list(_check(document, type_, "", 0))
-    wrong = [problem for problem in problems if problem.message.startswith("expected ") or problem.kind]
-    if wrong:
-        shown = problems[:MAX_ERRORS]
-        raise Invalid("; ".join(str(problem) for problem in shown), details=shown)
-    return from_builtins(_without_nulls(document), type_), tuple(problems[:MAX_ERRORS])
+def decode_lenient(data: bytes | str | Mapping[str, Any], type_: type[T]) -> tuple[T, tuple[FieldError, ...]]:
+    """As ``decode_strict``, but unknown and doubled fields are dropped and returned. Raises Invalid for wrong types."""
+    document = _load_marking_doubles(data) if isinstance(data, bytes | str) else dict(data)
+    if not isinstance(document, dict):
+        raise Invalid(f"expected object, got {strict.kind_of(document)}")
+    cleaned, problems = strict.check(document, type_)
+    if any(not problem.tolerable for problem in problems):
+        raise _with_details(tuple(problem.as_field_error() for problem in problems))
+    return from_builtins(cleaned, type_), tuple(problem.as_field_error() for problem in problems)
 
 
 def load(data: bytes | str) -> Any:
@@ -82,25 +80,52 @@ def load(data: bytes | str) -> Any:
         raise Invalid(f"the object has {len(data)} bytes, more than the limit of {MAX_BYTES}")
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Invalid(f"not JSON: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"not JSON: {_lower(str(error)).removeprefix('JSON is malformed: ')}") from error
+
+
+def _load_marking_doubles(data: bytes | str) -> Any:
+    """msgspec checks the syntax, strictly; the standard library then shows names that stand twice in an object."""
+    load(data)
+    try:
+        return plain_json.loads(data, object_pairs_hook=_object, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"not JSON: {_lower(str(error)).removeprefix('JSON is malformed: ')}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    names = [name for name, _ in pairs]
+    return strict.Doubled(made, sorted({name for name in names if names.count(name) > 1}))
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
 
 
 def _enc_hook(obj: Any) -> Any:
     if isinstance(obj, Quantity):
         return str(obj)
+    if isinstance(obj, time.MicroTime):
+        return time.text(obj)
     raise NotImplementedError(f"{type(obj).__name__} has no JSON form")
 
 
 def _dec_hook(type_: type[Any], obj: Any) -> Any:
-    if type_ is Quantity:
-        if isinstance(obj, str | int | float) and not isinstance(obj, bool):
-            return Quantity(obj)
-        raise Invalid(f"expected quantity, got {_kind_of(obj)}")
-    raise NotImplementedError(f"{type_.__name__} has no JSON form")
+    if type_ is not Quantity:
+        raise NotImplementedError(f"{type_.__name__} has no JSON form")
+    if isinstance(obj, bool) or not isinstance(obj, str | int | float):
+        raise ValueError(f"expected quantity, got {strict.kind_of(obj)}")
+    try:
+        return Quantity(obj)
+    except Invalid as error:
+        raise ValueError(error.message) from error
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_enc_hook)
+_WORDS = {"int": "integer", "str": "string", "bool": "boolean", "float": "number"}
 
 
 @lru_cache(maxsize=1024)
@@ -108,152 +133,29 @@ def _decoder(type_: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_, dec_hook=_dec_hook)
 
 
-def _readable(message: str) -> str:
-    """msgspec's ``Expected `int`, got `str` - at `$.spec.replicas``` as ``spec.replicas: expected int, got str``."""
-    text, at, path = message.partition(" - at `$")
-    text = text.replace("`", "")
-    text = text[:1].lower() + text[1:]
-    return f"{path.rstrip('`').lstrip('.')}: {text}" if at and path.rstrip("`") else text
+def _invalid(error: Exception) -> Invalid:
+    """msgspec's ``Expected `int`, got `str` - at `$.a``` as ``a: expected integer, got string``."""
+    if isinstance(error, RecursionError):
+        return Invalid(f"nested deeper than {strict.MAX_DEPTH} levels")
+    text, at, path = str(error).partition(" - at `")
+    text = re.sub(r"`([^`]*)`", lambda match: _type_words(match[1]), text)
+    text, path = _lower(text), path.rstrip("`").removeprefix("$").removeprefix(".")
+    if not at or not path:
+        return Invalid(text)
+    return Invalid(f"{path}: {text}", details=(FieldError(path, text),))
 
 
-@lru_cache(maxsize=2048)
-def fields_of(type_: type[msgspec.Struct]) -> dict[str, Any]:
-    """JSON name of every field of a struct with its type."""
-    hints = get_type_hints(type_)
-    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(type_)}
+def _type_words(types: str) -> str:
+    """``int | null`` is an integer that may be absent."""
+    words = [_WORDS.get(word, word) for word in types.split(" | ")]
+    return " or ".join(word for word in words if word != "null" or len(words) == 1)
 
 
-def _check(data: Any, type_: Any, path: str, depth: int) -> Iterator[FieldError]:
-    """Compare data with a type, without stopping at the first difference."""
-    if data is None or type_ is Any:
-        return
-    if depth > MAX_DEPTH:
-        yield FieldError(path, f"nested deeper than {MAX_DEPTH} levels", "Invalid value")
-        return
-    options = [option for option in get_args(type_) if option is not type(None)] if _is_union(type_) else [type_]
-    if len(options) > 1:
-        yield from _check_union(data, options, path, depth)
-        return
-    option = options[0]
-    origin = get_origin(option)
-    if origin is tuple:
-        if not isinstance(data, list | tuple):
-            yield FieldError(path, f"expected array, got {_kind_of(data)}")
-            return
-        for index, item in enumerate(data):
-            if item is None:
-                yield FieldError(f"{path}[{index}]", "expected a value, got null")
-            yield from _check(item, get_args(option)[0], f"{path}[{index}]", depth + 1)
-    elif origin is dict:
-        if not isinstance(data, Mapping):
-            yield FieldError(path, f"expected object, got {_kind_of(data)}")
-            return
-        for key, item in data.items():
-            if not isinstance(key, str):
-                yield FieldError(path, f"expected string keys, got {_kind_of(key)} {key}")
-                continue
-            if item is None and get_args(option)[1] is str:
-                continue
-            yield from _check(item, get_args(option)[1], f"{path}[{key}]", depth + 1)
-    elif isinstance(option, type) and issubclass(option, msgspec.Struct):
-        yield from _check_struct(data, option, path, depth)
-    else:
-        yield from _check_scalar(data, option, path)
+def _lower(text: str) -> str:
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
-def _check_struct(data: Any, type_: type[msgspec.Struct], path: str, depth: int) -> Iterator[FieldError]:
-    if not isinstance(data, Mapping):
-        yield FieldError(path, f"expected object, got {_kind_of(data)}")
-        return
-    fields = fields_of(type_)
-    for key, item in data.items():
-        at = f"{path}.{key}" if path else str(key)
-        known = fields.get(key) if isinstance(key, str) else None
-        if known is None:
-            near = difflib.get_close_matches(str(key), fields, n=1, cutoff=0.6)
-            yield FieldError(at, "unknown field" + (f" (did you mean {near[0]}?)" if near else ""))
-        else:
-            yield from _check(item, known, at, depth + 1)
-
-
-def _check_union(data: Any, options: list[Any], path: str, depth: int) -> Iterator[FieldError]:
-    if int in options and str in options:
-        if isinstance(data, bool) or not isinstance(data, int | str):
-            yield FieldError(path, f"expected integer or string, got {_kind_of(data)}")
-        return
-    for option in options:
-        is_struct = isinstance(option, type) and issubclass(option, msgspec.Struct)
-        if (isinstance(data, Mapping) and is_struct) or (isinstance(data, list) and get_origin(option) is tuple):
-            yield from _check(data, option, path, depth)
-            return
-        if option is bool and isinstance(data, bool):
-            return
-    yield FieldError(path, f"expected {' or '.join(_name_of(option) for option in options)}, got {_kind_of(data)}")
-
-
-def _check_scalar(data: Any, type_: Any, path: str) -> Iterator[FieldError]:
-    if type_ is Quantity:
-        if isinstance(data, bool) or not isinstance(data, str | int | float):
-            yield FieldError(path, f"expected quantity, got {_kind_of(data)}")
-            return
-        try:
-            Quantity(data)
-        except Invalid as error:
-            yield FieldError(path, error.message, "Invalid value")
-        return
-    fits = {
-        str: isinstance(data, str),
-        bool: isinstance(data, bool),
-        int: isinstance(data, int) and not isinstance(data, bool),
-        float: isinstance(data, int | float) and not isinstance(data, bool),
-        bytes: isinstance(data, str | bytes),
-        datetime.datetime: isinstance(data, str | datetime.datetime),
-    }.get(type_, True)
-    if not fits:
-        shown = f' "{data}"' if isinstance(data, str) and len(data) <= 40 else ""
-        yield FieldError(path, f"expected {_name_of(type_)}, got {_kind_of(data)}{shown}")
-    elif type_ in (bytes, datetime.datetime) and isinstance(data, str):
-        try:
-            msgspec.convert(data, type_)
-        except msgspec.ValidationError:
-            what = "base64" if type_ is bytes else "a time like 2026-01-31T08:00:00Z"
-            yield FieldError(path, f"expected {what}, got string" + (f' "{data}"' if len(data) <= 40 else ""))
-    elif type_ is int and not -(2**63) <= data < 2**63:
-        yield FieldError(path, "expected an integer of 64 bits")
-
-
-def _is_union(type_: Any) -> bool:
-    return get_origin(type_) in (types.UnionType, typing.Union)
-
-
-def _without_nulls(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {key: _without_nulls(item) for key, item in data.items() if item is not None}
-    if isinstance(data, list):
-        return [_without_nulls(item) for item in data]
-    return data
-
-
-def _name_of(type_: Any) -> str:
-    names = {str: "string", bool: "boolean", int: "integer", float: "number", bytes: "base64 string"}
-    if type_ in names:
-        return names[type_]
-    if get_origin(type_) is tuple:
-        return "array"
-    return "time" if type_ is datetime.datetime else "object"
-
-
-def _kind_of(data: Any) -> str:
-    if data is None:
-        return "null"
-    if isinstance(data, bool):
-        return "boolean"
-    if isinstance(data, Mapping):
-        return "object"
-    if isinstance(data, list | tuple):
-        return "array"
-    if isinstance(data, str | bytes):
-        return "string"
-    if isinstance(data, int):
-        return "integer"
-    return "number" if isinstance(data, float) else type(data).__name__
+def _with_details(problems: tuple[FieldError, ...]) -> Invalid:
+    shown = problems[:MAX_SHOWN]
+    more = f"; and {len(problems) - len(shown)} more" if len(problems) > len(shown) else ""
+    return Invalid("; ".join(str(problem) for problem in shown) + more, details=shown)

@@ -226,22 +226,22 @@ class ReplicaSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class RollingUpdateDaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.RollingUpdateDaemonSet"""
 
-    max_unavailable: int | str | None = None
-    max_surge: int | str | None = None
+    max_unavailable: Int32 | str | None = None
+    max_surge: Int32 | str | None = None
 
 
 class RollingUpdateDeployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.RollingUpdateDeployment"""
 
-    max_unavailable: int | str | None = None
-    max_surge: int | str | None = None
+    max_unavailable: Int32 | str | None = None
+    max_surge: Int32 | str | None = None
 
 
 class RollingUpdateStatefulSetStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.apps.v1.RollingUpdateStatefulSetStrategy"""
 
     partition: Int32 | None = None
-    max_unavailable: int | str | None = None
+    max_unavailable: Int32 | str | None = None
 
 
 class StatefulSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):

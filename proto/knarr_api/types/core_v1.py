@@ -759,7 +759,7 @@ class HTTPGetAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """k8s.io.api.core.v1.HTTPGetAction"""
 
     path: str = ""
-    port: int | str | None = None
+    port: Int32 | str | None = None
     host: str = ""
     scheme: str = ""
     http_headers: tuple[HTTPHeader, ...] = ()
@@ -2206,7 +2206,7 @@ class ServicePort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     name: str = ""
     protocol: str = ""
     port: Int32 | None = None
-    target_port: int | str | None = None
+    target_port: Int32 | str | None = None
     node_port: Int32 | None = None
     app_protocol: str = ""
 
@@ -2259,7 +2259,7 @@ class Sysctl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TCPSocketAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.core.v1.TCPSocketAction"""
 
-    port: int | str | None = None
+    port: Int32 | str | None = None
     host: str = ""
 
 

@@ -234,7 +234,7 @@ class NetworkPolicyPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """k8s.io.api.networking.v1.NetworkPolicyPort"""
 
     protocol: str = ""
-    port: int | str | None = None
+    port: Int32 | str | None = None
     end_port: Int32 | None = None
 
 

@@ -25,9 +25,9 @@ class Eviction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
 class PodDisruptionBudgetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.policy.v1.PodDisruptionBudgetSpec"""
 
-    min_available: int | str | None = None
+    min_available: Int32 | str | None = None
     selector: meta_v1.LabelSelector | None = None
-    max_unavailable: int | str | None = None
+    max_unavailable: Int32 | str | None = None
     unhealthy_pod_eviction_policy: str = ""
 
 
