@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
-from knarr_api import strict, time
+from knarr_api import quantity, strict, time
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.quantity import Quantity
 
@@ -116,12 +116,14 @@ def _enc_hook(obj: Any) -> Any:
 def _dec_hook(type_: type[Any], obj: Any) -> Any:
     if type_ is not Quantity:
         raise NotImplementedError(f"{type_.__name__} has no JSON form")
-    if isinstance(obj, bool) or not isinstance(obj, str | int | float):
-        raise ValueError(f"expected quantity, got {strict.kind_of(obj)}")
     try:
-        return Quantity(obj)
+        if isinstance(obj, str):
+            return quantity.of_text(obj)
+        if isinstance(obj, int | float) and not isinstance(obj, bool):
+            return Quantity(obj)
     except Invalid as error:
         raise ValueError(error.message) from error
+    raise ValueError(f"expected quantity, got {strict.kind_of(obj)}")
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_enc_hook)

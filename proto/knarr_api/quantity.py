@@ -9,7 +9,6 @@ Source: Kubernetes API reference, "Quantity".
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache, total_ordering
 
 from knarr_api.errors import Invalid
@@ -45,11 +44,6 @@ class Quantity:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("quantities don't change")
-
-    @property
-    def amount(self) -> Fraction:
-        """The exact amount. Comparing quantities themselves is quicker."""
-        return Fraction(self._nanos, NANOS)
 
     def nanos(self) -> int:
         """In billionths, exactly."""
@@ -97,6 +91,12 @@ class Quantity:
     def _suffix(self) -> str:
         """What decides how a sum is written: a binary suffix, an exponent, or nothing."""
         return "Ki" if self._text.endswith("i") else "e0" if "e" in self._text else ""
+
+
+@lru_cache(maxsize=4096)
+def of_text(text: str) -> Quantity:
+    """As ``Quantity(text)``, but the same texts share one object: for decoding many."""
+    return Quantity(text)
 
 
 def _of(nanos: int, suffix: str) -> Quantity:

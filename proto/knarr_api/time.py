@@ -8,6 +8,7 @@ wire message have, and comparing values before and after a round trip is safe.
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ import msgspec
 from knarr_api.errors import Invalid
 
 UTC = datetime.UTC
+NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|ms|s|m|h)")
 
 
 class MicroTime(datetime.datetime):
@@ -51,6 +54,45 @@ def parse(value: str) -> datetime.datetime:
         return _in_utc(msgspec.convert(value, datetime.datetime))
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise Invalid(f'"{value[:40]}" is not a time like 2026-01-31T08:00:00Z') from error
+
+
+def duration_ns(value: str) -> int:
+    """Nanoseconds of a duration as Go writes it: ``1h30m``, ``-1.5s``, ``300ms``. Raises Invalid."""
+    sign, body = (-1, value[1:]) if value[:1] == "-" else (1, value.removeprefix("+"))
+    if body == "0":
+        return 0
+    parts = DURATION_PART.findall(body)
+    if not parts or "".join(number + unit for number, unit in parts) != body:
+        raise Invalid(f'"{value[:40]}" is not a duration like 1h30m, 15s or 300ms')
+    total = 0
+    for number, unit in parts:
+        whole, _, fraction = number.partition(".")
+        total += int(whole or "0") * NANOSECONDS[unit] + int(fraction or "0") * NANOSECONDS[unit] // 10 ** len(fraction)
+    if total >= 2**63:
+        raise Invalid(f'duration "{value[:40]}" is longer than 292 years')
+    return sign * total
+
+
+def duration_text(ns: int) -> str:
+    """As Go writes it: ``1h30m0s``, ``1.5s``, ``300ms``, ``0s``."""
+    sign, ns = "-" if ns < 0 else "", abs(ns)
+    if not ns:
+        return "0s"
+    for unit in ("ns", "µs", "ms"):
+        if ns < NANOSECONDS[unit] * 1000:
+            return sign + _decimal(ns, NANOSECONDS[unit]) + unit
+    minutes, rest = divmod(ns, NANOSECONDS["m"])
+    text = f"{_decimal(rest, NANOSECONDS['s'])}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{sign}{hours}h{minutes}m{text}"
+    return f"{sign}{minutes}m{text}" if minutes else sign + text
+
+
+def _decimal(amount: int, unit: int) -> str:
+    whole, rest = divmod(amount, unit)
+    digits = len(str(unit)) - 1
+    return f"{whole}.{rest:0{digits}d}".rstrip("0") if rest else str(whole)
 
 
 def keep_seconds(struct: Any, attribute: str, value: datetime.datetime) -> None:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import re
+import itertools
+import operator
 from collections.abc import Callable
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import msgspec
 from google.protobuf import any_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from knarr_api import conventions, json
+from knarr_api import conventions, json, quantity, time
 from knarr_api.errors import Invalid
 from knarr_api.quantity import Quantity
 
@@ -31,12 +31,17 @@ Fill = Callable[[Any, Any], None]
 """Writes a value into a message."""
 Read = Callable[[Any], Any]
 """Makes a value of a message."""
+ReadTable = dict[int, tuple[str, Read | None, Any]]
+"""By field number: attribute, conversion if any, and the table of an inlined message if the field is one."""
 
 
 def to_message(obj: msgspec.Struct) -> Message:
-    """The protobuf message of a value."""
+    """The protobuf message of a value. Raises Invalid for what has no place in it, as too large a number."""
     message = message_class(type(obj))()
-    _filler(type(obj))(message, obj)
+    try:
+        _filler(type(obj))(message, obj)
+    except (ValueError, TypeError) as error:
+        raise Invalid(f"{type(obj).__name__} has no protobuf form: {error}") from error
     return message
 
 
@@ -86,99 +91,107 @@ def _value_class(descriptor: Descriptor) -> type[msgspec.Struct]:
 
 @lru_cache(maxsize=2048)
 def _filler(type_: type[msgspec.Struct]) -> Fill:
-    steps = _fill_steps(message_class(type_).DESCRIPTOR)
+    """Copies a value into its message. Attributes that hold their default are passed over without Python's help.
+
+    The steps are compiled at the first call, so that recursive types work.
+    """
+    columns: list[Any] = []
 
     def fill(message: Any, obj: Any) -> None:
-        for step in steps:
-            step(message, obj)
+        if not columns:
+            steps = _fill_steps(message_class(type_).DESCRIPTOR, type_)
+            read = _attributes_getter([step.attribute for step in steps])
+            columns.extend((read, [s.default for s in steps], [s.name for s in steps], [s.put for s in steps]))
+        read, defaults, names, puts = columns
+        values = read(obj)
+        changed = map(operator.is_not, values, defaults)
+        for name, put, value in itertools.compress(zip(names, puts, values, strict=True), changed):
+            if value is None:
+                continue
+            if put is None:
+                setattr(message, name, value)
+            else:
+                put(message, value)
 
     return fill
 
 
-@lru_cache(maxsize=2048)
-def _reader(type_: type[msgspec.Struct]) -> Read:
-    steps = _read_steps(message_class(type_).DESCRIPTOR)
-
-    def read(message: Any) -> Any:
-        found: dict[str, Any] = {}
-        for step in steps:
-            step(message, found)
-        return type_(**found)
-
-    return read
+def _attributes_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if not names:
+        return lambda obj: ()
+    getter = operator.attrgetter(*names)
+    return getter if len(names) > 1 else lambda obj: (getter(obj),)
 
 
-def _fill_steps(descriptor: Descriptor) -> tuple[Fill, ...]:
-    return tuple(_fill_step(descriptor, field) for field in descriptor.fields)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FillStep:
+    """How an attribute gets into its field: by ``put``, or by plain assignment where that is None."""
+
+    attribute: str
+    name: str
+    default: Any
+    put: Fill | None
 
 
-def _fill_step(descriptor: Descriptor, field: Any) -> Fill:
-    name, attribute = field.name, conventions.attribute_name(field.name)
-    target = field.message_type
-    if (descriptor.full_name, name) in conventions.INLINED:
-        return _fill_inlined(name, target)
-    if field.is_repeated:
-        if target is not None and target.GetOptions().map_entry:
-            return _fill_map(name, attribute, target.fields_by_name["value"])
-        if target is None:
-            return lambda message, obj: getattr(message, name).extend(getattr(obj, attribute))
+def _fill_steps(descriptor: Descriptor, type_: type[msgspec.Struct]) -> list[_FillStep]:
+    """For every field; for inlined messages their fields'."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(type_)}
+    steps: list[_FillStep] = []
+    for field in descriptor.fields:
+        if (descriptor.full_name, field.name) in conventions.INLINED:
+            inner = _fill_steps(field.message_type, type_)
+            steps += [replace(step, put=_put_inside(field.name, step)) for step in inner]
+        else:
+            attribute = conventions.attribute_name(field.name)
+            step = _FillStep(attribute=attribute, name=field.name, default=defaults[attribute], put=_put(field))
+            steps.append(step)
+    return steps
+
+
+def _put_inside(outer: str, step: _FillStep) -> Fill:
+    put = step.put
+    if put is None:
+        return lambda message, value: setattr(getattr(message, outer), step.name, value)
+    return lambda message, value: put(getattr(message, outer), value)
+
+
+def _put(field: Descriptor) -> Fill | None:
+    """Writes an attribute's value into its field."""
+    name, target = field.name, field.message_type
+    if target is None:
+        return (lambda message, value: getattr(message, name).extend(value)) if field.is_repeated else None
+    if not field.is_repeated:
         one = _fill_one(target)
 
-        def fill_repeated(message: Any, obj: Any) -> None:
-            field_list = getattr(message, name)
-            for item in getattr(obj, attribute):
-                one(field_list.add(), item)
-
-        return fill_repeated
-    if target is None:
-        default = "" if field.type == FieldDescriptor.TYPE_STRING and not _is_pointer(descriptor, name) else None
-
-        def fill_scalar(message: Any, obj: Any) -> None:
-            value = getattr(obj, attribute)
-            if value is not None and value != default:
-                setattr(message, name, value)
-
-        return fill_scalar
-    one = _fill_one(target)
-    empty = _empty_instance(descriptor, attribute)
-
-    def fill_message(message: Any, obj: Any) -> None:
-        value = getattr(obj, attribute)
-        if value is not None and value is not empty and value != ():
+        def put_message(message: Any, value: Any) -> None:
             child = getattr(message, name)
             child.SetInParent()
             one(child, value)
 
-    return fill_message
+        return put_message
+    if target.GetOptions().map_entry:
+        return _put_map(name, target.fields_by_name["value"].message_type)
+    one = _fill_one(target)
+
+    def put_repeated(message: Any, value: Any) -> None:
+        add = getattr(message, name).add
+        for item in value:
+            one(add(), item)
+
+    return put_repeated
 
 
-def _fill_inlined(name: str, target: Descriptor) -> Fill:
-    steps: list[Fill] = []
+def _put_map(name: str, value_type: Descriptor | None) -> Fill:
+    if value_type is None:
+        return lambda message, value: getattr(message, name).update(value)
+    one = _fill_one(value_type)
 
-    def fill(message: Any, obj: Any) -> None:
-        if not steps:
-            steps.extend(_fill_steps(target))
-        child = target._concrete_class()
-        for step in steps:
-            step(child, obj)
-        if child.ByteSize():
-            getattr(message, name).CopyFrom(child)
-
-    return fill
-
-
-def _fill_map(name: str, attribute: str, value_field: Any) -> Fill:
-    if value_field.message_type is None:
-        return lambda message, obj: getattr(message, name).update(getattr(obj, attribute))
-    one = _fill_one(value_field.message_type)
-
-    def fill(message: Any, obj: Any) -> None:
+    def put(message: Any, value: Any) -> None:
         entries = getattr(message, name)
-        for key, value in getattr(obj, attribute).items():
-            child = entries[key]
-            one(child, value)
+        for key, item in value.items():
+            one(entries[key], item)
 
-    return fill
+    return put
 
 
 def _fill_one(target: Descriptor) -> Fill:
@@ -186,101 +199,84 @@ def _fill_one(target: Descriptor) -> Fill:
     special = _SPECIAL_FILL.get(target.full_name)
     if special is not None:
         return special
-    if target.full_name in conventions.TIMES:
-        return _fill_time
     if target.full_name in conventions.STRING_LISTS:
         return lambda message, value: message.items.extend(value)
     if target.full_name in conventions.RAW_JSON:
         (raw,) = (field.name for field in target.fields)
         return lambda message, value: setattr(message, raw, json.encode(value))
-    filler: list[Fill] = []
-
-    def fill(message: Any, value: Any) -> None:
-        if not filler:
-            filler.append(_filler(_value_class(target)))
-        filler[0](message, value)
-
-    return fill
+    return _filler(_value_class(target))
 
 
-def _read_steps(descriptor: Descriptor) -> tuple[Callable[[Any, dict[str, Any]], None], ...]:
-    return tuple(_read_step(descriptor, field) for field in descriptor.fields)
+@lru_cache(maxsize=2048)
+def _reader(type_: type[msgspec.Struct]) -> Read:
+    """Makes a value of a message, looking only at the fields it has. Compiled at the first call."""
+    table: ReadTable = {}
 
-
-def _read_step(descriptor: Descriptor, field: Any) -> Callable[[Any, dict[str, Any]], None]:
-    name, attribute = field.name, conventions.attribute_name(field.name)
-    target = field.message_type
-    if (descriptor.full_name, name) in conventions.INLINED:
-        inner: list[Any] = []
-
-        def read_inlined(message: Any, found: dict[str, Any]) -> None:
-            if message.HasField(name):
-                if not inner:
-                    inner.extend(_read_steps(target))
-                for step in inner:
-                    step(getattr(message, name), found)
-
-        return read_inlined
-    if field.is_repeated:
-        if target is not None and target.GetOptions().map_entry:
-            value_type = target.fields_by_name["value"].message_type
-            one = _read_one(value_type) if value_type is not None else lambda value: value
-
-            def read_map(message: Any, found: dict[str, Any]) -> None:
-                entries = getattr(message, name)
-                if entries:
-                    found[attribute] = {key: one(entries[key]) for key in entries}
-
-            return read_map
-        one = _read_one(target) if target is not None else lambda value: value
-
-        def read_repeated(message: Any, found: dict[str, Any]) -> None:
-            items = getattr(message, name)
-            if items:
-                found[attribute] = tuple(one(item) for item in items)
-
-        return read_repeated
-    one = _read_one(target) if target is not None else lambda value: value
-
-    def read(message: Any, found: dict[str, Any]) -> None:
-        if message.HasField(name):
-            found[attribute] = one(getattr(message, name))
+    def read(message: Any) -> Any:
+        if not table:
+            table.update(_read_table(message_class(type_).DESCRIPTOR))
+        found: dict[str, Any] = {}
+        for field, value in message.ListFields():
+            attribute, convert, inlined = table[field.number]
+            if convert is not None:
+                found[attribute] = convert(value)
+            elif inlined is None:
+                found[attribute] = value
+            else:
+                _collect(value, inlined, found)
+        return type_(**found)
 
     return read
+
+
+def _collect(message: Any, table: ReadTable, found: dict[str, Any]) -> None:
+    """The fields of an inlined message."""
+    for field, value in message.ListFields():
+        attribute, convert, inlined = table[field.number]
+        if inlined is not None:
+            _collect(value, inlined, found)
+        else:
+            found[attribute] = value if convert is None else convert(value)
+
+
+def _read_table(descriptor: Descriptor) -> ReadTable:
+    table: ReadTable = {}
+    for field in descriptor.fields:
+        inlined = (descriptor.full_name, field.name) in conventions.INLINED
+        table[field.number] = (
+            conventions.attribute_name(field.name),
+            None if inlined else _read_field(field),
+            _read_table(field.message_type) if inlined else None,
+        )
+    return table
+
+
+def _read_field(field: Descriptor) -> Read | None:
+    target = field.message_type
+    if not field.is_repeated:
+        return _read_one(target) if target is not None else None
+    if target is None:
+        return tuple
+    if not target.GetOptions().map_entry:
+        one = _read_one(target)
+        return lambda items: tuple([one(item) for item in items])
+    value_type = target.fields_by_name["value"].message_type
+    if value_type is None:
+        return dict
+    one = _read_one(value_type)
+    return lambda entries: {key: one(item) for key, item in entries.items()}
 
 
 def _read_one(target: Descriptor) -> Read:
     special = _SPECIAL_READ.get(target.full_name)
     if special is not None:
         return special
-    if target.full_name in conventions.TIMES:
-        return _read_time
     if target.full_name in conventions.STRING_LISTS:
         return lambda message: tuple(message.items)
     if target.full_name in conventions.RAW_JSON:
         (raw,) = (field.name for field in target.fields)
         return lambda message: json.load(getattr(message, raw)) if getattr(message, raw) else None
-    reader: list[Read] = []
-
-    def read(message: Any) -> Any:
-        if not reader:
-            reader.append(_reader(_value_class(target)))
-        return reader[0](message)
-
-    return read
-
-
-def _is_pointer(descriptor: Descriptor, field: str) -> bool:
-    return (descriptor.full_name, field) in conventions.POINTER_STRINGS
-
-
-def _empty_instance(descriptor: Descriptor, attribute: str) -> Any:
-    """The default of a field that holds an empty instance, else None."""
-    if descriptor.GetOptions().map_entry:
-        return None
-    fields = msgspec.structs.fields(_value_class(descriptor))
-    default = next((field.default for field in fields if field.name == attribute), None)
-    return default if isinstance(default, msgspec.Struct) else None
+    return _reader(_value_class(target))
 
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -292,11 +288,21 @@ def _fill_time(message: Any, value: datetime.datetime) -> None:
     message.nanos = since.microseconds * 1000
 
 
-def _read_time(message: Any) -> datetime.datetime:
+def _read_time(message: Any) -> datetime.datetime | None:
+    """An empty message is Go's zero time, which is no time."""
+    if not message.ListFields():
+        return None
     try:
-        return EPOCH + datetime.timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
-    except OverflowError as error:
+        return datetime.datetime.fromtimestamp(message.seconds, datetime.UTC)
+    except (OverflowError, ValueError, OSError) as error:
         raise Invalid(f"time of {message.seconds} s since 1970 is out of range") from error
+
+
+def _read_micro_time(message: Any) -> datetime.datetime | None:
+    value = _read_time(message)
+    if not 0 <= message.nanos < 10**9:
+        raise Invalid(f"time with {message.nanos} ns within its second is out of range")
+    return None if value is None else value.replace(microsecond=message.nanos // 1000)
 
 
 def _fill_quantity(message: Any, value: Quantity) -> None:
@@ -314,30 +320,12 @@ def _read_int_or_string(message: Any) -> int | str:
     return cast(str, message.strVal) if message.type == 1 else cast(int, message.intVal)
 
 
-NANOSECONDS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "µs": 10**3, "ns": 1}
-
-
 def _fill_duration(message: Any, value: str) -> None:
-    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", value)
-    if value not in ("", "0") and (not parts or "".join(a + b for a, b in parts) != value.lstrip("-")):
-        raise Invalid(f'duration "{value}": must be like 1h30m, 15s or 300ms')
-    total = int(sum(Fraction(number) * NANOSECONDS[unit] for number, unit in parts))
-    message.duration = -total if value.startswith("-") else total
+    message.duration = time.duration_ns(value)
 
 
 def _read_duration(message: Any) -> str:
-    total = abs(message.duration)
-    sign = "-" if message.duration < 0 else ""
-    if not total:
-        return "0s"
-    if total < 10**9:
-        return f"{sign}{total}ns"
-    seconds, nanos = divmod(total, 10**9)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
-    text = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
-    return f"{sign}{text}{seconds}{fraction}s"
+    return time.duration_text(message.duration)
 
 
 def _schema_reader(message: Any) -> Any:
@@ -388,6 +376,7 @@ def _read_schema_or_strings(message: Any) -> Any:
 
 
 _SPECIAL_FILL: dict[str, Fill] = {
+    **dict.fromkeys(conventions.TIMES, _fill_time),
     conventions.QUANTITY: _fill_quantity,
     conventions.INT_OR_STRING: _fill_int_or_string,
     conventions.DURATION: _fill_duration,
@@ -396,7 +385,10 @@ _SPECIAL_FILL: dict[str, Fill] = {
     conventions.SCHEMA_OR_STRINGS: _fill_schema_or_strings,
 }
 _SPECIAL_READ: dict[str, Read] = {
-    conventions.QUANTITY: lambda message: Quantity(message.string or "0"),
+    f"{conventions.META}.Time": _read_time,
+    f"{conventions.META}.Timestamp": _read_micro_time,
+    f"{conventions.META}.MicroTime": _read_micro_time,
+    conventions.QUANTITY: lambda message: quantity.of_text(message.string or "0"),
     conventions.INT_OR_STRING: _read_int_or_string,
     conventions.DURATION: _read_duration,
     conventions.SCHEMA_OR_ARRAY: _read_schema_or_array,
