@@ -1,7 +1,7 @@
 """The gRPC channel to a cluster: mutual TLS 1.2+ from a kubeconfig, kept alive, with limits.
 
-Several endpoints are tried in turn, and the next one when the connection breaks. As they then share one name to be
-verified against, the kubeconfig must give ``tls-server-name`` with them.
+Several endpoints are tried in turn, and the next one when the connection breaks. They then share one name to be
+verified against: the kubeconfig's ``tls-server-name``, else ``localhost``, which every Knarr server's certificate holds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from knarr_api import errors
 from knarr_client.kubeconfig import Access
 
 MESSAGE_BYTES_MAX = 64 << 20
+SHARED_NAME = "localhost"
 KEEPALIVE_S = 10
 KEEPALIVE_TIMEOUT_S = 5
 
@@ -36,8 +37,6 @@ def target(access: Access) -> str:
     if len(access.endpoints) == 1:
         return access.endpoints[0]
     families = {_family(endpoint) for endpoint in access.endpoints}
-    if not access.server_name:
-        raise errors.Invalid("several servers need one tls-server-name that all their certificates hold")
     if len(families) > 1 or None in families:
         raise errors.Invalid("several servers must be given as addresses of one family, not as names")
     return f"ipv{families.pop()}:{','.join(access.endpoints)}"
@@ -56,8 +55,9 @@ def options(access: Access) -> tuple[Option, ...]:
         ("grpc.max_reconnect_backoff_ms", 2000),
         ("grpc.enable_http_proxy", 0),
     ]
-    if access.server_name:
-        found.append(("grpc.ssl_target_name_override", access.server_name))
+    server_name = access.server_name or (SHARED_NAME if len(access.endpoints) > 1 else "")
+    if server_name:
+        found.append(("grpc.ssl_target_name_override", server_name))
     return tuple(found)
 
 

@@ -143,7 +143,9 @@ class Cluster:
 
     def _node_ready(self, name: str) -> bool:
         found = [node for node in self.all(Node) if node.metadata.name == name]
-        return bool(found) and any(each.type == "Ready" and each.status == "True" for each in found[0].status.conditions)
+        return bool(found) and any(
+            each.type == "Ready" and each.status == "True" for each in found[0].status.conditions
+        )
 
     def start_controllers(self) -> None:
         run = controllers.run(self.controllers, settings=self.settings, clock=self.clock, identity="one")
@@ -162,14 +164,14 @@ class Cluster:
             for pod in self.all(Pod):
                 if pod.spec.node_name or pod.metadata.deletion_timestamp is not None:
                     continue
-                free = [node for node in self.all(Node) if not node.spec.taints and self._node_ready(node.metadata.name)]
+                free = [
+                    node for node in self.all(Node) if not node.spec.taints and self._node_ready(node.metadata.name)
+                ]
                 if free:
                     loads = {node.metadata.name: len(self.pods(node=node.metadata.name)) for node in free}
                     chosen = min(sorted(loads), key=lambda name: loads[name])
                     key = key_of(pod)
-                    await self.client.bind(
-                        namespace=key.namespace, name=key.name, uid=pod.metadata.uid, node=chosen
-                    )
+                    await self.client.bind(namespace=key.namespace, name=key.name, uid=pod.metadata.uid, node=chosen)
             await self.clock.sleep(0.1)
 
     def all(self, type_: type[T]) -> tuple[T, ...]:

@@ -15,7 +15,11 @@ replace = msgspec.structs.replace
 def owned(name, *owners, finalizers=()):
     references = tuple(
         OwnerReference(
-            api_version="v1", kind="ConfigMap", name=each.metadata.name, uid=each.metadata.uid, block_owner_deletion=True
+            api_version="v1",
+            kind="ConfigMap",
+            name=each.metadata.name,
+            uid=each.metadata.uid,
+            block_owner_deletion=True,
         )
         for each in owners
     )
@@ -149,9 +153,7 @@ def test_namespace_goes_after_all_that_is_in_it(play, deployment):
 
         present = await cluster.client.get(ConfigMap, "held", "team")
         await cluster.client.update(replace(present, metadata=replace(present.metadata, finalizers=())))
-        await cluster.until(
-            lambda: "team" not in {each.metadata.name for each in cluster.all(Namespace)}, within_s=10
-        )
+        await cluster.until(lambda: "team" not in {each.metadata.name for each in cluster.all(Namespace)}, within_s=10)
         assert not [each for each in cluster.all(Event) if each.metadata.namespace == "team"]
         assert not [each for each in cluster.all(Pod) if each.metadata.namespace == "team"]
         assert not [each for each in cluster.all(ReplicaSet) if each.metadata.namespace == "team"]

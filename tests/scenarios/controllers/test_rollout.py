@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from knarr_api.types.apps_v1 import DeploymentStrategy, RollingUpdateDeployment, ReplicaSet
+from knarr_api.types.apps_v1 import DeploymentStrategy, ReplicaSet, RollingUpdateDeployment
 from knarr_api.types.core_v1 import Pod
 
 replace = msgspec.structs.replace
@@ -70,13 +70,9 @@ def test_rollback_brings_back_the_old_replicaset_with_a_new_revision(play, deplo
         await cluster.until(lambda: cluster.ready() == 2, within_s=10)
         first = cluster.replicasets()[0]
         await cluster.client.update(image(cluster.deployment(), "web:2"))
-        await cluster.until(
-            lambda: {pod.spec.containers[0].image for pod in cluster.pods()} == {"web:2"}, within_s=30
-        )
+        await cluster.until(lambda: {pod.spec.containers[0].image for pod in cluster.pods()} == {"web:2"}, within_s=30)
         await cluster.client.update(image(cluster.deployment(), "web:1"))
-        await cluster.until(
-            lambda: {pod.spec.containers[0].image for pod in cluster.pods()} == {"web:1"}, within_s=30
-        )
+        await cluster.until(lambda: {pod.spec.containers[0].image for pod in cluster.pods()} == {"web:1"}, within_s=30)
         assert len(cluster.replicasets()) == 2
         again = await cluster.client.get(ReplicaSet, first.metadata.name, "default")
         assert again.metadata.uid == first.metadata.uid
@@ -127,9 +123,7 @@ def test_paused_deployment_does_not_roll_but_scales(play, deployment, image):
         assert condition(cluster.deployment(), "Progressing").reason == "DeploymentPaused"
         present = cluster.deployment()
         await cluster.client.update(replace(present, spec=replace(present.spec, paused=None)))
-        await cluster.until(
-            lambda: {pod.spec.containers[0].image for pod in cluster.pods()} == {"web:2"}, within_s=30
-        )
+        await cluster.until(lambda: {pod.spec.containers[0].image for pod in cluster.pods()} == {"web:2"}, within_s=30)
 
     play(scenario)
 

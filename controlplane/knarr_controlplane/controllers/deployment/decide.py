@@ -95,11 +95,11 @@ def _fit(world: World, new: ReplicaSet | None, old: Sequence[ReplicaSet], status
 def _roll(world: World, new: ReplicaSet | None, old: Sequence[ReplicaSet]) -> Plan:
     deployment = world.deployment
     if new is None:
-        return _create(deployment, old, scaling.new_size(deployment, 0, scaling.total(old)))
+        return _create(deployment, old, scaling.new_size(deployment, None, old))
     current = revisions.brought_up_to_date(deployment, new, old)
     if current != new:
         return Plan(update=(current,), revision=_revision(deployment, current))
-    wanted = scaling.new_size(deployment, scaling.size(new), scaling.total(old))
+    wanted = scaling.new_size(deployment, new, old)
     sizes: Mapping[str, int] = {}
     if wanted != scaling.size(new):
         sizes = {new.metadata.name: wanted}

@@ -1,8 +1,8 @@
 """How many replicas each ReplicaSet of a Deployment gets. Pure.
 
-A rollout keeps two promises, counted in what was asked of the ReplicaSets (spec) and seen to be there (status):
-- never more pods than the asked number and maxSurge;
-- never fewer available than the asked number without maxUnavailable.
+A rollout keeps two promises, however far the ReplicaSets lag behind what was asked of them:
+- never more pods than the asked number and maxSurge (those being deleted don't count);
+- never fewer available than the asked number without maxUnavailable, as far as that is the rollout's doing.
 
 Every function returns new sizes by the ReplicaSet's name, only of those that change.
 """
@@ -34,12 +34,26 @@ def active(replicasets: Sequence[ReplicaSet]) -> tuple[ReplicaSet, ...]:
     return tuple(each for each in replicasets if size(each) > 0)
 
 
-def new_size(deployment: Deployment, present: int, others: int) -> int:
-    """What the new ReplicaSet may have now, given its present size and the sum of the others."""
+def occupied(replicaset: ReplicaSet) -> int:
+    """How many pods it may have: after it was made smaller, as many as it still reports."""
+    return max(size(replicaset), replicaset.status.replicas or 0)
+
+
+def is_observed(replicaset: ReplicaSet) -> bool:
+    """Its status is about its present spec."""
+    return (replicaset.status.observed_generation or 0) >= (replicaset.metadata.generation or 0)
+
+
+def new_size(deployment: Deployment, new: ReplicaSet | None, old: Sequence[ReplicaSet]) -> int:
+    """What the new ReplicaSet may have now; as long as one has not looked at its last change, no more than before."""
     desired = limits.desired(deployment)
+    present = 0 if new is None else size(new)
     if limits.is_recreate(deployment) or present > desired:
         return desired
-    room = desired + limits.max_surge(deployment) - (present + others)
+    everything = (*old, new) if new is not None else tuple(old)
+    if not all(is_observed(each) for each in everything):
+        return present
+    room = desired + limits.max_surge(deployment) - sum(occupied(each) for each in everything)
     return present + max(0, min(room, desired - present))
 
 

@@ -49,6 +49,7 @@ class ReplicaSetController:
         self._pods.add_index("controller", controller_uid)
         self._pods.add_index("orphans", orphan_namespace)
         self._own: OwnWrites[Key, Pod] = OwnWrites(self._pods, clock)
+        self._own_status: OwnWrites[Key, ReplicaSet] = OwnWrites(self._replicasets, clock)
         self._floors: dict[str, int] = {}
         """The highest slot ever seen, by the ReplicaSet's uid."""
         self._replicasets.add_handler(self._replicaset_changed)
@@ -58,15 +59,16 @@ class ReplicaSetController:
         replicaset = self._replicasets.by_key(key)
         if replicaset is None:
             self._own.forget(key)
+            self._own_status.forget(key)
             return None
-        if not self._own.seen(key):
+        if not self._own.seen(key) or not self._own_status.seen(key):
             return Again(LOOK_AGAIN_S)
         uid = replicaset.metadata.uid
         pods = (*self._pods.by_index("controller", uid), *self._pods.by_index("orphans", key.namespace))
         floor = self._floors.get(uid, -1)
         plan = decide(World(replicaset=replicaset, pods=pods, floor=floor, now=self._clock.now()))
         failures = await self._apply(key, replicaset, plan)
-        await self._update_status(replicaset, plan, failures)
+        await self._update_status(key, replicaset, plan, failures)
         if failures:
             raise failures[0][1]
         return Again(plan.again_after_s) if plan.again_after_s else None
@@ -147,12 +149,13 @@ class ReplicaSetController:
         return await self._client.patch(Pod, metadata.name, metadata.namespace, patch=patch)
 
     async def _update_status(
-        self, replicaset: ReplicaSet, plan: Plan, failures: Sequence[tuple[str, errors.KnarrError]]
+        self, key: Key, replicaset: ReplicaSet, plan: Plan, failures: Sequence[tuple[str, errors.KnarrError]]
     ) -> None:
         failure = Failure(reason=failures[0][0], message=str(failures[0][1])) if failures else None
         wanted = status(replicaset, plan, failure, self._clock.now())
         if wanted != replicaset.status:
-            await self._client.update_status(msgspec.structs.replace(replicaset, status=wanted))
+            written = await self._client.update_status(msgspec.structs.replace(replicaset, status=wanted))
+            self._own_status.wrote(key, written)
 
     # What concerns whom
 
