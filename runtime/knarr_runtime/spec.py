@@ -1,0 +1,345 @@
+"""What to run: the values the daemon hands to zygote and shim, and what comes back.
+
+Frozen standard-library dataclasses, because the zygote runs as ``python -I -S -E`` without any other package and every
+process of the runtime must agree on them. Each value can be written as JSON (``to_json``) and read again
+(``SandboxSpec.from_json`` …); that JSON is also what lies on disk, see :mod:`knarr_runtime.state_files`.
+
+Identifiers and cgroup paths are checked here once (``Invalid``), so that whoever joins them to a directory later need
+not. Paths named ``source`` are paths of the host, paths named ``target`` are paths inside the container.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from knarr_runtime.errors import Invalid
+
+_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}\Z")
+_T = TypeVar("_T")
+
+NAMESPACE_MODES = ("pod", "host")
+PID_MODES = ("container", "pod", "host")
+PROPAGATIONS = ("private", "rslave", "rshared")
+MOUNT_KINDS = ("bind", "tmpfs")
+
+DEFAULT_CAPABILITIES = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+)
+"""The 14 capabilities Docker and containerd give by default."""
+
+DEFAULT_MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/interrupts",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+DEFAULT_READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+SECCOMP_DEFAULT = "default"
+SECCOMP_UNCONFINED = "unconfined"
+
+
+def check_id(value: str, what: str) -> str:
+    """``value`` if it may name a directory of the state; else Invalid."""
+    if not _ID.match(value) or value in (".", ".."):
+        raise Invalid(f"{what}: {value!r} is not an identifier (letters, digits, '_', '.', '-'; at most 128)")
+    return value
+
+
+def check_cgroup(value: str, what: str) -> str:
+    """``value`` if it is a relative path that stays below the runtime's cgroup; else Invalid."""
+    if value.startswith("/") or any(part in ("", ".", "..") for part in value.split("/")) or "\0" in value:
+        raise Invalid(f"{what}: {value!r} must be a relative path without '.' and '..'")
+    return value
+
+
+def _one_of(value: str, choices: tuple[str, ...], what: str) -> None:
+    if value not in choices:
+        raise Invalid(f"{what}: {value!r} is none of {', '.join(choices)}")
+
+
+def _absolute(value: str, what: str) -> None:
+    if not value.startswith("/") or "\0" in value:
+        raise Invalid(f"{what}: {value!r} must be an absolute path")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespaces:
+    """net, ipc: ``pod`` (the sandbox has its own) or ``host``. pid: ``container`` (own), ``pod``, ``host``."""
+
+    net: str = "pod"
+    ipc: str = "pod"
+    pid: str = "container"
+
+    def __post_init__(self) -> None:
+        _one_of(self.net, NAMESPACE_MODES, "namespaces.net")
+        _one_of(self.ipc, NAMESPACE_MODES, "namespaces.ipc")
+        _one_of(self.pid, PID_MODES, "namespaces.pid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Limits in the units of CRI's LinuxContainerResources; 0 (or "") means: not limited, leave as it is."""
+
+    cpu_shares: int = 0
+    cpu_quota_us: int = 0
+    cpu_period_us: int = 0
+    memory_limit_bytes: int = 0
+    memory_swap_limit_bytes: int = 0
+    """Memory plus swap, as in cgroup v1; 0: the same as the memory limit (no swap)."""
+    pids_limit: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    unified: Mapping[str, str] = field(default_factory=dict)
+    """Raw cgroup v2 files and values (``memory.high`` …); ignored on v1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """A pod: the namespaces its containers share, and the cgroup they live below.
+
+    hostname: "" keeps the host's UTS namespace. cgroup_parent: path of the pod's cgroup below the runtime's cgroup root
+    (``kubepods/burstable/pod<uid>``), made with ``resources``. sysctls: namespaced ones only, refused else.
+    shm_size_bytes: size of the /dev/shm the pod's containers share.
+    """
+
+    id: str
+    hostname: str = ""
+    cgroup_parent: str = ""
+    namespaces: Namespaces = Namespaces()
+    resources: Resources = Resources()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    shm_size_bytes: int = 64 << 20
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_id(self.id, "sandbox id")
+        if self.cgroup_parent:
+            check_cgroup(self.cgroup_parent, "cgroup_parent")
+        if len(self.hostname) > 64:
+            raise Invalid(f"hostname: {self.hostname!r} is longer than 64 characters")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> SandboxSpec:
+        return _read(SandboxSpec, value, {"namespaces": (Namespaces, False), "resources": (Resources, False)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rootfs:
+    """Overlay root: ``lower`` directories from the topmost layer down, ``upper`` and ``work`` the container's own.
+
+    upper and work are made if missing, are the caller's to remove, and must not be reused: the overlay is mounted
+    ``volatile``. With ``upper`` empty and one ``lower``, that directory is bind-mounted as it is.
+    """
+
+    lower: tuple[str, ...]
+    upper: str = ""
+    work: str = ""
+    readonly: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.lower:
+            raise Invalid("rootfs.lower: at least one directory is needed")
+        if bool(self.upper) != bool(self.work):
+            raise Invalid("rootfs: upper and work belong together")
+        for path in (*self.lower, *filter(None, (self.upper, self.work))):
+            _absolute(path, "rootfs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """kind ``bind``: host ``source`` on ``target``; ``tmpfs``: ``options`` as for mount -o (``size=64m,mode=1777``)."""
+
+    target: str
+    source: str = ""
+    kind: str = "bind"
+    readonly: bool = False
+    propagation: str = "private"
+    options: str = ""
+
+    def __post_init__(self) -> None:
+        _absolute(self.target, "mount target")
+        _one_of(self.kind, MOUNT_KINDS, "mount kind")
+        _one_of(self.propagation, PROPAGATIONS, "mount propagation")
+        if self.kind == "bind":
+            _absolute(self.source, f"source of mount {self.target}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Host device ``source`` made available as ``target``; ``access`` is any of r, w, m."""
+
+    source: str
+    target: str
+    access: str = "rwm"
+
+    def __post_init__(self) -> None:
+        _absolute(self.source, "device source")
+        _absolute(self.target, "device target")
+        if not self.access or set(self.access) - set("rwm"):
+            raise Invalid(f"device {self.target}: access {self.access!r} must be made of r, w and m")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rlimit:
+    """name as in setrlimit(2): ``RLIMIT_NOFILE``; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Names with ``CAP_``. effective and permitted become the first two sets; ambient needs inheritable, too."""
+
+    bounding: tuple[str, ...] = DEFAULT_CAPABILITIES
+    effective: tuple[str, ...] = DEFAULT_CAPABILITIES
+    permitted: tuple[str, ...] = DEFAULT_CAPABILITIES
+    inheritable: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """One container, complete: nothing is looked up elsewhere when it starts.
+
+    cgroup: path below the runtime's cgroup root, below the sandbox's. seccomp: ``default``, ``unconfined`` or the path
+    of a JSON profile on the host. log_path: file for the CRI log format, "" for none. stdin: keep standard input open
+    (else /dev/null). stop_signal: name (``SIGTERM``) or number. privileged: all capabilities, devices and /sys
+    writable, nothing masked, no seccomp.
+    """
+
+    id: str
+    sandbox_id: str
+    args: tuple[str, ...]
+    rootfs: Rootfs
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: User = User()
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[Device, ...] = ()
+    cgroup: str = ""
+    resources: Resources = Resources()
+    capabilities: Capabilities = Capabilities()
+    no_new_privs: bool = True
+    seccomp: str = SECCOMP_DEFAULT
+    masked_paths: tuple[str, ...] = DEFAULT_MASKED_PATHS
+    readonly_paths: tuple[str, ...] = DEFAULT_READONLY_PATHS
+    privileged: bool = False
+    tty: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
+    log_path: str = ""
+    oom_score_adj: int | None = None
+    rlimits: tuple[Rlimit, ...] = ()
+    stop_signal: str = "SIGTERM"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_id(self.id, "container id")
+        check_id(self.sandbox_id, "sandbox id")
+        if self.cgroup:
+            check_cgroup(self.cgroup, "cgroup")
+        if not self.args or not self.args[0]:
+            raise Invalid("args: no command given and the image has none")
+        _absolute(self.cwd, "cwd")
+        if any("\0" in text for text in (*self.args, *self.env)):
+            raise Invalid("args and env must not contain NUL")
+        if self.log_path:
+            _absolute(self.log_path, "log_path")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> ContainerSpec:
+        return _read(ContainerSpec, value, _CONTAINER_NESTED)
+
+
+_CONTAINER_NESTED: dict[str, tuple[type, bool]] = {
+    "rootfs": (Rootfs, False),
+    "user": (User, False),
+    "mounts": (Mount, True),
+    "devices": (Device, True),
+    "resources": (Resources, False),
+    "capabilities": (Capabilities, False),
+    "rlimits": (Rlimit, True),
+}
+
+
+def _read(type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]]) -> _T:
+    """The dataclass ``type_`` from JSON; keys it does not know (written by a later version) are ignored."""
+    arguments: dict[str, Any] = {}
+    known: Mapping[str, Any] = type_.__dataclass_fields__  # type: ignore[attr-defined]
+    for key, item in value.items():
+        if key not in known:
+            continue
+        if key in nested:
+            inner, many = nested[key]
+            item = tuple(_read(inner, one, {}) for one in item) if many else _read(inner, item, {})
+        elif isinstance(item, list):
+            item = tuple(item)
+        arguments[sys.intern(key)] = item
+    return type_(**arguments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """destination in CIDR form; "" is the default route. gateway "" means: directly on the link."""
+
+    destination: str = ""
+    gateway: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """What the sandbox's end of its link gets: ``address`` with prefix length ("10.244.1.5/24"), default ``gateway``.
+
+    An empty ``address`` only brings up the loopback. mtu 0 leaves the link's.
+    """
+
+    address: str = ""
+    gateway: str = ""
+    mtu: int = 0
+    ifname: str = "eth0"
+    routes: tuple[Route, ...] = ()
