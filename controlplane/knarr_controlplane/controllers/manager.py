@@ -71,7 +71,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         ended_max=settings.ended_pods_max,
     )
     events = EventExpiry(client, clock, ttl_s=settings.event_ttl_s, interval_s=settings.event_scan_s)
-    garbage = GarbageCollector(client, informers, WorkQueue(uniform=uniform), followed_kinds())
+    garbage = GarbageCollector(client, informers, clock, WorkQueue(uniform=uniform), followed_kinds())
 
     async with asyncio.TaskGroup() as group:
         group.create_task(informers.run(), name="controllers/informers")

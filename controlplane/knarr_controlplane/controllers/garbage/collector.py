@@ -1,12 +1,15 @@
 """Follows all kinds and deletes what has lost its owners.
 
 Caches lag behind each other: an owner that is not in the graph may have been created a moment ago. So an owner is taken
-for gone only after a live read, and a deletion is tied to the uid and revision that were read.
+for gone when its deletion was seen; one that was never seen, when a live read does not find it and another one does
+not ``ABSENT_FOR_S`` later. A deletion is tied to the uid and revision that were read.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,6 +19,7 @@ from knarr_api import json as api_json
 from knarr_api.kinds import Kind
 from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
 from knarr_client.client import Client, Propagation, meta_of
+from knarr_client.clock import Clock
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
@@ -23,15 +27,29 @@ from knarr_controlplane.controllers.garbage.decide import Delete, Disown, Keep, 
 from knarr_controlplane.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Item, item_of
 from knarr_controlplane.controllers.informers import SharedInformers
 
+ABSENT_FOR_S = 2.0
+REMEMBERED_MAX = 20_000
+"""How many uids of deleted objects are remembered."""
+
 
 class GarbageCollector:
     """Its queue's keys are uids."""
 
     def __init__(
-        self, client: Client, informers: SharedInformers, queue: WorkQueue[str], followed: Iterable[Kind]
+        self,
+        client: Client,
+        informers: SharedInformers,
+        clock: Clock,
+        queue: WorkQueue[str],
+        followed: Iterable[Kind],
     ) -> None:
         self.queue = queue
         self._client = client
+        self._clock = clock
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+        """The uids whose deletion was seen last."""
+        self._missed_since_s: OrderedDict[str, float] = OrderedDict()
+        """Uids of owners that were never seen, since when they are missed."""
         self._graph = Graph()
         self._log = structlog.get_logger("knarr.garbage")
         for kind in followed:
@@ -59,12 +77,14 @@ class GarbageCollector:
         owners = {owner.uid: await self._owner(item, owner) for owner in item.owners}
         if all(state is Owner.PRESENT for state in owners.values()):
             return None
+        doubtful = [owner for owner, state in owners.items() if state is Owner.GONE and not self._is_sure(owner)]
+        if doubtful:
+            return Again(ABSENT_FOR_S)
         live = await self._live(item)
         if live is None:
             return None
-        for owner in live.owner_references:
-            if owner.uid not in owners:
-                owners[owner.uid] = await self._owner(item, owner)
+        if any(owner.uid not in owners for owner in live.owner_references):
+            raise errors.Conflict(f"{item} has got other owners meanwhile")
         has_dependents = any(True for _ in self._graph.dependents(item.uid))
         match verdict(live.owner_references, live.finalizers, owners, has_dependents=has_dependents):
             case Keep():
@@ -95,6 +115,15 @@ class GarbageCollector:
             return Owner.GONE
         ending = metadata.deletion_timestamp is not None and FOREGROUND in metadata.finalizers
         return Owner.ENDING if ending else Owner.PRESENT
+
+    def _is_sure(self, owner: str) -> bool:
+        """A live read has just not found this owner."""
+        if owner in self._deleted:
+            return True
+        now_s = self._clock.monotonic()
+        since_s = self._missed_since_s.setdefault(owner, now_s)
+        _trim(self._missed_since_s)
+        return now_s - since_s >= ABSENT_FOR_S
 
     async def _live(self, item: Item) -> ObjectMeta | None:
         """The object's metadata as it is now; None when that object is gone."""
@@ -160,12 +189,19 @@ class GarbageCollector:
 
     def _gone(self, item: Item) -> None:
         self._graph.remove(item.uid)
+        self._deleted[item.uid] = None
+        _trim(self._deleted)
         for dependent in self._graph.dependents(item.uid):
             self.queue.add(dependent.uid)
         for owner in item.owners:
             present = self._graph.get(owner.uid)
             if present is not None and present.ends_in_foreground:
                 self.queue.add(owner.uid)
+
+
+def _trim(remembered: OrderedDict[str, Any]) -> None:
+    while len(remembered) > REMEMBERED_MAX:
+        remembered.popitem(last=False)
 
 
 def followed_kinds() -> tuple[Kind, ...]:

@@ -1,0 +1,296 @@
+"""A copy of the store's objects, per kind, and the log of their recent changes.
+
+    LOADING ── everything listed ──► FOLLOWING ── watch broke off ──► FOLLOWING (resumed)
+       ▲                                  │ compacted
+       └──────────────────────────────────┘ the difference to what was there is logged as changes
+
+One watch on the store feeds all kinds, so that the cache as a whole is at one revision at any time: lists of any kinds
+fit together. ``wait_for`` makes a process see its own writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+import structlog
+
+from knarr_api.errors import DeadlineExceeded, Expired, Internal, KnarrError
+from knarr_api.fields import FieldSelector
+from knarr_api.kinds import KINDS, Kind
+from knarr_api.labels import Selector
+from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.store import revision
+from knarr_controlplane.store.protocol import Progress, Store, StoreEvent
+
+ROOT = "/registry/"
+MAX_LOG = 20_000
+MAX_BACKLOG = 15_000
+MAX_DELIVERY = 500
+RETRY_S = 0.5
+WAIT_S = 10.0
+
+
+class ChangeType(Enum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a watcher is told. entry is None for a bookmark; for a deletion it is the last state."""
+
+    type: ChangeType
+    entry: CacheEntry | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What of a kind is asked for."""
+
+    namespace: str = ""
+    labels: Selector | None = None
+    fields: FieldSelector | None = None
+
+    def admits(self, entry: CacheEntry | None) -> bool:
+        return (
+            entry is not None
+            and (not self.namespace or entry.namespace == self.namespace)
+            and (self.labels is None or self.labels.matches(entry.labels))
+            and (self.fields is None or self.fields.matches(entry.read))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A change before any filter: old or new is None where it appeared or went."""
+
+    revision: int
+    old: CacheEntry | None
+    new: CacheEntry | None
+
+
+@dataclass(slots=True, eq=False)
+class KindCache:
+    """One kind's objects and log. ``start`` is the absolute index of the log's first change."""
+
+    kind: Kind
+    entries: dict[str, CacheEntry] = field(default_factory=dict)
+    log: list[Logged] = field(default_factory=list)
+    start: int = 0
+    forgotten: int = 0
+    """Packed; a watch from before it is refused."""
+    followers: set[asyncio.Event] = field(default_factory=set)
+    by_node: dict[str, dict[str, CacheEntry]] = field(default_factory=dict)
+    """Pods only: those of each node."""
+
+    def put(self, key: str, entry: CacheEntry | None, at: int) -> None:
+        old = self.entries.get(key)
+        if old is None and entry is None:
+            return
+        if entry is None:
+            del self.entries[key]
+        else:
+            self.entries[key] = entry
+        if self.kind.kind == "Pod":
+            self._index(key, old, entry)
+        self.log.append(Logged(at, old, entry))
+        if len(self.log) > MAX_LOG:
+            count = MAX_LOG // 4
+            self.forgotten = self.log[count - 1].revision
+            del self.log[:count]
+            self.start += count
+
+    def _index(self, key: str, old: CacheEntry | None, new: CacheEntry | None) -> None:
+        if old is not None:
+            self.by_node.get(old.fields["spec.nodeName"], {}).pop(key, None)
+        if new is not None and new.fields["spec.nodeName"]:
+            self.by_node.setdefault(new.fields["spec.nodeName"], {})[key] = new
+
+    def wake(self) -> None:
+        for follower in self.followers:
+            follower.set()
+
+
+Decode = Callable[[Kind, str, bytes, int], CacheEntry]
+
+
+class WatchCache:
+    """See the module's text. decode makes an entry of a stored value."""
+
+    def __init__(self, store: Store, decode: Decode) -> None:
+        self._store = store
+        self._decode = decode
+        self._kinds = {kind.key_prefix: KindCache(kind) for kind in KINDS}
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self.revision = 0
+        """Packed: everything up to it is here."""
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        log = structlog.get_logger("knarr.cache")
+        loaded = False
+        while True:
+            try:
+                if not loaded:
+                    await self._load()
+                    loaded = True
+                    self.ready.set()
+                async for batch in self._store.watch(ROOT, after=self.revision):
+                    self._take(batch)
+            except Expired as error:
+                log.warning("the store has compacted what was not seen yet, loading again", error=str(error))
+                loaded = False
+            except KnarrError as error:
+                log.warning("the store's watch broke off", error=str(error), revision=self.revision)
+                await asyncio.sleep(RETRY_S)
+
+    def of(self, kind: Kind) -> KindCache:
+        return self._kinds[kind.key_prefix]
+
+    def get(self, kind: Kind, key: str) -> CacheEntry | None:
+        return self.of(kind).entries.get(key)
+
+    def select(self, kind: Kind, filter_: Filter) -> Iterator[CacheEntry]:
+        """Matching entries in key order."""
+        cache = self.of(kind)
+        node = filter_.fields.exact("spec.nodeName") if filter_.fields is not None and kind.kind == "Pod" else None
+        entries = cache.by_node.get(node, {}) if node else cache.entries
+        for key in sorted(entries):
+            if filter_.admits(entries[key]):
+                yield entries[key]
+
+    async def wait_for(self, wanted: int, *, timeout_s: float = WAIT_S) -> None:
+        """Until the cache has seen that packed revision. Raises DeadlineExceeded."""
+        if self.revision >= wanted:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((wanted, future))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await future
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the write is stored, but this server has not seen it within {timeout_s:.0f} s: the store is slow"
+            ) from None
+
+    async def follow(self, kind: Kind, filter_: Filter, after: int) -> AsyncIterator[tuple[Change, ...]]:
+        """Changes after a packed revision, in batches. Raises Expired when they are not all here any more."""
+        cache = self.of(kind)
+        if after < cache.forgotten:
+            raise Expired(f"too old resource version: {after} ({cache.forgotten})")
+        if after > self.revision:
+            await self.wait_for(after)
+        index = cache.start + bisect.bisect_right(cache.log, after, key=lambda change: change.revision)
+        wake = asyncio.Event()
+        cache.followers.add(wake)
+        try:
+            while True:
+                wake.clear()
+                if index < cache.start:
+                    raise Expired(f"too old resource version: the watch fell behind {cache.forgotten}")
+                end = cache.start + len(cache.log)
+                if end - index > MAX_BACKLOG:
+                    raise Expired(f"the watch is {end - index} changes behind: list again")
+                held = cache.log[index - cache.start :][:MAX_DELIVERY]
+                index += len(held)
+                seen = self.revision
+                changes = tuple(change for logged in held if (change := _change(logged, filter_)) is not None)
+                if changes:
+                    yield changes
+                elif not held:
+                    await _wait(wake)
+                    if not wake.is_set():
+                        yield (Change(ChangeType.BOOKMARK, None, seen),)
+        finally:
+            cache.followers.discard(wake)
+
+    async def _load(self) -> None:
+        seen: set[str] = set()
+        after, at = "", 0
+        while True:
+            listing = await self._store.list(ROOT, limit=1000, after=after, at_revision=at)
+            at = listing.revision
+            for entry in listing.entries:
+                cache = self._kind_of(entry.key)
+                if cache is None:
+                    continue
+                seen.add(entry.key)
+                present = cache.entries.get(entry.key)
+                if present is None or not revision.same_write(present.revision, entry.revision):
+                    cache.put(entry.key, self._decode(cache.kind, entry.key, entry.value, entry.revision), at)
+            if not listing.more:
+                break
+            after = listing.entries[-1].key
+        for cache in self._kinds.values():
+            for key in [key for key in cache.entries if key not in seen]:
+                cache.put(key, None, at)
+            if not self.ready.is_set():
+                cache.log.clear()
+                cache.forgotten = at
+            cache.wake()
+        self._advance(at)
+
+    def _take(self, batch: tuple[StoreEvent | Progress, ...]) -> None:
+        touched: set[str] = set()
+        for event in batch:
+            if isinstance(event, StoreEvent):
+                cache = self._kind_of(event.key)
+                if cache is not None:
+                    entry = None
+                    if event.value is not None:
+                        entry = self._decode(cache.kind, event.key, event.value, event.revision)
+                    cache.put(event.key, entry, event.revision)
+                    touched.add(cache.kind.key_prefix)
+        self._advance(batch[-1].revision)
+        for prefix in touched:
+            self._kinds[prefix].wake()
+
+    def _advance(self, to: int) -> None:
+        self.revision = max(self.revision, to)
+        waiting: list[tuple[int, asyncio.Future[None]]] = []
+        for wanted, future in self._waiters:
+            if future.done():
+                continue
+            if wanted <= self.revision:
+                future.set_result(None)
+            else:
+                waiting.append((wanted, future))
+        self._waiters = waiting
+
+    def _kind_of(self, key: str) -> KindCache | None:
+        parts = key.split("/", 4)
+        if len(parts) < 5:
+            return None
+        return self._kinds.get(f"/registry/{parts[2]}/{parts[3]}/")
+
+
+BOOKMARK_S = 30.0
+
+
+async def _wait(wake: asyncio.Event) -> None:
+    """For a change, or long enough that a bookmark is due."""
+    try:
+        async with asyncio.timeout(BOOKMARK_S):
+            await wake.wait()
+    except TimeoutError:
+        pass
+
+
+def _change(logged: Logged, filter_: Filter) -> Change | None:
+    """What a watcher with this filter sees of a change: an object may enter or leave what it asked for."""
+    before, after = filter_.admits(logged.old), filter_.admits(logged.new)
+    if after:
+        return Change(ChangeType.MODIFIED if before else ChangeType.ADDED, logged.new, logged.revision)
+    if before:
+        if logged.old is None:
+            raise Internal("a change without an object")
+        return Change(ChangeType.DELETED, logged.new or logged.old, logged.revision)
+    return None

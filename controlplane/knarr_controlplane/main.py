@@ -1,0 +1,243 @@
+"""The control plane's process: reads the settings, wires the objects, runs until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from collections import deque
+from pathlib import Path
+
+import structlog
+
+from knarr_api.errors import KnarrError, Unavailable
+from knarr_client.clock import SystemClock
+from knarr_controlplane import controllers, leader, scheduler
+from knarr_controlplane import settings as settings_module
+from knarr_controlplane.authz import Authorizer
+from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.pki import kubeconfig
+from knarr_controlplane.pki.authority import ADMIN, Authority
+from knarr_controlplane.pki.tokens import Tokens
+from knarr_controlplane.registry.local_client import LocalClient
+from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.registry.rules import Admission
+from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.server.agents import Agents
+from knarr_controlplane.server.cluster import Cluster
+from knarr_controlplane.server.hub import AgentHub
+from knarr_controlplane.server.nodes import Join, Nodes
+from knarr_controlplane.server.objects import Objects
+from knarr_controlplane.server.pods import Pods
+from knarr_controlplane.server.serving import Services, Serving
+from knarr_controlplane.settings import Settings
+from knarr_controlplane.store.etcd_process import EtcdTls
+from knarr_controlplane.store.opening import open_store
+from knarr_controlplane.store.protocol import Store
+from knarr_controlplane.version import VERSION
+
+READY_FILE = "controlplane.ready"
+COMPACTION_INTERVAL_S = 30.0
+LOAD_TIMEOUT_S = 60.0
+
+
+def main() -> None:
+    """Exit status 1 with one message on standard error when it can't start."""
+    try:
+        settings = settings_module.parse(sys.argv[1:])
+        _configure_logs(settings.log_level)
+        with _locked(settings.data_dir):
+            asyncio.run(_run(settings))
+    except KnarrError as error:
+        sys.stderr.write(f"knarr-controlplane: {error}\n")
+        raise SystemExit(1) from None
+    except OSError as error:
+        sys.stderr.write(f"knarr-controlplane: {error}\n")
+        raise SystemExit(1) from None
+
+
+async def _run(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        await _start(settings, stack)
+        await stopped.wait()
+        structlog.get_logger("knarr").info("stopping")
+
+
+async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+    log = structlog.get_logger("knarr")
+    clock = SystemClock()
+    data_dir = settings.data_dir
+    (data_dir / READY_FILE).unlink(missing_ok=True)
+    authority = Authority.open(data_dir / "pki", clock.now())
+
+    async def etcd_tls() -> EtcdTls:
+        ca, certificate, key = authority.etcd(clock.now())
+        return EtcdTls(ca=ca, certificate=certificate, key=key)
+
+    remote = data_dir / "pki" / "etcd"
+    remote_tls = None
+    if remote.is_dir():
+        remote_tls = EtcdTls(ca=remote / "ca.crt", certificate=remote / "client.crt", key=remote / "client.key")
+    opened = await open_store(settings.store, data_dir, tls=etcd_tls, remote_tls=remote_tls)
+    stack.push_async_callback(opened.close)
+    storage = Storage.open(data_dir / "pki" / "secrets.key")
+    cache = WatchCache(opened.store, storage.decode)
+    background = await stack.enter_async_context(_Background())
+    background.start(cache.run(), "cache")
+    async with asyncio.timeout(LOAD_TIMEOUT_S):
+        await cache.ready.wait()
+    admission = Admission(eviction_s=settings.eviction_s)
+    registry = Registry(opened.store, cache, storage, admission=admission, now=clock.now)
+    await registry.make_system_namespaces()
+    authorizer = Authorizer(cache)
+    hub = AgentHub()
+    tokens = Tokens(opened.store, authority.fingerprint, clock.now)
+
+    async def store_health() -> str:
+        return f"at revision {await opened.store.revision()}"
+
+    async def cache_health() -> str:
+        newest = await opened.store.revision()
+        if cache.revision < newest:
+            await cache.wait_for(newest, timeout_s=2.0)
+        return f"at revision {cache.revision}"
+
+    async def agents_health() -> str:
+        return f"{len(hub.connections)} connected"
+
+    services = Services(
+        objects=Objects(registry, authorizer),
+        pods=Pods(registry, authorizer, hub),
+        nodes=Nodes(tokens, authority, authorizer, settings.advertise, clock.now),
+        agents=Agents(registry, hub, now=clock.now, heartbeat_s=settings.heartbeat_s, lease_s=settings.node_grace_s),
+        cluster=Cluster(
+            registry,
+            authorizer,
+            cluster_id=authority.fingerprint[:12],
+            checks={"store": store_health, "cache": cache_health, "agents": agents_health},
+        ),
+        join=Join(tokens, authority, settings.advertise, clock.now),
+    )
+    names = {address.rpartition(":")[0] for address in settings.advertise} | {l.host for l in settings.listeners}
+    names -= {"0.0.0.0", "[::]", "::"}
+    serving = Serving(services, settings.listeners, ca=authority.pem, serving=authority.serving(names, clock.now()))
+    await serving.start()
+    stack.push_async_callback(serving.stop)
+    local = next((l for l in settings.listeners if not l.netns), settings.listeners[0])
+    host = "127.0.0.1" if local.host in ("0.0.0.0", "[::]") else local.host
+    kubeconfig.write(
+        data_dir / "admin.kubeconfig",
+        server=f"{host}:{local.port}",
+        ca_pem=authority.pem,
+        user=ADMIN[0],
+        credentials=authority.admin(clock.now()),
+    )
+    client = LocalClient(registry)
+    identity = f"{os.uname().nodename}-{os.getpid()}"
+
+    async def act() -> None:
+        controller_settings = controllers.ControllerSettings(
+            node_grace_s=settings.node_grace_s, cluster_cidr=settings.cluster_cidr
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(scheduler.run(client, settings=scheduler.SchedulerSettings(), clock=clock))
+            group.create_task(controllers.run(client, settings=controller_settings, clock=clock, identity=identity))
+
+    background.start(leader.lead(client, clock, "knarr-controller-manager", identity, act), "leader")
+    background.start(_compact(opened.store, settings.retention_s), "compaction")
+    gc.freeze()
+    ready = {"pid": os.getpid(), "version": VERSION, "server": f"{host}:{local.port}"}
+    (data_dir / READY_FILE).write_text(json.dumps(ready) + "\n")
+    log.info("ready", server=ready["server"], store=settings.store, version=VERSION)
+
+
+class _Background:
+    """Tasks that live as long as the process; one that fails ends it."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def __aenter__(self) -> _Background:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.remove_done_callback(self._ended)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        log = structlog.get_logger("knarr")
+        log.error("a part of the control plane has ended", part=task.get_name(), exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _compact(store: Store, retention_s: float) -> None:
+    """Forget revisions older than the retention, by looking at the store's revision now and then."""
+    log = structlog.get_logger("knarr")
+    seen: deque[tuple[float, int]] = deque()
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(min(COMPACTION_INTERVAL_S, retention_s))
+        try:
+            seen.append((loop.time(), await store.revision()))
+            old = 0
+            while seen and seen[0][0] <= loop.time() - retention_s:
+                old = seen.popleft()[1]
+            if old:
+                await store.compact(old)
+        except KnarrError as error:
+            log.warning("compaction failed", error=str(error))
+
+
+@contextlib.contextmanager
+def _locked(data_dir: Path):  # type: ignore[no-untyped-def]
+    """Hold the data directory. Raises Unavailable naming the process that has it."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / "controlplane.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode().strip() or "unknown"
+            raise Unavailable(
+                f"data directory {data_dir} is in use by process {holder}: stop it first or name another directory"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _configure_logs(level: str) -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], drop_missing=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    main()

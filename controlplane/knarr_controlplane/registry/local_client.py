@@ -1,0 +1,114 @@
+"""The registry as a ``knarr_client.Client``: what the scheduler and the controllers of this process use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from knarr_api import json, kinds
+from knarr_client.client import Applied, Event, EventType, Outcome, Page, Propagation
+from knarr_controlplane.registry.registry import Registry, filter_of
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class LocalClient:
+    """See ``knarr_client.client.Client``. Values are decoded from the cache's bytes."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def get(self, type_: type[T], name: str, namespace: str = "") -> T:
+        return cast(T, self._registry.get(kinds.of(type_), namespace, name).value())
+
+    async def list(
+        self,
+        type_: type[T],
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        continue_: str = "",
+    ) -> Page[T]:
+        kind = kinds.of(type_)
+        page = self._registry.list(
+            kind, filter_of(kind, namespace, label_selector, field_selector), limit=limit, continue_=continue_
+        )
+        items = tuple(cast(T, entry.value()) for entry in page.entries)
+        return Page(items=items, resource_version=str(page.revision), continue_=page.continue_)
+
+    async def create(self, obj: T, *, field_manager: str = "") -> T:
+        return cast(T, (await self._registry.create(obj)).value())
+
+    async def update(self, obj: T, *, field_manager: str = "") -> T:
+        return cast(T, (await self._registry.update(obj)).value())
+
+    async def update_status(self, obj: T, *, field_manager: str = "") -> T:
+        return cast(T, (await self._registry.update(obj, subresource="status")).value())
+
+    async def patch(
+        self,
+        type_: type[T],
+        name: str,
+        namespace: str = "",
+        *,
+        patch: Mapping[str, Any],
+        subresource: str = "",
+        field_manager: str = "",
+    ) -> T:
+        plain = json.load(json.encode(patch))
+        entry = await self._registry.patch(kinds.of(type_), namespace, name, plain, subresource=subresource)
+        return cast(T, entry.value())
+
+    async def apply(self, obj: T, *, field_manager: str = "") -> Applied[T]:
+        kind = kinds.of(obj)
+        entry, outcome = await self._registry.apply(kind, "", json.to_builtins(obj))
+        return Applied(object=cast(T, entry.value()), outcome=Outcome(outcome))
+
+    async def delete(
+        self,
+        type_: type[T],
+        name: str,
+        namespace: str = "",
+        *,
+        grace_period_s: int | None = None,
+        propagation: Propagation = Propagation.BACKGROUND,
+        uid: str = "",
+        resource_version: str = "",
+    ) -> None:
+        await self._registry.delete(
+            kinds.of(type_),
+            namespace,
+            name,
+            grace_s=grace_period_s,
+            propagation=propagation.value,
+            uid=uid,
+            resource_version=resource_version,
+        )
+
+    async def bind(self, *, namespace: str, name: str, uid: str, node: str) -> None:
+        await self._registry.bind(namespace, name, uid, node)
+
+    async def watch(
+        self,
+        type_: type[T],
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+    ) -> AsyncIterator[tuple[Event[T], ...]]:
+        kind = kinds.of(type_)
+        filter_ = filter_of(kind, namespace, label_selector, field_selector)
+        async for batch in self._registry.watch(kind, filter_, resource_version):
+            yield tuple(
+                Event(
+                    type=EventType(change.type.value),
+                    object=cast(T, change.entry.value()) if change.entry is not None else None,
+                    resource_version=str(change.revision),
+                )
+                for change in batch
+            )

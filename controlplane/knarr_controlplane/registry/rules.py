@@ -1,0 +1,202 @@
+"""What a write may change, and what the API sets itself. Pure: time, identifiers and random names are arguments."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from knarr_api import defaults, errors, kinds, validation
+from knarr_api.kinds import Kind
+from knarr_api.types import core_v1
+from knarr_api.types.core_v1 import Namespace, Node, Pod, Toleration
+
+replace = msgspec.structs.replace
+
+FOREGROUND_FINALIZER, ORPHAN_FINALIZER, NAMESPACE_FINALIZER = "foregroundDeletion", "orphan", "kubernetes"
+DEFAULT_GRACE_S = 30
+EVICTING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+SUFFIX_LENGTH = 5
+MAX_GENERATED_PREFIX = 58
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Settings that change what is written. eviction_s: how long pods stay on a node that is not ready."""
+
+    eviction_s: int = 30
+
+
+def created(obj: Any, *, now: datetime.datetime, uid: str, admission: Admission) -> Any:
+    """The object as it is first stored, defaults filled in. Raises Invalid."""
+    kind = kinds.of(obj)
+    metadata = replace(
+        obj.metadata,
+        uid=uid,
+        resource_version="",
+        creation_timestamp=now.replace(microsecond=0),
+        deletion_timestamp=None,
+        deletion_grace_period_seconds=None,
+        self_link="",
+        generation=1 if has(obj, "spec") else None,
+    )
+    obj = _newborn(replace(obj, metadata=metadata))
+    if isinstance(obj, Pod):
+        obj = replace(obj, spec=replace(obj.spec, tolerations=_tolerations(obj.spec, admission)))
+    obj = defaults.apply(obj)
+    check(kind, obj, ())
+    return obj
+
+
+def updated(old: Any, new: Any) -> Any:
+    """``old`` with all of ``new`` but the status. Raises Invalid."""
+    kind = kinds.of(new)
+    new = replace(new, metadata=_kept_metadata(old.metadata, new.metadata))
+    if has(new, "status"):
+        new = replace(new, status=old.status)
+    new = defaults.apply(new)
+    if has(new, "spec") and new.spec != old.spec:
+        new = replace(new, metadata=replace(new.metadata, generation=(old.metadata.generation or 0) + 1))
+    if new != old:
+        check(kind, new, validation.validate_update(old, new))
+    return new
+
+
+def status_updated(old: Any, new: Any) -> Any:
+    """``old`` with the status of ``new``. Raises Invalid for kinds that have none."""
+    if not has(new, "status"):
+        raise errors.Invalid(f"{kinds.of(new).qualified} have no status")
+    return replace(old, status=new.status)
+
+
+def bound(pod: Pod, node: str, now: datetime.datetime) -> Pod:
+    """The pod assigned to a node, its condition saying so."""
+    condition = core_v1.PodCondition(
+        type="PodScheduled", status="True", last_transition_time=now.replace(microsecond=0)
+    )
+    others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
+    return replace(
+        pod, spec=replace(pod.spec, node_name=node), status=replace(pod.status, conditions=(*others, condition))
+    )
+
+
+def deleted(obj: Any, *, now: datetime.datetime, grace_s: int | None, propagation: str) -> Any:
+    """The object marked for deletion; ``may_go`` tells whether it may be removed at once."""
+    metadata = obj.metadata
+    grace = _grace_s(obj, grace_s)
+    finalizers = tuple(name for name in metadata.finalizers if name not in (FOREGROUND_FINALIZER, ORPHAN_FINALIZER))
+    if propagation == "Foreground":
+        finalizers = (*finalizers, FOREGROUND_FINALIZER)
+    elif propagation == "Orphan":
+        finalizers = (*finalizers, ORPHAN_FINALIZER)
+    elif metadata.deletion_timestamp is not None:
+        finalizers = metadata.finalizers
+    previous = metadata.deletion_grace_period_seconds
+    if metadata.deletion_timestamp is not None and previous is not None:
+        grace = min(grace, previous)
+    if metadata.deletion_timestamp is None or grace != previous:
+        metadata = replace(
+            metadata,
+            deletion_timestamp=now.replace(microsecond=0) + datetime.timedelta(seconds=grace),
+            deletion_grace_period_seconds=grace,
+            generation=None if metadata.generation is None else metadata.generation + 1,
+        )
+    obj = replace(obj, metadata=replace(metadata, finalizers=finalizers))
+    if isinstance(obj, Namespace):
+        obj = replace(obj, status=replace(obj.status, phase="Terminating"))
+    return obj
+
+
+def may_go(obj: Any) -> bool:
+    """Whether an object that is marked for deletion may be removed from the store."""
+    metadata = obj.metadata
+    if metadata.deletion_timestamp is None or metadata.finalizers:
+        return False
+    if isinstance(obj, Namespace) and obj.spec.finalizers:
+        return False
+    return not isinstance(obj, Pod) or not metadata.deletion_grace_period_seconds
+
+
+def check(kind: Kind, obj: Any, more: tuple[errors.FieldError, ...]) -> None:
+    """Raises Invalid with everything that is wrong."""
+    problems = (*validation.validate(obj), *more)
+    if problems:
+        raise errors.invalid(kind.kind, obj.metadata.name or obj.metadata.generate_name, problems, kind.group)
+
+
+def generated_name(prefix: str, digits: tuple[int, ...]) -> str:
+    """A prefix and five characters, one per random number."""
+    suffix = "".join(NAME_ALPHABET[digit % len(NAME_ALPHABET)] for digit in digits[:SUFFIX_LENGTH])
+    return prefix[:MAX_GENERATED_PREFIX] + suffix
+
+
+def has(obj: Any, attribute: str) -> bool:
+    return attribute in obj.__struct_fields__
+
+
+def _kept_metadata(old: Any, new: Any) -> Any:
+    """What a client can't change is as before."""
+    return replace(
+        new,
+        uid=old.uid,
+        resource_version="",
+        creation_timestamp=old.creation_timestamp,
+        deletion_timestamp=old.deletion_timestamp,
+        deletion_grace_period_seconds=old.deletion_grace_period_seconds,
+        generation=old.generation,
+        generate_name=old.generate_name,
+        self_link="",
+    )
+
+
+def _newborn(obj: Any) -> Any:
+    """Status as at birth. A node's may come with it: the agent that registers it knows."""
+    if isinstance(obj, Pod):
+        return replace(obj, status=core_v1.PodStatus(phase="Pending", qos_class=qos_class(obj.spec)))
+    if isinstance(obj, Namespace):
+        spec = replace(obj.spec, finalizers=(NAMESPACE_FINALIZER,))
+        return replace(obj, spec=spec, status=core_v1.NamespaceStatus(phase="Active"))
+    if has(obj, "status") and not isinstance(obj, Node) and isinstance(obj.status, msgspec.Struct):
+        return replace(obj, status=type(obj.status)())
+    return obj
+
+
+def qos_class(spec: core_v1.PodSpec) -> str:
+    """Guaranteed, Burstable or BestEffort. Source: Kubernetes "Pod Quality of Service Classes"."""
+    containers = (*spec.containers, *spec.init_containers)
+    relevant = ("cpu", "memory")
+    if not any(name in (*c.resources.requests, *c.resources.limits) for c in containers for name in relevant):
+        return "BestEffort"
+    for container in containers:
+        for name in relevant:
+            limit = container.resources.limits.get(name)
+            if limit is None or container.resources.requests.get(name, limit) != limit:
+                return "Burstable"
+    return "Guaranteed"
+
+
+def _tolerations(spec: core_v1.PodSpec, admission: Admission) -> tuple[Toleration, ...]:
+    added: list[Toleration] = []
+    for key in EVICTING_TAINTS:
+        if not any(_covers(toleration, key) for toleration in spec.tolerations):
+            added.append(
+                Toleration(key=key, operator="Exists", effect="NoExecute", toleration_seconds=admission.eviction_s)
+            )
+    return (*spec.tolerations, *added)
+
+
+def _covers(toleration: Toleration, key: str) -> bool:
+    return toleration.key in ("", key) and toleration.effect in ("", "NoExecute")
+
+
+def _grace_s(obj: Any, asked_s: int | None) -> int:
+    """Only pods on a node take their time; those that were never assigned or have ended go at once."""
+    if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in ("Succeeded", "Failed"):
+        return 0
+    if asked_s is not None:
+        return asked_s
+    given = obj.spec.termination_grace_period_seconds
+    return DEFAULT_GRACE_S if given is None else given

@@ -1,0 +1,64 @@
+"""Objects and stored values. Values are the JSON documents themselves; those of Secrets are encrypted.
+
+An encrypted value is JSON as well: ``{"kind": "Secret", "metadata": {namespace, name}, "encrypted": <base64>}``, by
+AES-256-GCM with the object's key in the store as associated data, so that a value can't be moved to another name.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from knarr_api import json
+from knarr_api.errors import Internal
+from knarr_api.kinds import Kind
+from knarr_controlplane.cache import entries
+from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.pki.authority import write_private
+
+KEY_BYTES, NONCE_BYTES = 32, 12
+
+
+class Storage:
+    """Encodes and decodes; holds the key."""
+
+    def __init__(self, secret_key: bytes) -> None:
+        self._cipher = AESGCM(secret_key)
+
+    @classmethod
+    def open(cls, path: Path) -> Storage:
+        """Read the key file, or make it (0600). Raises Internal for one that is damaged."""
+        if not path.exists():
+            write_private(path, os.urandom(KEY_BYTES))
+        key = path.read_bytes()
+        if len(key) != KEY_BYTES:
+            raise Internal(f"{path} is damaged: {len(key)} bytes, expected {KEY_BYTES}; restore it from a backup")
+        return cls(key)
+
+    def encode(self, kind: Kind, key: str, obj: Any) -> bytes:
+        """The value to store; the revision is not in it, the store knows it."""
+        metadata = msgspec.structs.replace(obj.metadata, resource_version="")
+        plain = json.encode(msgspec.structs.replace(obj, metadata=metadata))
+        if kind.kind != "Secret":
+            return plain
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, plain, key.encode())
+        names = {"namespace": obj.metadata.namespace, "name": obj.metadata.name}
+        document = {"apiVersion": "v1", "kind": "Secret", "metadata": names}
+        return json.encode({**document, "encrypted": base64.b64encode(sealed).decode()})
+
+    def decode(self, kind: Kind, key: str, value: bytes, revision: int) -> CacheEntry:
+        """The entry of a stored value. Raises Internal when it was damaged or sealed with another key."""
+        if kind.kind == "Secret":
+            sealed = base64.b64decode(json.load(value)["encrypted"])
+            try:
+                value = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], key.encode())
+            except InvalidTag:
+                raise Internal(f"{key} can't be decrypted: it was stored with another key or damaged") from None
+        return entries.make(kind, key, json.decode(value, kind.type), revision)

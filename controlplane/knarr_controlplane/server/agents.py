@@ -1,0 +1,221 @@
+"""``knarr.v1.Agent``: what node agents dial.
+
+One task per agent takes what it says, in order, and acknowledges what is stored; a refused update is named in the
+acknowledgement and does not hold up the others. Heartbeats renew the node's Lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from knarr_api import errors, grpc_status, json, kinds
+from knarr_api.errors import Forbidden, Invalid, KnarrError
+from knarr_api.types.coordination_v1 import Lease, LeaseSpec
+from knarr_api.types.core_v1 import Node, NodeStatus, Pod, PodStatus, Taint
+from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_controlplane.authz import LEASE_NAMESPACE
+from knarr_controlplane.pki import identity
+from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.server.calls import streaming
+from knarr_controlplane.server.hub import AgentHub, Connection
+from knarr_controlplane.version import VERSION
+from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
+
+replace = msgspec.structs.replace
+NODE, POD = kinds.of(Node), kinds.of(Pod)
+CONCURRENT_UPDATES = 32
+
+
+class Agents(agent_pb2_grpc.AgentServicer):  # type: ignore[misc]
+    def __init__(
+        self, registry: Registry, hub: AgentHub, *, now: Callable[[], datetime], heartbeat_s: float, lease_s: float
+    ) -> None:
+        self._registry = registry
+        self._hub = hub
+        self._now = now
+        self._heartbeat_s = heartbeat_s
+        self._lease_s = lease_s
+
+    @streaming
+    async def Connect(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        node = identity.of_call(context).node_name
+        first = await anext(request, None)
+        if first is None or first.WhichOneof("content") != "hello":
+            raise Invalid("the first message of an agent must be hello")
+        if not node or first.hello.node_name != node:
+            raise Forbidden(f'only the agent of node "{first.hello.node_name}" may connect as it, not "{node}"')
+        log = structlog.get_logger("knarr.agents").bind(node=node)
+        await self._register(node, first.hello)
+        connection = self._hub.connect(node)
+        connection.send(
+            agent_pb2.ServerMessage(
+                welcome=agent_pb2.Welcome(
+                    server_version=VERSION,
+                    heartbeat_interval_ms=int(self._heartbeat_s * 1000),
+                    lease_duration_ms=int(self._lease_s * 1000),
+                )
+            )
+        )
+        connection.send(_ack(first.sequence))
+        log.info("agent connected", version=first.hello.agent_version)
+        receiving = asyncio.create_task(self._receive(connection, request))
+        try:
+            while True:
+                message = await connection.outgoing.get()
+                if message is None:
+                    return
+                yield message
+        finally:
+            receiving.cancel()
+            self._hub.disconnect(connection)
+            log.info("agent disconnected")
+
+    @streaming
+    async def Session(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        node = identity.of_call(context).node_name
+        first = await anext(request, None)
+        session = self._hub.sessions.get(first.session_id) if first is not None else None
+        if session is None or session.node != node:
+            raise errors.NotFound("no such session: it was closed meanwhile")
+        session.opened.set()
+        try:
+            if first.WhichOneof("content"):
+                await session.frames.put(first)
+            closed = asyncio.ensure_future(session.closed.wait())
+            try:
+                while not session.closed.is_set():
+                    reading = asyncio.ensure_future(anext(request, None))
+                    await asyncio.wait({reading, closed}, return_when=asyncio.FIRST_COMPLETED)
+                    if not reading.done():
+                        reading.cancel()
+                        return
+                    frame = reading.result()
+                    putting = asyncio.ensure_future(session.frames.put(frame))
+                    await asyncio.wait({putting, closed}, return_when=asyncio.FIRST_COMPLETED)
+                    putting.cancel()
+                    if frame is None or frame.WhichOneof("content") == "end":
+                        return
+            finally:
+                closed.cancel()
+        finally:
+            if not session.closed.is_set() and session.frames.empty():
+                session.frames.put_nowait(None)
+        yield  # pragma: no cover - makes this an asynchronous generator
+
+    async def _receive(self, connection: Connection, messages: Any) -> None:
+        log = structlog.get_logger("knarr.agents").bind(node=connection.node)
+        try:
+            async for message in messages:
+                refused = await self._take(connection.node, message)
+                connection.send(_ack(message.sequence, refused))
+        except KnarrError as error:
+            log.warning("agent's stream ended", error=str(error))
+        finally:
+            self._hub.disconnect(connection)
+            if not connection.outgoing.full():
+                connection.outgoing.put_nowait(None)
+
+    async def _take(self, node: str, message: Any) -> list[Any]:
+        """Store what the message says; returns what was refused."""
+        try:
+            match message.WhichOneof("content"):
+                case "heartbeat":
+                    await self._renew(node)
+                case "node_status":
+                    await self._node_status(node, json.decode(message.node_status.status_json, NodeStatus))
+                case "pod_statuses":
+                    return await self._pod_statuses(node, message)
+                case _:
+                    raise Invalid("an agent says hello once, then heartbeats and statuses")
+        except KnarrError as error:
+            return [_refused(message.sequence, error, agent_pb2.PodStatusUpdate(name=node))]
+        return []
+
+    async def _register(self, name: str, hello: Any) -> None:
+        """Create the Node, or take over what its agent knows of it."""
+        given = json.decode_strict(hello.node_json, Node)
+        metadata = replace(given.metadata, name=name, namespace="", resource_version="")
+        if not any(c.type == "Ready" and c.status == "True" for c in given.status.conditions):
+            taint = Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule")
+            given = replace(given, spec=replace(given.spec, taints=(*given.spec.taints, taint)))
+        given = replace(given, metadata=metadata, spec=replace(given.spec, pod_cidr="", pod_cidrs=()))
+        try:
+            await self._registry.create(given)
+        except errors.AlreadyExists:
+            labels = dict(given.metadata.labels)
+            await self._registry.patch(NODE, "", name, {"metadata": {"labels": labels}})
+            await self._node_status(name, given.status)
+        await self._renew(name)
+
+    async def _renew(self, node: str) -> None:
+        now = self._now()
+        duration = max(int(self._lease_s), 1)
+        try:
+            patch = {"spec": {"renewTime": _micro(now), "holderIdentity": node, "leaseDurationSeconds": duration}}
+            await self._registry.patch(LEASE, LEASE_NAMESPACE, node, patch)
+        except errors.NotFound:
+            spec = LeaseSpec(holder_identity=node, lease_duration_seconds=duration, renew_time=now)
+            lease = Lease(metadata=ObjectMeta(name=node, namespace=LEASE_NAMESPACE), spec=spec)
+            try:
+                await self._registry.create(lease)
+            except errors.AlreadyExists:
+                return
+
+    async def _node_status(self, name: str, status: NodeStatus) -> None:
+        node = Node(metadata=ObjectMeta(name=name), status=status)
+        await self._registry.update(node, subresource="status")
+
+    async def _pod_statuses(self, node: str, message: Any) -> list[Any]:
+        slots = asyncio.Semaphore(CONCURRENT_UPDATES)
+
+        async def one(update: Any) -> Any:
+            async with slots:
+                try:
+                    await self._pod_status(node, update)
+                except KnarrError as error:
+                    return _refused(message.sequence, error, update)
+            return None
+
+        done = await asyncio.gather(*(one(update) for update in message.pod_statuses.updates))
+        return [refused for refused in done if refused is not None]
+
+    async def _pod_status(self, node: str, update: Any) -> None:
+        entry = self._registry.get(POD, update.namespace, update.name)
+        if entry.fields["spec.nodeName"] != node:
+            raise Forbidden(f'pods "{update.name}" is not on node "{node}"')
+        if entry.uid != update.uid:
+            raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
+        metadata = ObjectMeta(name=update.name, namespace=update.namespace, uid=update.uid)
+        status = json.decode(update.status_json, PodStatus)
+        stored = await self._registry.update(Pod(metadata=metadata, status=status), subresource="status")
+        if update.terminated and stored.value().metadata.deletion_timestamp is not None:
+            await self._registry.delete(POD, update.namespace, update.name, grace_s=0, uid=update.uid)
+
+
+LEASE = kinds.of(Lease)
+
+
+def _micro(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _ack(sequence: int, refused: list[Any] | None = None) -> Any:
+    return agent_pb2.ServerMessage(ack=agent_pb2.Ack(sequence=sequence, refused=refused or []))
+
+
+def _refused(sequence: int, error: KnarrError, update: Any) -> Any:
+    number: int = grpc_status.code_of(error).value[0]
+    return agent_pb2.Refused(
+        sequence=sequence,
+        namespace=update.namespace,
+        name=update.name,
+        uid=update.uid,
+        code=number,
+        message=error.message,
+    )

@@ -1,0 +1,85 @@
+"""``knarr.v1.Cluster``: version, health, and why a pod is as it is."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from knarr_api import kinds
+from knarr_api.errors import KnarrError
+from knarr_api.fields import FieldSelector
+from knarr_api.types.core_v1 import Event, Node, Pod
+from knarr_controlplane.authz import Authorizer
+from knarr_controlplane.cache.watch_cache import Filter
+from knarr_controlplane.pki import identity
+from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.server.calls import unary
+from knarr_controlplane.version import KUBERNETES_VERSION, VERSION
+from knarr_controlplane.why import Finding, findings, summary
+from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc
+
+Check = Callable[[], Awaitable[str]]
+"""Answers with a message when all is well; raises a KnarrError else."""
+SEVERITIES = {
+    "ok": cluster_pb2.Finding.OK,
+    "info": cluster_pb2.Finding.INFO,
+    "warning": cluster_pb2.Finding.WARNING,
+    "error": cluster_pb2.Finding.ERROR,
+}
+
+
+class Cluster(cluster_pb2_grpc.ClusterServicer):  # type: ignore[misc]
+    def __init__(
+        self, registry: Registry, authorizer: Authorizer, *, cluster_id: str, checks: Mapping[str, Check]
+    ) -> None:
+        self._registry = registry
+        self._authorizer = authorizer
+        self._cluster_id = cluster_id
+        self._checks = dict(checks)
+
+    @unary
+    async def Version(self, request: Any, context: Any) -> Any:
+        identity.of_call(context)
+        return cluster_pb2.VersionResponse(
+            version=VERSION,
+            kubernetes_version=KUBERNETES_VERSION,
+            python_version=platform.python_version(),
+            cluster_id=self._cluster_id,
+        )
+
+    @unary
+    async def Health(self, request: Any, context: Any) -> Any:
+        identity.of_call(context)
+        results = []
+        for name, check in self._checks.items():
+            try:
+                results.append(cluster_pb2.HealthCheck(name=name, healthy=True, message=await check()))
+            except KnarrError as error:
+                results.append(cluster_pb2.HealthCheck(name=name, healthy=False, message=error.message))
+        return cluster_pb2.HealthResponse(healthy=all(result.healthy for result in results), checks=results)
+
+    @unary
+    async def Why(self, request: Any, context: Any) -> Any:
+        self._authorizer.check_admin(identity.of_call(context), "ask why")
+        namespace = request.namespace or "default"
+        pod: Pod = self._registry.get(kinds.of(Pod), namespace, request.pod).value()
+        fields = FieldSelector.parse(f"involvedObject.kind=Pod,involvedObject.name={request.pod}")
+        page = self._registry.list(kinds.of(Event), Filter(namespace=namespace, fields=fields))
+        events: list[Event] = [entry.value() for entry in page.entries]
+        node: Node | None = None
+        if pod.spec.node_name:
+            entry = self._registry.cache.get(kinds.of(Node), kinds.of(Node).key("", pod.spec.node_name))
+            node = entry.value() if entry is not None else None
+        found = findings(pod, node, tuple(events))
+        return cluster_pb2.WhyResponse(summary=summary(pod, found), findings=[_message(finding) for finding in found])
+
+
+def _message(finding: Finding) -> Any:
+    return cluster_pb2.Finding(
+        severity=SEVERITIES[finding.severity],
+        subject=finding.subject,
+        reason=finding.reason,
+        message=finding.message,
+        remedy=finding.remedy,
+    )

@@ -1,0 +1,91 @@
+"""The agents that are connected now, and the sessions opened through them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from knarr_api import grpc_status
+from knarr_api.errors import Unavailable
+from knarr_proto.v1 import agent_pb2
+
+OPEN_TIMEOUT_S = 10.0
+MAX_FRAMES = 64
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One agent's stream; what is put into ``outgoing`` is sent to it. None ends it."""
+
+    node: str
+    outgoing: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(maxsize=1024))
+
+    def send(self, message: Any) -> None:
+        """Raises Unavailable when the agent does not keep up."""
+        try:
+            self.outgoing.put_nowait(message)
+        except asyncio.QueueFull:
+            raise Unavailable(f'the agent of node "{self.node}" does not read what it is sent') from None
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """What an agent was asked for. frames: what it answers, bounded so that a slow client slows the agent."""
+
+    node: str
+    frames: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(maxsize=MAX_FRAMES))
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class AgentHub:
+    """All connections of this control plane."""
+
+    def __init__(self) -> None:
+        self.connections: dict[str, Connection] = {}
+        self.sessions: dict[str, Session] = {}
+
+    def connect(self, node: str) -> Connection:
+        """A newer connection of a node ends the older one."""
+        older = self.connections.pop(node, None)
+        if older is not None:
+            older.send(None)
+        connection = self.connections[node] = Connection(node)
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        if self.connections.get(connection.node) is connection:
+            del self.connections[connection.node]
+
+    async def stream(self, node: str, request: agent_pb2.PodLogs) -> AsyncIterator[bytes]:
+        """Ask the node's agent for a pod's log. Raises Unavailable, and what the agent answers."""
+        connection = self.connections.get(node)
+        if connection is None:
+            raise Unavailable(f'the agent of node "{node}" is not connected', retry_after_s=2.0)
+        identifier = secrets.token_urlsafe(16)
+        session = self.sessions[identifier] = Session(node)
+        connection.send(
+            agent_pb2.ServerMessage(open_session=agent_pb2.OpenSession(session_id=identifier, logs=request))
+        )
+        try:
+            try:
+                async with asyncio.timeout(OPEN_TIMEOUT_S):
+                    await session.opened.wait()
+            except TimeoutError:
+                raise Unavailable(f'the agent of node "{node}" does not answer', retry_after_s=2.0) from None
+            while True:
+                frame = await session.frames.get()
+                if frame is None:
+                    raise Unavailable(f'the agent of node "{node}" has gone away')
+                if frame.WhichOneof("content") == "data":
+                    yield frame.data
+                elif frame.end.code:
+                    raise grpc_status.from_code(frame.end.code, frame.end.message)
+                else:
+                    return
+        finally:
+            del self.sessions[identifier]
+            session.closed.set()

@@ -1,0 +1,158 @@
+"""The services on the network: mutual TLS on every port but the join port, which shows only ``Join``."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from knarr_api.errors import Invalid, Unavailable
+from knarr_controlplane.pki.authority import KeyPair
+from knarr_proto.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
+    cluster_pb2,
+    cluster_pb2_grpc,
+    nodes_pb2,
+    nodes_pb2_grpc,
+    objects_pb2,
+    objects_pb2_grpc,
+    pods_pb2,
+    pods_pb2_grpc,
+)
+
+CLONE_NEWNET = 0x40000000
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+MAX_JOIN_BYTES = 64 * 1024
+GRACE_S = 1.0
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_concurrent_streams", 10_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where to listen. netns: path of a network namespace, or empty for the process' own."""
+
+    host: str
+    port: int
+    netns: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Listener:
+        """``HOST:PORT`` or ``netns:PATH,HOST:PORT``. Raises Invalid."""
+        netns = ""
+        if text.startswith("netns:"):
+            netns, _, text = text.removeprefix("netns:").partition(",")
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65535:
+            raise Invalid(f'--listen "{text}": expected HOST:PORT or netns:PATH,HOST:PORT')
+        return cls(host, int(port), netns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The handlers."""
+
+    objects: Any
+    pods: Any
+    nodes: Any
+    agents: Any
+    cluster: Any
+    join: Any
+
+
+class Serving:
+    """Both servers. ``start``, then ``stop``."""
+
+    def __init__(self, services: Services, listeners: tuple[Listener, ...], *, ca: bytes, serving: KeyPair) -> None:
+        self._api = grpc.aio.server(options=OPTIONS)
+        objects_pb2_grpc.add_ObjectsServicer_to_server(services.objects, self._api)
+        pods_pb2_grpc.add_PodsServicer_to_server(services.pods, self._api)
+        nodes_pb2_grpc.add_NodesServicer_to_server(services.nodes, self._api)
+        agent_pb2_grpc.add_AgentServicer_to_server(services.agents, self._api)
+        cluster_pb2_grpc.add_ClusterServicer_to_server(services.cluster, self._api)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._api)
+        self._names = tuple(
+            module.DESCRIPTOR.services_by_name[name].full_name
+            for module, name in (
+                (objects_pb2, "Objects"),
+                (pods_pb2, "Pods"),
+                (nodes_pb2, "Nodes"),
+                (agent_pb2, "Agent"),
+                (cluster_pb2, "Cluster"),
+            )
+        )
+        reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._api)
+        join_options = [*OPTIONS, ("grpc.max_receive_message_length", MAX_JOIN_BYTES)]
+        self._join = grpc.aio.server(options=join_options, maximum_concurrent_rpcs=64)
+        nodes_pb2_grpc.add_JoinServicer_to_server(services.join, self._join)
+        pair = [(serving.key, serving.certificate)]
+        mutual = grpc.ssl_server_credentials(pair, root_certificates=ca, require_client_auth=True)
+        server_only = grpc.ssl_server_credentials(pair)
+        for listener in listeners:
+            with inside(listener.netns):
+                _bind(self._api, listener.host, listener.port, mutual)
+                _bind(self._join, listener.host, listener.port + 1, server_only)
+
+    async def start(self) -> None:
+        await self._api.start()
+        await self._join.start()
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Calls under way get a moment; streams are ended."""
+        await self._health.enter_graceful_shutdown()
+        await self._join.stop(None)
+        await self._api.stop(GRACE_S)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials) -> None:
+    try:
+        server.add_secure_port(f"{host}:{port}", credentials)
+    except RuntimeError as error:
+        raise Unavailable(f"cannot listen on {host}:{port}: is another program using it?") from error
+
+
+@contextlib.contextmanager
+def inside(netns: str) -> Iterator[None]:
+    """This thread in another network namespace for a moment: a socket made there stays there. Source: setns(2)."""
+    if not netns:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            other = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"network namespace {netns}: {error.strerror}") from error
+        try:
+            if libc.setns(other, CLONE_NEWNET):
+                raise Unavailable(f"cannot enter network namespace {netns}: {os.strerror(ctypes.get_errno())}")
+        finally:
+            os.close(other)
+        try:
+            yield
+        finally:
+            if libc.setns(own, CLONE_NEWNET):
+                raise SystemExit("cannot return to the own network namespace")
+    finally:
+        os.close(own)

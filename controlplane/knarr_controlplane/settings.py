@@ -1,0 +1,88 @@
+"""Everything that can be set about a control plane, read once from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from knarr_controlplane.server.serving import Listener
+
+DEFAULT_LISTEN = "127.0.0.1:6443"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Times are in seconds."""
+
+    data_dir: Path
+    store: str
+    listeners: tuple[Listener, ...]
+    advertise: tuple[str, ...]
+    heartbeat_s: float
+    node_grace_s: float
+    eviction_s: int
+    cluster_cidr: str
+    retention_s: float
+    log_level: str
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """Exits with status 2 and a message for arguments that are wrong. Raises Invalid for a wrong address."""
+    parser = argparse.ArgumentParser(
+        prog="knarr-controlplane", description="The control plane: API, scheduler, controllers."
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, required=True, help="keys, certificates and, with SQLite or etcd, the store"
+    )
+    parser.add_argument("--store", default="sqlite", help="sqlite, etcd, or etcd://HOST:PORT,… (default: sqlite)")
+    parser.add_argument(
+        "--listen",
+        action="append",
+        metavar="ADDRESS",
+        help=f"HOST:PORT or netns:PATH,HOST:PORT (default: {DEFAULT_LISTEN}); the join port is the next one",
+    )
+    parser.add_argument(
+        "--advertise", action="append", default=[], metavar="HOST:PORT", help="where nodes reach the API"
+    )
+    parser.add_argument(
+        "--heartbeat",
+        type=float,
+        default=None,
+        help="seconds between a node's heartbeats (default: 2, or a fifth of --node-grace)",
+    )
+    parser.add_argument(
+        "--node-grace",
+        type=float,
+        default=10.0,
+        help="seconds without a heartbeat until a node is unreachable (default: 10)",
+    )
+    parser.add_argument(
+        "--eviction-toleration",
+        type=int,
+        default=30,
+        help="seconds until pods leave a node that is not ready (default: 30)",
+    )
+    parser.add_argument("--cluster-cidr", default="10.244.0.0/16", help="addresses of pods (default: 10.244.0.0/16)")
+    parser.add_argument(
+        "--retention", type=float, default=600.0, help="seconds for which old revisions are kept (default: 600)"
+    )
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    given = parser.parse_args(arguments)
+    heartbeat_s = given.heartbeat if given.heartbeat is not None else min(2.0, given.node_grace / 5)
+    if heartbeat_s <= 0 or given.node_grace < 2 * heartbeat_s:
+        parser.error(f"--node-grace {given.node_grace:g}: must be at least twice the heartbeat ({heartbeat_s:g})")
+    listeners = tuple(Listener.parse(text) for text in given.listen or [DEFAULT_LISTEN])
+    return Settings(
+        data_dir=given.data_dir,
+        store=given.store,
+        listeners=listeners,
+        advertise=tuple(given.advertise) or tuple(f"{l.host}:{l.port}" for l in listeners if not l.netns),
+        heartbeat_s=heartbeat_s,
+        node_grace_s=given.node_grace,
+        eviction_s=given.eviction_toleration,
+        cluster_cidr=given.cluster_cidr,
+        retention_s=given.retention,
+        log_level=given.log_level,
+    )
