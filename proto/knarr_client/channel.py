@@ -1,7 +1,8 @@
 """The gRPC channel to a cluster: mutual TLS 1.2+ from a kubeconfig, kept alive, with limits.
 
 Several endpoints are tried in turn, and the next one when the connection breaks. They then share one name to be
-verified against: the kubeconfig's ``tls-server-name``, else ``localhost``, which every Knarr server's certificate holds.
+verified against: the kubeconfig's ``tls-server-name``, else ``localhost``, which every Knarr server's certificate
+holds.
 """
 
 from __future__ import annotations

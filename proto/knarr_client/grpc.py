@@ -53,7 +53,7 @@ class GrpcClient:
     ) -> None:
         """on_warning: told each warning the API gives to a typed call."""
         self.channel = channel
-        self._stub = objects_pb2_grpc.ObjectsStub(channel)  # type: ignore[no-untyped-call]
+        self._stub = objects_pb2_grpc.ObjectsStub(channel)
         self._calls = Calls(settings)
         self._encoding = encoding
         self._wire_encoding = pb.JSON if encoding is Encoding.JSON else pb.PROTOBUF

@@ -84,7 +84,7 @@ def test_object_with_two_owners_lives_as_long_as_one_does(play):
         second = await cluster.client.create(owned("second"))
         await cluster.client.create(owned("shared", first, second))
         await cluster.client.delete(ConfigMap, "first", "default")
-        await cluster.clock.sleep(1)
+        await cluster.clock.sleep(3)
         shared = await cluster.client.get(ConfigMap, "shared", "default")
         assert [each.name for each in shared.metadata.owner_references] == ["second"]
         await cluster.client.delete(ConfigMap, "second", "default")
@@ -99,7 +99,7 @@ def test_owner_of_the_same_name_but_another_uid_is_no_owner(play):
         await cluster.client.delete(ConfigMap, "first", "default")
         await cluster.client.create(owned("first"))
         await cluster.client.create(owned("stale", first))
-        await cluster.until(lambda: names(cluster) == {"first"}, within_s=1)
+        await cluster.until(lambda: names(cluster) == {"first"}, within_s=3)
 
     play(scenario, nodes=())
 

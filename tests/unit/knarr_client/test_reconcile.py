@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from knarr_api import errors
 from knarr_client import virtual_time
@@ -65,7 +66,7 @@ def test_terminal_is_not_retried():
 
 def test_conflicts_are_retried_within_a_second_however_many():
     calls = times(*[errors.Conflict("changed")] * 20, for_s=30)
-    assert max(after - before for before, after in zip(calls, calls[1:], strict=False)) <= 1.001
+    assert max(after - before for before, after in itertools.pairwise(calls)) <= 1.001
     assert len(calls) == 21
 
 

@@ -117,7 +117,7 @@ class Simulation:
 
     def scale_pods(self, name):
         """The ReplicaSet controller makes and deletes pods: the unavailable first."""
-        pods, available = self.pods[name]
+        _, available = self.pods[name]
         wanted = scaling.size(self.sets[name])
         self.pods[name] = (wanted, min(available, wanted))
 
