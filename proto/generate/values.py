@@ -33,34 +33,32 @@ SCALARS = {
     Field.TYPE_INT32: "Int32",
     Field.TYPE_INT64: "Int64",
     Field.TYPE_UINT32: "UInt32",
-    Field.TYPE_DOUBLE: "float",
-    Field.TYPE_FLOAT: "float",
+    Field.TYPE_DOUBLE: "Number",
 }
-WITHOUT_LIST = frozenset(
-    {
-        "Binding",
-        "Eviction",
-        "Scale",
-        "TokenRequest",
-        "TokenReview",
-        "SelfSubjectReview",
-        "SubjectAccessReview",
+WITHOUT_LIST = {
+    "k8s.io.api.admission.v1": {"AdmissionReview"},
+    "k8s.io.api.authentication.v1": {"SelfSubjectReview", "TokenRequest", "TokenReview"},
+    "k8s.io.api.authorization.v1": {
+        "LocalSubjectAccessReview",
         "SelfSubjectAccessReview",
         "SelfSubjectRulesReview",
-        "LocalSubjectAccessReview",
-        "Status",
-        "AdmissionReview",
+        "SubjectAccessReview",
+    },
+    "k8s.io.api.autoscaling.v1": {"Scale"},
+    "k8s.io.api.core.v1": {"Binding"},
+    "k8s.io.api.policy.v1": {"Eviction"},
+    conventions.APIEXTENSIONS: {"ConversionReview"},
+    conventions.META: {
         "APIGroup",
         "APIGroupList",
         "APIResourceList",
         "APIVersions",
-        "DeleteOptions",
-        "Table",
         "PartialObjectMetadata",
-        "ConversionReview",
-    }
-)
-"""Top-level messages that have no ``…List`` of their own."""
+        "Status",
+        "Table",
+    },
+}
+"""Top-level messages, by package, that have no ``…List`` of their own."""
 NOT_VALUES = (
     conventions.RAW_JSON
     | conventions.TIMES
@@ -151,7 +149,7 @@ class Generator:
         if re.search(r"\bAny\b", code):
             standard.append("from typing import Any")
         ours = []
-        widths = sorted(set(re.findall(r"\bU?Int(?:32|64)\b", code)))
+        widths = sorted(set(re.findall(r"\b(?:U?Int(?:32|64)|Number)\b", code)))
         if widths:
             ours.append(f"from knarr_api.numbers import {', '.join(widths)}")
         if re.search(r"\bQuantity\b", code):
@@ -171,7 +169,9 @@ class Generator:
         name = full_name.rsplit(".", 1)[1]
         doc = self.comments.get((full_name, ""), full_name)
         body = [*_docstring(doc), ""]
-        if self.is_kind(full_name):
+        if full_name == f"{conventions.META}.DeleteOptions":
+            body += ['api_version: str = ""', 'kind: str = ""']
+        elif self.is_kind(full_name):
             api_version = conventions.api_version_of(package, name)
             body.append(f'api_version: str = msgspec.field(default_factory=lambda: "{api_version}", name="apiVersion")')
             body.append(f'kind: str = msgspec.field(default_factory=lambda: "{name}")')
@@ -197,7 +197,7 @@ class Generator:
         return (
             (f"{full_name}List" in self.messages and "metadata" in fields)
             or (name.endswith("List") and "items" in fields and "metadata" in fields)
-            or name in WITHOUT_LIST
+            or name in WITHOUT_LIST.get(full_name.rsplit(".", 1)[0], ())
         )
 
     def attributes(self, full_name: str) -> Iterator[Attribute]:
@@ -208,7 +208,7 @@ class Generator:
                 continue
             type_, default = self.type_and_default(full_name, field)
             yield Attribute(
-                name=conventions.attribute_name(field.name),
+                name=conventions.attribute_name(full_name, field.name),
                 json=conventions.json_name(full_name, field.name),
                 type=type_,
                 default=default,

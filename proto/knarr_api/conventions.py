@@ -67,19 +67,33 @@ POINTER_STRINGS = frozenset(
 """(message, field): strings whose empty value says something else than their absence."""
 
 
+_ADMISSION = "k8s.io.api.admissionregistration.v1"
+JSON_NAMES = {
+    (f"{_ADMISSION}.MutatingWebhookConfiguration", "Webhooks"): "webhooks",
+    (f"{_ADMISSION}.ValidatingWebhookConfiguration", "Webhooks"): "webhooks",
+    (f"{_ADMISSION}.Validation", "Expression"): "expression",
+    (f"{_ADMISSION}.Variable", "Name"): "name",
+    (f"{_ADMISSION}.Variable", "Expression"): "expression",
+    ("k8s.io.api.authentication.v1.BoundObjectReference", "uID"): "uid",
+    ("k8s.io.api.networking.v1.IngressClassParametersReference", "aPIGroup"): "apiGroup",
+}
+"""(message, field): names that differ between JSON and protobuf."""
+
+
 def json_name(message: str, field: str) -> str:
-    """Name in JSON of a message's field; the same but for JSON schemas' ``$ref`` and ``x-kubernetes-…``."""
+    """Name in JSON of a message's field."""
     if message == f"{APIEXTENSIONS}.JSONSchemaProps":
         if field in ("ref", "schema"):
             return f"${field}"
         if field.startswith("xKubernetes"):
             return re.sub(r"(?<!^)([A-Z])", lambda match: f"-{match[1].lower()}", field)
-    return field
+    return JSON_NAMES.get((message, field), field)
 
 
-def attribute_name(field: str) -> str:
+def attribute_name(message: str, field: str) -> str:
     """Python name: ``podIPs`` is ``pod_ips``; what Python reserves gets an underscore."""
-    name = re.sub(r"([A-Z]{2,})s(?=[A-Z]|$)", lambda match: f"{match[1].capitalize()}s", field)
+    name = JSON_NAMES.get((message, field), field)
+    name = re.sub(r"([A-Z]{2,})s(?=[A-Z]|$)", lambda match: f"{match[1].capitalize()}s", name)
     name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name).lower()
     return f"{name}_" if keyword.iskeyword(name) or name == "exec" else name

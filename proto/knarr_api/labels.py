@@ -89,6 +89,9 @@ class Selector:
         return not self.requirements and not self.nothing
 
     def __str__(self) -> str:
+        """Text that ``parse`` makes an equivalent selector of; one that matches nothing contradicts itself."""
+        if self.nothing:
+            return "knarr.io/nothing,!knarr.io/nothing"
         return ",".join(str(requirement) for requirement in self.requirements)
 
 

@@ -349,6 +349,8 @@ def _compile(type_: Any) -> _Checker:
         return _Map(_compile(arguments[1]))
     if origin in (types.UnionType, typing.Union):
         options = [option for option in arguments if option is not type(None)]
+        if set(options) == {int, float}:
+            return _SCALARS[float]
         return _compile(options[0]) if len(options) == 1 else _union(options)
     if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
         return _struct(type_)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 from google.protobuf import any_pb2
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from knarr_api import conventions, json, quantity, time
@@ -142,7 +143,7 @@ def _fill_steps(descriptor: Descriptor, type_: type[msgspec.Struct]) -> list[_Fi
             inner = _fill_steps(field.message_type, type_)
             steps += [replace(step, put=_put_inside(field.name, step)) for step in inner]
         else:
-            attribute = conventions.attribute_name(field.name)
+            attribute = conventions.attribute_name(descriptor.full_name, field.name)
             step = _FillStep(attribute=attribute, name=field.name, default=defaults[attribute], put=_put(field))
             steps.append(step)
     return steps
@@ -244,7 +245,7 @@ def _read_table(descriptor: Descriptor) -> ReadTable:
     for field in descriptor.fields:
         inlined = (descriptor.full_name, field.name) in conventions.INLINED
         table[field.number] = (
-            conventions.attribute_name(field.name),
+            conventions.attribute_name(descriptor.full_name, field.name),
             None if inlined else _read_field(field),
             _read_table(field.message_type) if inlined else None,
         )
@@ -252,9 +253,12 @@ def _read_table(descriptor: Descriptor) -> ReadTable:
 
 
 def _read_field(field: Descriptor) -> Read | None:
+    """Maps have no order on the wire: sorted, the same object always gives the same JSON."""
     target = field.message_type
     if not field.is_repeated:
-        return _read_one(target) if target is not None else None
+        if target is None:
+            return _read_number if field.type == FieldDescriptor.TYPE_DOUBLE else None
+        return _read_one(target)
     if target is None:
         return tuple
     if not target.GetOptions().map_entry:
@@ -262,9 +266,9 @@ def _read_field(field: Descriptor) -> Read | None:
         return lambda items: tuple([one(item) for item in items])
     value_type = target.fields_by_name["value"].message_type
     if value_type is None:
-        return dict
+        return lambda entries: dict(sorted(entries.items()))
     one = _read_one(value_type)
-    return lambda entries: {key: one(item) for key, item in entries.items()}
+    return lambda entries: {key: one(item) for key, item in sorted(entries.items())}
 
 
 def _read_one(target: Descriptor) -> Read:
@@ -277,6 +281,11 @@ def _read_one(target: Descriptor) -> Read:
         (raw,) = (field.name for field in target.fields)
         return lambda message: json.load(getattr(message, raw)) if getattr(message, raw) else None
     return _reader(_value_class(target))
+
+
+def _read_number(value: float) -> float:
+    """JSON writes whole numbers without a point."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

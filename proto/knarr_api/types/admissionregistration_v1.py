@@ -133,7 +133,7 @@ class MutatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, om
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "MutatingWebhookConfiguration")
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    webhooks: tuple[MutatingWebhook, ...] = msgspec.field(default=(), name="Webhooks")
+    webhooks: tuple[MutatingWebhook, ...] = ()
 
 
 class MutatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -304,7 +304,7 @@ class ValidatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "ValidatingWebhookConfiguration")
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
-    webhooks: tuple[ValidatingWebhook, ...] = msgspec.field(default=(), name="Webhooks")
+    webhooks: tuple[ValidatingWebhook, ...] = ()
 
 
 class ValidatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -319,7 +319,7 @@ class ValidatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=Tr
 class Validation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.admissionregistration.v1.Validation"""
 
-    expression: str = msgspec.field(default="", name="Expression")
+    expression: str = ""
     message: str = ""
     reason: str = ""
     message_expression: str = ""
@@ -328,8 +328,8 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """k8s.io.api.admissionregistration.v1.Variable"""
 
-    name: str = msgspec.field(default="", name="Name")
-    expression: str = msgspec.field(default="", name="Expression")
+    name: str = ""
+    expression: str = ""
 
 
 class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from knarr_api.numbers import Int32, Int64
+from knarr_api.numbers import Int32, Int64, Number
 from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
@@ -176,9 +176,9 @@ class JSONSchemaProps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     format: str = ""
     title: str = ""
     default: Any = None
-    maximum: float | None = None
+    maximum: Number | None = None
     exclusive_maximum: bool | None = None
-    minimum: float | None = None
+    minimum: Number | None = None
     exclusive_minimum: bool | None = None
     max_length: Int64 | None = None
     min_length: Int64 | None = None
@@ -186,7 +186,7 @@ class JSONSchemaProps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     max_items: Int64 | None = None
     min_items: Int64 | None = None
     unique_items: bool | None = None
-    multiple_of: float | None = None
+    multiple_of: Number | None = None
     enum: tuple[Any, ...] = ()
     max_properties: Int64 | None = None
     min_properties: Int64 | None = None

@@ -26,7 +26,7 @@ class BoundObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     kind: str = ""
     api_version: str = ""
     name: str = ""
-    u_id: str = msgspec.field(default="", name="uID")
+    uid: str = ""
 
 
 class SelfSubjectReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):

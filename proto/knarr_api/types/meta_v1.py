@@ -104,8 +104,8 @@ class CreateOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class DeleteOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.apimachinery.pkg.apis.meta.v1.DeleteOptions"""
 
-    api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "DeleteOptions")
+    api_version: str = ""
+    kind: str = ""
     grace_period_seconds: Int64 | None = None
     preconditions: Preconditions | None = None
     orphan_dependents: bool | None = None

@@ -113,10 +113,10 @@ class IngressClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     items: tuple[IngressClass, ...] = ()
 
 
-class IngressClassParametersReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressClassParametersReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.networking.v1.IngressClassParametersReference"""
 
-    a_pi_group: str = msgspec.field(default="", name="aPIGroup")
+    api_group: str = ""
     kind: str = ""
     name: str = ""
     scope: str = ""

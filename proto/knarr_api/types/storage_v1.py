@@ -159,8 +159,6 @@ class StorageHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_def
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.storage.v1.TokenRequest"""
 
-    api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
-    kind: str = msgspec.field(default_factory=lambda: "TokenRequest")
     audience: str = ""
     expiration_seconds: Int64 | None = None
 
