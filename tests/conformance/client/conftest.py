@@ -1,30 +1,58 @@
-"""Every implementation of the Client Protocol that there is, each with an empty cluster of its own.
+"""Every implementation of the Client Protocol, each with an empty cluster of its own.
 
 An implementation is a function in ``IMPLEMENTATIONS`` that opens a cluster as an async context and yields ``Opened``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import datetime
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from knarr_api.errors import KnarrError
+from knarr_client import kubeconfig
 from knarr_client.client import Client
+from knarr_client.clock import SystemClock
+from knarr_client.grpc import Encoding, GrpcClient
 from knarr_client.memory import MemoryApi, MemoryClient
+from knarr_controlplane.authz import Authorizer
+from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.pki import kubeconfig as kubeconfig_writer
+from knarr_controlplane.pki.authority import Authority
+from knarr_controlplane.pki.tokens import Tokens
+from knarr_controlplane.registry.local_client import LocalClient
+from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.registry.rules import Admission
+from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.server.agents import Agents
+from knarr_controlplane.server.cluster import Cluster
+from knarr_controlplane.server.hub import AgentHub
+from knarr_controlplane.server.nodes import Join, Nodes
+from knarr_controlplane.server.objects import Objects
+from knarr_controlplane.server.pods import Pods
+from knarr_controlplane.server.serving import Listener, Services, Serving
+from knarr_controlplane.store.memory import MemoryStore
+
+READY_WITHIN_S = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """compact: forget history up to now."""
+    """compact: forget history up to now. access: how to dial it, where it can be dialled."""
 
     client: Client
     compact: Callable[[], Awaitable[None]]
+    access: kubeconfig.Access | None = None
 
 
 @contextlib.asynccontextmanager
-async def memory() -> AsyncIterator[Opened]:
+async def memory(directory: Path) -> AsyncIterator[Opened]:
     api = MemoryApi()
 
     async def compact() -> None:
@@ -33,15 +61,114 @@ async def memory() -> AsyncIterator[Opened]:
     yield Opened(client=MemoryClient(api), compact=compact)
 
 
-IMPLEMENTATIONS = {"memory": memory}
+@contextlib.asynccontextmanager
+async def registry(directory: Path) -> AsyncIterator[tuple[Registry, Callable[[], Awaitable[None]]]]:
+    store = MemoryStore()
+    storage = Storage.open(directory / "secrets.key")
+    cache = WatchCache(store, storage.decode)
+    running = asyncio.create_task(cache.run())
+
+    async def compact() -> None:
+        await store.compact(await store.revision())
+        for each in cache._kinds.values():
+            each.log.clear()
+            each.forgotten = cache.revision
+
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            await cache.ready.wait()
+        made = Registry(store, cache, storage, admission=Admission(), now=SystemClock().now)
+        await made.make_system_namespaces()
+        yield made, compact
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def local(directory: Path) -> AsyncIterator[Opened]:
+    async with registry(directory) as (made, compact):
+        yield Opened(client=LocalClient(made), compact=compact)
+
+
+@contextlib.asynccontextmanager
+async def served(directory: Path) -> AsyncIterator[Opened]:
+    """The whole API on a port of this machine, with its own authority. ``client`` is not for use."""
+    now = datetime.datetime.now(datetime.UTC)
+    async with registry(directory) as (made, compact):
+        authority = Authority.open(directory / "pki", now)
+        authorizer, hub = Authorizer(made.cache), AgentHub()
+        tokens = Tokens(MemoryStore(), authority.fingerprint, SystemClock().now)
+        port = free_ports()
+        services = Services(
+            objects=Objects(made, authorizer),
+            pods=Pods(made, authorizer, hub),
+            nodes=Nodes(tokens, authority, authorizer, (), SystemClock().now),
+            agents=Agents(made, hub, now=SystemClock().now, heartbeat_s=2, lease_s=10),
+            cluster=Cluster(made, authorizer, cluster_id="test", checks={}),
+            join=Join(tokens, authority, (), SystemClock().now),
+        )
+        listeners = (Listener("127.0.0.1", port),)
+        serving = Serving(services, listeners, ca=authority.pem, serving=authority.serving((), now))
+        await serving.start()
+        path = directory / "admin.kubeconfig"
+        kubeconfig_writer.write(
+            path,
+            server=f"127.0.0.1:{port}",
+            ca_pem=authority.pem,
+            user="admin",
+            credentials=authority.admin(now),
+        )
+        try:
+            yield Opened(client=LocalClient(made), compact=compact, access=kubeconfig.load(path))
+        finally:
+            await serving.stop()
+
+
+@contextlib.asynccontextmanager
+async def grpc_json(directory: Path) -> AsyncIterator[Opened]:
+    async with served(directory) as opened:
+        assert opened.access is not None
+        async with GrpcClient.connect(opened.access) as client:
+            yield Opened(client=client, compact=opened.compact, access=opened.access)
+
+
+@contextlib.asynccontextmanager
+async def grpc_protobuf(directory: Path) -> AsyncIterator[Opened]:
+    async with served(directory) as opened:
+        assert opened.access is not None
+        async with GrpcClient.connect(opened.access, encoding=Encoding.PROTOBUF) as client:
+            yield Opened(client=client, compact=opened.compact, access=opened.access)
+
+
+IMPLEMENTATIONS = {"memory": memory, "local": local, "grpc-json": grpc_json, "grpc-protobuf": grpc_protobuf}
+
+
+def free_ports() -> int:
+    """A port that is free now, and so is the next."""
+    for _ in range(50):
+        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            second.bind(("127.0.0.1", port + 1))
+            return port
+    raise KnarrError("no two free ports")
 
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
-async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
-    async with IMPLEMENTATIONS[request.param]() as cluster:
+async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opened]:
+    async with IMPLEMENTATIONS[request.param](tmp_path) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def client(opened: Opened) -> Client:
     return opened.client
+
+
+@pytest.fixture
+async def over_grpc(tmp_path: Path) -> AsyncIterator[Opened]:
+    """For what only the client over gRPC has."""
+    async with grpc_json(tmp_path) as cluster:
+        yield cluster
