@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from knarr_api import errors, kinds
-from knarr_api.types.core_v1 import ConfigMap
+from knarr_api.types.core_v1 import ConfigMap, Container, Pod, PodSpec
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.calls import CallSettings
 from knarr_client.client import EventType, Outcome
@@ -171,3 +174,23 @@ async def test_without_await(over_grpc):
             return [event.object.data["k"] for event in events]
 
     assert await asyncio.to_thread(script) == ["1", "2"]
+
+
+async def test_the_example_program(over_grpc, tmp_path):
+    program = Path(__file__).parents[3] / "deploy" / "examples" / "client_example.py"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(program),
+        "--seconds",
+        "1",
+        env={**os.environ, "KUBECONFIG": str(tmp_path / "admin.kubeconfig")},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    spec = PodSpec(containers=(Container(name="c", image="i"),))
+    await over_grpc.client.create(Pod(metadata=ObjectMeta(name="p", namespace="default"), spec=spec))
+    async with asyncio.timeout(20):
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert "configmap greeting is at revision" in output.decode()
+    assert "pod p appeared: Pending on no node yet" in output.decode()
+    assert (await over_grpc.client.get(ConfigMap, "greeting", "default")).data
