@@ -1,0 +1,69 @@
+"""Capability names and the five sets of a process. Source: capabilities(7), linux/capability.h."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from knarr_runtime.kernel import syscalls
+
+ALL = tuple(
+    f"CAP_{name}"
+    for name in (
+        *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+        *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+        *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+        *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+        *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
+        "CHECKPOINT_RESTORE",
+    )
+)
+NUMBER = {name: number for number, name in enumerate(ALL)}
+
+_PR_CAPBSET_DROP, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT = 24, 8, 47
+_AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 2, 4
+_HEADER = struct.pack("=Ii", 0x20080522, 0)
+
+
+def mask(names: Iterable[str]) -> int:
+    """Bits of the named capabilities. Raises KeyError with an unknown name."""
+    bits = 0
+    for name in names:
+        bits |= 1 << NUMBER[name]
+    return bits
+
+
+def effective_here() -> int:
+    """The caller's own effective set."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("CapEff:"):
+                return int(line.split()[1], 16)
+    return 0
+
+
+def last() -> int:
+    """Number of the last capability this kernel knows."""
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        return int(file.read())
+
+
+def keep_over_setuid() -> None:
+    syscalls.prctl(_PR_SET_KEEPCAPS, 1)
+
+
+def bound(keep: int, last_capability: int) -> None:
+    """Drops from the bounding set what is not in ``keep``."""
+    for number in range(last_capability + 1):
+        if not keep >> number & 1:
+            syscalls.prctl(_PR_CAPBSET_DROP, number)
+
+
+def set_sets(effective: int, permitted: int, inheritable: int, ambient: int) -> None:
+    """Sets the other four sets; ambient ones must be permitted and inheritable."""
+    sets = (effective, permitted, inheritable)
+    syscalls.capset(_HEADER, struct.pack("=6I", *(v & 0xFFFFFFFF for v in sets), *(v >> 32 for v in sets)))
+    syscalls.prctl(_PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
+    for number in range(len(ALL)):
+        if ambient >> number & 1:
+            syscalls.prctl(_PR_CAP_AMBIENT, _AMBIENT_RAISE, number)

@@ -1,0 +1,94 @@
+"""Numbers as the kernel's cgroup files want them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_PERIOD_US = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRule:
+    """kind: c, b or a; major and minor -1 mean any; access: any of r, w, m."""
+
+    kind: str
+    major: int = -1
+    minor: int = -1
+    access: str = "rwm"
+
+    def v1(self) -> str:
+        major, minor = ("*" if number < 0 else str(number) for number in (self.major, self.minor))
+        return f"{self.kind} {major}:{minor} {self.access}"
+
+
+DEFAULT_DEVICES = (
+    DeviceRule(kind="c", access="m"),
+    DeviceRule(kind="b", access="m"),
+    DeviceRule(kind="c", major=1, minor=3),  # null
+    DeviceRule(kind="c", major=1, minor=5),  # zero
+    DeviceRule(kind="c", major=1, minor=7),  # full
+    DeviceRule(kind="c", major=1, minor=8),  # random
+    DeviceRule(kind="c", major=1, minor=9),  # urandom
+    DeviceRule(kind="c", major=5, minor=0),  # tty
+    DeviceRule(kind="c", major=5, minor=1),  # console
+    DeviceRule(kind="c", major=5, minor=2),  # ptmx
+    DeviceRule(kind="c", major=136),  # pts
+)
+"""What every container may use. Source: OCI runtime spec, config-linux "Default Devices"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """None where the kernel has no such figure."""
+
+    cpu_usage_ns: int | None = None
+    memory_usage_bytes: int | None = None
+    memory_working_set_bytes: int | None = None
+    memory_rss_bytes: int | None = None
+    memory_page_faults: int | None = None
+    memory_major_page_faults: int | None = None
+    memory_limit_bytes: int | None = None
+    pids: int | None = None
+    pids_limit: int | None = None
+
+
+def cpu_weight(shares: int) -> int:
+    """cgroup v2 ``cpu.weight`` (1–10000) for v1 ``cpu.shares`` (2–262144), linear as in the OCI runtimes."""
+    shares = min(max(shares, 2), 262_144)
+    return 1 + ((shares - 2) * 9999) // 262_142
+
+
+def cpu_max(quota_us: int, period_us: int) -> str:
+    """Text for cgroup v2 ``cpu.max``; a negative quota lifts the limit."""
+    period = period_us or DEFAULT_PERIOD_US
+    return f"max {period}" if quota_us < 0 else f"{quota_us} {period}"
+
+
+def swap_max(memory_limit_bytes: int, memory_swap_limit_bytes: int) -> str:
+    """Text for cgroup v2 ``memory.swap.max`` from v1's memory-plus-swap; no swap where nothing is said."""
+    if memory_swap_limit_bytes < 0:
+        return "max"
+    return str(max(memory_swap_limit_bytes - memory_limit_bytes, 0))
+
+
+def limit(value: int) -> str:
+    """Text for a v2 limit: negative lifts it."""
+    return "max" if value < 0 else str(value)
+
+
+def flat_keyed(text: str) -> dict[str, int]:
+    """A "flat keyed" file (``memory.stat``, ``memory.events``, ``memory.oom_control``) as a dict."""
+    result: dict[str, int] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if value.isdigit():
+            result[key] = int(value)
+    return result
+
+
+def number(text: str | None) -> int | None:
+    """A single value; None for "max", v1's near-2^63 "unlimited", or a missing file."""
+    if text is None or not text.strip().isdigit():
+        return None
+    value = int(text)
+    return None if value >= 1 << 62 else value

@@ -1,0 +1,172 @@
+"""Mounts made detached, finished while nobody can see them, then attached on a descriptor: no path is looked up twice.
+
+A detached mount is a descriptor; closing it before it is attached unmounts it, so a failed start leaves nothing.
+Source: Linux fsopen(2), fsmount(2), open_tree(2), move_mount(2), mount_setattr(2).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+
+from knarr_runtime.kernel import syscalls
+from knarr_runtime.kernel.syscalls import (
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+)
+
+NO_PRIVILEGE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+READ_ONLY = MOUNT_ATTR_RDONLY
+
+_PROPAGATION = {"private": syscalls.MS_PRIVATE, "rslave": syscalls.MS_SLAVE, "rshared": syscalls.MS_SHARED}
+_ATTRIBUTES = {
+    "ro": MOUNT_ATTR_RDONLY,
+    "nosuid": MOUNT_ATTR_NOSUID,
+    "nodev": MOUNT_ATTR_NODEV,
+    "noexec": MOUNT_ATTR_NOEXEC,
+}
+_PLAIN = ("rw", "suid", "dev", "exec", "")
+
+
+def filesystem(kind: str, options: Iterable[tuple[str, str]] = (), attributes: int = 0, source: str = "") -> int:
+    """A new detached mount of ``kind``; an option with value "" is a flag."""
+    fs = syscalls.fsopen(kind)
+    try:
+        if source:
+            syscalls.fsconfig_string(fs, "source", source)
+        for key, value in options:
+            if value:
+                syscalls.fsconfig_string(fs, key, value)
+            else:
+                syscalls.fsconfig_flag(fs, key)
+        syscalls.fsconfig_create(fs)
+        return syscalls.fsmount(fs, attributes)
+    finally:
+        os.close(fs)
+
+
+def tmpfs(options: str, attributes: int = 0) -> int:
+    """A tmpfs with options as ``mount -o`` takes them (``size=64m,mode=1777,noexec``)."""
+    pairs: list[tuple[str, str]] = []
+    for option in options.split(","):
+        if option in _ATTRIBUTES:
+            attributes |= _ATTRIBUTES[option]
+        elif option not in _PLAIN:
+            key, _, value = option.partition("=")
+            pairs.append((key, value))
+    return filesystem("tmpfs", pairs, attributes, source="tmpfs")
+
+
+def overlay(lower: Sequence[str], upper: str, work: str) -> int | None:
+    """A detached overlay; None where the kernel cannot take layers one by one (before 6.5: see overlay_options).
+
+    ``volatile``: unmounting must not sync the whole filesystem below. Source: Documentation/filesystems/overlayfs.rst.
+    """
+    fs = syscalls.fsopen("overlay")
+    try:
+        for path in lower:
+            try:
+                syscalls.fsconfig_string(fs, "lowerdir+", path)
+            except OSError as error:
+                if error.errno == errno.EINVAL and path == lower[0] and len(path) < 256:
+                    return None
+                raise
+        if upper:
+            syscalls.fsconfig_string(fs, "upperdir", upper)
+            syscalls.fsconfig_string(fs, "workdir", work)
+            syscalls.fsconfig_flag(fs, "volatile")
+        syscalls.fsconfig_create(fs)
+        return syscalls.fsmount(fs, 0)
+    finally:
+        os.close(fs)
+
+
+def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
+    """Data for the classic mount(2) of the same overlay; one page at most. Raises OSError E2BIG."""
+
+    def escaped(path: str) -> str:
+        return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+    text = "lowerdir=" + ":".join(map(escaped, lower))
+    if upper:
+        text += f",upperdir={escaped(upper)},workdir={escaped(work)},volatile"
+    if len(os.fsencode(text)) >= os.sysconf("SC_PAGE_SIZE"):
+        raise OSError(errno.E2BIG, f"{len(lower)} layers do not fit into one page of mount options", "overlay")
+    return text
+
+
+def bind(source: str, *, readonly: bool = False, propagation: str = "private") -> int:
+    """A detached copy of the tree mounted at host path ``source``, with everything mounted below it."""
+    tree = syscalls.open_tree(source)
+    try:
+        syscalls.mount_setattr(
+            tree, set_=READ_ONLY if readonly else 0, propagation=_PROPAGATION[propagation], recursive=True
+        )
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def copy_of(fd: int, *, readonly: bool = False) -> int:
+    """A detached bind mount of what ``fd`` refers to; must be in the caller's mount namespace or detached."""
+    tree = syscalls.open_tree("", directory=fd, recursive=False)
+    if readonly:
+        try:
+            syscalls.mount_setattr(tree, set_=READ_ONLY, recursive=False)
+        except OSError:
+            os.close(tree)
+            raise
+    return tree
+
+
+def attach(tree: int, target: int) -> None:
+    """Attaches and closes both."""
+    try:
+        syscalls.move_mount(tree, target)
+    finally:
+        os.close(tree)
+        os.close(target)
+
+
+def change_root(root: int) -> None:
+    """Makes the mount ``root`` the root of this mount namespace and lets go of the old one."""
+    os.fchdir(root)
+    syscalls.pivot_root(".", ".")
+    syscalls.umount(".", syscalls.MNT_DETACH)
+    os.chdir("/")
+
+
+def mount_points() -> list[str]:
+    """Where something is mounted in this namespace, in the order of mounting."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [_unescape(line.split(" ")[4]) for line in file]
+
+
+def _unescape(text: str) -> str:
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, char)
+    return text
+
+
+def enter_small_namespace(keep: Iterable[str]) -> None:
+    """Own mount namespace, private, with only those mounts left that hold ``keep``: each mount slows every clone."""
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    needed = {"/"}
+    points = set(mount_points())
+    for path in keep:
+        while path != "/":
+            if path in points:
+                needed.add(path)
+            path = os.path.dirname(path)
+    for point in reversed(mount_points()):
+        if point not in needed:
+            try:
+                syscalls.umount(point, syscalls.MNT_DETACH)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOENT, errno.EBUSY):
+                    raise

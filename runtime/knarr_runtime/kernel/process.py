@@ -1,0 +1,74 @@
+"""Processes: who they are across restarts of ours, and what one must shed before it runs foreign code."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+from knarr_runtime.kernel import syscalls
+
+_PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 15, 36, 38
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks from boot to the start of ``pid``; with the pid it names a process for ever. None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text[text.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def is_same(pid: int, started: int) -> bool:
+    """Whether ``pid`` still is the process that started at ``started`` (see :func:`start_time`), and no zombie."""
+    return pid > 0 and start_time(pid) == started
+
+
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def become_subreaper() -> None:
+    syscalls.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def forbid_tracing() -> None:
+    """Makes the process non-dumpable: /proc/<pid>/{exe,fd,mem} are closed to whoever lacks CAP_SYS_PTRACE."""
+    syscalls.prctl(_PR_SET_DUMPABLE, 0)
+
+
+def set_name(name: str) -> None:
+    raw = ctypes.create_string_buffer(name.encode()[:15])
+    syscalls.prctl(_PR_SET_NAME, ctypes.addressof(raw))
+
+
+def no_new_privileges() -> None:
+    syscalls.prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def reset_signals() -> None:
+    """Default action for every signal and none blocked, as a fresh program expects (Python ignores SIGPIPE)."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def kill(pid: int, signum: int) -> bool:
+    """Sends the signal; False if there is no such process."""
+    try:
+        os.kill(pid, signum)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def exit_code(status: int) -> tuple[int, int]:
+    """(exit code as a shell gives it, signal or 0) of a wait status."""
+    if os.WIFSIGNALED(status):
+        signum = os.WTERMSIG(status)
+        return 128 + signum, signum
+    return os.WEXITSTATUS(status), 0
