@@ -42,6 +42,7 @@ DURATION = f"{META}.Duration"
 STRING_LISTS = frozenset(
     {
         f"{META}.Verbs",
+        "k8s.io.api.authentication.v1.AttestationValue",
         "k8s.io.api.authentication.v1.ExtraValue",
         "k8s.io.api.authorization.v1.ExtraValue",
         "k8s.io.api.certificates.v1.ExtraValue",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -29,6 +29,9 @@ CODES: dict[type[errors.KnarrError], grpc.StatusCode] = {
 }
 CLASSES = {code: class_ for class_, code in CODES.items()}
 MAX_VIOLATIONS = 100
+MAX_MESSAGE_BYTES = 1500
+MAX_STATUS_BYTES = 4000
+"""gRPC refuses headers beyond 8 to 16 KiB together, after percent and base64 encoding: the caller would see nothing."""
 STATUS_KEY = "grpc-status-details-bin"
 
 
@@ -39,27 +42,51 @@ def code_of(error: errors.KnarrError) -> grpc.StatusCode:
 
 def to_status(error: errors.KnarrError) -> status_pb2.Status:
     """A ``google.rpc.Status`` with ErrorInfo, BadRequest and RetryInfo where there is something to say."""
-    number: int = code_of(error).value[0]
-    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
-    packed = [_pack(detail) for detail in details]
-    if error.details:
+    return _status(error, error.message, error.details[:MAX_VIOLATIONS])
+
+
+def short_message(error: errors.KnarrError) -> str:
+    """The message, cut to what fits into a header: what calls are aborted with."""
+    size = 0
+    for index, character in enumerate(error.message):
+        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode(errors="replace"))
+        if size > MAX_MESSAGE_BYTES:
+            return f"{error.message[:index]} …"
+    return error.message
+
+
+def trailing_metadata(error: errors.KnarrError) -> tuple[tuple[str, bytes], ...]:
+    """What ``context.abort`` is given besides code and ``short_message``: as many field errors as fit."""
+    message, details = short_message(error), error.details[:MAX_VIOLATIONS]
+    status = _status(error, message, details)
+    while details and status.ByteSize() > MAX_STATUS_BYTES:
+        details = details[: len(details) * 3 // 4]
+        status = _status(error, message, details)
+    return ((STATUS_KEY, status.SerializeToString()),)
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.KnarrError) -> NoReturn:
+    """End a call with the error. Never returns."""
+    await context.abort(code_of(error), short_message(error), trailing_metadata(error))
+    raise AssertionError("abort returned")
+
+
+def _status(error: errors.KnarrError, message: str, details: tuple[errors.FieldError, ...]) -> status_pb2.Status:
+    packed = [_pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))]
+    if details:
         violations = [
             error_details_pb2.BadRequest.FieldViolation(
                 field=detail.path, description=str(errors.FieldError("", detail.message, detail.kind, detail.bad_value))
             )
-            for detail in error.details[:MAX_VIOLATIONS]
+            for detail in details
         ]
         packed.append(_pack(error_details_pb2.BadRequest(field_violations=violations)))
     if error.retry_after_s is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(error.retry_after_s * 1000))
         packed.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=number, message=error.message, details=packed)
-
-
-def trailing_metadata(error: errors.KnarrError) -> tuple[tuple[str, bytes], ...]:
-    """What ``context.abort`` is given besides code and message."""
-    return ((STATUS_KEY, to_status(error).SerializeToString()),)
+    number: int = code_of(error).value[0]
+    return status_pb2.Status(code=number, message=message, details=packed)
 
 
 def from_rpc(error: grpc.RpcError) -> errors.KnarrError:

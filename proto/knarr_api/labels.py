@@ -151,8 +151,12 @@ class _Parser:
         found: list[Requirement] = []
         while self.at < len(self.tokens):
             found.append(self._requirement())
-            if self.at < len(self.tokens) and self._next() != ",":
+            if self.at == len(self.tokens):
+                break
+            if self._next() != ",":
                 raise self._error(f"expected ',' before {self.tokens[self.at - 1]!r}")
+            if self.at == len(self.tokens):
+                raise self._error("expected a key after ','")
         return found
 
     def _requirement(self) -> Requirement:

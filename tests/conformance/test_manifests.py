@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+
 from knarr_api import json, kinds, wire
 from knarr_api.errors import Invalid, NotFound
 from knarr_api.quantity import Quantity

@@ -14,12 +14,6 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class AttestationValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.authentication.v1.AttestationValue"""
-
-    items: tuple[str, ...] = ()
-
-
 class BoundObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """k8s.io.api.authentication.v1.BoundObjectReference"""
 
@@ -50,7 +44,7 @@ class TokenRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     audiences: tuple[str, ...] = ()
     bound_object_ref: BoundObjectReference | None = None
     expiration_seconds: Int64 | None = None
-    attestations: dict[str, AttestationValue] = msgspec.field(default_factory=dict)
+    attestations: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 class TokenRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
