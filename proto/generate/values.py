@@ -183,7 +183,7 @@ class Generator:
         for a in keepers:
             body.append(f"    if self.{a.name} is not None:")
             body.append(f'        {a.keeper}(self, "{a.name}", self.{a.name})')
-        options = "frozen=True, kw_only=True, omit_defaults=True"
+        options = "frozen=True, kw_only=True, omit_defaults=True, gc=False"
         if any(a.name != a.json and a.camel for a in attributes):
             options += ', rename="camel"'
         head = f"class {name}(msgspec.Struct, {options}):"

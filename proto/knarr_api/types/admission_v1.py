@@ -12,7 +12,7 @@ import msgspec
 from knarr_api.types import authentication_v1, meta_v1
 
 
-class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admission.v1.AdmissionRequest"""
 
     uid: str = ""
@@ -32,7 +32,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     request_sub_resource: str = ""
 
 
-class AdmissionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AdmissionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admission.v1.AdmissionResponse"""
 
     uid: str = ""
@@ -44,7 +44,7 @@ class AdmissionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     warnings: tuple[str, ...] = ()
 
 
-class AdmissionReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AdmissionReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admission.v1.AdmissionReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admission.k8s.io/v1", name="apiVersion")

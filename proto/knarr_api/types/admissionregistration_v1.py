@@ -11,40 +11,40 @@ from knarr_api.numbers import Int32, Int64
 from knarr_api.types import meta_v1
 
 
-class ApplyConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ApplyConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ApplyConfiguration"""
 
     expression: str = ""
 
 
-class AuditAnnotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AuditAnnotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.AuditAnnotation"""
 
     key: str = ""
     value_expression: str = ""
 
 
-class ExpressionWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ExpressionWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.ExpressionWarning"""
 
     field_ref: str = ""
     warning: str = ""
 
 
-class JSONPatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JSONPatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.JSONPatch"""
 
     expression: str = ""
 
 
-class MatchCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MatchCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.MatchCondition"""
 
     name: str = ""
     expression: str = ""
 
 
-class MatchResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MatchResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.MatchResources"""
 
     namespace_selector: meta_v1.LabelSelector | None = None
@@ -54,7 +54,9 @@ class MatchResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     match_policy: str = ""
 
 
-class MutatingAdmissionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MutatingAdmissionPolicySpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicySpec"""
 
     param_kind: ParamKind | None = None
@@ -66,7 +68,7 @@ class MutatingAdmissionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omi
     reinvocation_policy: str = ""
 
 
-class MutatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MutatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicy"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -75,7 +77,9 @@ class MutatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_de
     spec: MutatingAdmissionPolicySpec = MutatingAdmissionPolicySpec()
 
 
-class MutatingAdmissionPolicyBindingSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MutatingAdmissionPolicyBindingSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicyBindingSpec"""
 
     policy_name: str = ""
@@ -83,7 +87,7 @@ class MutatingAdmissionPolicyBindingSpec(msgspec.Struct, frozen=True, kw_only=Tr
     match_resources: MatchResources | None = None
 
 
-class MutatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MutatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicyBinding"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -92,7 +96,7 @@ class MutatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, 
     spec: MutatingAdmissionPolicyBindingSpec = MutatingAdmissionPolicyBindingSpec()
 
 
-class MutatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MutatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicyBindingList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -101,7 +105,7 @@ class MutatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=Tr
     items: tuple[MutatingAdmissionPolicyBinding, ...] = ()
 
 
-class MutatingAdmissionPolicyList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MutatingAdmissionPolicyList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.MutatingAdmissionPolicyList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -110,7 +114,7 @@ class MutatingAdmissionPolicyList(msgspec.Struct, frozen=True, kw_only=True, omi
     items: tuple[MutatingAdmissionPolicy, ...] = ()
 
 
-class MutatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MutatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.MutatingWebhook"""
 
     name: str = ""
@@ -127,7 +131,7 @@ class MutatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     match_conditions: tuple[MatchCondition, ...] = ()
 
 
-class MutatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MutatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.MutatingWebhookConfiguration"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -136,7 +140,7 @@ class MutatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, om
     webhooks: tuple[MutatingWebhook, ...] = ()
 
 
-class MutatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MutatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.MutatingWebhookConfigurationList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -145,7 +149,7 @@ class MutatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True
     items: tuple[MutatingWebhookConfiguration, ...] = ()
 
 
-class Mutation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Mutation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.Mutation"""
 
     patch_type: str = ""
@@ -153,7 +157,7 @@ class Mutation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     json_patch: JSONPatch | None = None
 
 
-class NamedRuleWithOperations(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NamedRuleWithOperations(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.NamedRuleWithOperations"""
 
     resource_names: tuple[str, ...] = ()
@@ -164,14 +168,14 @@ class NamedRuleWithOperations(msgspec.Struct, frozen=True, kw_only=True, omit_de
     scope: str = ""
 
 
-class ParamKind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ParamKind(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.ParamKind"""
 
     api_version: str = ""
     kind: str = ""
 
 
-class ParamRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ParamRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.ParamRef"""
 
     name: str = ""
@@ -180,7 +184,7 @@ class ParamRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     parameter_not_found_action: str = ""
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.Rule"""
 
     api_groups: tuple[str, ...] = ()
@@ -189,7 +193,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     scope: str = ""
 
 
-class RuleWithOperations(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RuleWithOperations(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.RuleWithOperations"""
 
     operations: tuple[str, ...] = ()
@@ -199,7 +203,7 @@ class RuleWithOperations(msgspec.Struct, frozen=True, kw_only=True, omit_default
     scope: str = ""
 
 
-class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ServiceReference"""
 
     namespace: str = ""
@@ -208,13 +212,15 @@ class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     port: Int32 | None = None
 
 
-class TypeChecking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TypeChecking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.TypeChecking"""
 
     expression_warnings: tuple[ExpressionWarning, ...] = ()
 
 
-class ValidatingAdmissionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ValidatingAdmissionPolicySpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicySpec"""
 
     param_kind: ParamKind | None = None
@@ -226,7 +232,9 @@ class ValidatingAdmissionPolicySpec(msgspec.Struct, frozen=True, kw_only=True, o
     variables: tuple[Variable, ...] = ()
 
 
-class ValidatingAdmissionPolicyStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ValidatingAdmissionPolicyStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyStatus"""
 
     observed_generation: Int64 | None = None
@@ -234,7 +242,7 @@ class ValidatingAdmissionPolicyStatus(msgspec.Struct, frozen=True, kw_only=True,
     conditions: tuple[meta_v1.Condition, ...] = ()
 
 
-class ValidatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValidatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicy"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -245,7 +253,7 @@ class ValidatingAdmissionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_
 
 
 class ValidatingAdmissionPolicyBindingSpec(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
 ):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec"""
 
@@ -255,7 +263,7 @@ class ValidatingAdmissionPolicyBindingSpec(
     validation_actions: tuple[str, ...] = ()
 
 
-class ValidatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValidatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -264,7 +272,7 @@ class ValidatingAdmissionPolicyBinding(msgspec.Struct, frozen=True, kw_only=True
     spec: ValidatingAdmissionPolicyBindingSpec = ValidatingAdmissionPolicyBindingSpec()
 
 
-class ValidatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValidatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -273,7 +281,7 @@ class ValidatingAdmissionPolicyBindingList(msgspec.Struct, frozen=True, kw_only=
     items: tuple[ValidatingAdmissionPolicyBinding, ...] = ()
 
 
-class ValidatingAdmissionPolicyList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValidatingAdmissionPolicyList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ValidatingAdmissionPolicyList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -282,7 +290,7 @@ class ValidatingAdmissionPolicyList(msgspec.Struct, frozen=True, kw_only=True, o
     items: tuple[ValidatingAdmissionPolicy, ...] = ()
 
 
-class ValidatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ValidatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.ValidatingWebhook"""
 
     name: str = ""
@@ -298,7 +306,7 @@ class ValidatingWebhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     match_conditions: tuple[MatchCondition, ...] = ()
 
 
-class ValidatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValidatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ValidatingWebhookConfiguration"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -307,7 +315,7 @@ class ValidatingWebhookConfiguration(msgspec.Struct, frozen=True, kw_only=True, 
     webhooks: tuple[ValidatingWebhook, ...] = ()
 
 
-class ValidatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValidatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.ValidatingWebhookConfigurationList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "admissionregistration.k8s.io/v1", name="apiVersion")
@@ -316,7 +324,7 @@ class ValidatingWebhookConfigurationList(msgspec.Struct, frozen=True, kw_only=Tr
     items: tuple[ValidatingWebhookConfiguration, ...] = ()
 
 
-class Validation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Validation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.Validation"""
 
     expression: str = ""
@@ -325,14 +333,14 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     message_expression: str = ""
 
 
-class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.admissionregistration.v1.Variable"""
 
     name: str = ""
     expression: str = ""
 
 
-class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.admissionregistration.v1.WebhookClientConfig"""
 
     service: ServiceReference | None = None

@@ -10,7 +10,7 @@ import msgspec
 from knarr_api.types import meta_v1
 
 
-class APIGroupDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class APIGroupDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apidiscovery.v2.APIGroupDiscovery"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apidiscovery.k8s.io/v2", name="apiVersion")
@@ -19,7 +19,7 @@ class APIGroupDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     versions: tuple[APIVersionDiscovery, ...] = ()
 
 
-class APIGroupDiscoveryList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class APIGroupDiscoveryList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apidiscovery.v2.APIGroupDiscoveryList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apidiscovery.k8s.io/v2", name="apiVersion")
@@ -28,7 +28,7 @@ class APIGroupDiscoveryList(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     items: tuple[APIGroupDiscovery, ...] = ()
 
 
-class APIResourceDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class APIResourceDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apidiscovery.v2.APIResourceDiscovery"""
 
     resource: str = ""
@@ -41,7 +41,7 @@ class APIResourceDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     subresources: tuple[APISubresourceDiscovery, ...] = ()
 
 
-class APISubresourceDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class APISubresourceDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apidiscovery.v2.APISubresourceDiscovery"""
 
     subresource: str = ""
@@ -50,7 +50,7 @@ class APISubresourceDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_de
     verbs: tuple[str, ...] = ()
 
 
-class APIVersionDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class APIVersionDiscovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apidiscovery.v2.APIVersionDiscovery"""
 
     version: str = ""

@@ -15,7 +15,7 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.ConversionRequest"""
 
     uid: str = ""
@@ -23,7 +23,7 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     objects: tuple[Any, ...] = ()
 
 
-class ConversionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ConversionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.ConversionResponse"""
 
     uid: str = ""
@@ -31,7 +31,7 @@ class ConversionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_default
     result: meta_v1.Status | None = None
 
 
-class ConversionReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ConversionReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.ConversionReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apiextensions.k8s.io/v1", name="apiVersion")
@@ -40,7 +40,9 @@ class ConversionReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     response: ConversionResponse | None = None
 
 
-class CustomResourceColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CustomResourceColumnDefinition(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition"""
 
     name: str = ""
@@ -51,14 +53,16 @@ class CustomResourceColumnDefinition(msgspec.Struct, frozen=True, kw_only=True, 
     json_path: str = ""
 
 
-class CustomResourceConversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CustomResourceConversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion"""
 
     strategy: str = ""
     webhook: WebhookConversion | None = None
 
 
-class CustomResourceDefinitionSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CustomResourceDefinitionSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec"""
 
     group: str = ""
@@ -69,7 +73,9 @@ class CustomResourceDefinitionSpec(msgspec.Struct, frozen=True, kw_only=True, om
     preserve_unknown_fields: bool | None = None
 
 
-class CustomResourceDefinitionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CustomResourceDefinitionStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus"""
 
     conditions: tuple[CustomResourceDefinitionCondition, ...] = ()
@@ -78,7 +84,7 @@ class CustomResourceDefinitionStatus(msgspec.Struct, frozen=True, kw_only=True, 
     observed_generation: Int64 | None = None
 
 
-class CustomResourceDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CustomResourceDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apiextensions.k8s.io/v1", name="apiVersion")
@@ -88,7 +94,9 @@ class CustomResourceDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_d
     status: CustomResourceDefinitionStatus = CustomResourceDefinitionStatus()
 
 
-class CustomResourceDefinitionCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CustomResourceDefinitionCondition(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition"""
 
     type: str = ""
@@ -103,7 +111,7 @@ class CustomResourceDefinitionCondition(msgspec.Struct, frozen=True, kw_only=Tru
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class CustomResourceDefinitionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CustomResourceDefinitionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apiextensions.k8s.io/v1", name="apiVersion")
@@ -112,7 +120,9 @@ class CustomResourceDefinitionList(msgspec.Struct, frozen=True, kw_only=True, om
     items: tuple[CustomResourceDefinition, ...] = ()
 
 
-class CustomResourceDefinitionNames(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CustomResourceDefinitionNames(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames"""
 
     plural: str = ""
@@ -123,7 +133,9 @@ class CustomResourceDefinitionNames(msgspec.Struct, frozen=True, kw_only=True, o
     categories: tuple[str, ...] = ()
 
 
-class CustomResourceDefinitionVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CustomResourceDefinitionVersion(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion"""
 
     name: str = ""
@@ -137,7 +149,9 @@ class CustomResourceDefinitionVersion(msgspec.Struct, frozen=True, kw_only=True,
     selectable_fields: tuple[SelectableField, ...] = ()
 
 
-class CustomResourceSubresourceScale(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CustomResourceSubresourceScale(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale"""
 
     spec_replicas_path: str = ""
@@ -145,27 +159,27 @@ class CustomResourceSubresourceScale(msgspec.Struct, frozen=True, kw_only=True, 
     label_selector_path: str = ""
 
 
-class CustomResourceSubresources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CustomResourceSubresources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources"""
 
     status: CustomResourceSubresourceStatus | None = None
     scale: CustomResourceSubresourceScale | None = None
 
 
-class CustomResourceValidation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CustomResourceValidation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceValidation"""
 
     open_apiv3_schema: JSONSchemaProps | None = msgspec.field(default=None, name="openAPIV3Schema")
 
 
-class ExternalDocumentation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ExternalDocumentation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation"""
 
     description: str = ""
     url: str = ""
 
 
-class JSONSchemaProps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class JSONSchemaProps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"""
 
     id: str = ""
@@ -216,13 +230,13 @@ class JSONSchemaProps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     x_kubernetes_validations: tuple[ValidationRule, ...] = msgspec.field(default=(), name="x-kubernetes-validations")
 
 
-class SelectableField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SelectableField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.SelectableField"""
 
     json_path: str = ""
 
 
-class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.ServiceReference"""
 
     namespace: str = ""
@@ -231,7 +245,7 @@ class ServiceReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     port: Int32 | None = None
 
 
-class ValidationRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ValidationRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.ValidationRule"""
 
     rule: str = ""
@@ -242,7 +256,7 @@ class ValidationRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     optional_old_self: bool | None = None
 
 
-class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig"""
 
     service: ServiceReference | None = None
@@ -250,12 +264,12 @@ class WebhookClientConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     url: str = ""
 
 
-class WebhookConversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class WebhookConversion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.WebhookConversion"""
 
     client_config: WebhookClientConfig | None = None
     conversion_review_versions: tuple[str, ...] = ()
 
 
-class CustomResourceSubresourceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CustomResourceSubresourceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus"""

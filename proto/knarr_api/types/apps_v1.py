@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from knarr_api.numbers import Int32, Int64
+from knarr_api.numbers import Int32, Int64, Number
 from knarr_api.time import keep_seconds
 from knarr_api.types import core_v1, meta_v1
 
 
-class ControllerRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.ControllerRevision"""
+class ControllerRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An immutable snapshot of what a StatefulSet or DaemonSet looked like."""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "ControllerRevision")
@@ -25,7 +25,7 @@ class ControllerRevision(msgspec.Struct, frozen=True, kw_only=True, omit_default
     revision: Int64 | None = None
 
 
-class ControllerRevisionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ControllerRevisionList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apps.v1.ControllerRevisionList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
@@ -34,7 +34,7 @@ class ControllerRevisionList(msgspec.Struct, frozen=True, kw_only=True, omit_def
     items: tuple[ControllerRevision, ...] = ()
 
 
-class DaemonSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DaemonSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DaemonSetSpec"""
 
     selector: meta_v1.LabelSelector | None = None
@@ -44,7 +44,7 @@ class DaemonSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     revision_history_limit: Int32 | None = None
 
 
-class DaemonSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DaemonSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DaemonSetStatus"""
 
     current_number_scheduled: Int32 | None = None
@@ -59,8 +59,8 @@ class DaemonSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     conditions: tuple[DaemonSetCondition, ...] = ()
 
 
-class DaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.DaemonSet"""
+class DaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One pod on every node that fits."""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "DaemonSet")
@@ -69,7 +69,7 @@ class DaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: DaemonSetStatus = DaemonSetStatus()
 
 
-class DaemonSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DaemonSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DaemonSetCondition"""
 
     type: str = ""
@@ -83,7 +83,7 @@ class DaemonSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_default
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class DaemonSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DaemonSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apps.v1.DaemonSetList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
@@ -92,42 +92,53 @@ class DaemonSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     items: tuple[DaemonSet, ...] = ()
 
 
-class DaemonSetUpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DaemonSetUpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DaemonSetUpdateStrategy"""
 
     type: str = ""
     rolling_update: RollingUpdateDaemonSet | None = None
 
 
-class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DeploymentSpec"""
 
     replicas: Int32 | None = None
+    """Absent means 1."""
     selector: meta_v1.LabelSelector | None = None
+    """Pods that belong to it; must match the template's labels and never changes."""
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
+    """What the pods look like. A change of it, and nothing else, starts a rollout."""
     strategy: DeploymentStrategy | None = None
     min_ready_seconds: Int32 | None = None
+    """How long a new pod must be ready before it counts as available."""
     revision_history_limit: Int32 | None = None
+    """Old ReplicaSets to keep for rolling back; absent means 10."""
     paused: bool | None = None
+    """No rollout starts or goes on; scaling still works."""
     progress_deadline_seconds: Int32 | None = None
+    """Without progress for this long the condition Progressing becomes False; absent means 600."""
 
 
-class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DeploymentStatus"""
 
     observed_generation: Int64 | None = None
+    """While behind metadata.generation, the other numbers are about an older spec."""
     replicas: Int32 | None = None
     updated_replicas: Int32 | None = None
+    """Pods of the newest template."""
     available_replicas: Int32 | None = None
+    """Pods ready for at least minReadySeconds."""
     unavailable_replicas: Int32 | None = None
     conditions: tuple[DeploymentCondition, ...] = ()
     ready_replicas: Int32 | None = None
     collision_count: Int32 | None = None
+    """Part of the hash in ReplicaSet names, raised when a name was taken."""
     terminating_replicas: Int32 | None = None
 
 
-class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.Deployment"""
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Keeps replicas of a pod running and replaces them gradually when the template changes, by way of ReplicaSets."""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Deployment")
@@ -136,7 +147,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: DeploymentStatus = DeploymentStatus()
 
 
-class DeploymentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DeploymentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DeploymentCondition"""
 
     type: str = ""
@@ -153,7 +164,7 @@ class DeploymentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class DeploymentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeploymentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apps.v1.DeploymentList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
@@ -162,27 +173,30 @@ class DeploymentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     items: tuple[Deployment, ...] = ()
 
 
-class DeploymentStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DeploymentStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.DeploymentStrategy"""
 
     type: str = ""
+    """RollingUpdate or Recreate (all old pods go before any new one comes)."""
     rolling_update: RollingUpdateDeployment | None = None
 
 
-class ReplicaSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ReplicaSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.ReplicaSetSpec"""
 
     replicas: Int32 | None = None
+    """Absent means 1."""
     selector: meta_v1.LabelSelector | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
     min_ready_seconds: Int32 | None = None
 
 
-class ReplicaSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ReplicaSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.ReplicaSetStatus"""
 
     replicas: Int32 | None = None
     fully_labeled_replicas: Int32 | None = None
+    """Pods that have all labels of the template."""
     observed_generation: Int64 | None = None
     ready_replicas: Int32 | None = None
     available_replicas: Int32 | None = None
@@ -190,8 +204,8 @@ class ReplicaSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     terminating_replicas: Int32 | None = None
 
 
-class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.ReplicaSet"""
+class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Keeps a number of equal pods running."""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "ReplicaSet")
@@ -200,7 +214,7 @@ class ReplicaSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 
-class ReplicaSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ReplicaSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.ReplicaSetCondition"""
 
     type: str = ""
@@ -214,7 +228,7 @@ class ReplicaSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class ReplicaSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReplicaSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apps.v1.ReplicaSetList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
@@ -223,34 +237,39 @@ class ReplicaSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     items: tuple[ReplicaSet, ...] = ()
 
 
-class RollingUpdateDaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RollingUpdateDaemonSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.RollingUpdateDaemonSet"""
 
     max_unavailable: Int32 | str | None = None
     max_surge: Int32 | str | None = None
 
 
-class RollingUpdateDeployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RollingUpdateDeployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.RollingUpdateDeployment"""
 
     max_unavailable: Int32 | str | None = None
+    """Number or share of replicas that may be missing, rounded down; absent means 25%."""
     max_surge: Int32 | str | None = None
+    """Number or share of replicas that may be too many, rounded up; absent means 25%. Not both may be zero."""
 
 
-class RollingUpdateStatefulSetStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RollingUpdateStatefulSetStrategy(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.apps.v1.RollingUpdateStatefulSetStrategy"""
 
     partition: Int32 | None = None
     max_unavailable: Int32 | str | None = None
 
 
-class StatefulSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StatefulSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.StatefulSetSpec"""
 
     replicas: Int32 | None = None
     selector: meta_v1.LabelSelector | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
     volume_claim_templates: tuple[core_v1.PersistentVolumeClaim, ...] = ()
+    """A claim of each is made per pod and stays when the pod goes."""
     service_name: str = ""
     pod_management_policy: str = ""
     update_strategy: StatefulSetUpdateStrategy | None = None
@@ -260,7 +279,7 @@ class StatefulSetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     ordinals: StatefulSetOrdinals | None = None
 
 
-class StatefulSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StatefulSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.StatefulSetStatus"""
 
     observed_generation: Int64 | None = None
@@ -275,8 +294,8 @@ class StatefulSetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     available_replicas: Int32 | None = None
 
 
-class StatefulSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.apps.v1.StatefulSet"""
+class StatefulSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Pods with lasting names, storage and order."""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "StatefulSet")
@@ -285,7 +304,7 @@ class StatefulSet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     status: StatefulSetStatus = StatefulSetStatus()
 
 
-class StatefulSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StatefulSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.apps.v1.StatefulSetCondition"""
 
     type: str = ""
@@ -299,7 +318,7 @@ class StatefulSetCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defau
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class StatefulSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StatefulSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apps.v1.StatefulSetList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "apps/v1", name="apiVersion")
@@ -308,14 +327,14 @@ class StatefulSetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     items: tuple[StatefulSet, ...] = ()
 
 
-class StatefulSetOrdinals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StatefulSetOrdinals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.apps.v1.StatefulSetOrdinals"""
 
     start: Int32 | None = None
 
 
 class StatefulSetPersistentVolumeClaimRetentionPolicy(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
 ):
     """k8s.io.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy"""
 
@@ -323,7 +342,9 @@ class StatefulSetPersistentVolumeClaimRetentionPolicy(
     when_scaled: str = ""
 
 
-class StatefulSetUpdateStrategy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StatefulSetUpdateStrategy(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.apps.v1.StatefulSetUpdateStrategy"""
 
     type: str = ""

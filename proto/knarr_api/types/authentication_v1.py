@@ -14,7 +14,7 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class BoundObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class BoundObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authentication.v1.BoundObjectReference"""
 
     kind: str = ""
@@ -23,13 +23,13 @@ class BoundObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     uid: str = ""
 
 
-class SelfSubjectReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SelfSubjectReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authentication.v1.SelfSubjectReviewStatus"""
 
     user_info: UserInfo | None = None
 
 
-class SelfSubjectReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SelfSubjectReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authentication.v1.SelfSubjectReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authentication.k8s.io/v1", name="apiVersion")
@@ -38,7 +38,7 @@ class SelfSubjectReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     status: SelfSubjectReviewStatus = SelfSubjectReviewStatus()
 
 
-class TokenRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TokenRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authentication.v1.TokenRequestSpec"""
 
     audiences: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class TokenRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     attestations: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
-class TokenRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TokenRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authentication.v1.TokenRequestStatus"""
 
     token: str = ""
@@ -58,7 +58,7 @@ class TokenRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_default
             keep_seconds(self, "expiration_timestamp", self.expiration_timestamp)
 
 
-class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authentication.v1.TokenRequest"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authentication.k8s.io/v1", name="apiVersion")
@@ -68,14 +68,14 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     status: TokenRequestStatus = TokenRequestStatus()
 
 
-class TokenReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TokenReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authentication.v1.TokenReviewSpec"""
 
     token: str = ""
     audiences: tuple[str, ...] = ()
 
 
-class TokenReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TokenReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authentication.v1.TokenReviewStatus"""
 
     authenticated: bool | None = None
@@ -84,7 +84,7 @@ class TokenReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     audiences: tuple[str, ...] = ()
 
 
-class TokenReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TokenReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authentication.v1.TokenReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authentication.k8s.io/v1", name="apiVersion")
@@ -94,7 +94,7 @@ class TokenReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     status: TokenReviewStatus = TokenReviewStatus()
 
 
-class UserInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UserInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authentication.v1.UserInfo"""
 
     username: str = ""

@@ -10,21 +10,21 @@ import msgspec
 from knarr_api.types import meta_v1
 
 
-class FieldSelectorAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FieldSelectorAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authorization.v1.FieldSelectorAttributes"""
 
     raw_selector: str = ""
     requirements: tuple[meta_v1.FieldSelectorRequirement, ...] = ()
 
 
-class LabelSelectorAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LabelSelectorAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authorization.v1.LabelSelectorAttributes"""
 
     raw_selector: str = ""
     requirements: tuple[meta_v1.LabelSelectorRequirement, ...] = ()
 
 
-class SubjectAccessReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SubjectAccessReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authorization.v1.SubjectAccessReviewSpec"""
 
     resource_attributes: ResourceAttributes | None = None
@@ -35,7 +35,9 @@ class SubjectAccessReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_de
     uid: str = ""
 
 
-class SubjectAccessReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SubjectAccessReviewStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.authorization.v1.SubjectAccessReviewStatus"""
 
     allowed: bool | None = None
@@ -44,7 +46,7 @@ class SubjectAccessReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_
     denied: bool | None = None
 
 
-class LocalSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LocalSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authorization.v1.LocalSubjectAccessReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
@@ -54,21 +56,21 @@ class LocalSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_d
     status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
 
 
-class NonResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NonResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authorization.v1.NonResourceAttributes"""
 
     path: str = ""
     verb: str = ""
 
 
-class NonResourceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NonResourceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authorization.v1.NonResourceRule"""
 
     verbs: tuple[str, ...] = ()
     non_resource_urls: tuple[str, ...] = msgspec.field(default=(), name="nonResourceURLs")
 
 
-class ResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authorization.v1.ResourceAttributes"""
 
     namespace: str = ""
@@ -82,7 +84,7 @@ class ResourceAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_default
     label_selector: LabelSelectorAttributes | None = None
 
 
-class ResourceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ResourceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authorization.v1.ResourceRule"""
 
     verbs: tuple[str, ...] = ()
@@ -91,14 +93,16 @@ class ResourceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     resource_names: tuple[str, ...] = ()
 
 
-class SelfSubjectAccessReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SelfSubjectAccessReviewSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.authorization.v1.SelfSubjectAccessReviewSpec"""
 
     resource_attributes: ResourceAttributes | None = None
     non_resource_attributes: NonResourceAttributes | None = None
 
 
-class SelfSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SelfSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authorization.v1.SelfSubjectAccessReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
@@ -108,13 +112,13 @@ class SelfSubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_de
     status: SubjectAccessReviewStatus = SubjectAccessReviewStatus()
 
 
-class SelfSubjectRulesReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SelfSubjectRulesReviewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authorization.v1.SelfSubjectRulesReviewSpec"""
 
     namespace: str = ""
 
 
-class SubjectRulesReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SubjectRulesReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.authorization.v1.SubjectRulesReviewStatus"""
 
     resource_rules: tuple[ResourceRule, ...] = ()
@@ -123,7 +127,7 @@ class SubjectRulesReviewStatus(msgspec.Struct, frozen=True, kw_only=True, omit_d
     evaluation_error: str = ""
 
 
-class SelfSubjectRulesReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SelfSubjectRulesReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authorization.v1.SelfSubjectRulesReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")
@@ -133,7 +137,7 @@ class SelfSubjectRulesReview(msgspec.Struct, frozen=True, kw_only=True, omit_def
     status: SubjectRulesReviewStatus = SubjectRulesReviewStatus()
 
 
-class SubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SubjectAccessReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.authorization.v1.SubjectAccessReview"""
 
     api_version: str = msgspec.field(default_factory=lambda: "authorization.k8s.io/v1", name="apiVersion")

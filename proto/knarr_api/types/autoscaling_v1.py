@@ -15,7 +15,9 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class ContainerResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerResourceMetricSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v1.ContainerResourceMetricSource"""
 
     name: str = ""
@@ -24,7 +26,9 @@ class ContainerResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, o
     container: str = ""
 
 
-class ContainerResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerResourceMetricStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v1.ContainerResourceMetricStatus"""
 
     name: str = ""
@@ -33,7 +37,9 @@ class ContainerResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, o
     container: str = ""
 
 
-class CrossVersionObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CrossVersionObjectReference(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v1.CrossVersionObjectReference"""
 
     kind: str = ""
@@ -41,7 +47,7 @@ class CrossVersionObjectReference(msgspec.Struct, frozen=True, kw_only=True, omi
     api_version: str = ""
 
 
-class ExternalMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ExternalMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.ExternalMetricSource"""
 
     metric_name: str = ""
@@ -50,7 +56,7 @@ class ExternalMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     target_average_value: Quantity | None = None
 
 
-class ExternalMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ExternalMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.ExternalMetricStatus"""
 
     metric_name: str = ""
@@ -59,7 +65,9 @@ class ExternalMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     current_average_value: Quantity | None = None
 
 
-class HorizontalPodAutoscalerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HorizontalPodAutoscalerSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v1.HorizontalPodAutoscalerSpec"""
 
     scale_target_ref: CrossVersionObjectReference | None = None
@@ -68,7 +76,9 @@ class HorizontalPodAutoscalerSpec(msgspec.Struct, frozen=True, kw_only=True, omi
     target_cpu_utilization_percentage: Int32 | None = msgspec.field(default=None, name="targetCPUUtilizationPercentage")
 
 
-class HorizontalPodAutoscalerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HorizontalPodAutoscalerStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v1.HorizontalPodAutoscalerStatus"""
 
     observed_generation: Int64 | None = None
@@ -84,7 +94,7 @@ class HorizontalPodAutoscalerStatus(msgspec.Struct, frozen=True, kw_only=True, o
             keep_seconds(self, "last_scale_time", self.last_scale_time)
 
 
-class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v1.HorizontalPodAutoscaler"""
 
     api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v1", name="apiVersion")
@@ -94,7 +104,9 @@ class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_de
     status: HorizontalPodAutoscalerStatus = HorizontalPodAutoscalerStatus()
 
 
-class HorizontalPodAutoscalerCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HorizontalPodAutoscalerCondition(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v1.HorizontalPodAutoscalerCondition"""
 
     type: str = ""
@@ -109,7 +121,7 @@ class HorizontalPodAutoscalerCondition(msgspec.Struct, frozen=True, kw_only=True
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v1.HorizontalPodAutoscalerList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v1", name="apiVersion")
@@ -118,7 +130,7 @@ class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omi
     items: tuple[HorizontalPodAutoscaler, ...] = ()
 
 
-class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.MetricSpec"""
 
     type: str = ""
@@ -129,7 +141,7 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     container_resource: ContainerResourceMetricSource | None = None
 
 
-class MetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.MetricStatus"""
 
     type: str = ""
@@ -140,7 +152,7 @@ class MetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     container_resource: ContainerResourceMetricStatus | None = None
 
 
-class ObjectMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ObjectMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.ObjectMetricSource"""
 
     target: CrossVersionObjectReference | None = None
@@ -150,7 +162,7 @@ class ObjectMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_default
     average_value: Quantity | None = None
 
 
-class ObjectMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ObjectMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.ObjectMetricStatus"""
 
     target: CrossVersionObjectReference | None = None
@@ -160,7 +172,7 @@ class ObjectMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_default
     average_value: Quantity | None = None
 
 
-class PodsMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodsMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.PodsMetricSource"""
 
     metric_name: str = ""
@@ -168,7 +180,7 @@ class PodsMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     selector: meta_v1.LabelSelector | None = None
 
 
-class PodsMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodsMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.PodsMetricStatus"""
 
     metric_name: str = ""
@@ -176,7 +188,7 @@ class PodsMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     selector: meta_v1.LabelSelector | None = None
 
 
-class ResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.ResourceMetricSource"""
 
     name: str = ""
@@ -184,7 +196,7 @@ class ResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     target_average_value: Quantity | None = None
 
 
-class ResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v1.ResourceMetricStatus"""
 
     name: str = ""
@@ -192,20 +204,20 @@ class ResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     current_average_value: Quantity | None = None
 
 
-class ScaleSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ScaleSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v1.ScaleSpec"""
 
     replicas: Int32 | None = None
 
 
-class ScaleStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ScaleStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v1.ScaleStatus"""
 
     replicas: Int32 | None = None
     selector: str = ""
 
 
-class Scale(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Scale(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v1.Scale"""
 
     api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v1", name="apiVersion")

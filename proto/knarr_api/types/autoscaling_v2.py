@@ -15,7 +15,7 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class ContainerResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.ContainerResourceMetricSource"""
 
     name: str = ""
@@ -23,7 +23,7 @@ class ContainerResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, o
     container: str = ""
 
 
-class ContainerResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.ContainerResourceMetricStatus"""
 
     name: str = ""
@@ -31,7 +31,9 @@ class ContainerResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, o
     container: str = ""
 
 
-class CrossVersionObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CrossVersionObjectReference(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v2.CrossVersionObjectReference"""
 
     kind: str = ""
@@ -39,21 +41,21 @@ class CrossVersionObjectReference(msgspec.Struct, frozen=True, kw_only=True, omi
     api_version: str = ""
 
 
-class ExternalMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ExternalMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.ExternalMetricSource"""
 
     metric: MetricIdentifier | None = None
     target: MetricTarget | None = None
 
 
-class ExternalMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ExternalMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.ExternalMetricStatus"""
 
     metric: MetricIdentifier | None = None
     current: MetricValueStatus | None = None
 
 
-class HPAScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HPAScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.HPAScalingPolicy"""
 
     type: str = ""
@@ -61,7 +63,7 @@ class HPAScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     period_seconds: Int32 | None = None
 
 
-class HPAScalingRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HPAScalingRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.HPAScalingRules"""
 
     select_policy: str = ""
@@ -70,7 +72,9 @@ class HPAScalingRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     tolerance: Quantity | None = None
 
 
-class HorizontalPodAutoscalerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HorizontalPodAutoscalerSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerSpec"""
 
     scale_target_ref: CrossVersionObjectReference | None = None
@@ -80,7 +84,9 @@ class HorizontalPodAutoscalerSpec(msgspec.Struct, frozen=True, kw_only=True, omi
     behavior: HorizontalPodAutoscalerBehavior | None = None
 
 
-class HorizontalPodAutoscalerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HorizontalPodAutoscalerStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerStatus"""
 
     observed_generation: Int64 | None = None
@@ -95,7 +101,7 @@ class HorizontalPodAutoscalerStatus(msgspec.Struct, frozen=True, kw_only=True, o
             keep_seconds(self, "last_scale_time", self.last_scale_time)
 
 
-class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscaler"""
 
     api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v2", name="apiVersion")
@@ -105,14 +111,18 @@ class HorizontalPodAutoscaler(msgspec.Struct, frozen=True, kw_only=True, omit_de
     status: HorizontalPodAutoscalerStatus = HorizontalPodAutoscalerStatus()
 
 
-class HorizontalPodAutoscalerBehavior(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HorizontalPodAutoscalerBehavior(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerBehavior"""
 
     scale_up: HPAScalingRules | None = None
     scale_down: HPAScalingRules | None = None
 
 
-class HorizontalPodAutoscalerCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HorizontalPodAutoscalerCondition(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerCondition"""
 
     type: str = ""
@@ -127,7 +137,7 @@ class HorizontalPodAutoscalerCondition(msgspec.Struct, frozen=True, kw_only=True
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.HorizontalPodAutoscalerList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "autoscaling/v2", name="apiVersion")
@@ -136,14 +146,14 @@ class HorizontalPodAutoscalerList(msgspec.Struct, frozen=True, kw_only=True, omi
     items: tuple[HorizontalPodAutoscaler, ...] = ()
 
 
-class MetricIdentifier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MetricIdentifier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.MetricIdentifier"""
 
     name: str = ""
     selector: meta_v1.LabelSelector | None = None
 
 
-class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.MetricSpec"""
 
     type: str = ""
@@ -154,7 +164,7 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     container_resource: ContainerResourceMetricSource | None = None
 
 
-class MetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.MetricStatus"""
 
     type: str = ""
@@ -165,7 +175,7 @@ class MetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     container_resource: ContainerResourceMetricStatus | None = None
 
 
-class MetricTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.MetricTarget"""
 
     type: str = ""
@@ -174,7 +184,7 @@ class MetricTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     average_utilization: Int32 | None = None
 
 
-class MetricValueStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricValueStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.MetricValueStatus"""
 
     value: Quantity | None = None
@@ -182,7 +192,7 @@ class MetricValueStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     average_utilization: Int32 | None = None
 
 
-class ObjectMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ObjectMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.ObjectMetricSource"""
 
     described_object: CrossVersionObjectReference | None = None
@@ -190,7 +200,7 @@ class ObjectMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_default
     metric: MetricIdentifier | None = None
 
 
-class ObjectMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ObjectMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.autoscaling.v2.ObjectMetricStatus"""
 
     metric: MetricIdentifier | None = None
@@ -198,28 +208,28 @@ class ObjectMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_default
     described_object: CrossVersionObjectReference | None = None
 
 
-class PodsMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodsMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.PodsMetricSource"""
 
     metric: MetricIdentifier | None = None
     target: MetricTarget | None = None
 
 
-class PodsMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodsMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.PodsMetricStatus"""
 
     metric: MetricIdentifier | None = None
     current: MetricValueStatus | None = None
 
 
-class ResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceMetricSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.ResourceMetricSource"""
 
     name: str = ""
     target: MetricTarget | None = None
 
 
-class ResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceMetricStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.autoscaling.v2.ResourceMetricStatus"""
 
     name: str = ""

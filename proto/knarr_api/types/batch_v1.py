@@ -14,10 +14,11 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import core_v1, meta_v1, scheduling_v1alpha3
 
 
-class CronJobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CronJobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.batch.v1.CronJobSpec"""
 
     schedule: str = ""
+    """Five fields: minute, hour, day of month, month, day of week."""
     starting_deadline_seconds: Int64 | None = None
     concurrency_policy: str = ""
     suspend: bool | None = None
@@ -27,7 +28,7 @@ class CronJobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     time_zone: str = ""
 
 
-class CronJobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CronJobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.batch.v1.CronJobStatus"""
 
     active: tuple[core_v1.ObjectReference, ...] = ()
@@ -41,8 +42,8 @@ class CronJobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             keep_seconds(self, "last_successful_time", self.last_successful_time)
 
 
-class CronJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.batch.v1.CronJob"""
+class CronJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Makes Jobs at times."""
 
     api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "CronJob")
@@ -51,7 +52,7 @@ class CronJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: CronJobStatus = CronJobStatus()
 
 
-class CronJobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CronJobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.batch.v1.CronJobList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
@@ -60,7 +61,7 @@ class CronJobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     items: tuple[CronJob, ...] = ()
 
 
-class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.batch.v1.JobSpec"""
 
     parallelism: Int32 | None = None
@@ -70,6 +71,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     manual_selector: bool | None = None
     template: core_v1.PodTemplateSpec = core_v1.PodTemplateSpec()
     backoff_limit: Int32 | None = None
+    """Failures before the job is given up; absent means 6."""
     ttl_seconds_after_finished: Int32 | None = None
     completion_mode: str = ""
     suspend: bool | None = None
@@ -82,7 +84,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     scheduling: JobSchedulingConfiguration | None = None
 
 
-class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.batch.v1.JobStatus"""
 
     conditions: tuple[JobCondition, ...] = ()
@@ -104,8 +106,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
             keep_seconds(self, "completion_time", self.completion_time)
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.batch.v1.Job"""
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Runs pods until enough of them succeed."""
 
     api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Job")
@@ -114,7 +116,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: JobStatus = JobStatus()
 
 
-class JobCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class JobCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.batch.v1.JobCondition"""
 
     type: str = ""
@@ -131,7 +133,7 @@ class JobCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class JobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.batch.v1.JobList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "batch/v1", name="apiVersion")
@@ -140,7 +142,9 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Job, ...] = ()
 
 
-class JobSchedulingConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class JobSchedulingConfiguration(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.batch.v1.JobSchedulingConfiguration"""
 
     scheduling_policy: scheduling_v1alpha3.WorkloadPodGroupSchedulingPolicy | None = None
@@ -149,21 +153,21 @@ class JobSchedulingConfiguration(msgspec.Struct, frozen=True, kw_only=True, omit
     resource_claims: tuple[scheduling_v1alpha3.WorkloadPodGroupResourceClaim, ...] = ()
 
 
-class JobTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.batch.v1.JobTemplateSpec"""
 
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     spec: JobSpec = JobSpec()
 
 
-class PodFailurePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodFailurePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.batch.v1.PodFailurePolicy"""
 
     rules: tuple[PodFailurePolicyRule, ...] = ()
 
 
 class PodFailurePolicyOnExitCodesRequirement(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
 ):
     """k8s.io.api.batch.v1.PodFailurePolicyOnExitCodesRequirement"""
 
@@ -172,14 +176,14 @@ class PodFailurePolicyOnExitCodesRequirement(
     values: tuple[Int32, ...] = ()
 
 
-class PodFailurePolicyOnPodConditionsPattern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodFailurePolicyOnPodConditionsPattern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.batch.v1.PodFailurePolicyOnPodConditionsPattern"""
 
     type: str = ""
     status: str = ""
 
 
-class PodFailurePolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodFailurePolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.batch.v1.PodFailurePolicyRule"""
 
     action: str = ""
@@ -187,20 +191,20 @@ class PodFailurePolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     on_pod_conditions: tuple[PodFailurePolicyOnPodConditionsPattern, ...] = ()
 
 
-class SuccessPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SuccessPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.batch.v1.SuccessPolicy"""
 
     rules: tuple[SuccessPolicyRule, ...] = ()
 
 
-class SuccessPolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SuccessPolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.batch.v1.SuccessPolicyRule"""
 
     succeeded_indexes: str = ""
     succeeded_count: Int32 | None = None
 
 
-class UncountedTerminatedPods(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UncountedTerminatedPods(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.batch.v1.UncountedTerminatedPods"""
 
     succeeded: tuple[str, ...] = ()

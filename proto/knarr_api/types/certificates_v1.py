@@ -14,7 +14,9 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class CertificateSigningRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CertificateSigningRequestSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.certificates.v1.CertificateSigningRequestSpec"""
 
     request: bytes = b""
@@ -27,14 +29,14 @@ class CertificateSigningRequestSpec(msgspec.Struct, frozen=True, kw_only=True, o
     expiration_seconds: Int32 | None = None
 
 
-class CertificateSigningRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CertificateSigningRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.certificates.v1.CertificateSigningRequestStatus"""
 
     conditions: tuple[CertificateSigningRequestCondition, ...] = ()
     certificate: bytes = b""
 
 
-class CertificateSigningRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CertificateSigningRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.certificates.v1.CertificateSigningRequest"""
 
     api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
@@ -44,7 +46,9 @@ class CertificateSigningRequest(msgspec.Struct, frozen=True, kw_only=True, omit_
     status: CertificateSigningRequestStatus = CertificateSigningRequestStatus()
 
 
-class CertificateSigningRequestCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CertificateSigningRequestCondition(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.certificates.v1.CertificateSigningRequestCondition"""
 
     type: str = ""
@@ -61,7 +65,7 @@ class CertificateSigningRequestCondition(msgspec.Struct, frozen=True, kw_only=Tr
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class CertificateSigningRequestList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CertificateSigningRequestList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.certificates.v1.CertificateSigningRequestList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
@@ -70,14 +74,14 @@ class CertificateSigningRequestList(msgspec.Struct, frozen=True, kw_only=True, o
     items: tuple[CertificateSigningRequest, ...] = ()
 
 
-class ClusterTrustBundleSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ClusterTrustBundleSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.certificates.v1.ClusterTrustBundleSpec"""
 
     signer_name: str = ""
     trust_bundle: str = ""
 
 
-class ClusterTrustBundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClusterTrustBundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.certificates.v1.ClusterTrustBundle"""
 
     api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
@@ -86,7 +90,7 @@ class ClusterTrustBundle(msgspec.Struct, frozen=True, kw_only=True, omit_default
     spec: ClusterTrustBundleSpec = ClusterTrustBundleSpec()
 
 
-class ClusterTrustBundleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClusterTrustBundleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.certificates.v1.ClusterTrustBundleList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
@@ -95,7 +99,9 @@ class ClusterTrustBundleList(msgspec.Struct, frozen=True, kw_only=True, omit_def
     items: tuple[ClusterTrustBundle, ...] = ()
 
 
-class PodCertificateRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodCertificateRequestSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.certificates.v1.PodCertificateRequestSpec"""
 
     signer_name: str = ""
@@ -110,7 +116,9 @@ class PodCertificateRequestSpec(msgspec.Struct, frozen=True, kw_only=True, omit_
     stub_pkcs10_request: bytes = msgspec.field(default=b"", name="stubPKCS10Request")
 
 
-class PodCertificateRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodCertificateRequestStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.certificates.v1.PodCertificateRequestStatus"""
 
     conditions: tuple[meta_v1.Condition, ...] = ()
@@ -128,7 +136,7 @@ class PodCertificateRequestStatus(msgspec.Struct, frozen=True, kw_only=True, omi
             keep_seconds(self, "not_after", self.not_after)
 
 
-class PodCertificateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodCertificateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.certificates.v1.PodCertificateRequest"""
 
     api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")
@@ -138,7 +146,7 @@ class PodCertificateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     status: PodCertificateRequestStatus = PodCertificateRequestStatus()
 
 
-class PodCertificateRequestList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodCertificateRequestList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.certificates.v1.PodCertificateRequestList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "certificates.k8s.io/v1", name="apiVersion")

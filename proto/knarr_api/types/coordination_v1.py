@@ -14,14 +14,17 @@ from knarr_api.time import keep_micros
 from knarr_api.types import meta_v1
 
 
-class LeaseSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LeaseSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.coordination.v1.LeaseSpec"""
 
     holder_identity: str | None = None
+    """Empty when released."""
     lease_duration_seconds: Int32 | None = None
+    """After renewTime plus this, others may take it."""
     acquire_time: datetime.datetime | None = None
     renew_time: datetime.datetime | None = None
     lease_transitions: Int32 | None = None
+    """How often the holder has changed."""
     strategy: str = ""
     preferred_holder: str | None = None
 
@@ -32,8 +35,8 @@ class LeaseSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
             keep_micros(self, "renew_time", self.renew_time)
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.coordination.v1.Lease"""
+class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A claim with an end: who leads, or that a node lives."""
 
     api_version: str = msgspec.field(default_factory=lambda: "coordination.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Lease")
@@ -41,7 +44,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: LeaseSpec = LeaseSpec()
 
 
-class LeaseList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LeaseList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.coordination.v1.LeaseList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "coordination.k8s.io/v1", name="apiVersion")

@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 
-from knarr_api.numbers import Int32, Int64
+from knarr_api.numbers import Int32, Int64, Number
 from knarr_api.quantity import Quantity
 from knarr_api.time import keep_micros, keep_seconds
 from knarr_api.types import meta_v1
 
 
-class AWSElasticBlockStoreVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AWSElasticBlockStoreVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.AWSElasticBlockStoreVolumeSource"""
 
     volume_id: str = msgspec.field(default="", name="volumeID")
@@ -25,7 +27,7 @@ class AWSElasticBlockStoreVolumeSource(msgspec.Struct, frozen=True, kw_only=True
     read_only: bool | None = None
 
 
-class Affinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Affinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.Affinity"""
 
     node_affinity: NodeAffinity | None = None
@@ -33,27 +35,27 @@ class Affinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     pod_anti_affinity: PodAntiAffinity | None = None
 
 
-class AppArmorProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AppArmorProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.AppArmorProfile"""
 
     type: str = ""
     localhost_profile: str = ""
 
 
-class AttachedVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AttachedVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.AttachedVolume"""
 
     name: str = ""
     device_path: str = ""
 
 
-class AvoidPods(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AvoidPods(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.AvoidPods"""
 
     prefer_avoid_pods: tuple[PreferAvoidPodsEntry, ...] = ()
 
 
-class AzureDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AzureDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.AzureDiskVolumeSource"""
 
     disk_name: str = ""
@@ -64,7 +66,9 @@ class AzureDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     kind: str = ""
 
 
-class AzureFilePersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AzureFilePersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.AzureFilePersistentVolumeSource"""
 
     secret_name: str = ""
@@ -73,7 +77,7 @@ class AzureFilePersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True,
     secret_namespace: str = ""
 
 
-class AzureFileVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AzureFileVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.AzureFileVolumeSource"""
 
     secret_name: str = ""
@@ -81,8 +85,8 @@ class AzureFileVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     read_only: bool | None = None
 
 
-class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Binding"""
+class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Puts a pod on a node; written once, by the scheduler."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Binding")
@@ -90,7 +94,9 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: ObjectReference | None = None
 
 
-class CSIPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CSIPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.CSIPersistentVolumeSource"""
 
     driver: str = ""
@@ -105,7 +111,7 @@ class CSIPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_
     node_expand_secret_ref: SecretReference | None = None
 
 
-class CSIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CSIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.CSIVolumeSource"""
 
     driver: str = ""
@@ -115,14 +121,16 @@ class CSIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     node_publish_secret_ref: LocalObjectReference | None = None
 
 
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.Capabilities"""
 
     add: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
 
-class CephFSPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CephFSPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.CephFSPersistentVolumeSource"""
 
     monitors: tuple[str, ...] = ()
@@ -133,7 +141,7 @@ class CephFSPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, om
     read_only: bool | None = None
 
 
-class CephFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CephFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.CephFSVolumeSource"""
 
     monitors: tuple[str, ...] = ()
@@ -144,7 +152,9 @@ class CephFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_default
     read_only: bool | None = None
 
 
-class CinderPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CinderPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.CinderPersistentVolumeSource"""
 
     volume_id: str = msgspec.field(default="", name="volumeID")
@@ -153,7 +163,7 @@ class CinderPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, om
     secret_ref: SecretReference | None = None
 
 
-class CinderVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CinderVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.CinderVolumeSource"""
 
     volume_id: str = msgspec.field(default="", name="volumeID")
@@ -162,13 +172,15 @@ class CinderVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_default
     secret_ref: LocalObjectReference | None = None
 
 
-class ClientIPConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ClientIPConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ClientIPConfig"""
 
     timeout_seconds: Int32 | None = None
 
 
-class ClusterTrustBundleProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ClusterTrustBundleProjection(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ClusterTrustBundleProjection"""
 
     name: str = ""
@@ -179,7 +191,7 @@ class ClusterTrustBundleProjection(msgspec.Struct, frozen=True, kw_only=True, om
     user: Int64 | None = None
 
 
-class ComponentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ComponentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ComponentCondition"""
 
     type: str = ""
@@ -188,7 +200,7 @@ class ComponentCondition(msgspec.Struct, frozen=True, kw_only=True, omit_default
     error: str = ""
 
 
-class ComponentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ComponentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ComponentStatus"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -197,7 +209,7 @@ class ComponentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     conditions: tuple[ComponentCondition, ...] = ()
 
 
-class ComponentStatusList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ComponentStatusList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ComponentStatusList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -206,8 +218,8 @@ class ComponentStatusList(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     items: tuple[ComponentStatus, ...] = ()
 
 
-class ConfigMap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.ConfigMap"""
+class ConfigMap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Settings for pods: text in data, bytes in binaryData."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "ConfigMap")
@@ -215,16 +227,17 @@ class ConfigMap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     data: dict[str, str] = msgspec.field(default_factory=dict)
     binary_data: dict[str, bytes] = msgspec.field(default_factory=dict)
     immutable: bool | None = None
+    """When true nothing of it but metadata can change."""
 
 
-class ConfigMapEnvSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ConfigMapEnvSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ConfigMapEnvSource"""
 
     name: str = ""
     optional: bool | None = None
 
 
-class ConfigMapKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ConfigMapKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ConfigMapKeySelector"""
 
     name: str = ""
@@ -232,7 +245,7 @@ class ConfigMapKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     optional: bool | None = None
 
 
-class ConfigMapList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ConfigMapList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ConfigMapList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -241,7 +254,9 @@ class ConfigMapList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     items: tuple[ConfigMap, ...] = ()
 
 
-class ConfigMapNodeConfigSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ConfigMapNodeConfigSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ConfigMapNodeConfigSource"""
 
     namespace: str = ""
@@ -251,7 +266,7 @@ class ConfigMapNodeConfigSource(msgspec.Struct, frozen=True, kw_only=True, omit_
     kubelet_config_key: str = ""
 
 
-class ConfigMapProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ConfigMapProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ConfigMapProjection"""
 
     name: str = ""
@@ -259,7 +274,7 @@ class ConfigMapProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     optional: bool | None = None
 
 
-class ConfigMapVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ConfigMapVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ConfigMapVolumeSource"""
 
     name: str = ""
@@ -269,45 +284,59 @@ class ConfigMapVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     default_user: Int64 | None = None
 
 
-class ResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.ResourceRequirements"""
+class ResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a container needs (requests, default: its limits) and may use at most (limits)."""
 
     limits: dict[str, Quantity] = msgspec.field(default_factory=dict)
     requests: dict[str, Quantity] = msgspec.field(default_factory=dict)
     claims: tuple[ResourceClaim, ...] = ()
 
 
-class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Container"""
+class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """One program of a pod with its own file system."""
 
     name: str = ""
+    """Unique in the pod; a DNS label."""
     image: str = ""
+    """Reference: [registry/]repository[:tag][@digest]."""
     command: tuple[str, ...] = ()
+    """Replaces the image's entry point. $(NAME) is replaced from env."""
     args: tuple[str, ...] = ()
+    """Replaces the image's arguments."""
     working_dir: str = ""
     ports: tuple[ContainerPort, ...] = ()
     env: tuple[EnvVar, ...] = ()
     resources: ResourceRequirements = ResourceRequirements()
+    """Requests are what the scheduler reserves, limits what the kernel enforces."""
     volume_mounts: tuple[VolumeMount, ...] = ()
     liveness_probe: Probe | None = None
+    """Failing it restarts the container."""
     readiness_probe: Probe | None = None
+    """Failing it takes the pod out of its services."""
     lifecycle: Lifecycle | None = None
     termination_message_path: str = ""
+    """File that a container may leave its last words in; absent means /dev/termination-log."""
     image_pull_policy: str = ""
+    """Always, IfNotPresent or Never; absent: Always for the tag latest, else IfNotPresent."""
     security_context: SecurityContext | None = None
     stdin: bool | None = None
     stdin_once: bool | None = None
     tty: bool | None = None
     env_from: tuple[EnvFromSource, ...] = ()
+    """All keys of a ConfigMap or Secret; env has precedence."""
     termination_message_policy: str = ""
     volume_devices: tuple[VolumeDevice, ...] = ()
     startup_probe: Probe | None = None
+    """The other probes wait until it has succeeded once."""
     resize_policy: tuple[ContainerResizePolicy, ...] = ()
     restart_policy: str = ""
+    """Of init containers, Always makes a sidecar: it starts in turn and keeps running."""
     restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
 
 
-class ContainerExtendedResourceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerExtendedResourceRequest(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ContainerExtendedResourceRequest"""
 
     container_name: str = ""
@@ -315,14 +344,14 @@ class ContainerExtendedResourceRequest(msgspec.Struct, frozen=True, kw_only=True
     request_name: str = ""
 
 
-class ContainerImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ContainerImage"""
 
     names: tuple[str, ...] = ()
     size_bytes: Int64 | None = None
 
 
-class ContainerPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ContainerPort"""
 
     name: str = ""
@@ -332,36 +361,36 @@ class ContainerPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     host_ip: str = msgspec.field(default="", name="hostIP")
 
 
-class ContainerResizePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerResizePolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ContainerResizePolicy"""
 
     resource_name: str = ""
     restart_policy: str = ""
 
 
-class ContainerRestartRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerRestartRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ContainerRestartRule"""
 
     action: str = ""
     exit_codes: ContainerRestartRuleOnExitCodes | None = None
 
 
-class ContainerRestartRuleOnExitCodes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerRestartRuleOnExitCodes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ContainerRestartRuleOnExitCodes"""
 
     operator: str = ""
     values: tuple[Int32, ...] = ()
 
 
-class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.ContainerState"""
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Exactly one is set; none means waiting."""
 
     waiting: ContainerStateWaiting | None = None
     running: ContainerStateRunning | None = None
     terminated: ContainerStateTerminated | None = None
 
 
-class ContainerStateRunning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerStateRunning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ContainerStateRunning"""
 
     started_at: datetime.datetime | None = None
@@ -371,10 +400,11 @@ class ContainerStateRunning(msgspec.Struct, frozen=True, kw_only=True, omit_defa
             keep_seconds(self, "started_at", self.started_at)
 
 
-class ContainerStateTerminated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerStateTerminated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ContainerStateTerminated"""
 
     exit_code: Int32 | None = None
+    """128 + n when killed by signal n."""
     signal: Int32 | None = None
     reason: str = ""
     message: str = ""
@@ -389,25 +419,30 @@ class ContainerStateTerminated(msgspec.Struct, frozen=True, kw_only=True, omit_d
             keep_seconds(self, "finished_at", self.finished_at)
 
 
-class ContainerStateWaiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerStateWaiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ContainerStateWaiting"""
 
     reason: str = ""
     message: str = ""
 
 
-class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ContainerStatus"""
 
     name: str = ""
     state: ContainerState | None = None
+    """What it does now."""
     last_state: ContainerState | None = None
+    """How the previous run ended."""
     ready: bool | None = None
     restart_count: Int32 | None = None
+    """Runs before this one."""
     image: str = ""
     image_id: str = msgspec.field(default="", name="imageID")
     container_id: str = msgspec.field(default="", name="containerID")
+    """runtime://id"""
     started: bool | None = None
+    """Its startup probe has succeeded, or it has none and runs."""
     allocated_resources: dict[str, Quantity] = msgspec.field(default_factory=dict)
     resources: ResourceRequirements = ResourceRequirements()
     volume_mounts: tuple[VolumeMountStatus, ...] = ()
@@ -416,25 +451,25 @@ class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     stop_signal: str = ""
 
 
-class ContainerUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ContainerUser"""
 
     linux: LinuxContainerUser | None = None
 
 
-class DaemonEndpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DaemonEndpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.DaemonEndpoint"""
 
     port: Int32 | None = msgspec.field(default=None, name="Port")
 
 
-class DownwardAPIProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DownwardAPIProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.DownwardAPIProjection"""
 
     items: tuple[DownwardAPIVolumeFile, ...] = ()
 
 
-class DownwardAPIVolumeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DownwardAPIVolumeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.DownwardAPIVolumeFile"""
 
     path: str = ""
@@ -444,7 +479,7 @@ class DownwardAPIVolumeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     user: Int64 | None = None
 
 
-class DownwardAPIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class DownwardAPIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.DownwardAPIVolumeSource"""
 
     items: tuple[DownwardAPIVolumeFile, ...] = ()
@@ -452,15 +487,16 @@ class DownwardAPIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_de
     default_user: Int64 | None = None
 
 
-class EmptyDirVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.EmptyDirVolumeSource"""
+class EmptyDirVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """A directory that lives as long as the pod."""
 
     medium: str = ""
+    """Empty: the node's disk. Memory: tmpfs, counted against the containers' memory."""
     size_limit: Quantity | None = None
     mode: Int32 | None = None
 
 
-class EndpointAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EndpointAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EndpointAddress"""
 
     ip: str = ""
@@ -469,7 +505,7 @@ class EndpointAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     node_name: str = ""
 
 
-class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EndpointPort"""
 
     name: str = ""
@@ -478,7 +514,7 @@ class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     app_protocol: str = ""
 
 
-class EndpointSubset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EndpointSubset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EndpointSubset"""
 
     addresses: tuple[EndpointAddress, ...] = ()
@@ -486,7 +522,7 @@ class EndpointSubset(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ports: tuple[EndpointPort, ...] = ()
 
 
-class Endpoints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.Endpoints"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -495,7 +531,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subsets: tuple[EndpointSubset, ...] = ()
 
 
-class EndpointsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EndpointsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.EndpointsList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -504,7 +540,7 @@ class EndpointsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     items: tuple[Endpoints, ...] = ()
 
 
-class EnvFromSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EnvFromSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EnvFromSource"""
 
     prefix: str = ""
@@ -512,15 +548,16 @@ class EnvFromSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     secret_ref: SecretEnvSource | None = None
 
 
-class EnvVar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EnvVar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EnvVar"""
 
     name: str = ""
     value: str = ""
+    """$(NAME) is replaced from variables above it, $$ is a dollar sign."""
     value_from: EnvVarSource | None = None
 
 
-class EnvVarSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EnvVarSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EnvVarSource"""
 
     field_ref: ObjectFieldSelector | None = None
@@ -530,7 +567,7 @@ class EnvVarSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     file_key_ref: FileKeySelector | None = None
 
 
-class EphemeralContainer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EphemeralContainer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EphemeralContainer"""
 
     name: str = ""
@@ -561,7 +598,7 @@ class EphemeralContainer(msgspec.Struct, frozen=True, kw_only=True, omit_default
     target_container_name: str = ""
 
 
-class EphemeralContainerCommon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EphemeralContainerCommon(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EphemeralContainerCommon"""
 
     name: str = ""
@@ -591,14 +628,14 @@ class EphemeralContainerCommon(msgspec.Struct, frozen=True, kw_only=True, omit_d
     restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
 
 
-class EphemeralVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EphemeralVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EphemeralVolumeSource"""
 
     volume_claim_template: PersistentVolumeClaimTemplate | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Event"""
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Something that happened to an object; kept for a while."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Event")
@@ -610,6 +647,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     first_timestamp: datetime.datetime | None = None
     last_timestamp: datetime.datetime | None = None
     count: Int32 | None = None
+    """How often, between firstTimestamp and lastTimestamp."""
     type: str = ""
     event_time: datetime.datetime | None = None
     series: EventSeries | None = None
@@ -627,7 +665,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
             keep_micros(self, "event_time", self.event_time)
 
 
-class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.EventList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -636,7 +674,7 @@ class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Event, ...] = ()
 
 
-class EventSeries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EventSeries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.EventSeries"""
 
     count: Int32 | None = None
@@ -647,27 +685,27 @@ class EventSeries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
             keep_micros(self, "last_observed_time", self.last_observed_time)
 
 
-class EventSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.EventSource"""
 
     component: str = ""
     host: str = ""
 
 
-class EvictionResponder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EvictionResponder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.EvictionResponder"""
 
     name: str = ""
     priority: Int32 | None = None
 
 
-class ExecAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ExecAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ExecAction"""
 
     command: tuple[str, ...] = ()
 
 
-class FCVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FCVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.FCVolumeSource"""
 
     target_wwns: tuple[str, ...] = msgspec.field(default=(), name="targetWWNs")
@@ -677,7 +715,7 @@ class FCVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     wwids: tuple[str, ...] = ()
 
 
-class FileKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FileKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.FileKeySelector"""
 
     volume_name: str = ""
@@ -686,7 +724,9 @@ class FileKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     optional: bool | None = None
 
 
-class FlexPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FlexPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.FlexPersistentVolumeSource"""
 
     driver: str = ""
@@ -696,7 +736,7 @@ class FlexPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit
     options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class FlexVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FlexVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.FlexVolumeSource"""
 
     driver: str = ""
@@ -706,14 +746,16 @@ class FlexVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     options: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class FlockerVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class FlockerVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.FlockerVolumeSource"""
 
     dataset_name: str = ""
     dataset_uuid: str = msgspec.field(default="", name="datasetUUID")
 
 
-class GCEPersistentDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class GCEPersistentDiskVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.GCEPersistentDiskVolumeSource"""
 
     pd_name: str = ""
@@ -722,7 +764,7 @@ class GCEPersistentDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, o
     read_only: bool | None = None
 
 
-class GRPCAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GRPCAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.GRPCAction"""
 
     port: Int32 | None = None
@@ -730,7 +772,7 @@ class GRPCAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mode: str = ""
 
 
-class GitRepoVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GitRepoVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.GitRepoVolumeSource"""
 
     repository: str = ""
@@ -738,7 +780,9 @@ class GitRepoVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     directory: str = ""
 
 
-class GlusterfsPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class GlusterfsPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.GlusterfsPersistentVolumeSource"""
 
     endpoints: str = ""
@@ -747,7 +791,7 @@ class GlusterfsPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True,
     endpoints_namespace: str = ""
 
 
-class GlusterfsVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class GlusterfsVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.GlusterfsVolumeSource"""
 
     endpoints: str = ""
@@ -755,7 +799,7 @@ class GlusterfsVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     read_only: bool | None = None
 
 
-class HTTPGetAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HTTPGetAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.HTTPGetAction"""
 
     path: str = ""
@@ -766,34 +810,36 @@ class HTTPGetAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     protocol: str = ""
 
 
-class HTTPHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HTTPHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.HTTPHeader"""
 
     name: str = ""
     value: str = ""
 
 
-class HostAlias(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HostAlias(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.HostAlias"""
 
     ip: str = ""
     hostnames: tuple[str, ...] = ()
 
 
-class HostIP(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HostIP(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.HostIP"""
 
     ip: str = ""
 
 
-class HostPathVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.HostPathVolumeSource"""
+class HostPathVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A file or directory of the node."""
 
     path: str = ""
     type: str = ""
 
 
-class ISCSIPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ISCSIPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ISCSIPersistentVolumeSource"""
 
     target_portal: str = ""
@@ -809,7 +855,7 @@ class ISCSIPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omi
     initiator_name: str = ""
 
 
-class ISCSIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ISCSIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ISCSIVolumeSource"""
 
     target_portal: str = ""
@@ -825,20 +871,20 @@ class ISCSIVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     initiator_name: str = ""
 
 
-class ImageVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ImageVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ImageVolumeSource"""
 
     reference: str = ""
     pull_policy: str = ""
 
 
-class ImageVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ImageVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ImageVolumeStatus"""
 
     image_ref: str = ""
 
 
-class KeyToPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class KeyToPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.KeyToPath"""
 
     key: str = ""
@@ -847,15 +893,15 @@ class KeyToPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: Int64 | None = None
 
 
-class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Lifecycle"""
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Hooks: postStart right after the start, preStop before SIGTERM."""
 
     post_start: LifecycleHandler | None = None
     pre_stop: LifecycleHandler | None = None
     stop_signal: str = ""
 
 
-class LifecycleHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LifecycleHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.LifecycleHandler"""
 
     exec_: ExecAction | None = None
@@ -864,13 +910,13 @@ class LifecycleHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     sleep: SleepAction | None = None
 
 
-class LimitRangeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LimitRangeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.LimitRangeSpec"""
 
     limits: tuple[LimitRangeItem, ...] = ()
 
 
-class LimitRange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LimitRange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.LimitRange"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -879,7 +925,7 @@ class LimitRange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: LimitRangeSpec = LimitRangeSpec()
 
 
-class LimitRangeItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LimitRangeItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.LimitRangeItem"""
 
     type: str = ""
@@ -890,7 +936,7 @@ class LimitRangeItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     max_limit_request_ratio: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
-class LimitRangeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LimitRangeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.LimitRangeList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -899,7 +945,7 @@ class LimitRangeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     items: tuple[LimitRange, ...] = ()
 
 
-class LinuxContainerUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LinuxContainerUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.LinuxContainerUser"""
 
     uid: Int64 | None = None
@@ -907,7 +953,7 @@ class LinuxContainerUser(msgspec.Struct, frozen=True, kw_only=True, omit_default
     supplemental_groups: tuple[Int64, ...] = ()
 
 
-class List(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class List(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.List"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -916,7 +962,7 @@ class List(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Any, ...] = ()
 
 
-class LoadBalancerIngress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LoadBalancerIngress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.LoadBalancerIngress"""
 
     ip: str = ""
@@ -925,33 +971,33 @@ class LoadBalancerIngress(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     ports: tuple[PortStatus, ...] = ()
 
 
-class LoadBalancerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LoadBalancerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.LoadBalancerStatus"""
 
     ingress: tuple[LoadBalancerIngress, ...] = ()
 
 
-class LocalObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.LocalObjectReference"""
+class LocalObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An object of the same namespace."""
 
     name: str = ""
 
 
-class LocalVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class LocalVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.LocalVolumeSource"""
 
     path: str = ""
     fs_type: str = ""
 
 
-class ModifyVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ModifyVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ModifyVolumeStatus"""
 
     target_volume_attributes_class_name: str = ""
     status: str = ""
 
 
-class NFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NFSVolumeSource"""
 
     server: str = ""
@@ -959,21 +1005,22 @@ class NFSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     read_only: bool | None = None
 
 
-class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NamespaceSpec"""
 
     finalizers: tuple[str, ...] = ()
+    """The namespace stays while there are any."""
 
 
-class NamespaceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NamespaceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NamespaceStatus"""
 
     phase: str = ""
     conditions: tuple[NamespaceCondition, ...] = ()
 
 
-class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Namespace"""
+class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A scope for names. Deleting it deletes what is in it."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Namespace")
@@ -982,7 +1029,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: NamespaceStatus = NamespaceStatus()
 
 
-class NamespaceCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NamespaceCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NamespaceCondition"""
 
     type: str = ""
@@ -996,7 +1043,7 @@ class NamespaceCondition(msgspec.Struct, frozen=True, kw_only=True, omit_default
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class NamespaceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NamespaceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NamespaceList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1005,24 +1052,28 @@ class NamespaceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     items: tuple[Namespace, ...] = ()
 
 
-class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeSpec"""
 
     pod_cidr: str = msgspec.field(default="", name="podCIDR")
+    """Addresses of the node's pods."""
     external_id: str = msgspec.field(default="", name="externalID")
     provider_id: str = msgspec.field(default="", name="providerID")
     unschedulable: bool | None = None
+    """No new pods (cordoned)."""
     taints: tuple[Taint, ...] = ()
     config_source: NodeConfigSource | None = None
     pod_cidrs: tuple[str, ...] = msgspec.field(default=(), name="podCIDRs")
     pod_preemption_policy: NodePodPreemptionPolicy | None = None
 
 
-class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeStatus"""
 
     capacity: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    """What the machine has."""
     allocatable: dict[str, Quantity] = msgspec.field(default_factory=dict)
+    """What pods may request in sum."""
     phase: str = ""
     conditions: tuple[NodeCondition, ...] = ()
     addresses: tuple[NodeAddress, ...] = ()
@@ -1037,8 +1088,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     declared_features: tuple[str, ...] = ()
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Node"""
+class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A machine that runs pods."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Node")
@@ -1047,28 +1098,30 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: NodeStatus = NodeStatus()
 
 
-class NodeAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NodeAddress"""
 
     type: str = ""
     address: str = ""
 
 
-class NodeAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeAffinity"""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
     preferred_during_scheduling_ignored_during_execution: tuple[PreferredSchedulingTerm, ...] = ()
 
 
-class NodeAllocatableMappedResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeAllocatableMappedResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NodeAllocatableMappedResources"""
 
     name: str = ""
     quantity: Quantity | None = None
 
 
-class NodeAllocatableOverheadResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeAllocatableOverheadResources(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.NodeAllocatableOverheadResources"""
 
     name: str = ""
@@ -1076,7 +1129,9 @@ class NodeAllocatableOverheadResources(msgspec.Struct, frozen=True, kw_only=True
     per_container: Quantity | None = None
 
 
-class NodeAllocatableResourceClaimStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeAllocatableResourceClaimStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.NodeAllocatableResourceClaimStatus"""
 
     resource_claim_name: str = ""
@@ -1085,7 +1140,7 @@ class NodeAllocatableResourceClaimStatus(msgspec.Struct, frozen=True, kw_only=Tr
     overhead: tuple[NodeAllocatableOverheadResources, ...] = ()
 
 
-class NodeCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeCondition"""
 
     type: str = ""
@@ -1102,13 +1157,13 @@ class NodeCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class NodeConfigSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeConfigSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeConfigSource"""
 
     config_map: ConfigMapNodeConfigSource | None = None
 
 
-class NodeConfigStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeConfigStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeConfigStatus"""
 
     assigned: NodeConfigSource | None = None
@@ -1117,19 +1172,19 @@ class NodeConfigStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     error: str = ""
 
 
-class NodeDaemonEndpoints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeDaemonEndpoints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeDaemonEndpoints"""
 
     kubelet_endpoint: DaemonEndpoint | None = None
 
 
-class NodeFeatures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeFeatures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeFeatures"""
 
     supplemental_groups_policy: bool | None = None
 
 
-class NodeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NodeList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1138,60 +1193,63 @@ class NodeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Node, ...] = ()
 
 
-class NodePodPreemptionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodePodPreemptionPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodePodPreemptionPolicy"""
 
     disable_resize_preemption: tuple[str, ...] = ()
 
 
-class NodeProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NodeProxyOptions"""
 
     path: str = ""
 
 
-class NodeRuntimeHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeRuntimeHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NodeRuntimeHandler"""
 
     name: str = ""
     features: NodeRuntimeHandlerFeatures | None = None
 
 
-class NodeRuntimeHandlerFeatures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeRuntimeHandlerFeatures(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.NodeRuntimeHandlerFeatures"""
 
     recursive_read_only_mounts: bool | None = None
     user_namespaces: bool | None = None
 
 
-class NodeSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.NodeSelector"""
+class NodeSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Any of the terms must match."""
 
     node_selector_terms: tuple[NodeSelectorTerm, ...] = ()
 
 
-class NodeSelectorRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeSelectorRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NodeSelectorRequirement"""
 
     key: str = ""
     operator: str = ""
+    """In, NotIn, Exists, DoesNotExist, Gt or Lt (these two compare integers)."""
     values: tuple[str, ...] = ()
 
 
-class NodeSelectorTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.NodeSelectorTerm"""
+class NodeSelectorTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """All expressions must match; an empty term matches nothing."""
 
     match_expressions: tuple[NodeSelectorRequirement, ...] = ()
     match_fields: tuple[NodeSelectorRequirement, ...] = ()
 
 
-class NodeSwapStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeSwapStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.NodeSwapStatus"""
 
     capacity: Int64 | None = None
 
 
-class NodeSystemInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NodeSystemInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.NodeSystemInfo"""
 
     machine_id: str = msgspec.field(default="", name="machineID")
@@ -1207,15 +1265,15 @@ class NodeSystemInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     swap: NodeSwapStatus | None = None
 
 
-class ObjectFieldSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ObjectFieldSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ObjectFieldSelector"""
 
     api_version: str = ""
     field_path: str = ""
 
 
-class ObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.ObjectReference"""
+class ObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """A pointer to any object."""
 
     kind: str = ""
     namespace: str = ""
@@ -1226,7 +1284,7 @@ class ObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     field_path: str = ""
 
 
-class PersistentVolumeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PersistentVolumeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PersistentVolumeSpec"""
 
     capacity: dict[str, Quantity] = msgspec.field(default_factory=dict)
@@ -1262,7 +1320,7 @@ class PersistentVolumeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     volume_attributes_class_name: str | None = None
 
 
-class PersistentVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PersistentVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PersistentVolumeStatus"""
 
     phase: str = ""
@@ -1275,7 +1333,7 @@ class PersistentVolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_def
             keep_seconds(self, "last_phase_transition_time", self.last_phase_transition_time)
 
 
-class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PersistentVolume"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1285,7 +1343,9 @@ class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     status: PersistentVolumeStatus = PersistentVolumeStatus()
 
 
-class PersistentVolumeClaimSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PersistentVolumeClaimSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.PersistentVolumeClaimSpec"""
 
     access_modes: tuple[str, ...] = ()
@@ -1293,13 +1353,16 @@ class PersistentVolumeClaimSpec(msgspec.Struct, frozen=True, kw_only=True, omit_
     volume_name: str = ""
     selector: meta_v1.LabelSelector | None = None
     storage_class_name: str | None = None
+    """Empty means no class at all, absent the default class."""
     volume_mode: str = ""
     data_source: TypedLocalObjectReference | None = None
     data_source_ref: TypedObjectReference | None = None
     volume_attributes_class_name: str | None = None
 
 
-class PersistentVolumeClaimStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PersistentVolumeClaimStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.PersistentVolumeClaimStatus"""
 
     phase: str = ""
@@ -1313,7 +1376,7 @@ class PersistentVolumeClaimStatus(msgspec.Struct, frozen=True, kw_only=True, omi
     health_status: VolumeHealthStatus | None = None
 
 
-class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PersistentVolumeClaim"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1323,7 +1386,9 @@ class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
 
 
-class PersistentVolumeClaimCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PersistentVolumeClaimCondition(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.PersistentVolumeClaimCondition"""
 
     type: str = ""
@@ -1340,7 +1405,7 @@ class PersistentVolumeClaimCondition(msgspec.Struct, frozen=True, kw_only=True, 
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class PersistentVolumeClaimList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PersistentVolumeClaimList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PersistentVolumeClaimList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1349,21 +1414,23 @@ class PersistentVolumeClaimList(msgspec.Struct, frozen=True, kw_only=True, omit_
     items: tuple[PersistentVolumeClaim, ...] = ()
 
 
-class PersistentVolumeClaimTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PersistentVolumeClaimTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PersistentVolumeClaimTemplate"""
 
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
 
 
-class PersistentVolumeClaimVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PersistentVolumeClaimVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.PersistentVolumeClaimVolumeSource"""
 
     claim_name: str = ""
     read_only: bool | None = None
 
 
-class PersistentVolumeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PersistentVolumeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PersistentVolumeList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1372,7 +1439,7 @@ class PersistentVolumeList(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     items: tuple[PersistentVolume, ...] = ()
 
 
-class PersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PersistentVolumeSource"""
 
     gce_persistent_disk: GCEPersistentDiskVolumeSource | None = None
@@ -1399,27 +1466,37 @@ class PersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_def
     csi: CSIPersistentVolumeSource | None = None
 
 
-class PhotonPersistentDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PhotonPersistentDiskVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.PhotonPersistentDiskVolumeSource"""
 
     pd_id: str = msgspec.field(default="", name="pdID")
     fs_type: str = ""
 
 
-class PodSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodSpec"""
 
     volumes: tuple[Volume, ...] = ()
     containers: tuple[Container, ...] = ()
+    """At least one; most of the rest of the spec never changes."""
     restart_policy: str = ""
+    """Always (absent), OnFailure or Never."""
     termination_grace_period_seconds: Int64 | None = None
+    """From SIGTERM to SIGKILL; absent means 30."""
     active_deadline_seconds: Int64 | None = None
+    """After this the pod has failed."""
     dns_policy: str = ""
     node_selector: dict[str, str] = msgspec.field(default_factory=dict)
+    """Labels that the node must have."""
     service_account_name: str = ""
+    """Identity of its programs."""
     service_account: str = ""
     node_name: str = ""
+    """The node it runs on; set by the scheduler, or by hand to pass it by."""
     host_network: bool | None = None
+    """Use the node's network instead of one of its own."""
     host_pid: bool | None = msgspec.field(default=None, name="hostPID")
     host_ipc: bool | None = msgspec.field(default=None, name="hostIPC")
     security_context: PodSecurityContext | None = None
@@ -1429,24 +1506,30 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     affinity: Affinity | None = None
     scheduler_name: str = ""
     init_containers: tuple[Container, ...] = ()
+    """Run one after the other, each to success, before the containers start."""
     automount_service_account_token: bool | None = None
     tolerations: tuple[Toleration, ...] = ()
+    """Taints that don't keep it away."""
     host_aliases: tuple[HostAlias, ...] = ()
     priority_class_name: str = ""
     priority: Int32 | None = None
+    """Higher ones are scheduled first; comes from priorityClassName."""
     dns_config: PodDNSConfig | None = None
     share_process_namespace: bool | None = None
+    """Containers see each other's processes."""
     readiness_gates: tuple[PodReadinessGate, ...] = ()
     runtime_class_name: str = ""
     enable_service_links: bool | None = None
     preemption_policy: str = ""
     overhead: dict[str, Quantity] = msgspec.field(default_factory=dict)
     topology_spread_constraints: tuple[TopologySpreadConstraint, ...] = ()
+    """How evenly equal pods are spread over zones, nodes and the like."""
     ephemeral_containers: tuple[EphemeralContainer, ...] = ()
     set_hostname_as_fqdn: bool | None = msgspec.field(default=None, name="setHostnameAsFQDN")
     os: PodOS | None = None
     host_users: bool | None = None
     scheduling_gates: tuple[PodSchedulingGate, ...] = ()
+    """Not scheduled while there are any."""
     resource_claims: tuple[PodResourceClaim, ...] = ()
     resources: ResourceRequirements = ResourceRequirements()
     hostname_override: str = ""
@@ -1454,10 +1537,11 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     eviction_responders: tuple[EvictionResponder, ...] = ()
 
 
-class PodStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.PodStatus"""
+class PodStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Written by the node agent, but for the condition PodScheduled."""
 
     phase: str = ""
+    """Pending, Running, Succeeded, Failed or Unknown."""
     conditions: tuple[PodCondition, ...] = ()
     message: str = ""
     reason: str = ""
@@ -1466,6 +1550,7 @@ class PodStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     start_time: datetime.datetime | None = None
     container_statuses: tuple[ContainerStatus, ...] = ()
     qos_class: str = ""
+    """Guaranteed, Burstable or BestEffort: who goes first when memory runs short."""
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     nominated_node_name: str = ""
     pod_ips: tuple[PodIP, ...] = msgspec.field(default=(), name="podIPs")
@@ -1485,8 +1570,8 @@ class PodStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
             keep_seconds(self, "start_time", self.start_time)
 
 
-class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Pod"""
+class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Containers that share network, volumes and fate on one node."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Pod")
@@ -1495,14 +1580,14 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: PodStatus = PodStatus()
 
 
-class PodAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodAffinity"""
 
     required_during_scheduling_ignored_during_execution: tuple[PodAffinityTerm, ...] = ()
     preferred_during_scheduling_ignored_during_execution: tuple[WeightedPodAffinityTerm, ...] = ()
 
 
-class PodAffinityTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodAffinityTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodAffinityTerm"""
 
     label_selector: meta_v1.LabelSelector | None = None
@@ -1513,14 +1598,14 @@ class PodAffinityTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     mismatch_label_keys: tuple[str, ...] = ()
 
 
-class PodAntiAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodAntiAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodAntiAffinity"""
 
     required_during_scheduling_ignored_during_execution: tuple[PodAffinityTerm, ...] = ()
     preferred_during_scheduling_ignored_during_execution: tuple[WeightedPodAffinityTerm, ...] = ()
 
 
-class PodAttachOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodAttachOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodAttachOptions"""
 
     stdin: bool | None = None
@@ -1530,7 +1615,7 @@ class PodAttachOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     container: str = ""
 
 
-class PodCertificateProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodCertificateProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodCertificateProjection"""
 
     signer_name: str = ""
@@ -1543,8 +1628,8 @@ class PodCertificateProjection(msgspec.Struct, frozen=True, kw_only=True, omit_d
     user: Int64 | None = None
 
 
-class PodCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.PodCondition"""
+class PodCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """PodScheduled, Initialized, ContainersReady, Ready and others."""
 
     type: str = ""
     status: str = ""
@@ -1561,7 +1646,7 @@ class PodCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class PodDNSConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodDNSConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodDNSConfig"""
 
     nameservers: tuple[str, ...] = ()
@@ -1569,14 +1654,14 @@ class PodDNSConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     options: tuple[PodDNSConfigOption, ...] = ()
 
 
-class PodDNSConfigOption(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodDNSConfigOption(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodDNSConfigOption"""
 
     name: str = ""
     value: str = ""
 
 
-class PodExecOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodExecOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodExecOptions"""
 
     stdin: bool | None = None
@@ -1587,20 +1672,22 @@ class PodExecOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     command: tuple[str, ...] = ()
 
 
-class PodExtendedResourceClaimStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodExtendedResourceClaimStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.PodExtendedResourceClaimStatus"""
 
     request_mappings: tuple[ContainerExtendedResourceRequest, ...] = ()
     resource_claim_name: str = ""
 
 
-class PodIP(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodIP(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodIP"""
 
     ip: str = ""
 
 
-class PodList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1609,7 +1696,7 @@ class PodList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Pod, ...] = ()
 
 
-class PodLogOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodLogOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodLogOptions"""
 
     container: str = ""
@@ -1628,31 +1715,31 @@ class PodLogOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             keep_seconds(self, "since_time", self.since_time)
 
 
-class PodOS(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodOS(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodOS"""
 
     name: str = ""
 
 
-class PodPortForwardOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodPortForwardOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodPortForwardOptions"""
 
     ports: tuple[Int32, ...] = ()
 
 
-class PodProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodProxyOptions"""
 
     path: str = ""
 
 
-class PodReadinessGate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodReadinessGate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodReadinessGate"""
 
     condition_type: str = ""
 
 
-class PodResourceClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodResourceClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodResourceClaim"""
 
     name: str = ""
@@ -1660,26 +1747,26 @@ class PodResourceClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     resource_claim_template_name: str = ""
 
 
-class PodResourceClaimStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodResourceClaimStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodResourceClaimStatus"""
 
     name: str = ""
     resource_claim_name: str = ""
 
 
-class PodSchedulingGate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodSchedulingGate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodSchedulingGate"""
 
     name: str = ""
 
 
-class PodSchedulingGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodSchedulingGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodSchedulingGroup"""
 
     pod_group_name: str = ""
 
 
-class PodSecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodSecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodSecurityContext"""
 
     se_linux_options: SELinuxOptions | None = None
@@ -1697,20 +1784,20 @@ class PodSecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_default
     se_linux_change_policy: str = ""
 
 
-class PodSignature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodSignature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodSignature"""
 
     pod_controller: meta_v1.OwnerReference | None = None
 
 
-class PodTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.PodTemplateSpec"""
+class PodTemplateSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What pods made from it look like."""
 
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     spec: PodSpec = PodSpec()
 
 
-class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodTemplate"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1719,7 +1806,7 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     template: PodTemplateSpec = PodTemplateSpec()
 
 
-class PodTemplateList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodTemplateList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PodTemplateList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1728,7 +1815,7 @@ class PodTemplateList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     items: tuple[PodTemplate, ...] = ()
 
 
-class PodVolumeHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodVolumeHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PodVolumeHealth"""
 
     name: str = ""
@@ -1740,7 +1827,7 @@ class PodVolumeHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class PortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PortStatus"""
 
     port: Int32 | None = None
@@ -1748,7 +1835,7 @@ class PortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
 
 
-class PortworxVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PortworxVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PortworxVolumeSource"""
 
     volume_id: str = msgspec.field(default="", name="volumeID")
@@ -1756,13 +1843,13 @@ class PortworxVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     read_only: bool | None = None
 
 
-class Preconditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Preconditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.Preconditions"""
 
     uid: str = ""
 
 
-class PreferAvoidPodsEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PreferAvoidPodsEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.PreferAvoidPodsEntry"""
 
     pod_signature: PodSignature | None = None
@@ -1775,29 +1862,34 @@ class PreferAvoidPodsEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defau
             keep_seconds(self, "eviction_time", self.eviction_time)
 
 
-class PreferredSchedulingTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PreferredSchedulingTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.PreferredSchedulingTerm"""
 
     weight: Int32 | None = None
     preference: NodeSelectorTerm | None = None
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Probe"""
+class Probe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """A check that is repeated. Exactly one of exec, httpGet, tcpSocket and grpc."""
 
     exec_: ExecAction | None = None
     http_get: HTTPGetAction | None = None
     tcp_socket: TCPSocketAction | None = None
     grpc: GRPCAction | None = None
     initial_delay_seconds: Int32 | None = None
+    """Absent means 0."""
     timeout_seconds: Int32 | None = None
+    """Absent means 1."""
     period_seconds: Int32 | None = None
+    """Absent means 10."""
     success_threshold: Int32 | None = None
+    """Successes in a row after a failure; absent means 1, and must be 1 but for readiness."""
     failure_threshold: Int32 | None = None
+    """Failures in a row; absent means 3."""
     termination_grace_period_seconds: Int64 | None = None
 
 
-class ProbeHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ProbeHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ProbeHandler"""
 
     exec_: ExecAction | None = None
@@ -1806,7 +1898,7 @@ class ProbeHandler(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     grpc: GRPCAction | None = None
 
 
-class ProjectedVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ProjectedVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ProjectedVolumeSource"""
 
     sources: tuple[VolumeProjection, ...] = ()
@@ -1814,7 +1906,7 @@ class ProjectedVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     default_user: Int64 | None = None
 
 
-class QuobyteVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class QuobyteVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.QuobyteVolumeSource"""
 
     registry: str = ""
@@ -1825,7 +1917,9 @@ class QuobyteVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     tenant: str = ""
 
 
-class RBDPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RBDPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.RBDPersistentVolumeSource"""
 
     monitors: tuple[str, ...] = ()
@@ -1838,7 +1932,7 @@ class RBDPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_
     read_only: bool | None = None
 
 
-class RBDVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RBDVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.RBDVolumeSource"""
 
     monitors: tuple[str, ...] = ()
@@ -1851,7 +1945,7 @@ class RBDVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     read_only: bool | None = None
 
 
-class RangeAllocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RangeAllocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.RangeAllocation"""
 
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
@@ -1859,7 +1953,9 @@ class RangeAllocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     data: bytes = b""
 
 
-class ReplicationControllerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ReplicationControllerSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ReplicationControllerSpec"""
 
     replicas: Int32 | None = None
@@ -1868,7 +1964,9 @@ class ReplicationControllerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_
     min_ready_seconds: Int32 | None = None
 
 
-class ReplicationControllerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ReplicationControllerStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ReplicationControllerStatus"""
 
     replicas: Int32 | None = None
@@ -1879,7 +1977,7 @@ class ReplicationControllerStatus(msgspec.Struct, frozen=True, kw_only=True, omi
     conditions: tuple[ReplicationControllerCondition, ...] = ()
 
 
-class ReplicationController(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReplicationController(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ReplicationController"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1889,7 +1987,9 @@ class ReplicationController(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     status: ReplicationControllerStatus = ReplicationControllerStatus()
 
 
-class ReplicationControllerCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ReplicationControllerCondition(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ReplicationControllerCondition"""
 
     type: str = ""
@@ -1903,7 +2003,7 @@ class ReplicationControllerCondition(msgspec.Struct, frozen=True, kw_only=True, 
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class ReplicationControllerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReplicationControllerList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ReplicationControllerList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1912,14 +2012,14 @@ class ReplicationControllerList(msgspec.Struct, frozen=True, kw_only=True, omit_
     items: tuple[ReplicationController, ...] = ()
 
 
-class ResourceClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ResourceClaim"""
 
     name: str = ""
     request: str = ""
 
 
-class ResourceFieldSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ResourceFieldSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ResourceFieldSelector"""
 
     container_name: str = ""
@@ -1927,7 +2027,7 @@ class ResourceFieldSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     divisor: Quantity | None = None
 
 
-class ResourceHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ResourceHealth"""
 
     resource_id: str = msgspec.field(default="", name="resourceID")
@@ -1935,7 +2035,7 @@ class ResourceHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     message: str = ""
 
 
-class ResourceQuotaSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ResourceQuotaSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ResourceQuotaSpec"""
 
     hard: dict[str, Quantity] = msgspec.field(default_factory=dict)
@@ -1943,14 +2043,14 @@ class ResourceQuotaSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     scope_selector: ScopeSelector | None = None
 
 
-class ResourceQuotaStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceQuotaStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ResourceQuotaStatus"""
 
     hard: dict[str, Quantity] = msgspec.field(default_factory=dict)
     used: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
-class ResourceQuota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceQuota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ResourceQuota"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1960,7 +2060,7 @@ class ResourceQuota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     status: ResourceQuotaStatus = ResourceQuotaStatus()
 
 
-class ResourceQuotaList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceQuotaList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ResourceQuotaList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -1969,14 +2069,14 @@ class ResourceQuotaList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     items: tuple[ResourceQuota, ...] = ()
 
 
-class ResourceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ResourceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ResourceStatus"""
 
     name: str = ""
     resources: tuple[ResourceHealth, ...] = ()
 
 
-class SELinuxOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SELinuxOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SELinuxOptions"""
 
     user: str = ""
@@ -1985,7 +2085,9 @@ class SELinuxOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     level: str = ""
 
 
-class ScaleIOPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ScaleIOPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ScaleIOPersistentVolumeSource"""
 
     gateway: str = ""
@@ -2000,7 +2102,7 @@ class ScaleIOPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, o
     read_only: bool | None = None
 
 
-class ScaleIOVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ScaleIOVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ScaleIOVolumeSource"""
 
     gateway: str = ""
@@ -2015,13 +2117,15 @@ class ScaleIOVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     read_only: bool | None = None
 
 
-class ScopeSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ScopeSelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ScopeSelector"""
 
     match_expressions: tuple[ScopedResourceSelectorRequirement, ...] = ()
 
 
-class ScopedResourceSelectorRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ScopedResourceSelectorRequirement(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ScopedResourceSelectorRequirement"""
 
     scope_name: str = ""
@@ -2029,33 +2133,35 @@ class ScopedResourceSelectorRequirement(msgspec.Struct, frozen=True, kw_only=Tru
     values: tuple[str, ...] = ()
 
 
-class SeccompProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SeccompProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.SeccompProfile"""
 
     type: str = ""
     localhost_profile: str = ""
 
 
-class Secret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Secret"""
+class Secret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Like a ConfigMap, for what must not be seen; encrypted in the store."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Secret")
     metadata: meta_v1.ObjectMeta = meta_v1.ObjectMeta()
     data: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """Bytes, base64 in JSON."""
     type: str = ""
     string_data: dict[str, str] = msgspec.field(default_factory=dict)
+    """Convenience on writing: moved into data, never read back."""
     immutable: bool | None = None
 
 
-class SecretEnvSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SecretEnvSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SecretEnvSource"""
 
     name: str = ""
     optional: bool | None = None
 
 
-class SecretKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SecretKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SecretKeySelector"""
 
     name: str = ""
@@ -2063,7 +2169,7 @@ class SecretKeySelector(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     optional: bool | None = None
 
 
-class SecretList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SecretList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SecretList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -2072,7 +2178,7 @@ class SecretList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Secret, ...] = ()
 
 
-class SecretProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SecretProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SecretProjection"""
 
     name: str = ""
@@ -2080,14 +2186,14 @@ class SecretProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     optional: bool | None = None
 
 
-class SecretReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SecretReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SecretReference"""
 
     name: str = ""
     namespace: str = ""
 
 
-class SecretVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class SecretVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.SecretVolumeSource"""
 
     secret_name: str = ""
@@ -2097,8 +2203,8 @@ class SecretVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_default
     default_user: Int64 | None = None
 
 
-class SecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.SecurityContext"""
+class SecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """What a container's processes may do; goes before the pod's."""
 
     capabilities: Capabilities | None = None
     privileged: bool | None = None
@@ -2114,18 +2220,19 @@ class SecurityContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     app_armor_profile: AppArmorProfile | None = None
 
 
-class SerializedReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SerializedReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SerializedReference"""
 
     reference: ObjectReference | None = None
 
 
-class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ServiceSpec"""
 
     ports: tuple[ServicePort, ...] = ()
     selector: dict[str, str] = msgspec.field(default_factory=dict)
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    """None makes it headless: the name resolves to the pods themselves."""
     type: str = ""
     external_ips: tuple[str, ...] = msgspec.field(default=(), name="externalIPs")
     session_affinity: str = ""
@@ -2145,15 +2252,15 @@ class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     traffic_distribution: str = ""
 
 
-class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ServiceStatus"""
 
     load_balancer: LoadBalancerStatus | None = None
     conditions: tuple[meta_v1.Condition, ...] = ()
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.core.v1.Service"""
+class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A stable address for pods that a selector names."""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "Service")
@@ -2162,7 +2269,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: ServiceStatus = ServiceStatus()
 
 
-class ServiceAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ServiceAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ServiceAccount"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -2173,7 +2280,7 @@ class ServiceAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     automount_service_account_token: bool | None = None
 
 
-class ServiceAccountList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceAccountList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ServiceAccountList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -2182,7 +2289,9 @@ class ServiceAccountList(msgspec.Struct, frozen=True, kw_only=True, omit_default
     items: tuple[ServiceAccount, ...] = ()
 
 
-class ServiceAccountTokenProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ServiceAccountTokenProjection(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.ServiceAccountTokenProjection"""
 
     audience: str = ""
@@ -2191,7 +2300,7 @@ class ServiceAccountTokenProjection(msgspec.Struct, frozen=True, kw_only=True, o
     user: Int64 | None = None
 
 
-class ServiceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ServiceList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "v1", name="apiVersion")
@@ -2200,36 +2309,39 @@ class ServiceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     items: tuple[Service, ...] = ()
 
 
-class ServicePort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ServicePort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.ServicePort"""
 
     name: str = ""
     protocol: str = ""
     port: Int32 | None = None
     target_port: Int32 | str | None = None
+    """Number, or name of a container port; absent means port."""
     node_port: Int32 | None = None
     app_protocol: str = ""
 
 
-class ServiceProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceProxyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.ServiceProxyOptions"""
 
     path: str = ""
 
 
-class SessionAffinityConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SessionAffinityConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SessionAffinityConfig"""
 
     client_ip: ClientIPConfig | None = msgspec.field(default=None, name="clientIP")
 
 
-class SleepAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SleepAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.SleepAction"""
 
     seconds: Int64 | None = None
 
 
-class StorageOSPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StorageOSPersistentVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.StorageOSPersistentVolumeSource"""
 
     volume_name: str = ""
@@ -2239,7 +2351,7 @@ class StorageOSPersistentVolumeSource(msgspec.Struct, frozen=True, kw_only=True,
     secret_ref: ObjectReference | None = None
 
 
-class StorageOSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StorageOSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.StorageOSVolumeSource"""
 
     volume_name: str = ""
@@ -2249,26 +2361,27 @@ class StorageOSVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     secret_ref: LocalObjectReference | None = None
 
 
-class Sysctl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Sysctl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.Sysctl"""
 
     name: str = ""
     value: str = ""
 
 
-class TCPSocketAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TCPSocketAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.TCPSocketAction"""
 
     port: Int32 | str | None = None
     host: str = ""
 
 
-class Taint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Taint"""
+class Taint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Keeps pods away that don't tolerate it."""
 
     key: str = ""
     value: str = ""
     effect: str = ""
+    """NoSchedule, PreferNoSchedule or NoExecute (also drives running pods out)."""
     time_added: datetime.datetime | None = None
 
     def __post_init__(self) -> None:
@@ -2276,35 +2389,39 @@ class Taint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
             keep_seconds(self, "time_added", self.time_added)
 
 
-class Toleration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Toleration"""
+class Toleration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Matches taints by key, value and effect; what is empty matches all."""
 
     key: str = ""
     operator: str = ""
+    """Equal (absent), Exists, or Lt and Gt on integers."""
     value: str = ""
     effect: str = ""
     toleration_seconds: Int64 | None = None
+    """How long a NoExecute taint is borne; absent means for ever."""
 
 
-class TopologySelectorLabelRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TopologySelectorLabelRequirement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.TopologySelectorLabelRequirement"""
 
     key: str = ""
     values: tuple[str, ...] = ()
 
 
-class TopologySelectorTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TopologySelectorTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.TopologySelectorTerm"""
 
     match_label_expressions: tuple[TopologySelectorLabelRequirement, ...] = ()
 
 
-class TopologySpreadConstraint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TopologySpreadConstraint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.TopologySpreadConstraint"""
 
     max_skew: Int32 | None = None
+    """How many more matching pods one domain may have than the emptiest."""
     topology_key: str = ""
     when_unsatisfiable: str = ""
+    """DoNotSchedule or ScheduleAnyway."""
     label_selector: meta_v1.LabelSelector | None = None
     min_domains: Int32 | None = None
     node_affinity_policy: str = ""
@@ -2312,7 +2429,9 @@ class TopologySpreadConstraint(msgspec.Struct, frozen=True, kw_only=True, omit_d
     match_label_keys: tuple[str, ...] = ()
 
 
-class TypedLocalObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TypedLocalObjectReference(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.TypedLocalObjectReference"""
 
     api_group: str = ""
@@ -2320,7 +2439,7 @@ class TypedLocalObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_
     name: str = ""
 
 
-class TypedObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TypedObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.TypedObjectReference"""
 
     api_group: str = ""
@@ -2329,8 +2448,8 @@ class TypedObjectReference(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     namespace: str = ""
 
 
-class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.core.v1.Volume"""
+class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Exactly one source is set."""
 
     name: str = ""
     host_path: HostPathVolumeSource | None = None
@@ -2365,14 +2484,14 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     image: ImageVolumeSource | None = None
 
 
-class VolumeDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.VolumeDevice"""
 
     name: str = ""
     device_path: str = ""
 
 
-class VolumeHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.VolumeHealthCondition"""
 
     status: str = ""
@@ -2380,7 +2499,7 @@ class VolumeHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     message: str = ""
 
 
-class VolumeHealthStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeHealthStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.VolumeHealthStatus"""
 
     health_conditions: tuple[VolumeHealthCondition, ...] = ()
@@ -2391,20 +2510,21 @@ class VolumeHealthStatus(msgspec.Struct, frozen=True, kw_only=True, omit_default
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class VolumeMount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeMount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.VolumeMount"""
 
     name: str = ""
     read_only: bool | None = None
     mount_path: str = ""
     sub_path: str = ""
+    """Path within the volume; must not lead out of it."""
     mount_propagation: str = ""
     sub_path_expr: str = ""
     recursive_read_only: str = ""
     bind_mount_options: tuple[str, ...] = ()
 
 
-class VolumeMountStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeMountStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.VolumeMountStatus"""
 
     name: str = ""
@@ -2414,13 +2534,13 @@ class VolumeMountStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     volume_status: VolumeStatus | None = None
 
 
-class VolumeNodeAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeNodeAffinity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.VolumeNodeAffinity"""
 
     required: NodeSelector | None = None
 
 
-class VolumeProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.VolumeProjection"""
 
     secret: SecretProjection | None = None
@@ -2431,14 +2551,14 @@ class VolumeProjection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     pod_certificate: PodCertificateProjection | None = None
 
 
-class VolumeResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeResourceRequirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.VolumeResourceRequirements"""
 
     limits: dict[str, Quantity] = msgspec.field(default_factory=dict)
     requests: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
-class VolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.VolumeSource"""
 
     host_path: HostPathVolumeSource | None = None
@@ -2473,13 +2593,15 @@ class VolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     image: ImageVolumeSource | None = None
 
 
-class VolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.core.v1.VolumeStatus"""
 
     image: ImageVolumeStatus | None = None
 
 
-class VsphereVirtualDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VsphereVirtualDiskVolumeSource(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.VsphereVirtualDiskVolumeSource"""
 
     volume_path: str = ""
@@ -2488,14 +2610,16 @@ class VsphereVirtualDiskVolumeSource(msgspec.Struct, frozen=True, kw_only=True, 
     storage_policy_id: str = msgspec.field(default="", name="storagePolicyID")
 
 
-class WeightedPodAffinityTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class WeightedPodAffinityTerm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.core.v1.WeightedPodAffinityTerm"""
 
     weight: Int32 | None = None
     pod_affinity_term: PodAffinityTerm | None = None
 
 
-class WindowsSecurityContextOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class WindowsSecurityContextOptions(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.core.v1.WindowsSecurityContextOptions"""
 
     gmsa_credential_spec_name: str = ""

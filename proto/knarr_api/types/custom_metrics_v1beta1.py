@@ -15,14 +15,14 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import core_v1, meta_v1
 
 
-class MetricListOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricListOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.metrics.pkg.apis.custom_metrics.v1beta1.MetricListOptions"""
 
     label_selector: str = ""
     metric_label_selector: str = ""
 
 
-class MetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class MetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.metrics.pkg.apis.custom_metrics.v1beta1.MetricValue"""
 
     described_object: core_v1.ObjectReference | None = None
@@ -37,7 +37,7 @@ class MetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
             keep_seconds(self, "timestamp", self.timestamp)
 
 
-class MetricValueList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MetricValueList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.metrics.pkg.apis.custom_metrics.v1beta1.MetricValueList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "custom.metrics.k8s.io/v1beta1", name="apiVersion")

@@ -11,7 +11,7 @@ from knarr_api.numbers import Int32
 from knarr_api.types import core_v1, meta_v1
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.discovery.v1.Endpoint"""
 
     addresses: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     hints: EndpointHints | None = None
 
 
-class EndpointConditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EndpointConditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.discovery.v1.EndpointConditions"""
 
     ready: bool | None = None
@@ -32,14 +32,14 @@ class EndpointConditions(msgspec.Struct, frozen=True, kw_only=True, omit_default
     terminating: bool | None = None
 
 
-class EndpointHints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EndpointHints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.discovery.v1.EndpointHints"""
 
     for_zones: tuple[ForZone, ...] = ()
     for_nodes: tuple[ForNode, ...] = ()
 
 
-class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.discovery.v1.EndpointPort"""
 
     name: str | None = None
@@ -48,8 +48,8 @@ class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     app_protocol: str = ""
 
 
-class EndpointSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.discovery.v1.EndpointSlice"""
+class EndpointSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Addresses behind a service, at most a few hundred in each slice."""
 
     api_version: str = msgspec.field(default_factory=lambda: "discovery.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "EndpointSlice")
@@ -59,7 +59,7 @@ class EndpointSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     address_type: str = ""
 
 
-class EndpointSliceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EndpointSliceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.discovery.v1.EndpointSliceList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "discovery.k8s.io/v1", name="apiVersion")
@@ -68,13 +68,13 @@ class EndpointSliceList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     items: tuple[EndpointSlice, ...] = ()
 
 
-class ForNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ForNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.discovery.v1.ForNode"""
 
     name: str = ""
 
 
-class ForZone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ForZone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.discovery.v1.ForZone"""
 
     name: str = ""

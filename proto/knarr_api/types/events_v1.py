@@ -14,7 +14,7 @@ from knarr_api.time import keep_micros, keep_seconds
 from knarr_api.types import core_v1, meta_v1
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.events.v1.Event"""
 
     api_version: str = msgspec.field(default_factory=lambda: "events.k8s.io/v1", name="apiVersion")
@@ -44,7 +44,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
             keep_seconds(self, "deprecated_last_timestamp", self.deprecated_last_timestamp)
 
 
-class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.events.v1.EventList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "events.k8s.io/v1", name="apiVersion")
@@ -53,7 +53,7 @@ class EventList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Event, ...] = ()
 
 
-class EventSeries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class EventSeries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.events.v1.EventSeries"""
 
     count: Int32 | None = None

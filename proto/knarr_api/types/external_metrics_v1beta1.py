@@ -15,7 +15,7 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class ExternalMetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ExternalMetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.metrics.pkg.apis.external_metrics.v1beta1.ExternalMetricValue"""
 
     metric_name: str = ""
@@ -29,7 +29,7 @@ class ExternalMetricValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
             keep_seconds(self, "timestamp", self.timestamp)
 
 
-class ExternalMetricValueList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ExternalMetricValueList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.metrics.pkg.apis.external_metrics.v1beta1.ExternalMetricValueList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "external.metrics.k8s.io/v1beta1", name="apiVersion")

@@ -14,14 +14,14 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import meta_v1
 
 
-class ContainerMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.metrics.pkg.apis.metrics.v1beta1.ContainerMetrics"""
 
     name: str = ""
     usage: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
-class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.metrics.pkg.apis.metrics.v1beta1.NodeMetrics"""
 
     api_version: str = msgspec.field(default_factory=lambda: "metrics.k8s.io/v1beta1", name="apiVersion")
@@ -36,7 +36,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             keep_seconds(self, "timestamp", self.timestamp)
 
 
-class NodeMetricsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeMetricsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.metrics.pkg.apis.metrics.v1beta1.NodeMetricsList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "metrics.k8s.io/v1beta1", name="apiVersion")
@@ -45,7 +45,7 @@ class NodeMetricsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     items: tuple[NodeMetrics, ...] = ()
 
 
-class PodMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.metrics.pkg.apis.metrics.v1beta1.PodMetrics"""
 
     api_version: str = msgspec.field(default_factory=lambda: "metrics.k8s.io/v1beta1", name="apiVersion")
@@ -60,7 +60,7 @@ class PodMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             keep_seconds(self, "timestamp", self.timestamp)
 
 
-class PodMetricsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodMetricsList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.metrics.pkg.apis.metrics.v1beta1.PodMetricsList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "metrics.k8s.io/v1beta1", name="apiVersion")

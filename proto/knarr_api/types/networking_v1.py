@@ -11,7 +11,7 @@ from knarr_api.numbers import Int32
 from knarr_api.types import core_v1, meta_v1
 
 
-class HTTPIngressPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class HTTPIngressPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.HTTPIngressPath"""
 
     path: str = ""
@@ -19,19 +19,19 @@ class HTTPIngressPath(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     path_type: str = ""
 
 
-class HTTPIngressRuleValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HTTPIngressRuleValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.HTTPIngressRuleValue"""
 
     paths: tuple[HTTPIngressPath, ...] = ()
 
 
-class IPAddressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class IPAddressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.IPAddressSpec"""
 
     parent_ref: ParentReference | None = None
 
 
-class IPAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IPAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IPAddress"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -40,7 +40,7 @@ class IPAddress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: IPAddressSpec = IPAddressSpec()
 
 
-class IPAddressList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IPAddressList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IPAddressList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -49,14 +49,14 @@ class IPAddressList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     items: tuple[IPAddress, ...] = ()
 
 
-class IPBlock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class IPBlock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.IPBlock"""
 
     cidr: str = ""
     except_: tuple[str, ...] = ()
 
 
-class IngressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class IngressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.IngressSpec"""
 
     default_backend: IngressBackend | None = None
@@ -65,13 +65,13 @@ class IngressSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     ingress_class_name: str | None = None
 
 
-class IngressStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class IngressStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.IngressStatus"""
 
     load_balancer: IngressLoadBalancerStatus | None = None
 
 
-class Ingress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Ingress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.Ingress"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -81,21 +81,21 @@ class Ingress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: IngressStatus = IngressStatus()
 
 
-class IngressBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressBackend"""
 
     resource: core_v1.TypedLocalObjectReference | None = None
     service: IngressServiceBackend | None = None
 
 
-class IngressClassSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressClassSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressClassSpec"""
 
     controller: str = ""
     parameters: IngressClassParametersReference | None = None
 
 
-class IngressClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressClass"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -104,7 +104,7 @@ class IngressClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     spec: IngressClassSpec = IngressClassSpec()
 
 
-class IngressClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressClassList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -113,7 +113,9 @@ class IngressClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     items: tuple[IngressClass, ...] = ()
 
 
-class IngressClassParametersReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class IngressClassParametersReference(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.networking.v1.IngressClassParametersReference"""
 
     api_group: str = ""
@@ -123,7 +125,7 @@ class IngressClassParametersReference(msgspec.Struct, frozen=True, kw_only=True,
     namespace: str = ""
 
 
-class IngressList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -132,7 +134,7 @@ class IngressList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     items: tuple[Ingress, ...] = ()
 
 
-class IngressLoadBalancerIngress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressLoadBalancerIngress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressLoadBalancerIngress"""
 
     ip: str = ""
@@ -140,13 +142,13 @@ class IngressLoadBalancerIngress(msgspec.Struct, frozen=True, kw_only=True, omit
     ports: tuple[IngressPortStatus, ...] = ()
 
 
-class IngressLoadBalancerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressLoadBalancerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressLoadBalancerStatus"""
 
     ingress: tuple[IngressLoadBalancerIngress, ...] = ()
 
 
-class IngressPortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressPortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressPortStatus"""
 
     port: Int32 | None = None
@@ -154,34 +156,34 @@ class IngressPortStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     error: str = ""
 
 
-class IngressRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressRule"""
 
     host: str = ""
     http: HTTPIngressRuleValue | None = None
 
 
-class IngressRuleValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressRuleValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressRuleValue"""
 
     http: HTTPIngressRuleValue | None = None
 
 
-class IngressServiceBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngressServiceBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.IngressServiceBackend"""
 
     name: str = ""
     port: ServiceBackendPort | None = None
 
 
-class IngressTLS(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class IngressTLS(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.IngressTLS"""
 
     hosts: tuple[str, ...] = ()
     secret_name: str = ""
 
 
-class NetworkPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NetworkPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.NetworkPolicySpec"""
 
     pod_selector: meta_v1.LabelSelector | None = None
@@ -190,8 +192,8 @@ class NetworkPolicySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     policy_types: tuple[str, ...] = ()
 
 
-class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.networking.v1.NetworkPolicy"""
+class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Which traffic the selected pods accept and send; pods that no policy selects accept everything."""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "NetworkPolicy")
@@ -199,21 +201,21 @@ class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     spec: NetworkPolicySpec = NetworkPolicySpec()
 
 
-class NetworkPolicyEgressRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NetworkPolicyEgressRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.NetworkPolicyEgressRule"""
 
     ports: tuple[NetworkPolicyPort, ...] = ()
     to: tuple[NetworkPolicyPeer, ...] = ()
 
 
-class NetworkPolicyIngressRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NetworkPolicyIngressRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.NetworkPolicyIngressRule"""
 
     ports: tuple[NetworkPolicyPort, ...] = ()
     from_: tuple[NetworkPolicyPeer, ...] = ()
 
 
-class NetworkPolicyList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NetworkPolicyList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.NetworkPolicyList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -222,7 +224,7 @@ class NetworkPolicyList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     items: tuple[NetworkPolicy, ...] = ()
 
 
-class NetworkPolicyPeer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NetworkPolicyPeer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.NetworkPolicyPeer"""
 
     pod_selector: meta_v1.LabelSelector | None = None
@@ -230,7 +232,7 @@ class NetworkPolicyPeer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     ip_block: IPBlock | None = None
 
 
-class NetworkPolicyPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class NetworkPolicyPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.networking.v1.NetworkPolicyPort"""
 
     protocol: str = ""
@@ -238,7 +240,7 @@ class NetworkPolicyPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     end_port: Int32 | None = None
 
 
-class ParentReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ParentReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.ParentReference"""
 
     group: str = ""
@@ -247,26 +249,26 @@ class ParentReference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     name: str = ""
 
 
-class ServiceBackendPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceBackendPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.ServiceBackendPort"""
 
     name: str = ""
     number: Int32 | None = None
 
 
-class ServiceCIDRSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceCIDRSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.ServiceCIDRSpec"""
 
     cidrs: tuple[str, ...] = ()
 
 
-class ServiceCIDRStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceCIDRStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.ServiceCIDRStatus"""
 
     conditions: tuple[meta_v1.Condition, ...] = ()
 
 
-class ServiceCIDR(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceCIDR(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.ServiceCIDR"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")
@@ -276,7 +278,7 @@ class ServiceCIDR(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     status: ServiceCIDRStatus = ServiceCIDRStatus()
 
 
-class ServiceCIDRList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ServiceCIDRList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.networking.v1.ServiceCIDRList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "networking.k8s.io/v1", name="apiVersion")

@@ -11,13 +11,13 @@ from knarr_api.quantity import Quantity
 from knarr_api.types import core_v1, meta_v1
 
 
-class Overhead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Overhead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.node.v1.Overhead"""
 
     pod_fixed: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
-class RuntimeClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RuntimeClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.node.v1.RuntimeClass"""
 
     api_version: str = msgspec.field(default_factory=lambda: "node.k8s.io/v1", name="apiVersion")
@@ -28,7 +28,7 @@ class RuntimeClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     scheduling: Scheduling | None = None
 
 
-class RuntimeClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RuntimeClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.node.v1.RuntimeClassList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "node.k8s.io/v1", name="apiVersion")
@@ -37,7 +37,7 @@ class RuntimeClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     items: tuple[RuntimeClass, ...] = ()
 
 
-class Scheduling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Scheduling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.node.v1.Scheduling"""
 
     node_selector: dict[str, str] = msgspec.field(default_factory=dict)

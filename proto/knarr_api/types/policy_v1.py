@@ -13,7 +13,7 @@ from knarr_api.numbers import Int32, Int64
 from knarr_api.types import meta_v1
 
 
-class Eviction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Eviction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.policy.v1.Eviction"""
 
     api_version: str = msgspec.field(default_factory=lambda: "policy/v1", name="apiVersion")
@@ -22,7 +22,7 @@ class Eviction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     delete_options: meta_v1.DeleteOptions | None = None
 
 
-class PodDisruptionBudgetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodDisruptionBudgetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.policy.v1.PodDisruptionBudgetSpec"""
 
     min_available: Int32 | str | None = None
@@ -31,7 +31,9 @@ class PodDisruptionBudgetSpec(msgspec.Struct, frozen=True, kw_only=True, omit_de
     unhealthy_pod_eviction_policy: str = ""
 
 
-class PodDisruptionBudgetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PodDisruptionBudgetStatus(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"
+):
     """k8s.io.api.policy.v1.PodDisruptionBudgetStatus"""
 
     observed_generation: Int64 | None = None
@@ -43,8 +45,8 @@ class PodDisruptionBudgetStatus(msgspec.Struct, frozen=True, kw_only=True, omit_
     conditions: tuple[meta_v1.Condition, ...] = ()
 
 
-class PodDisruptionBudget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """k8s.io.api.policy.v1.PodDisruptionBudget"""
+class PodDisruptionBudget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """How many pods must stay up when pods are evicted on purpose."""
 
     api_version: str = msgspec.field(default_factory=lambda: "policy/v1", name="apiVersion")
     kind: str = msgspec.field(default_factory=lambda: "PodDisruptionBudget")
@@ -53,7 +55,7 @@ class PodDisruptionBudget(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
 
 
-class PodDisruptionBudgetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodDisruptionBudgetList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.policy.v1.PodDisruptionBudgetList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "policy/v1", name="apiVersion")

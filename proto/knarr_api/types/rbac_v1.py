@@ -10,13 +10,13 @@ import msgspec
 from knarr_api.types import meta_v1
 
 
-class AggregationRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class AggregationRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.rbac.v1.AggregationRule"""
 
     cluster_role_selectors: tuple[meta_v1.LabelSelector, ...] = ()
 
 
-class ClusterRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ClusterRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.rbac.v1.ClusterRole"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -26,7 +26,7 @@ class ClusterRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     aggregation_rule: AggregationRule | None = None
 
 
-class ClusterRoleBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ClusterRoleBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.rbac.v1.ClusterRoleBinding"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -36,7 +36,7 @@ class ClusterRoleBinding(msgspec.Struct, frozen=True, kw_only=True, omit_default
     role_ref: RoleRef | None = None
 
 
-class ClusterRoleBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClusterRoleBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.rbac.v1.ClusterRoleBindingList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -45,7 +45,7 @@ class ClusterRoleBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_def
     items: tuple[ClusterRoleBinding, ...] = ()
 
 
-class ClusterRoleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ClusterRoleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.rbac.v1.ClusterRoleList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -54,8 +54,8 @@ class ClusterRoleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     items: tuple[ClusterRole, ...] = ()
 
 
-class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """k8s.io.api.rbac.v1.PolicyRule"""
+class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
+    """Verbs on resources, or on plain URLs. Rules only add, none takes away."""
 
     verbs: tuple[str, ...] = ()
     api_groups: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     non_resource_urls: tuple[str, ...] = msgspec.field(default=(), name="nonResourceURLs")
 
 
-class Role(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Role(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.rbac.v1.Role"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -73,7 +73,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rules: tuple[PolicyRule, ...] = ()
 
 
-class RoleBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RoleBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.rbac.v1.RoleBinding"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -83,7 +83,7 @@ class RoleBinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     role_ref: RoleRef | None = None
 
 
-class RoleBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RoleBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.rbac.v1.RoleBindingList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -92,7 +92,7 @@ class RoleBindingList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     items: tuple[RoleBinding, ...] = ()
 
 
-class RoleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RoleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.rbac.v1.RoleList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "rbac.authorization.k8s.io/v1", name="apiVersion")
@@ -101,7 +101,7 @@ class RoleList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Role, ...] = ()
 
 
-class RoleRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class RoleRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.rbac.v1.RoleRef"""
 
     api_group: str = ""
@@ -109,7 +109,7 @@ class RoleRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     name: str = ""
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.rbac.v1.Subject"""
 
     kind: str = ""

@@ -11,7 +11,7 @@ from knarr_api.numbers import Int32
 from knarr_api.types import meta_v1
 
 
-class PriorityClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class PriorityClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.scheduling.v1.PriorityClass"""
 
     api_version: str = msgspec.field(default_factory=lambda: "scheduling.k8s.io/v1", name="apiVersion")
@@ -23,7 +23,7 @@ class PriorityClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     preemption_policy: str = ""
 
 
-class PriorityClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PriorityClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.scheduling.v1.PriorityClassList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "scheduling.k8s.io/v1", name="apiVersion")

@@ -8,17 +8,17 @@ from __future__ import annotations
 import msgspec
 
 
-class WorkloadPodGroupDisruptionMode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WorkloadPodGroupDisruptionMode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.scheduling.v1alpha3.WorkloadPodGroupDisruptionMode"""
 
 
-class WorkloadPodGroupSchedulingPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WorkloadPodGroupSchedulingPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.scheduling.v1alpha3.WorkloadPodGroupSchedulingPolicy"""
 
 
-class WorkloadPodGroupResourceClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WorkloadPodGroupResourceClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.scheduling.v1alpha3.WorkloadPodGroupResourceClaim"""
 
 
-class WorkloadPodGroupSchedulingConstraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WorkloadPodGroupSchedulingConstraints(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.scheduling.v1alpha3.WorkloadPodGroupSchedulingConstraints"""

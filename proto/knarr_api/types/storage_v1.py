@@ -15,7 +15,7 @@ from knarr_api.time import keep_seconds
 from knarr_api.types import core_v1, meta_v1
 
 
-class CSIDriverSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CSIDriverSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.CSIDriverSpec"""
 
     attach_required: bool | None = None
@@ -31,7 +31,7 @@ class CSIDriverSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     prevent_pod_scheduling_if_missing: bool | None = None
 
 
-class CSIDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CSIDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.CSIDriver"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -40,7 +40,7 @@ class CSIDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: CSIDriverSpec = CSIDriverSpec()
 
 
-class CSIDriverList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CSIDriverList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.CSIDriverList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -49,19 +49,19 @@ class CSIDriverList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     items: tuple[CSIDriver, ...] = ()
 
 
-class CSINodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CSINodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.CSINodeSpec"""
 
     drivers: tuple[CSINodeDriver, ...] = ()
 
 
-class CSINodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CSINodeStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.CSINodeStatus"""
 
     storage_health: tuple[StorageHealth, ...] = ()
 
 
-class CSINode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CSINode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.CSINode"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -71,7 +71,7 @@ class CSINode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: CSINodeStatus = CSINodeStatus()
 
 
-class CSINodeDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CSINodeDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.CSINodeDriver"""
 
     name: str = ""
@@ -80,7 +80,7 @@ class CSINodeDriver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     allocatable: VolumeNodeResources | None = None
 
 
-class CSINodeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CSINodeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.CSINodeList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -89,7 +89,7 @@ class CSINodeList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     items: tuple[CSINode, ...] = ()
 
 
-class CSIStorageCapacity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class CSIStorageCapacity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.CSIStorageCapacity"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -101,7 +101,7 @@ class CSIStorageCapacity(msgspec.Struct, frozen=True, kw_only=True, omit_default
     maximum_volume_size: Quantity | None = None
 
 
-class CSIStorageCapacityList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CSIStorageCapacityList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.CSIStorageCapacityList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -110,7 +110,7 @@ class CSIStorageCapacityList(msgspec.Struct, frozen=True, kw_only=True, omit_def
     items: tuple[CSIStorageCapacity, ...] = ()
 
 
-class StorageClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StorageClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.StorageClass"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -125,7 +125,7 @@ class StorageClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     allowed_topologies: tuple[core_v1.TopologySelectorTerm, ...] = ()
 
 
-class StorageClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StorageClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.StorageClassList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -134,14 +134,14 @@ class StorageClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     items: tuple[StorageClass, ...] = ()
 
 
-class StorageHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StorageHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.StorageHealth"""
 
     name: str = ""
     health_conditions: tuple[StorageHealthCondition, ...] = ()
 
 
-class StorageHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StorageHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.StorageHealthCondition"""
 
     status: str = ""
@@ -156,14 +156,14 @@ class StorageHealthCondition(msgspec.Struct, frozen=True, kw_only=True, omit_def
             keep_seconds(self, "last_transition_time", self.last_transition_time)
 
 
-class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.TokenRequest"""
 
     audience: str = ""
     expiration_seconds: Int64 | None = None
 
 
-class VolumeAttachmentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeAttachmentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.VolumeAttachmentSpec"""
 
     attacher: str = ""
@@ -171,7 +171,7 @@ class VolumeAttachmentSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     node_name: str = ""
 
 
-class VolumeAttachmentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeAttachmentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.VolumeAttachmentStatus"""
 
     attached: bool | None = None
@@ -180,7 +180,7 @@ class VolumeAttachmentStatus(msgspec.Struct, frozen=True, kw_only=True, omit_def
     detach_error: VolumeError | None = None
 
 
-class VolumeAttachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeAttachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.VolumeAttachment"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -190,7 +190,7 @@ class VolumeAttachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     status: VolumeAttachmentStatus = VolumeAttachmentStatus()
 
 
-class VolumeAttachmentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeAttachmentList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.VolumeAttachmentList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -199,14 +199,14 @@ class VolumeAttachmentList(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     items: tuple[VolumeAttachment, ...] = ()
 
 
-class VolumeAttachmentSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeAttachmentSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.VolumeAttachmentSource"""
 
     persistent_volume_name: str = ""
     inline_volume_spec: core_v1.PersistentVolumeSpec | None = None
 
 
-class VolumeAttributesClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeAttributesClass(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.VolumeAttributesClass"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -216,7 +216,7 @@ class VolumeAttributesClass(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class VolumeAttributesClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeAttributesClassList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.VolumeAttributesClassList"""
 
     api_version: str = msgspec.field(default_factory=lambda: "storage.k8s.io/v1", name="apiVersion")
@@ -225,7 +225,7 @@ class VolumeAttributesClassList(msgspec.Struct, frozen=True, kw_only=True, omit_
     items: tuple[VolumeAttributesClass, ...] = ()
 
 
-class VolumeError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class VolumeError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename="camel"):
     """k8s.io.api.storage.v1.VolumeError"""
 
     time: datetime.datetime | None = None
@@ -237,7 +237,7 @@ class VolumeError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
             keep_seconds(self, "time", self.time)
 
 
-class VolumeNodeResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VolumeNodeResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """k8s.io.api.storage.v1.VolumeNodeResources"""
 
     count: Int32 | None = None
