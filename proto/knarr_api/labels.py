@@ -185,11 +185,12 @@ class _Parser:
     def _values(self) -> tuple[str, ...]:
         if self._next() != "(":
             raise self._error("expected '(' after in")
-        values: list[str] = []
-        while self._peek() not in ("", ")"):
+        if self._peek() == ")":
+            raise self._error("the values of in and notin can't be empty")
+        values = [self._value()]
+        while self._peek() == ",":
+            self.at += 1
             values.append(self._value())
-            if self._peek() == ",":
-                self.at += 1
         if self._next() != ")":
             raise self._error("expected ')'")
         return tuple(sorted(values))
