@@ -1,9 +1,13 @@
 """A cache lags behind the controller's own writes; this says when it has caught up.
 
 A decision made from a cache that does not show the last decision's writes would make them again, or worse: others.
-So a controller notes what it wrote per key and decides again only when its informer has seen it. What never shows
-(an object removed meanwhile, a watch broken for long) is given up after ``patience_s``: by then the informer has
-listed again, and names and revisions still refuse a doubled write.
+So a controller notes what it wrote per key and decides again only when its informer has seen it.
+
+- ``attempt`` before a write, ``wrote`` or ``deleting`` with its result. A write that ended in an error may have been
+  done all the same: ``settle`` asks the API itself, before the next decision.
+- ``seen`` says whether the informer shows all of it. What never shows (an object removed meanwhile, a watch broken for
+  long) is given up after ``patience_s``: by then the informer has listed again, and names and revisions still refuse a
+  doubled write.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from knarr_client.client import Key, T, key_of, meta_of
+from knarr_api import errors
+from knarr_client.client import Client, Key, T, key_of, meta_of
 from knarr_client.clock import Clock
 from knarr_client.informer import Informer
 
@@ -27,6 +32,8 @@ class _Awaited:
     revision: int = 0
     deleting: dict[str, Key] = field(default_factory=dict)
     """Objects by uid that must be gone or marked."""
+    attempted: dict[Key, None] = field(default_factory=dict)
+    """Objects whose write has no known outcome."""
 
 
 class OwnWrites(Generic[K, T]):
@@ -38,20 +45,49 @@ class OwnWrites(Generic[K, T]):
         self._patience_s = patience_s
         self._awaited: dict[K, _Awaited] = {}
 
+    def attempt(self, key: K, obj: T) -> None:
+        """``obj`` is about to be created or changed."""
+        self._entry(key).attempted[key_of(obj)] = None
+
     def wrote(self, key: K, obj: msgspec.Struct) -> None:
         """``obj`` is what the API returned."""
+        awaited = self._entry(key)
+        awaited.attempted.pop(key_of(obj), None)
         revision = meta_of(obj).resource_version
         if revision.isdecimal():
-            awaited = self._entry(key)
             awaited.revision = max(awaited.revision, int(revision))
 
+    def refused(self, key: K, obj: T) -> None:
+        """The write of ``obj`` has certainly not happened."""
+        self._entry(key).attempted.pop(key_of(obj), None)
+
     def deleting(self, key: K, obj: T) -> None:
-        """Before the deletion is asked for."""
+        """Before the deletion of ``obj`` is asked for."""
         self._entry(key).deleting[meta_of(obj).uid] = key_of(obj)
 
     def not_deleting(self, key: K, obj: T) -> None:
-        """The deletion failed."""
+        """The deletion was certainly refused."""
         self._entry(key).deleting.pop(meta_of(obj).uid, None)
+
+    def doubt_deletion(self, key: K, obj: T) -> None:
+        """The deletion has no known outcome."""
+        self._entry(key).attempted[key_of(obj)] = None
+
+    async def settle(self, key: K, client: Client) -> None:
+        """Find out what became of writes without a known outcome. Raises what the read raises."""
+        awaited = self._awaited.get(key)
+        if awaited is None:
+            return
+        for attempted in tuple(awaited.attempted):
+            try:
+                present = await client.get(self._informer.type, attempted.name, attempted.namespace)
+            except errors.NotFound:
+                awaited.attempted.pop(attempted, None)
+                continue
+            metadata = meta_of(present)
+            if metadata.deletion_timestamp is None:
+                awaited.deleting.pop(metadata.uid, None)
+            self.wrote(key, present)
 
     def forget(self, key: K) -> None:
         self._awaited.pop(key, None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Protocol, cast
 
 import msgspec
 import pytest
 
-from knarr_api import errors
+from knarr_api import errors, kinds
 from knarr_api.types.apps_v1 import Deployment, DeploymentSpec, ReplicaSet
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.core_v1 import (
@@ -26,11 +27,17 @@ from knarr_api.types.core_v1 import (
 )
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_client import virtual_time
-from knarr_client.client import T, key_of
+from knarr_client.client import Client, T, key_of
 from knarr_client.memory import MemoryApi, MemoryClient
 from knarr_client.virtual_time import VirtualClock, eventually
 from knarr_controlplane import controllers
+from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.controllers import ControllerSettings
+from knarr_controlplane.registry.local_client import LocalClient
+from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.registry.rules import Admission
+from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.store.memory import MemoryStore
 
 HEARTBEAT_S = 2.0
 START_S = 1.0
@@ -38,12 +45,141 @@ STOP_S = 0.5
 replace = msgspec.structs.replace
 
 
+class Link:
+    """A Client whose connection can be cut, or made unreliable: ``fault`` is asked before and after each call and may
+    raise; it may wait, too."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._connected = True
+        self._cuts: set[asyncio.Future[None]] = set()
+        self.writes: dict[str, int] = {}
+        self.fault: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    @connected.setter
+    def connected(self, value: bool) -> None:
+        self._connected = value
+        if not value:
+            self.break_watches()
+
+    def break_watches(self) -> None:
+        for cut in self._cuts:
+            if not cut.done():
+                cut.set_result(None)
+        self._cuts.clear()
+
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self._client, verb)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self._reach()
+            if self.fault is not None:
+                await self.fault()
+            if verb not in ("get", "list"):
+                self.writes[verb] = self.writes.get(verb, 0) + 1
+            result = await method(*args, **kwargs)
+            if self.fault is not None:
+                await self.fault()
+            self._reach()
+            return result
+
+        return call
+
+    async def watch(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        self._reach()
+        batches = self._client.watch(*args, **kwargs)
+        cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._cuts.add(cut)
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(batches))
+                try:
+                    await asyncio.wait({coming, cut}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not coming.done():
+                        coming.cancel()
+                        await asyncio.wait({coming})
+                if cut.done():
+                    raise errors.Unavailable("the watch broke off")
+                yield coming.result()
+        finally:
+            self._cuts.discard(cut)
+            await batches.aclose()
+
+    def _reach(self) -> None:
+        if not self._connected:
+            raise errors.Unavailable("the API cannot be reached")
+
+
+class Api(Protocol):
+    """What a scenario runs on."""
+
+    def client(self) -> Client: ...
+
+    def all(self, type_: type[T]) -> tuple[T, ...]: ...
+
+
+class InMemory:
+    def __init__(self, clock: VirtualClock) -> None:
+        self._api = MemoryApi(clock=clock, admit=tolerate)
+
+    def client(self) -> Client:
+        return MemoryClient(self._api)
+
+    def all(self, type_: type[T]) -> tuple[T, ...]:
+        return cast("tuple[T, ...]", tuple(self._api.table(kinds.of(type_)).objects.values()))
+
+
+class RealRegistry:
+    """The registry of the control plane, on a store in memory."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def client(self) -> Client:
+        return LocalClient(self._registry)
+
+    def all(self, type_: type[T]) -> tuple[T, ...]:
+        entries = self._registry.cache.of(kinds.of(type_)).entries
+        return cast("tuple[T, ...]", tuple(entry.value() for _, entry in sorted(entries.items())))
+
+
+@contextlib.asynccontextmanager
+async def in_memory(clock: VirtualClock) -> AsyncIterator[Api]:
+    yield InMemory(clock)
+
+
+@contextlib.asynccontextmanager
+async def real_registry(clock: VirtualClock) -> AsyncIterator[Api]:
+    store = MemoryStore()
+    storage = Storage(bytes(32))
+    cache = WatchCache(store, storage.decode)
+    running = asyncio.create_task(cache.run())
+    await cache.ready.wait()
+    randomness = random.Random(1)
+    registry = Registry(store, cache, storage, admission=Admission(), now=clock.now, randomness=randomness)
+    await registry.make_system_namespaces()
+    try:
+        yield RealRegistry(registry)
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await store.close()
+
+
+APIS = {"memory": in_memory, "registry": real_registry}
+
+
 class SimulatedNode:
     """Renews its lease, runs what is bound to it, stops what is deleted."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.name = name
-        self.client = MemoryClient(cluster.api)
+        self.client = Link(cluster.api.client())
         self.clock = cluster.clock
         self._cluster = cluster
         self._running: dict[str, str] = {}
@@ -124,12 +260,12 @@ class SimulatedNode:
 
 
 class Cluster:
-    def __init__(self, clock: VirtualClock, settings: ControllerSettings) -> None:
+    def __init__(self, clock: VirtualClock, settings: ControllerSettings, api: Api) -> None:
         self.clock = clock
         self.settings = settings
-        self.api = MemoryApi(clock=clock, admit=tolerate)
-        self.client = MemoryClient(self.api)
-        self.controllers = MemoryClient(self.api)
+        self.api = api
+        self.client = api.client()
+        self.controllers = Link(api.client())
         self.becomes_ready: Callable[[Pod], bool] = lambda _: True
         self.nodes: dict[str, SimulatedNode] = {}
         self.started: set[str] = set()
@@ -171,13 +307,14 @@ class Cluster:
                     loads = {node.metadata.name: len(self.pods(node=node.metadata.name)) for node in free}
                     chosen = min(sorted(loads), key=lambda name: loads[name])
                     key = key_of(pod)
-                    await self.client.bind(namespace=key.namespace, name=key.name, uid=pod.metadata.uid, node=chosen)
+                    with contextlib.suppress(errors.NotFound, errors.Conflict):
+                        await self.client.bind(
+                            namespace=key.namespace, name=key.name, uid=pod.metadata.uid, node=chosen
+                        )
             await self.clock.sleep(0.1)
 
     def all(self, type_: type[T]) -> tuple[T, ...]:
-        from knarr_api import kinds
-
-        return tuple(self.api.table(kinds.of(type_)).objects.values())  # type: ignore[arg-type]
+        return self.api.all(type_)
 
     def pods(self, *, node: str = "", active: bool = True) -> tuple[Pod, ...]:
         return tuple(
@@ -241,13 +378,16 @@ Scenario = Callable[[Cluster], Coroutine[Any, Any, None]]
 Play = Callable[..., None]
 
 
-@pytest.fixture
-def play() -> Play:
+@pytest.fixture(params=sorted(APIS))
+def play(request: pytest.FixtureRequest) -> Play:
     """Run a scenario on a cluster of named nodes whose controllers and scheduler run."""
 
     def play(scenario: Scenario, *, nodes: tuple[str, ...] = ("n1", "n2", "n3"), **settings: Any) -> None:
         async def run(clock: VirtualClock) -> None:
-            cluster = Cluster(clock, ControllerSettings(**settings))
+            async with APIS[request.param](clock) as api:
+                await on(Cluster(clock, ControllerSettings(**settings), api))
+
+        async def on(cluster: Cluster) -> None:
             cluster.start_controllers()
             await cluster.add_nodes(*nodes)
             scheduler = asyncio.get_running_loop().create_task(cluster.schedule())

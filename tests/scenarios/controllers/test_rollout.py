@@ -52,8 +52,12 @@ def test_rolling_update_never_leaves_its_limits(play, deployment, image):
         most, least = 6, 6
         while True:
             most, least = max(most, len(cluster.pods())), min(least, cluster.ready())
-            status = cluster.deployment().status
-            if status.updated_replicas == 6 and status.replicas == 6 and status.available_replicas == 6:
+            present = cluster.deployment()
+            status = present.status
+            if (
+                status.observed_generation == present.metadata.generation
+                and status.updated_replicas == status.replicas == status.available_replicas == 6
+            ):
                 break
             await cluster.clock.sleep(0.01)
             assert cluster.clock.monotonic() < 120

@@ -56,6 +56,7 @@ class DeploymentController:
             self._own.forget(key)
             self._own_status.forget(key)
             return None
+        await self._own.settle(key, self._client)
         if not self._own.seen(key) or not self._own_status.seen(key):
             return Again(LOOK_AGAIN_S)
         plan = decide(self._observe(deployment))
@@ -79,6 +80,7 @@ class DeploymentController:
         if plan.create is not None:
             collided = not await self._create(key, deployment, plan.create)
         for replicaset in plan.update:
+            self._own.attempt(key, replicaset)
             self._own.wrote(key, await self._client.update(replicaset))
         for replicaset in plan.delete:
             await self._delete(key, replicaset)
@@ -94,13 +96,16 @@ class DeploymentController:
             if live.metadata.uid != metadata.uid or live.metadata.deletion_timestamp is not None:
                 raise errors.Conflict(f'deployments.apps "{metadata.name}" has been deleted')
         for replicaset in plan.adopt:
+            self._own.attempt(key, replicaset)
             self._own.wrote(key, await self._client.update(ownership.with_controller(replicaset, deployment)))
         for replicaset in plan.release:
             released = ownership.without_owner(replicaset, (deployment.metadata.uid,))
+            self._own.attempt(key, replicaset)
             self._own.wrote(key, await self._client.update(released))
 
     async def _create(self, key: Key, deployment: Deployment, replicaset: ReplicaSet) -> bool:
         """False: another template has this name, the collision count must go up."""
+        self._own.attempt(key, replicaset)
         try:
             self._own.wrote(key, await self._client.create(replicaset))
         except errors.AlreadyExists:
@@ -109,6 +114,7 @@ class DeploymentController:
             controller = ownership.controller_of(present)
             ours = controller is not None and controller.uid == deployment.metadata.uid
             if not ours or not revisions.same_template(present.spec.template, replicaset.spec.template):
+                self._own.refused(key, replicaset)
                 return False
             self._own.wrote(key, present)
         return True
@@ -126,6 +132,9 @@ class DeploymentController:
             )
         except (errors.NotFound, errors.Conflict):
             self._own.not_deleting(key, replicaset)
+        except errors.KnarrError:
+            self._own.doubt_deletion(key, replicaset)
+            raise
 
     async def _apply_status(self, key: Key, deployment: Deployment, plan: Plan, *, collided: bool) -> None:
         metadata = deployment.metadata

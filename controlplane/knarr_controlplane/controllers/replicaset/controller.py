@@ -61,6 +61,7 @@ class ReplicaSetController:
             self._own.forget(key)
             self._own_status.forget(key)
             return None
+        await self._own.settle(key, self._client)
         if not self._own.seen(key) or not self._own_status.seen(key):
             return Again(LOOK_AGAIN_S)
         uid = replicaset.metadata.uid
@@ -77,8 +78,10 @@ class ReplicaSetController:
         if plan.adopt:
             await self._check_not_deleted(replicaset)
         for pod in plan.adopt:
+            self._own.attempt(key, pod)
             self._own.wrote(key, await self._write_owners(ownership.with_controller(pod, replicaset)))
         for pod in plan.release:
+            self._own.attempt(key, pod)
             self._own.wrote(key, await self._write_owners(ownership.without_owner(pod, (replicaset.metadata.uid,))))
         failures: list[tuple[str, errors.KnarrError]] = []
         for start in range(0, len(plan.create), CREATES_AT_ONCE):
@@ -94,11 +97,14 @@ class ReplicaSetController:
         return failures
 
     async def _create(self, key: Key, replicaset: ReplicaSet, pod: Pod) -> errors.KnarrError | None:
+        self._own.attempt(key, pod)
         try:
             created = await self._client.create(pod)
         except errors.AlreadyExists:
             return await self._already_exists(key, replicaset, pod)
         except errors.KnarrError as error:
+            if isinstance(error, errors.Invalid | errors.Forbidden | errors.NotFound):
+                self._own.refused(key, pod)
             self._recorder.warning(replicaset, "FailedCreate", f"Error creating: {error}")
             return error
         self._own.wrote(key, created)
@@ -118,6 +124,7 @@ class ReplicaSetController:
         if controller is not None and controller.uid == uid:
             self._own.wrote(key, present)
             return None
+        self._own.refused(key, pod)
         self._note_slot(pod.metadata.name, replicaset.metadata.name, uid)
         return errors.Conflict(f'pod "{pod.metadata.name}" belongs to another')
 
@@ -129,7 +136,7 @@ class ReplicaSetController:
         except (errors.NotFound, errors.Conflict):
             return None
         except errors.KnarrError as error:
-            self._own.not_deleting(key, pod)
+            self._own.doubt_deletion(key, pod)
             self._recorder.warning(replicaset, "FailedDelete", f"Error deleting: {error}")
             return error
         self._recorder.normal(replicaset, "SuccessfulDelete", f"Deleted pod: {name}")
