@@ -10,13 +10,16 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections import deque
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from knarr_api.errors import KnarrError, Unavailable
+from knarr_api.errors import Internal, KnarrError, Unavailable
 from knarr_client.clock import SystemClock
 from knarr_controlplane import controllers, leader, scheduler
 from knarr_controlplane import settings as settings_module
@@ -44,6 +47,7 @@ from knarr_controlplane.version import VERSION
 
 READY_FILE = "controlplane.ready"
 COMPACTION_INTERVAL_S = 30.0
+HEALTH_TIMEOUT_S = 2.0
 LOAD_TIMEOUT_S = 60.0
 
 
@@ -67,12 +71,15 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
-        await _start(settings, stack)
+        background = await _start(settings, stack)
         await stopped.wait()
+        _notify("STOPPING=1")
         structlog.get_logger("knarr").info("stopping")
+    if background.failed:
+        raise Internal("a part of it has ended; its log says why")
 
 
-async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> None:
+async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Background:
     log = structlog.get_logger("knarr")
     clock = SystemClock()
     data_dir = settings.data_dir
@@ -91,10 +98,13 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> None:
     stack.push_async_callback(opened.close)
     storage = Storage.open(data_dir / "pki" / "secrets.key")
     cache = WatchCache(opened.store, storage.decode)
+    try:
+        async with asyncio.timeout(LOAD_TIMEOUT_S):
+            await cache.load()
+    except TimeoutError:
+        raise Unavailable(f"the store could not be read within {LOAD_TIMEOUT_S:.0f} s: is it overloaded?") from None
     background = await stack.enter_async_context(_Background())
     background.start(cache.run(), "cache")
-    async with asyncio.timeout(LOAD_TIMEOUT_S):
-        await cache.ready.wait()
     admission = Admission(eviction_s=settings.eviction_s)
     registry = Registry(opened.store, cache, storage, admission=admission, now=clock.now)
     await registry.make_system_namespaces()
@@ -106,9 +116,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> None:
         return f"at revision {await opened.store.revision()}"
 
     async def cache_health() -> str:
-        newest = await opened.store.revision()
-        if cache.revision < newest:
-            await cache.wait_for(newest, timeout_s=2.0)
+        await cache.catch_up(timeout_s=HEALTH_TIMEOUT_S)
         return f"at revision {cache.revision}"
 
     async def agents_health() -> str:
@@ -125,14 +133,16 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> None:
             cluster_id=authority.fingerprint[:12],
             checks={"store": store_health, "cache": cache_health, "agents": agents_health},
         ),
-        join=Join(tokens, authority, settings.advertise, clock.now),
+        join=Join(tokens, authority, settings.advertise, clock.now, is_alive=hub.connections.__contains__),
     )
-    names = {address.rpartition(":")[0] for address in settings.advertise} | {l.host for l in settings.listeners}
+    names = {address.rpartition(":")[0] for address in settings.advertise} | {
+        listener.host for listener in settings.listeners
+    }
     names -= {"0.0.0.0", "[::]", "::"}
     serving = Serving(services, settings.listeners, ca=authority.pem, serving=authority.serving(names, clock.now()))
     await serving.start()
     stack.push_async_callback(serving.stop)
-    local = next((l for l in settings.listeners if not l.netns), settings.listeners[0])
+    local = next((listener for listener in settings.listeners if not listener.netns), settings.listeners[0])
     host = "127.0.0.1" if local.host in ("0.0.0.0", "[::]") else local.host
     kubeconfig.write(
         data_dir / "admin.kubeconfig",
@@ -153,42 +163,46 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> None:
             group.create_task(controllers.run(client, settings=controller_settings, clock=clock, identity=identity))
 
     background.start(leader.lead(client, clock, "knarr-controller-manager", identity, act), "leader")
-    background.start(_compact(opened.store, settings.retention_s), "compaction")
+    background.start(_compact(opened.store, cache, settings.retention_s), "compaction")
     gc.freeze()
     ready = {"pid": os.getpid(), "version": VERSION, "server": f"{host}:{local.port}"}
     (data_dir / READY_FILE).write_text(json.dumps(ready) + "\n")
+    _notify("READY=1")
     log.info("ready", server=ready["server"], store=settings.store, version=VERSION)
+    return background
 
 
 class _Background:
-    """Tasks that live as long as the process; one that fails ends it."""
+    """Tasks that live as long as the process; one that ends before ends it. They are stopped last first."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failed = False
 
-    def start(self, coroutine, name: str) -> None:  # type: ignore[no-untyped-def]
+    def start(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(coroutine, name=name)
-        self._tasks.add(task)
+        self._tasks.append(task)
         task.add_done_callback(self._ended)
 
     async def __aenter__(self) -> _Background:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
+        for task in reversed(self._tasks):
             task.remove_done_callback(self._ended)
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait({task})
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             return
         log = structlog.get_logger("knarr")
         log.error("a part of the control plane has ended", part=task.get_name(), exc_info=task.exception())
+        self.failed = True
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _compact(store: Store, retention_s: float) -> None:
+async def _compact(store: Store, cache: WatchCache, retention_s: float) -> None:
     """Forget revisions older than the retention, by looking at the store's revision now and then."""
     log = structlog.get_logger("knarr")
     seen: deque[tuple[float, int]] = deque()
@@ -201,13 +215,14 @@ async def _compact(store: Store, retention_s: float) -> None:
             while seen and seen[0][0] <= loop.time() - retention_s:
                 old = seen.popleft()[1]
             if old:
+                cache.forget(old)
                 await store.compact(old)
         except KnarrError as error:
             log.warning("compaction failed", error=str(error))
 
 
 @contextlib.contextmanager
-def _locked(data_dir: Path):  # type: ignore[no-untyped-def]
+def _locked(data_dir: Path) -> Iterator[None]:
     """Hold the data directory. Raises Unavailable naming the process that has it."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(data_dir / "controlplane.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -224,6 +239,17 @@ def _locked(data_dir: Path):  # type: ignore[no-untyped-def]
         yield
     finally:
         os.close(descriptor)
+
+
+def _notify(state: str) -> None:
+    """Tell the service manager, if there is one. Source: sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):
+        return
+    target = "\0" + address[1:] if address[0] == "@" else address
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_UNIX, kind) as notifications, contextlib.suppress(OSError):
+        notifications.sendto(state.encode(), target)
 
 
 def _configure_logs(level: str) -> None:

@@ -78,7 +78,8 @@ def parse(arguments: Sequence[str]) -> Settings:
         data_dir=given.data_dir,
         store=given.store,
         listeners=listeners,
-        advertise=tuple(given.advertise) or tuple(f"{l.host}:{l.port}" for l in listeners if not l.netns),
+        advertise=tuple(given.advertise)
+        or tuple(f"{listener.host}:{listener.port}" for listener in listeners if not listener.netns),
         heartbeat_s=heartbeat_s,
         node_grace_s=given.node_grace,
         eviction_s=given.eviction_toleration,

@@ -5,16 +5,21 @@
        └──────────────────────────────────┘ the difference to what was there is logged as changes
 
 One watch on the store feeds all kinds, so that the cache as a whole is at one revision at any time: lists of any kinds
-fit together. ``wait_for`` makes a process see its own writes.
+fit together. ``wait_for`` makes a process see its own writes; a writer announces the object behind the bytes it is
+about to commit (``expect``), so that its own events need no decoding.
 """
 
 from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
+import heapq
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import structlog
 
@@ -22,6 +27,7 @@ from knarr_api.errors import DeadlineExceeded, Expired, Internal, KnarrError
 from knarr_api.fields import FieldSelector
 from knarr_api.kinds import KINDS, Kind
 from knarr_api.labels import Selector
+from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Progress, Store, StoreEvent
@@ -102,10 +108,14 @@ class KindCache:
             self._index(key, old, entry)
         self.log.append(Logged(at, old, entry))
         if len(self.log) > MAX_LOG:
-            count = MAX_LOG // 4
-            self.forgotten = self.log[count - 1].revision
-            del self.log[:count]
-            self.start += count
+            self.forget(self.log[MAX_LOG // 4].revision)
+
+    def forget(self, before: int) -> None:
+        """Drop the log up to a packed revision; watches and lists from before it are refused from now on."""
+        count = bisect.bisect_right(self.log, before, key=lambda change: change.revision)
+        del self.log[:count]
+        self.start += count
+        self.forgotten = max(self.forgotten, before)
 
     def _index(self, key: str, old: CacheEntry | None, new: CacheEntry | None) -> None:
         if old is not None:
@@ -119,28 +129,37 @@ class KindCache:
 
 
 Decode = Callable[[Kind, str, bytes, int], CacheEntry]
+Expected = tuple[bytes, Any]
 
 
 class WatchCache:
-    """See the module's text. decode makes an entry of a stored value."""
+    """See the module's text. decode makes an entry of a stored value; raises a KnarrError for a damaged one."""
 
     def __init__(self, store: Store, decode: Decode) -> None:
         self._store = store
         self._decode = decode
-        self._kinds = {kind.key_prefix: KindCache(kind) for kind in KINDS}
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._kinds = {kind.key_prefix: KindCache(kind) for kind in reversed(KINDS)}
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        """A heap by revision; the number in the middle makes each unique."""
+        self._numbers = itertools.count()
+        self._expected: dict[str, Expected] = {}
         self.revision = 0
         """Packed: everything up to it is here."""
         self.ready = asyncio.Event()
 
+    async def load(self) -> None:
+        """Read everything. Raises what the store raises, and Internal for a value that can't be read."""
+        await self._load(strict=True)
+        self.ready.set()
+
     async def run(self) -> None:
-        """Follow the store until cancelled."""
+        """Follow the store until cancelled; reads everything first where ``load`` was not called."""
         log = structlog.get_logger("knarr.cache")
-        loaded = False
+        loaded = self.ready.is_set()
         while True:
             try:
                 if not loaded:
-                    await self._load()
+                    await self._load(strict=False)
                     loaded = True
                     self.ready.set()
                 async for batch in self._store.watch(ROOT, after=self.revision):
@@ -162,17 +181,37 @@ class WatchCache:
         """Matching entries in key order."""
         cache = self.of(kind)
         node = filter_.fields.exact("spec.nodeName") if filter_.fields is not None and kind.kind == "Pod" else None
-        entries = cache.by_node.get(node, {}) if node else cache.entries
-        for key in sorted(entries):
-            if filter_.admits(entries[key]):
-                yield entries[key]
+        found = cache.by_node.get(node, {}) if node else cache.entries
+        for key in sorted(found):
+            if filter_.admits(found[key]):
+                yield found[key]
+
+    @contextlib.contextmanager
+    def expect(self, key: str, value: bytes, obj: Any) -> Iterator[None]:
+        """While a commit is under way: the object that these bytes are."""
+        self._expected[key] = (value, obj)
+        try:
+            yield
+        finally:
+            self._expected.pop(key, None)
+
+    def forget(self, before: int) -> None:
+        """Drop the logs up to a packed revision: they are kept for as long as the store keeps history."""
+        for cache in self._kinds.values():
+            cache.forget(min(before, self.revision))
+
+    async def catch_up(self, *, timeout_s: float = WAIT_S) -> None:
+        """Until everything is here that was committed before the call, by whichever process."""
+        newest = revision.store_revision(await self._store.revision())
+        if revision.store_revision(self.revision) < newest:
+            await self.wait_for(revision.pack(newest, 0), timeout_s=timeout_s)
 
     async def wait_for(self, wanted: int, *, timeout_s: float = WAIT_S) -> None:
         """Until the cache has seen that packed revision. Raises DeadlineExceeded."""
         if self.revision >= wanted:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append((wanted, future))
+        heapq.heappush(self._waiters, (wanted, next(self._numbers), future))
         try:
             async with asyncio.timeout(timeout_s):
                 await future
@@ -199,7 +238,7 @@ class WatchCache:
                 end = cache.start + len(cache.log)
                 if end - index > MAX_BACKLOG:
                     raise Expired(f"the watch is {end - index} changes behind: list again")
-                held = cache.log[index - cache.start :][:MAX_DELIVERY]
+                held = cache.log[index - cache.start : index - cache.start + MAX_DELIVERY]
                 index += len(held)
                 seen = self.revision
                 changes = tuple(change for logged in held if (change := _change(logged, filter_)) is not None)
@@ -212,7 +251,7 @@ class WatchCache:
         finally:
             cache.followers.discard(wake)
 
-    async def _load(self) -> None:
+    async def _load(self, *, strict: bool) -> None:
         seen: set[str] = set()
         after, at = "", 0
         while True:
@@ -222,10 +261,13 @@ class WatchCache:
                 cache = self._kind_of(entry.key)
                 if cache is None:
                     continue
-                seen.add(entry.key)
                 present = cache.entries.get(entry.key)
                 if present is None or not revision.same_write(present.revision, entry.revision):
-                    cache.put(entry.key, self._decode(cache.kind, entry.key, entry.value, entry.revision), at)
+                    made = self._entry(cache.kind, entry.key, entry.value, entry.revision, strict=strict)
+                    if made is None:
+                        continue
+                    cache.put(entry.key, made, at)
+                seen.add(entry.key)
             if not listing.more:
                 break
             after = listing.entries[-1].key
@@ -246,7 +288,7 @@ class WatchCache:
                 if cache is not None:
                     entry = None
                     if event.value is not None:
-                        entry = self._decode(cache.kind, event.key, event.value, event.revision)
+                        entry = self._entry(cache.kind, event.key, event.value, event.revision, strict=False)
                     cache.put(event.key, entry, event.revision)
                     touched.add(cache.kind.key_prefix)
         self._advance(batch[-1].revision)
@@ -255,15 +297,23 @@ class WatchCache:
 
     def _advance(self, to: int) -> None:
         self.revision = max(self.revision, to)
-        waiting: list[tuple[int, asyncio.Future[None]]] = []
-        for wanted, future in self._waiters:
-            if future.done():
-                continue
-            if wanted <= self.revision:
+        while self._waiters and self._waiters[0][0] <= self.revision:
+            future = heapq.heappop(self._waiters)[2]
+            if not future.done():
                 future.set_result(None)
-            else:
-                waiting.append((wanted, future))
-        self._waiters = waiting
+
+    def _entry(self, kind: Kind, key: str, value: bytes, at: int, *, strict: bool) -> CacheEntry | None:
+        """None for a value that can't be read, which is logged: one damaged object must not hold up all others."""
+        expected = self._expected.get(key)
+        if expected is not None and expected[0] == value:
+            return entries.make(kind, key, expected[1], at)
+        try:
+            return self._decode(kind, key, value, at)
+        except KnarrError as error:
+            if strict:
+                raise Internal(f"the stored object {key} can't be read: {error}") from error
+            structlog.get_logger("knarr.cache").error("a stored object can't be read", key=key, error=str(error))
+            return None
 
     def _kind_of(self, key: str) -> KindCache | None:
         parts = key.split("/", 4)

@@ -4,6 +4,7 @@ it is decided again on what is there now."""
 from __future__ import annotations
 
 import base64
+import builtins
 import datetime
 import random
 import secrets
@@ -29,8 +30,10 @@ from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Delete, KeyConflict, Put, Store
 
+Decode = Callable[[Any, type[Any]], Any]
 ATTEMPTS = 20
 MAX_LIST_LIMIT = 10_000
+MAX_TOKEN = 2048
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -80,7 +83,9 @@ class Registry:
         return entry
 
     def list(self, kind: Kind, filter_: Filter, *, limit: int = 0, continue_: str = "") -> Page:
-        """Raises Expired when the objects have changed too much since the page before."""
+        """Raises Expired when the objects have changed too much since the page before, Invalid for a bad limit."""
+        if limit < 0:
+            raise errors.Invalid(f"limit: Invalid value: {limit}: must be greater than or equal to 0")
         at, after = _parse_continue(continue_) if continue_ else (self.cache.revision, "")
         entries_ = self._at(kind, filter_, at)
         if after:
@@ -92,11 +97,11 @@ class Registry:
         token = base64.urlsafe_b64encode(f"{at} {taken[-1].key}".encode()).decode()
         return Page(tuple(taken), at, token, len(entries_) - limit)
 
-    def _at(self, kind: Kind, filter_: Filter, at: int) -> list[CacheEntry]:
+    def _at(self, kind: Kind, filter_: Filter, at: int) -> builtins.list[CacheEntry]:
         """The matching entries at a revision: today's with what was logged since taken back."""
-        if at == self.cache.revision:
-            return list(self.cache.select(kind, filter_))
         cache = self.cache.of(kind)
+        if not cache.log or cache.log[-1].revision <= at:
+            return list(self.cache.select(kind, filter_))
         if at < cache.forgotten:
             raise errors.Expired(
                 "The provided continue parameter is too old to display a consistent list result: list again"
@@ -110,6 +115,10 @@ class Registry:
             if logged.old is not None:
                 present[logged.old.key] = logged.old
         return [present[key] for key in sorted(present) if filter_.admits(present[key])]
+
+    async def catch_up(self) -> None:
+        """Before a read that must see every write that was acknowledged, also by other processes."""
+        await self.cache.catch_up()
 
     async def watch(self, kind: Kind, filter_: Filter, resource_version: str) -> AsyncIterator[tuple[Change, ...]]:
         """As ``Objects.Watch``. Raises Expired, Invalid for what is no revision."""
@@ -156,9 +165,7 @@ class Registry:
         """Replace, or with subresource ``status`` the status alone. Raises Conflict, NotFound, Invalid."""
         kind = kinds.of(obj)
         given = obj.metadata.resource_version
-        prepare = {"": rules.updated, "status": rules.status_updated}.get(subresource)
-        if prepare is None:
-            raise errors.Invalid(f'subresource "{subresource}" is not known: use "" or "status"')
+        prepare = _preparation(subresource)
 
         def decide(old: Any) -> Any:
             if obj.metadata.uid and obj.metadata.uid != old.metadata.uid:
@@ -166,9 +173,10 @@ class Registry:
                     f'Operation cannot be fulfilled on {kind.qualified} "{old.metadata.name}": Precondition failed: '
                     f"UID in precondition: {obj.metadata.uid}, UID in object meta: {old.metadata.uid}"
                 )
-            return prepare(old, obj)
+            return prepare(old, obj, self._admission)
 
-        return await self._change(kind, obj.metadata.namespace, obj.metadata.name, decide, given, dry_run=dry_run)
+        name = obj.metadata.name
+        return (await self._change(kind, obj.metadata.namespace, name, decide, given, dry_run=dry_run))[0]
 
     async def patch(
         self,
@@ -179,55 +187,60 @@ class Registry:
         *,
         subresource: str = "",
         dry_run: bool = False,
+        decode: Decode = json.decode_strict,
     ) -> CacheEntry:
-        """JSON merge patch (RFC 7396). Raises Invalid for a result that is none, Conflict for a given old revision."""
+        """JSON merge patch (RFC 7396). Raises Invalid for a result that is none, Conflict for a given old revision.
+
+        decode: how strictly the result is read.
+        """
         if not isinstance(patch, dict):
             raise errors.Invalid("a merge patch must be a JSON object")
-        given = str((patch.get("metadata") or {}).get("resourceVersion") or "")
-        prepare = rules.status_updated if subresource == "status" else rules.updated
+        metadata = patch.get("metadata")
+        given = str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
+        prepare = _preparation(subresource)
 
         def decide(old: Any) -> Any:
             patched = merging.merge_patch(json.to_builtins(old), patch)
-            new = json.decode_strict(patched, kind.type)
+            _check_type(kind, patched)
+            new = decode(patched, kind.type)
             _check_names(kind, old, new)
-            return prepare(old, new)
+            return prepare(old, new, self._admission)
 
-        return await self._change(kind, namespace, name, decide, given, dry_run=dry_run)
+        return (await self._change(kind, namespace, name, decide, given, dry_run=dry_run))[0]
 
     async def apply(
-        self, kind: Kind, namespace: str, document: dict[str, Any], *, dry_run: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        document: dict[str, Any],
+        *,
+        dry_run: bool = False,
+        decode: Decode = json.decode_strict,
     ) -> tuple[CacheEntry, str]:
-        """Create, or merge what changed since this was applied last. Returns the outcome: created, configured, unchanged."""
-        document = {name: value for name, value in document.items() if name != "status"}
-        metadata = dict(document.get("metadata") or {})
-        if kind.namespaced:
-            metadata["namespace"] = metadata.get("namespace") or namespace or "default"
-        name = metadata.get("name") or ""
-        annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != merging.LAST_APPLIED}
-        bare = {**metadata, "annotations": annotations} if annotations else metadata
-        bare.pop("annotations", None) if not annotations else None
-        applied = json.encode({**document, "metadata": bare}).decode() + "\n"
-        wanted = {**document, "metadata": {**metadata, "annotations": {**annotations, merging.LAST_APPLIED: applied}}}
+        """Create, or merge what changed since this was applied last.
+
+        Returns the outcome as well: created, configured, unchanged. decode: how strictly the result is read.
+        """
+        wanted = merging.to_apply(document, (namespace or "default") if kind.namespaced else "")
+        metadata = wanted["metadata"]
+        name, namespace = str(metadata.get("name") or ""), str(metadata.get("namespace") or "")
         if not name:
             raise errors.Invalid("metadata.name: Required value: apply needs a name")
-        key = _key(kind, metadata.get("namespace", ""), name)
+        given = str(metadata.pop("resourceVersion", "") or "")
+        key = _key(kind, namespace, name)
         if self.cache.get(kind, key) is None:
             try:
-                return await self.create(json.decode_strict(wanted, kind.type), dry_run=dry_run), "created"
+                return await self.create(decode(wanted, kind.type), dry_run=dry_run), "created"
             except errors.AlreadyExists:
-                pass
+                await self.catch_up()
 
         def decide(old: Any) -> Any:
-            live = json.to_builtins(old)
-            text = (live["metadata"].get("annotations") or {}).get(merging.LAST_APPLIED)
-            last = json.load(text) if text else {}
-            live["metadata"].pop("resourceVersion", None)
-            return rules.updated(old, json.decode_strict(merging.three_way(last, wanted, live), kind.type))
+            return rules.updated(
+                old, decode(merging.applied(json.to_builtins(old), wanted), kind.type), self._admission
+            )
 
-        before = self.cache.get(kind, key)
-        after = await self._change(kind, metadata.get("namespace", ""), name, decide, "", dry_run=dry_run)
-        same = before is not None and (before.revision == after.revision or before.json == after.json)
-        return after, "unchanged" if same else "configured"
+        entry, changed = await self._change(kind, namespace, name, decide, given, dry_run=dry_run)
+        return entry, "configured" if changed else "unchanged"
 
     async def delete(
         self,
@@ -246,6 +259,8 @@ class Registry:
             raise errors.Forbidden(f'namespaces "{name}" is forbidden: this namespace may not be deleted')
         if grace_s is not None and grace_s < 0:
             raise errors.Invalid(f"gracePeriodSeconds: Invalid value: {grace_s}: must be greater than or equal to 0")
+        if grace_s is not None:
+            grace_s = min(grace_s, rules.MAX_GRACE_S)
 
         def decide(old: Any) -> Any:
             if uid and uid != old.metadata.uid:
@@ -255,7 +270,7 @@ class Registry:
                 )
             return rules.deleted(old, now=self._now(), grace_s=grace_s, propagation=propagation)
 
-        return await self._change(kind, namespace, name, decide, resource_version, dry_run=dry_run)
+        return (await self._change(kind, namespace, name, decide, resource_version, dry_run=dry_run))[0]
 
     async def bind(self, namespace: str, name: str, uid: str, node: str) -> CacheEntry:
         """Give a pod its node. Raises Conflict where it has one, is another or is being deleted."""
@@ -269,7 +284,14 @@ class Registry:
                 raise errors.Conflict(f'pods "{name}" is being deleted')
             return rules.bound(pod, node, self._now())
 
-        return await self._change(kinds.of(Pod), namespace, name, decide, "")
+        return (await self._change(kinds.of(Pod), namespace, name, decide, ""))[0]
+
+    async def change(self, kind: Kind, namespace: str, name: str, decide: Callable[[Any], Any]) -> CacheEntry:
+        """What ``decide`` makes of the stored object, tried again where somebody else was faster.
+
+        For writers of this process that know what they may change: nothing is checked.
+        """
+        return (await self._change(kind, namespace, name, decide, ""))[0]
 
     # Inside
 
@@ -282,8 +304,11 @@ class Registry:
         given_revision: str,
         *,
         dry_run: bool = False,
-    ) -> CacheEntry:
-        """Read, decide, compare-and-swap. Without a revision given it is tried again on what is there now."""
+    ) -> tuple[CacheEntry, bool]:
+        """Read, decide, compare-and-swap. Without a revision given it is tried again on what is there now.
+
+        Says as well whether there was anything to change.
+        """
         key = _key(kind, namespace, name)
         for _ in range(ATTEMPTS):
             entry = self.get(kind, namespace, name)
@@ -293,15 +318,15 @@ class Registry:
             new = _without_revision(decide(old))
             gone = rules.may_go(new)
             if new == old and not gone:
-                return entry
+                return entry, False
             if dry_run:
-                return entries.make(kind, key, new, entry.revision)
+                return entries.make(kind, key, new, entry.revision), True
             try:
                 if gone:
                     (at,) = await self._store.commit([Delete(key, entry.revision)])
                     await self.cache.wait_for(at)
-                    return entries.make(kind, key, new, at)
-                return await self._put(kind, key, new, entry.revision)
+                    return entries.make(kind, key, new, at), True
+                return await self._put(kind, key, new, entry.revision), True
             except KeyConflict as error:
                 if given_revision:
                     raise errors.conflict(kind.resource, name, kind.group) from None
@@ -312,8 +337,13 @@ class Registry:
         raise errors.conflict(kind.resource, name, kind.group)
 
     async def _put(self, kind: Kind, key: str, obj: Any, expected: int) -> CacheEntry:
-        (at,) = await self._store.commit([Put(key, self._storage.encode(kind, key, obj), expected)])
-        await self.cache.wait_for(at)
+        value = self._storage.encode(kind, key, obj)
+        with self.cache.expect(key, value, obj):
+            (at,) = await self._store.commit([Put(key, value, expected)])
+            await self.cache.wait_for(at)
+        entry = self.cache.get(kind, key)
+        if entry is not None and revision.same_write(entry.revision, at):
+            return entry
         return entries.make(kind, key, obj, at)
 
     def _check_namespace(self, kind: Kind, metadata: ObjectMeta) -> None:
@@ -330,6 +360,16 @@ class Registry:
 
 
 NAMESPACE = kinds.of(Namespace)
+Prepare = Callable[[Any, Any, Admission], Any]
+
+
+def _preparation(subresource: str) -> Prepare:
+    if subresource not in PREPARATIONS:
+        raise errors.Invalid(f'subresource "{subresource}" is not known: use "" or "status"')
+    return PREPARATIONS[subresource]
+
+
+PREPARATIONS: dict[str, Prepare] = {"": rules.updated, "status": rules.status_updated}
 
 
 def filter_of(kind: Kind, namespace: str, label_selector: str, field_selector: str) -> Filter:
@@ -364,9 +404,15 @@ def _check_names(kind: Kind, old: Any, new: Any) -> None:
         raise errors.invalid(kind.kind, old.metadata.name, (detail,), kind.group)
 
 
+def _check_type(kind: Kind, document: dict[str, Any]) -> None:
+    for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
+        if document.get(field, wanted) != wanted:
+            raise errors.Invalid(f'{field}: Invalid value: "{document[field]}": the object is of {wanted}')
+
+
 def _parse_continue(token: str) -> tuple[int, str]:
     try:
-        number, _, key = base64.urlsafe_b64decode(token.encode()).decode().partition(" ")
-        return int(number), key
+        number, _, key = base64.urlsafe_b64decode(token[:MAX_TOKEN].encode()).decode().partition(" ")
+        return int(number[:20]), key
     except ValueError as error:
         raise errors.Invalid("continue: Invalid value: not one of this server's") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ replace = msgspec.structs.replace
 
 FOREGROUND_FINALIZER, ORPHAN_FINALIZER, NAMESPACE_FINALIZER = "foregroundDeletion", "orphan", "kubernetes"
 DEFAULT_GRACE_S = 30
+MAX_GRACE_S = 10 * 365 * 24 * 3600
 EVICTING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 SUFFIX_LENGTH = 5
@@ -51,25 +53,35 @@ def created(obj: Any, *, now: datetime.datetime, uid: str, admission: Admission)
     return obj
 
 
-def updated(old: Any, new: Any) -> Any:
+def updated(old: Any, new: Any, admission: Admission) -> Any:
     """``old`` with all of ``new`` but the status. Raises Invalid."""
     kind = kinds.of(new)
     new = replace(new, metadata=_kept_metadata(old.metadata, new.metadata))
     if has(new, "status"):
         new = replace(new, status=old.status)
+    if isinstance(new, Pod):
+        new = replace(new, spec=replace(new.spec, tolerations=_tolerations(new.spec, admission)))
     new = defaults.apply(new)
     if has(new, "spec") and new.spec != old.spec:
         new = replace(new, metadata=replace(new.metadata, generation=(old.metadata.generation or 0) + 1))
     if new != old:
-        check(kind, new, validation.validate_update(old, new))
+        check(kind, new, (*_finalizers_added(old, new), *validation.validate_update(old, new)))
     return new
 
 
-def status_updated(old: Any, new: Any) -> Any:
+def status_updated(old: Any, new: Any, admission: Admission) -> Any:
     """``old`` with the status of ``new``. Raises Invalid for kinds that have none."""
     if not has(new, "status"):
         raise errors.Invalid(f"{kinds.of(new).qualified} have no status")
     return replace(old, status=new.status)
+
+
+def _finalizers_added(old: Any, new: Any) -> Iterator[errors.FieldError]:
+    """An object on its way out takes no new finalizers: its end would never come."""
+    added = [name for name in new.metadata.finalizers if name not in old.metadata.finalizers]
+    if old.metadata.deletion_timestamp is not None and added:
+        text = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+        yield errors.FieldError("metadata.finalizers", text, "Forbidden")
 
 
 def bound(pod: Pod, node: str, now: datetime.datetime) -> Pod:

@@ -1,7 +1,11 @@
 """``knarr.v1.Agent``: what node agents dial.
 
 One task per agent takes what it says, in order, and acknowledges what is stored; a refused update is named in the
-acknowledgement and does not hold up the others. Heartbeats renew the node's Lease.
+acknowledgement and does not hold up the others. Heartbeats renew the node's Lease, one write for all that have arrived
+meanwhile.
+
+Every status has one writer: of a pod's conditions the agent's own are taken from what it says, and those that others
+write (the scheduler, the controllers) stay as they are stored.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
+import grpc.aio
 import msgspec
 import structlog
 
@@ -18,8 +23,9 @@ from knarr_api import errors, grpc_status, json, kinds
 from knarr_api.errors import Forbidden, Invalid, KnarrError
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.core_v1 import Node, NodeStatus, Pod, PodStatus, Taint
-from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
 from knarr_controlplane.authz import LEASE_NAMESPACE
+from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import streaming
@@ -30,9 +36,12 @@ from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
 replace = msgspec.structs.replace
 NODE, POD = kinds.of(Node), kinds.of(Pod)
 CONCURRENT_UPDATES = 32
+RESTRICTED_PREFIX = "node-restriction.kubernetes.io"
+AGENT_CONDITIONS = frozenset({"Initialized", "PodReadyToStartContainers", "ContainersReady", "Ready"})
+OTHERS_CONDITIONS = frozenset({"PodScheduled"})
 
 
-class Agents(agent_pb2_grpc.AgentServicer):  # type: ignore[misc]
+class Agents(agent_pb2_grpc.AgentServicer):
     def __init__(
         self, registry: Registry, hub: AgentHub, *, now: Callable[[], datetime], heartbeat_s: float, lease_s: float
     ) -> None:
@@ -51,37 +60,32 @@ class Agents(agent_pb2_grpc.AgentServicer):  # type: ignore[misc]
         if not node or first.hello.node_name != node:
             raise Forbidden(f'only the agent of node "{first.hello.node_name}" may connect as it, not "{node}"')
         log = structlog.get_logger("knarr.agents").bind(node=node)
-        await self._register(node, first.hello)
+        uid = await self._register(node, first.hello)
         connection = self._hub.connect(node)
-        connection.send(
-            agent_pb2.ServerMessage(
-                welcome=agent_pb2.Welcome(
-                    server_version=VERSION,
-                    heartbeat_interval_ms=int(self._heartbeat_s * 1000),
-                    lease_duration_ms=int(self._lease_s * 1000),
-                )
-            )
+        welcome = agent_pb2.Welcome(
+            server_version=VERSION,
+            heartbeat_interval_ms=int(self._heartbeat_s * 1000),
+            lease_duration_ms=int(self._lease_s * 1000),
         )
+        connection.send(agent_pb2.ServerMessage(welcome=welcome))
         connection.send(_ack(first.sequence))
-        log.info("agent connected", version=first.hello.agent_version)
-        receiving = asyncio.create_task(self._receive(connection, request))
+        log.info("agent connected", version=first.hello.agent_version[:64])
+        receiving = asyncio.create_task(self._receive(connection, request, uid))
         try:
-            while True:
-                message = await connection.outgoing.get()
-                if message is None:
-                    return
+            while (message := await connection.outgoing.get()) is not None:
                 yield message
         finally:
             receiving.cancel()
             self._hub.disconnect(connection)
             log.info("agent disconnected")
+            await asyncio.wait({receiving})
 
     @streaming
     async def Session(self, request: Any, context: Any) -> AsyncIterator[Any]:
         node = identity.of_call(context).node_name
         first = await anext(request, None)
         session = self._hub.sessions.get(first.session_id) if first is not None else None
-        if session is None or session.node != node:
+        if first is None or session is None or session.node != node:
             raise errors.NotFound("no such session: it was closed meanwhile")
         session.opened.set()
         try:
@@ -108,25 +112,43 @@ class Agents(agent_pb2_grpc.AgentServicer):  # type: ignore[misc]
                 session.frames.put_nowait(None)
         yield  # pragma: no cover - makes this an asynchronous generator
 
-    async def _receive(self, connection: Connection, messages: Any) -> None:
+    async def _receive(self, connection: Connection, messages: Any, uid: str) -> None:
         log = structlog.get_logger("knarr.agents").bind(node=connection.node)
+        node = connection.node
+        renewed = asyncio.Event()
+        renewing = asyncio.create_task(self._keep_renewing(node, uid, renewed))
         try:
             async for message in messages:
-                refused = await self._take(connection.node, message)
-                connection.send(_ack(message.sequence, refused))
+                if message.WhichOneof("content") == "heartbeat":
+                    renewed.set()
+                    connection.send(_ack(message.sequence))
+                else:
+                    connection.send(_ack(message.sequence, await self._take(node, message)))
         except KnarrError as error:
             log.warning("agent's stream ended", error=str(error))
+        except grpc.aio.AioRpcError as error:
+            log.info("agent's stream broke off", error=error.details())
         finally:
+            renewing.cancel()
             self._hub.disconnect(connection)
-            if not connection.outgoing.full():
-                connection.outgoing.put_nowait(None)
+            connection.end()
+            await asyncio.wait({renewing})
+
+    async def _keep_renewing(self, node: str, uid: str, renewed: asyncio.Event) -> None:
+        """Renew the Lease after heartbeats: however many have come while a write was under way, once."""
+        log = structlog.get_logger("knarr.agents").bind(node=node)
+        while True:
+            await renewed.wait()
+            renewed.clear()
+            try:
+                await self._renew(node, uid)
+            except KnarrError as error:
+                log.warning("a node's lease could not be renewed", error=str(error))
 
     async def _take(self, node: str, message: Any) -> list[Any]:
         """Store what the message says; returns what was refused."""
         try:
             match message.WhichOneof("content"):
-                case "heartbeat":
-                    await self._renew(node)
                 case "node_status":
                     await self._node_status(node, json.decode(message.node_status.status_json, NodeStatus))
                 case "pod_statuses":
@@ -137,39 +159,44 @@ class Agents(agent_pb2_grpc.AgentServicer):  # type: ignore[misc]
             return [_refused(message.sequence, error, agent_pb2.PodStatusUpdate(name=node))]
         return []
 
-    async def _register(self, name: str, hello: Any) -> None:
-        """Create the Node, or take over what its agent knows of it."""
+    async def _register(self, name: str, hello: Any) -> str:
+        """Create the Node, or take over what its agent knows of it. Returns its uid."""
         given = json.decode_strict(hello.node_json, Node)
-        metadata = replace(given.metadata, name=name, namespace="", resource_version="")
+        labels = {key: value for key, value in given.metadata.labels.items() if not _is_reserved(key)}
+        annotations = dict(given.metadata.annotations)
+        metadata = ObjectMeta(name=name, labels=labels, annotations=annotations)
+        taints = given.spec.taints
         if not any(c.type == "Ready" and c.status == "True" for c in given.status.conditions):
-            taint = Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule")
-            given = replace(given, spec=replace(given.spec, taints=(*given.spec.taints, taint)))
-        given = replace(given, metadata=metadata, spec=replace(given.spec, pod_cidr="", pod_cidrs=()))
+            taints = (*taints, Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule"))
+        spec = replace(given.spec, taints=taints, pod_cidr="", pod_cidrs=())
         try:
-            await self._registry.create(given)
+            entry = await self._registry.create(replace(given, metadata=metadata, spec=spec))
         except errors.AlreadyExists:
-            labels = dict(given.metadata.labels)
-            await self._registry.patch(NODE, "", name, {"metadata": {"labels": labels}})
-            await self._node_status(name, given.status)
-        await self._renew(name)
+            patch = {"metadata": {"labels": labels, "annotations": annotations}}
+            await self._registry.patch(NODE, "", name, patch)
+            entry = await self._node_status(name, given.status)
+        await self._renew(name, entry.uid)
+        return entry.uid
 
-    async def _renew(self, node: str) -> None:
-        now = self._now()
-        duration = max(int(self._lease_s), 1)
+    async def _renew(self, node: str, uid: str) -> None:
+        owner = OwnerReference(api_version="v1", kind="Node", name=node, uid=uid)
+        lease = Lease(
+            metadata=ObjectMeta(name=node, namespace=LEASE_NAMESPACE, owner_references=(owner,)),
+            spec=LeaseSpec(
+                holder_identity=node, lease_duration_seconds=max(int(self._lease_s), 1), renew_time=self._now()
+            ),
+        )
         try:
-            patch = {"spec": {"renewTime": _micro(now), "holderIdentity": node, "leaseDurationSeconds": duration}}
-            await self._registry.patch(LEASE, LEASE_NAMESPACE, node, patch)
+            await self._registry.update(lease)
         except errors.NotFound:
-            spec = LeaseSpec(holder_identity=node, lease_duration_seconds=duration, renew_time=now)
-            lease = Lease(metadata=ObjectMeta(name=node, namespace=LEASE_NAMESPACE), spec=spec)
             try:
                 await self._registry.create(lease)
             except errors.AlreadyExists:
                 return
 
-    async def _node_status(self, name: str, status: NodeStatus) -> None:
+    async def _node_status(self, name: str, status: NodeStatus) -> CacheEntry:
         node = Node(metadata=ObjectMeta(name=name), status=status)
-        await self._registry.update(node, subresource="status")
+        return await self._registry.update(node, subresource="status")
 
     async def _pod_statuses(self, node: str, message: Any) -> list[Any]:
         slots = asyncio.Semaphore(CONCURRENT_UPDATES)
@@ -191,18 +218,39 @@ class Agents(agent_pb2_grpc.AgentServicer):  # type: ignore[misc]
             raise Forbidden(f'pods "{update.name}" is not on node "{node}"')
         if entry.uid != update.uid:
             raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
-        metadata = ObjectMeta(name=update.name, namespace=update.namespace, uid=update.uid)
         status = json.decode(update.status_json, PodStatus)
-        stored = await self._registry.update(Pod(metadata=metadata, status=status), subresource="status")
+
+        def decide(pod: Pod) -> Pod:
+            if pod.metadata.uid != update.uid:
+                raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
+            return replace(pod, status=merged_status(pod.status, status))
+
+        stored = await self._registry.change(POD, update.namespace, update.name, decide)
         if update.terminated and stored.value().metadata.deletion_timestamp is not None:
             await self._registry.delete(POD, update.namespace, update.name, grace_s=0, uid=update.uid)
 
 
-LEASE = kinds.of(Lease)
+def merged_status(stored: PodStatus, reported: PodStatus) -> PodStatus:
+    """What the agent reports, with what others write of a pod's status as it is stored."""
+    own = {condition.type for condition in reported.conditions}
+    others = tuple(
+        condition
+        for condition in stored.conditions
+        if condition.type not in AGENT_CONDITIONS and condition.type not in own
+    )
+    theirs = {condition.type: condition for condition in stored.conditions if condition.type in OTHERS_CONDITIONS}
+    conditions = tuple(theirs.get(condition.type, condition) for condition in reported.conditions)
+    return replace(
+        reported,
+        conditions=(*conditions, *others),
+        qos_class=stored.qos_class,
+        nominated_node_name=stored.nominated_node_name,
+    )
 
 
-def _micro(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _is_reserved(label: str) -> bool:
+    """Labels that say where pods may be isolated to: a node must not give them to itself."""
+    return label.partition("/")[0].endswith(RESTRICTED_PREFIX) and "/" in label
 
 
 def _ack(sequence: int, refused: list[Any] | None = None) -> Any:

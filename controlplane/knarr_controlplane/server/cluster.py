@@ -29,7 +29,7 @@ SEVERITIES = {
 }
 
 
-class Cluster(cluster_pb2_grpc.ClusterServicer):  # type: ignore[misc]
+class Cluster(cluster_pb2_grpc.ClusterServicer):
     def __init__(
         self, registry: Registry, authorizer: Authorizer, *, cluster_id: str, checks: Mapping[str, Check]
     ) -> None:

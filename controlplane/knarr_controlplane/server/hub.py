@@ -14,6 +14,7 @@ from knarr_proto.v1 import agent_pb2
 
 OPEN_TIMEOUT_S = 10.0
 MAX_FRAMES = 64
+MAX_OUTGOING = 1024
 
 
 @dataclass(eq=False, slots=True)
@@ -21,14 +22,17 @@ class Connection:
     """One agent's stream; what is put into ``outgoing`` is sent to it. None ends it."""
 
     node: str
-    outgoing: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(maxsize=1024))
+    outgoing: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
 
     def send(self, message: Any) -> None:
         """Raises Unavailable when the agent does not keep up."""
-        try:
-            self.outgoing.put_nowait(message)
-        except asyncio.QueueFull:
-            raise Unavailable(f'the agent of node "{self.node}" does not read what it is sent') from None
+        if self.outgoing.qsize() >= MAX_OUTGOING:
+            raise Unavailable(f'the agent of node "{self.node}" does not read what it is sent')
+        self.outgoing.put_nowait(message)
+
+    def end(self) -> None:
+        """The stream ends after what was sent before."""
+        self.outgoing.put_nowait(None)
 
 
 @dataclass(eq=False, slots=True)
@@ -52,7 +56,7 @@ class AgentHub:
         """A newer connection of a node ends the older one."""
         older = self.connections.pop(node, None)
         if older is not None:
-            older.send(None)
+            older.end()
         connection = self.connections[node] = Connection(node)
         return connection
 

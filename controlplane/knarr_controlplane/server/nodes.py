@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from knarr_api.errors import Forbidden, Invalid, ResourceExhausted
+from knarr_api.errors import AlreadyExists, Forbidden, Invalid, ResourceExhausted
 from knarr_api.validation import names
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.pki import identity
@@ -22,7 +22,7 @@ MAX_JOINS = 16
 """At a time: checking a token costs some milliseconds of CPU on purpose."""
 
 
-class Nodes(nodes_pb2_grpc.NodesServicer):  # type: ignore[misc]
+class Nodes(nodes_pb2_grpc.NodesServicer):
     def __init__(
         self,
         tokens: Tokens,
@@ -68,12 +68,19 @@ class Nodes(nodes_pb2_grpc.NodesServicer):  # type: ignore[misc]
         return _response(self._authority, certificate, self._endpoints)
 
 
-class Join(nodes_pb2_grpc.JoinServicer):  # type: ignore[misc]
+class Join(nodes_pb2_grpc.JoinServicer):
     """On the join port: whoever calls has only a token."""
 
     def __init__(
-        self, tokens: Tokens, authority: Authority, endpoints: tuple[str, ...], now: Callable[[], datetime]
+        self,
+        tokens: Tokens,
+        authority: Authority,
+        endpoints: tuple[str, ...],
+        now: Callable[[], datetime],
+        is_alive: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """is_alive: whether a node of that name reports now."""
+        self._is_alive = is_alive
         self._tokens = tokens
         self._authority = authority
         self._endpoints = endpoints
@@ -87,6 +94,11 @@ class Join(nodes_pb2_grpc.JoinServicer):  # type: ignore[misc]
         async with self._slots:
             _check_name(request.node_name)
             await self._tokens.check(request.token, request.node_name)
+            if self._is_alive(request.node_name):
+                raise AlreadyExists(
+                    f'a node "{request.node_name}" is in the cluster and reports: choose another name, or stop its '
+                    "agent first"
+                )
             certificate = self._authority.sign_node(request.csr_pem, request.node_name, self._now())
             return _response(self._authority, certificate, self._endpoints)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from knarr_api import json, kinds, validation, wire
-from knarr_api.errors import Invalid
+from knarr_api import conventions, json, kinds, validation, wire
+from knarr_api.errors import Invalid, Unimplemented
 from knarr_api.kinds import Kind
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.entries import CacheEntry
@@ -38,7 +38,7 @@ OUTCOMES = {
 }
 
 
-class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
+class Objects(objects_pb2_grpc.ObjectsServicer):
     def __init__(self, registry: Registry, authorizer: Authorizer) -> None:
         self._registry = registry
         self._authorizer = authorizer
@@ -46,6 +46,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
     @unary
     async def Get(self, request: Any, context: Any) -> Any:
         kind = _kind(request.type)
+        await self._registry.catch_up()
         self._allow(context, "get", kind, request.namespace, request.name)
         return _response(self._registry.get(kind, request.namespace, request.name), request.encoding)
 
@@ -53,6 +54,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
     async def List(self, request: Any, context: Any) -> Any:
         kind = _kind(request.type)
         filter_ = filter_of(kind, request.namespace, request.label_selector, request.field_selector)
+        await self._registry.catch_up()
         self._allow(context, "list", kind, request.namespace, filter_=filter_)
         page = self._registry.list(kind, filter_, limit=request.limit, continue_=getattr(request, "continue"))
         answer = objects_pb2.ObjectList(
@@ -67,7 +69,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
     async def Create(self, request: Any, context: Any) -> Any:
         kind, obj, warnings = _given(request)
         namespace, obj = _placed(kind, obj, request.namespace)
-        self._allow(context, "create", kind, namespace, obj.metadata.name)
+        self._allow(context, "create", kind, namespace, obj.metadata.name, obj=obj)
         entry = await self._registry.create(obj, dry_run=request.dry_run)
         return _response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
 
@@ -75,7 +77,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
     async def Update(self, request: Any, context: Any) -> Any:
         kind, obj, warnings = _given(request)
         namespace, obj = _placed(kind, obj, request.namespace)
-        self._allow(context, "update", kind, namespace, obj.metadata.name, request.subresource)
+        self._allow(context, "update", kind, namespace, obj.metadata.name, request.subresource, obj=obj)
         entry = await self._registry.update(obj, subresource=request.subresource, dry_run=request.dry_run)
         return _response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
 
@@ -83,6 +85,9 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
     async def Patch(self, request: Any, context: Any) -> Any:
         kind = _kind(request.type)
         self._allow(context, "patch", kind, request.namespace, request.name, request.subresource)
+        if request.patch_type not in (objects_pb2.PATCH_TYPE_UNSPECIFIED, objects_pb2.MERGE):
+            raise Unimplemented("patch_type: only MERGE (JSON merge patch, RFC 7396) is served")
+        reading = _Reading(request.field_validation)
         entry = await self._registry.patch(
             kind,
             request.namespace,
@@ -90,16 +95,20 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
             json.load(request.patch),
             subresource=request.subresource,
             dry_run=request.dry_run,
+            decode=reading.decode,
         )
-        return _response(entry, request.encoding)
+        return _response(entry, request.encoding, reading.warnings)
 
     @unary
     async def Apply(self, request: Any, context: Any) -> Any:
         kind, obj, warnings = _given(request)
         namespace, obj = _placed(kind, obj, request.namespace)
-        self._allow(context, "update", kind, namespace, obj.metadata.name)
+        self._allow(context, "update", kind, namespace, obj.metadata.name, obj=obj)
         document = json.load(request.object.json) if request.object.json else json.to_builtins(obj)
-        entry, outcome = await self._registry.apply(kind, namespace, document, dry_run=request.dry_run)
+        document.update(apiVersion=kind.api_version, kind=kind.kind)
+        entry, outcome = await self._registry.apply(
+            kind, namespace, document, dry_run=request.dry_run, decode=_Reading(request.field_validation).decode
+        )
         return objects_pb2.ApplyResponse(
             object=_object(entry, request.encoding),
             warnings=[*warnings, *validation.warnings(obj)],
@@ -126,8 +135,10 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         kind = _kind(request.type)
         filter_ = filter_of(kind, request.namespace, request.label_selector, request.field_selector)
-        self._allow(context, "watch", kind, request.namespace, filter_=filter_)
         initial = request.resource_version in ("", "0")
+        if initial:
+            await self._registry.catch_up()
+        self._allow(context, "watch", kind, request.namespace, filter_=filter_)
         async for batch in self._registry.watch(kind, filter_, request.resource_version):
             events = [
                 _event(change, request.encoding)
@@ -173,6 +184,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
         subresource: str = "",
         *,
         filter_: Filter | None = None,
+        obj: Any = None,
     ) -> None:
         self._authorizer.check(
             identity.of_call(context),
@@ -182,7 +194,25 @@ class Objects(objects_pb2_grpc.ObjectsServicer):  # type: ignore[misc]
             name=name,
             subresource=subresource,
             filter_=filter_,
+            obj=obj,
         )
+
+
+class _Reading:
+    """Reads documents as strictly as a request asks for, and keeps what it warns of."""
+
+    def __init__(self, field_validation: int) -> None:
+        self._field_validation = field_validation
+        self.warnings: tuple[str, ...] = ()
+
+    def decode(self, document: Any, type_: type[Any]) -> Any:
+        """Raises Invalid."""
+        if self._field_validation not in (objects_pb2.WARN, objects_pb2.IGNORE):
+            return json.decode_strict(document, type_)
+        obj, unknown = json.decode_lenient(document, type_)
+        if self._field_validation == objects_pb2.WARN:
+            self.warnings = tuple(str(problem) for problem in unknown)
+        return obj
 
 
 def _kind(given: Any) -> Kind:
@@ -209,19 +239,21 @@ def _given(request: Any) -> tuple[Kind, Any, tuple[str, ...]]:
                 raise Invalid(f'{field}: Invalid value: "{document[field]}": the request is for {wanted}')
     else:
         kind = kinds.by_kind(str(document.get("apiVersion", "")), str(document.get("kind", "")))
-    if request.field_validation in (objects_pb2.WARN, objects_pb2.IGNORE):
-        obj, unknown = json.decode_lenient(document, kind.type)
-        shown = unknown if request.field_validation == objects_pb2.WARN else ()
-        return kind, obj, tuple(f"unknown field {problem.path!r}" for problem in shown)
-    return kind, json.decode_strict(document, kind.type), ()
+    reading = _Reading(request.field_validation)
+    # From the text, not from the document: only the text shows names that stand twice.
+    return kind, reading.decode(request.object.json, kind.type), reading.warnings
 
 
 def _kind_of_message(request: Any) -> Kind:
     name = request.object.typed.TypeName()
-    for kind in kinds.KINDS:
-        if wire.message_class(kind.type).DESCRIPTOR.full_name == name:
-            return kind
-    raise Invalid(f'object.typed: "{name}" is no kind of the API')
+    package, _, word = name.rpartition(".")
+    module = conventions.module_of(package) if package else ""
+    kind = next((kind for kind in kinds.KINDS if (kind.module, kind.kind) == (module, word)), None)
+    if kind is None:
+        raise Invalid(f'object.typed: "{name}" is no kind of the API')
+    if request.type.resource and _kind(request.type) is not kind:
+        raise Invalid(f'object.typed: "{name}" is not what the request is for: {_kind(request.type).qualified}')
+    return kind
 
 
 def _placed(kind: Kind, obj: Any, namespace: str) -> tuple[str, Any]:

@@ -16,7 +16,7 @@ from knarr_controlplane.server.hub import AgentHub
 from knarr_proto.v1 import agent_pb2, pods_pb2, pods_pb2_grpc
 
 
-class Pods(pods_pb2_grpc.PodsServicer):  # type: ignore[misc]
+class Pods(pods_pb2_grpc.PodsServicer):
     def __init__(self, registry: Registry, authorizer: Authorizer, hub: AgentHub) -> None:
         self._registry = registry
         self._authorizer = authorizer

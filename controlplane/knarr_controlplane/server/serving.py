@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -31,10 +32,10 @@ from knarr_proto.v1 import (
 CLONE_NEWNET = 0x40000000
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_JOIN_BYTES = 64 * 1024
-GRACE_S = 1.0
-OPTIONS = (
+MAX_JOIN_CALLS = 64
+GRACE_S = 0.5
+OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.keepalive_time_ms", 20_000),
@@ -81,13 +82,13 @@ class Serving:
     """Both servers. ``start``, then ``stop``."""
 
     def __init__(self, services: Services, listeners: tuple[Listener, ...], *, ca: bytes, serving: KeyPair) -> None:
-        self._api = grpc.aio.server(options=OPTIONS)
+        self._api = grpc.aio.server(options=(*OPTIONS, ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)))
         objects_pb2_grpc.add_ObjectsServicer_to_server(services.objects, self._api)
         pods_pb2_grpc.add_PodsServicer_to_server(services.pods, self._api)
         nodes_pb2_grpc.add_NodesServicer_to_server(services.nodes, self._api)
         agent_pb2_grpc.add_AgentServicer_to_server(services.agents, self._api)
         cluster_pb2_grpc.add_ClusterServicer_to_server(services.cluster, self._api)
-        self._health = health.aio.HealthServicer()
+        self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._api)
         self._names = tuple(
             module.DESCRIPTOR.services_by_name[name].full_name
@@ -100,8 +101,8 @@ class Serving:
             )
         )
         reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._api)
-        join_options = [*OPTIONS, ("grpc.max_receive_message_length", MAX_JOIN_BYTES)]
-        self._join = grpc.aio.server(options=join_options, maximum_concurrent_rpcs=64)
+        join_options = (*OPTIONS, ("grpc.max_receive_message_length", MAX_JOIN_BYTES))
+        self._join = grpc.aio.server(options=join_options, maximum_concurrent_rpcs=MAX_JOIN_CALLS)
         nodes_pb2_grpc.add_JoinServicer_to_server(services.join, self._join)
         pair = [(serving.key, serving.certificate)]
         mutual = grpc.ssl_server_credentials(pair, root_certificates=ca, require_client_auth=True)
