@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -207,14 +207,14 @@ class Informer(Generic[T]):
     async def _follow(self) -> None:
         """Watch and resume. Raises Expired when only a list helps."""
         while True:
+            watch = self._client.watch(
+                self.type,
+                self._namespace,
+                label_selector=self._label_selector,
+                field_selector=self._field_selector,
+                resource_version=self._revision,
+            )
             try:
-                watch = self._client.watch(
-                    self.type,
-                    self._namespace,
-                    label_selector=self._label_selector,
-                    field_selector=self._field_selector,
-                    resource_version=self._revision,
-                )
                 async for batch in watch:
                     self._contact()
                     for event in batch:
@@ -223,6 +223,9 @@ class Informer(Generic[T]):
                 raise
             except errors.KnarrError as error:
                 self._log.info("the watch broke off, resuming", error=str(error), revision=self._revision)
+            finally:
+                if isinstance(watch, AsyncGenerator):
+                    await watch.aclose()
             await self._pause()
 
     def _take(self, event: Event[T]) -> None:
