@@ -47,6 +47,7 @@ class RecorderSettings:
 class _Topic:
     """What makes two events the same."""
 
+    component: str
     kind: str
     api_version: str
     namespace: str
@@ -78,7 +79,7 @@ class _Similar:
 
 
 class EventRecorder:
-    """One per component; ``run`` it in a task beside what records."""
+    """One per process; ``run`` it in a task beside what records. ``named`` gives its components faces of their own."""
 
     def __init__(
         self,
@@ -102,6 +103,10 @@ class EventRecorder:
         self._dropped = 0
         self._log = structlog.get_logger("knarr.events").bind(component=component)
 
+    def named(self, component: str) -> ComponentRecorder:
+        """The same recorder, speaking for another component."""
+        return ComponentRecorder(self, component)
+
     @property
     def dropped(self) -> int:
         """How many events were not recorded because too many waited."""
@@ -113,12 +118,13 @@ class EventRecorder:
     def warning(self, about: msgspec.Struct, reason: str, message: str) -> None:
         self.record(about, WARNING, reason, message)
 
-    def record(self, about: msgspec.Struct, type_: str, reason: str, message: str) -> None:
-        """reason: one word in CamelCase. message: a sentence for people."""
+    def record(self, about: msgspec.Struct, type_: str, reason: str, message: str, *, component: str = "") -> None:
+        """reason: one word in CamelCase. message: a sentence for people. component: empty for the recorder's own."""
         kind = kinds.of(about)
         metadata = meta_of(about)
         topic = self._combined(
             _Topic(
+                component=component or self._component,
                 kind=kind.kind,
                 api_version=kind.api_version,
                 namespace=metadata.namespace,
@@ -246,7 +252,7 @@ class EventRecorder:
         return topic
 
     def _event(self, topic: _Topic, pending: _Pending) -> Event:
-        digest = hashlib.sha256(repr((topic, pending.first, self._component)).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((topic, pending.first)).encode()).hexdigest()[:16]
         return Event(
             metadata=ObjectMeta(name=f"{topic.name[:NAME_MAX]}.{digest}", namespace=topic.namespace or "default"),
             involved_object=ObjectReference(
@@ -259,10 +265,24 @@ class EventRecorder:
             type=topic.type,
             reason=topic.reason,
             message=topic.message,
-            source=EventSource(component=self._component, host=self._instance),
-            reporting_component=self._component,
+            source=EventSource(component=topic.component, host=self._instance),
+            reporting_component=topic.component,
             reporting_instance=self._instance,
             first_timestamp=pending.first,
             last_timestamp=pending.last,
             count=pending.count,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentRecorder:
+    """A face of an EventRecorder for one component."""
+
+    recorder: EventRecorder
+    component: str
+
+    def normal(self, about: msgspec.Struct, reason: str, message: str) -> None:
+        self.recorder.record(about, NORMAL, reason, message, component=self.component)
+
+    def warning(self, about: msgspec.Struct, reason: str, message: str) -> None:
+        self.recorder.record(about, WARNING, reason, message, component=self.component)

@@ -41,12 +41,12 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
     def queue() -> WorkQueue[Key]:
         return WorkQueue(uniform=uniform)
 
-    deployments = DeploymentController(client, informers, recorder, clock, queue())
-    replicasets = ReplicaSetController(client, informers, recorder, clock, queue())
+    deployments = DeploymentController(client, informers, recorder.named("deployment-controller"), clock, queue())
+    replicasets = ReplicaSetController(client, informers, recorder.named("replicaset-controller"), clock, queue())
     nodes = NodeLifecycleController(
         client,
         informers,
-        recorder,
+        recorder.named("node-controller"),
         clock,
         queue(),
         settings=HealthSettings(grace_s=settings.node_grace_s, all_silent_hold_s=settings.all_nodes_silent_hold_s),
@@ -56,7 +56,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
     ipam = NodeIpamController(
         client,
         informers,
-        recorder,
+        recorder.named("cidr-allocator"),
         queue(),
         cluster_cidr=settings.cluster_cidr,
         node_prefix_length=settings.node_prefix_length,

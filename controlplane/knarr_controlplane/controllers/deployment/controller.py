@@ -10,7 +10,7 @@ from knarr_api.types.apps_v1 import Deployment, DeploymentStatus, ReplicaSet
 from knarr_api.types.core_v1 import Pod
 from knarr_client.client import Client, Key, key_of
 from knarr_client.clock import Clock
-from knarr_client.event_recorder import EventRecorder
+from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
@@ -30,7 +30,7 @@ class DeploymentController:
         self,
         client: Client,
         informers: SharedInformers,
-        recorder: EventRecorder,
+        recorder: ComponentRecorder,
         clock: Clock,
         queue: WorkQueue[Key],
     ) -> None:

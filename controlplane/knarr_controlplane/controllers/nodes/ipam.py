@@ -11,7 +11,7 @@ import msgspec
 from knarr_api import errors
 from knarr_api.types.core_v1 import Node
 from knarr_client.client import Client, Key
-from knarr_client.event_recorder import EventRecorder
+from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.nodes.ranges import first_free
@@ -24,7 +24,7 @@ class NodeIpamController:
         self,
         client: Client,
         informers: SharedInformers,
-        recorder: EventRecorder,
+        recorder: ComponentRecorder,
         queue: WorkQueue[Key],
         *,
         cluster_cidr: str,

@@ -17,7 +17,7 @@ from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import Node, Pod
 from knarr_client.client import Client, Key
 from knarr_client.clock import Clock
-from knarr_client.event_recorder import EventRecorder
+from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
@@ -34,7 +34,7 @@ class NodeLifecycleController:
         self,
         client: Client,
         informers: SharedInformers,
-        recorder: EventRecorder,
+        recorder: ComponentRecorder,
         clock: Clock,
         queue: WorkQueue[Key],
         *,

@@ -16,7 +16,7 @@ from knarr_api.types.core_v1 import Pod
 from knarr_api.types.meta_v1 import OwnerReference
 from knarr_client.client import Client, Key, key_of
 from knarr_client.clock import Clock
-from knarr_client.event_recorder import EventRecorder
+from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
@@ -36,7 +36,7 @@ class ReplicaSetController:
         self,
         client: Client,
         informers: SharedInformers,
-        recorder: EventRecorder,
+        recorder: ComponentRecorder,
         clock: Clock,
         queue: WorkQueue[Key],
     ) -> None:
