@@ -1,0 +1,211 @@
+"""Probing containers: one task per probe, verdicts by counting. Source: Kubernetes "Configure Probes".
+
+``tally`` is pure; the tasks run the check and tell when a verdict changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from knarr_api.errors import KnarrError
+from knarr_api.types.core_v1 import Container, HTTPGetAction, Pod, Probe
+from knarr_client.clock import Clock
+from knarr_node_agent.podmachine.world import Health
+from knarr_node_agent.runtime import Runtime
+
+MAX_HEAD_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Results in a row. verdict: None before the first one counts."""
+
+    verdict: bool | None = None
+    successes: int = 0
+    failures: int = 0
+
+
+def tally(before: Tally, success: bool, probe: Probe) -> Tally:
+    """One more result."""
+    if success:
+        count = before.successes + 1
+        verdict = True if count >= (probe.success_threshold or 1) else before.verdict
+        return Tally(verdict, count, 0)
+    count = before.failures + 1
+    verdict = False if count >= (probe.failure_threshold or 3) else before.verdict
+    return Tally(verdict, 0, count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A running container to probe."""
+
+    pod: Pod
+    container: Container
+    container_id: str
+    ip: str
+
+
+@dataclass(slots=True)
+class Probed:
+    """The tasks and the state of one container."""
+
+    target: Target
+    health: Health
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Told = Callable[[Target, str, str], None]
+"""Called with the kind of probe and why it failed, for the event."""
+
+
+class Probes:
+    """changed: called with the pod's uid when the health of one of its containers has changed."""
+
+    def __init__(self, runtime: Runtime, clock: Clock, *, changed: Callable[[str], None], unhealthy: Told) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._changed = changed
+        self._unhealthy = unhealthy
+        self._probed: dict[str, Probed] = {}
+
+    def health(self, container_id: str) -> Health | None:
+        probed = self._probed.get(container_id)
+        return probed.health if probed is not None else None
+
+    def watch(self, target: Target) -> Health:
+        """Probe from now on; again for the same container changes nothing."""
+        probed = self._probed.get(target.container_id)
+        if probed is not None:
+            return probed.health
+        container = target.container
+        health = Health(started=container.startup_probe is None, ready=container.readiness_probe is None)
+        if container.startup_probe is not None:
+            health = replace(health, ready=False)
+        probed = self._probed[target.container_id] = Probed(target, health)
+        if health.started:
+            probed.started.set()
+        for kind, probe in (
+            ("startup", container.startup_probe),
+            ("readiness", container.readiness_probe),
+            ("liveness", container.liveness_probe),
+        ):
+            if probe is not None:
+                name = f"probe/{kind}/{target.container_id[:12]}"
+                probed.tasks.append(asyncio.create_task(self._loop(probed, kind, probe), name=name))
+        return probed.health
+
+    def forget(self, container_id: str) -> None:
+        probed = self._probed.pop(container_id, None)
+        for task in probed.tasks if probed is not None else ():
+            task.cancel()
+
+    def known(self) -> frozenset[str]:
+        return frozenset(self._probed)
+
+    def close(self) -> None:
+        for container_id in tuple(self._probed):
+            self.forget(container_id)
+
+    async def _loop(self, probed: Probed, kind: str, probe: Probe) -> None:
+        if kind != "startup":
+            await probed.started.wait()
+        await self._clock.sleep(float(probe.initial_delay_seconds or 0))
+        counted = Tally()
+        while True:
+            success, why = await self._check(probed.target, probe)
+            counted = tally(counted, success, probe)
+            if not success:
+                self._unhealthy(probed.target, kind, why)
+            if counted.verdict is not None:
+                self._conclude(probed, kind, counted.verdict)
+            if kind == "startup" and counted.verdict:
+                return
+            if counted.verdict is False and kind != "readiness":
+                return
+            await self._clock.sleep(float(probe.period_seconds or 10))
+
+    def _conclude(self, probed: Probed, kind: str, verdict: bool) -> None:
+        before = probed.health
+        if kind == "readiness":
+            probed.health = replace(before, ready=verdict)
+        elif kind == "startup" and verdict:
+            ready = probed.target.container.readiness_probe is None
+            probed.health = replace(before, started=True, ready=ready)
+            probed.started.set()
+        elif not verdict:
+            probed.health = replace(before, failed=f"failed {kind} probe")
+        if probed.health != before:
+            self._changed(probed.target.pod.metadata.uid)
+
+    async def _check(self, target: Target, probe: Probe) -> tuple[bool, str]:
+        timeout_s = float(probe.timeout_seconds or 1)
+        try:
+            async with asyncio.timeout(timeout_s):
+                if probe.exec_ is not None:
+                    code, output = await self._runtime.exec(target.container_id, probe.exec_.command, timeout_s)
+                    return code == 0, output.decode(errors="replace").strip()[:512] or f"exit code {code}"
+                if probe.http_get is not None:
+                    status = await http_status(target, probe.http_get)
+                    return 200 <= status < 400, f"HTTP probe failed with statuscode: {status}"
+                if probe.tcp_socket is not None:
+                    port = port_number(target.container, probe.tcp_socket.port)
+                    _, writer = await asyncio.open_connection(probe.tcp_socket.host or target.ip, port)
+                    writer.close()
+                    return True, ""
+                return False, "probes of this type are not supported"
+        except TimeoutError:
+            return False, f"command timed out after {timeout_s:g}s"
+        except (OSError, ValueError, KnarrError, asyncio.IncompleteReadError) as error:
+            return False, str(error) or type(error).__name__
+        except LookupError as error:
+            structlog.get_logger("knarr.probes").debug("no such port", error=str(error))
+            return False, str(error)
+
+
+async def http_status(target: Target, action: HTTPGetAction) -> int:
+    """One GET, its status. Redirects count as success and are not followed; certificates are not verified."""
+    host, port = action.host or target.ip, port_number(target.container, action.port)
+    context: ssl.SSLContext | None = None
+    if action.scheme == "HTTPS":
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    headers = {"Host": f"{host}:{port}", "User-Agent": "kube-probe/1.37", "Accept": "*/*", "Connection": "close"}
+    for header in action.http_headers:
+        if "\r" in header.name + header.value or "\n" in header.name + header.value:
+            raise ValueError(f"header {header.name!r} contains a line break")
+        headers[header.name] = header.value
+    path = action.path if action.path.startswith("/") else f"/{action.path}"
+    if any(character.isspace() for character in path):
+        raise ValueError(f"path {path!r} contains white space")
+    reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=MAX_HEAD_BYTES)
+    try:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+        await writer.drain()
+        words = (await reader.readuntil(b"\n")).split()
+        if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
+            raise ValueError("malformed HTTP response")
+        return int(words[1])
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def port_number(container: Container, port: int | str | None) -> int:
+    """A number, or the name of one of the container's ports. Raises LookupError."""
+    if isinstance(port, int):
+        return port
+    for known in container.ports:
+        if known.name == port and known.container_port is not None:
+            return known.container_port
+    raise LookupError(f'container {container.name} has no port named "{port}"')

@@ -1,0 +1,65 @@
+"""Everything that can be set about an agent, read once from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_RUNTIME = "unix:///run/knarr/runtime.sock"
+DEFAULT_MAX_PODS = 110
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """token_file: waited for when there is no certificate yet; it is removed once used."""
+
+    node_name: str
+    data_dir: Path
+    server: str
+    token: str
+    token_file: Path | None
+    runtime: str
+    node_ip: str
+    labels: dict[str, str]
+    max_pods: int
+    overlay: bool
+    log_level: str
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """Exits with status 2 and a message for arguments that are wrong."""
+    parser = argparse.ArgumentParser(prog="knarr-node-agent", description="The agent of one node.")
+    parser.add_argument("--node-name", default=socket.gethostname().lower(), help="default: this machine's host name")
+    parser.add_argument("--data-dir", type=Path, required=True, help="key, certificate, volumes, assignments")
+    parser.add_argument("--server", required=True, metavar="HOST:PORT", help="the API")
+    parser.add_argument("--token", default="", help="a join token, for the first start")
+    parser.add_argument("--token-file", type=Path, help="a file with the join token; waited for")
+    parser.add_argument("--runtime", default=DEFAULT_RUNTIME, help=f"CRI socket (default: {DEFAULT_RUNTIME})")
+    parser.add_argument("--node-ip", default="", help="address other nodes reach this one at (default: the route's)")
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="label of the node")
+    parser.add_argument("--max-pods", type=int, default=DEFAULT_MAX_PODS)
+    parser.add_argument("--no-overlay", action="store_true", help="leave routes to other nodes alone")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    given = parser.parse_args(arguments)
+    labels: dict[str, str] = {}
+    for text in given.label:
+        key, equal, value = text.partition("=")
+        if not equal or not key:
+            parser.error(f'--label "{text}": expected KEY=VALUE')
+        labels[key] = value
+    return Settings(
+        node_name=given.node_name,
+        data_dir=given.data_dir,
+        server=given.server,
+        token=given.token,
+        token_file=given.token_file,
+        runtime=given.runtime,
+        node_ip=given.node_ip,
+        labels=labels,
+        max_pods=given.max_pods,
+        overlay=not given.no_overlay,
+        log_level=given.log_level,
+    )

@@ -1,0 +1,207 @@
+"""The agent's one connection upwards: status and heartbeats out, acknowledgements and sessions in.
+
+Pod statuses are kept until they are acknowledged; a newer one replaces an older one of the same pod that was not sent
+yet. After a reconnect everything is sent again, which the server takes as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+
+from knarr_api import grpc_status, json
+from knarr_api.errors import KnarrError
+from knarr_api.types.core_v1 import Node, NodeStatus, PodStatus
+from knarr_client.clock import Clock
+from knarr_node_agent.machine import VERSION
+from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 3.0
+BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodReport:
+    """A pod's status to be stored. terminated: nothing of it is left on the node."""
+
+    namespace: str
+    name: str
+    uid: str
+    status: PodStatus
+    terminated: bool = False
+
+
+Serve = Callable[[Any], AsyncIterator[bytes]]
+"""Answers an announced session's request; raises KnarrError."""
+
+
+class Stream:
+    """node: the Node as it should be registered, asked for at every connect."""
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        node_name: str,
+        clock: Clock,
+        *,
+        node: Callable[[], Node],
+        serve: Serve,
+        refused: Callable[[str, str], None],
+        connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._stub: Any = agent_pb2_grpc.AgentStub(channel)
+        self._node_name = node_name
+        self._clock = clock
+        self._node = node
+        self._serve = serve
+        self._refused = refused
+        self._connected = connected
+        self._wake = asyncio.Event()
+        self._reports: dict[str, PodReport] = {}
+        """By uid: not yet acknowledged, the newest of each pod."""
+        self._sent: dict[str, tuple[int, PodReport]] = {}
+        self._node_status: NodeStatus | None = None
+        self._sequence = 0
+        self._heartbeat_s = 2.0
+
+    def report(self, report: PodReport) -> None:
+        self._reports[report.uid] = report
+        self._wake.set()
+
+    def node_status(self, status: NodeStatus) -> None:
+        self._node_status = status
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Connect, and again, until cancelled."""
+        log = structlog.get_logger("knarr.stream")
+        pause_s, said = FIRST_PAUSE_S, ""
+        while True:
+            try:
+                await self._converse()
+                said = ""
+                pause_s = FIRST_PAUSE_S
+            except grpc.aio.AioRpcError as error:
+                failure = grpc_status.from_rpc(error)
+                if str(failure) != said:
+                    said = str(failure)
+                    log.warning("not connected to the control plane, trying again", error=said)
+            await self._clock.sleep(pause_s)
+            pause_s = min(pause_s * 1.7, LONGEST_PAUSE_S)
+
+    async def _converse(self) -> None:
+        call = self._stub.Connect()
+        try:
+            hello = agent_pb2.Hello(
+                node_name=self._node_name, agent_version=VERSION, node_json=json.encode(self._node())
+            )
+            await call.write(self._message(hello=hello))
+            for _, report in self._sent.values():
+                self._reports.setdefault(report.uid, report)
+            self._sent.clear()
+            async with asyncio.TaskGroup() as group:
+                speaking = group.create_task(self._speak(call))
+                try:
+                    await self._listen(call, group)
+                finally:
+                    speaking.cancel()
+        except* grpc.aio.AioRpcError as failures:
+            raise _first(failures) from None
+        finally:
+            call.cancel()
+
+    async def _speak(self, call: Any) -> None:
+        next_beat = 0.0
+        while True:
+            self._wake.clear()
+            if self._node_status is not None:
+                status, self._node_status = self._node_status, None
+                await call.write(self._message(node_status=agent_pb2.NodeStatus(status_json=json.encode(status))))
+            while self._reports:
+                batch = [self._reports.pop(uid) for uid in list(self._reports)[:BATCH]]
+                updates = [_update(report) for report in batch]
+                message = self._message(pod_statuses=agent_pb2.PodStatuses(updates=updates))
+                self._sent.update({report.uid: (message.sequence, report) for report in batch})
+                await call.write(message)
+            now = self._clock.monotonic()
+            if now >= next_beat:
+                await call.write(self._message(heartbeat=agent_pb2.Heartbeat()))
+                next_beat = now + self._heartbeat_s
+            try:
+                async with asyncio.timeout(max(next_beat - self._clock.monotonic(), 0.01)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _listen(self, call: Any, group: asyncio.TaskGroup) -> None:
+        log = structlog.get_logger("knarr.stream")
+        while True:
+            message = await call.read()
+            if not isinstance(message, agent_pb2.ServerMessage):
+                return
+            match message.WhichOneof("content"):
+                case "welcome":
+                    self._heartbeat_s = max(message.welcome.heartbeat_interval_ms, 50) / 1000
+                    log.info("connected", server_version=message.welcome.server_version)
+                    self._connected()
+                case "ack":
+                    self._acknowledged(message.ack)
+                case "open_session":
+                    group.create_task(self._session(message.open_session))
+
+    def _acknowledged(self, ack: Any) -> None:
+        for refused in ack.refused:
+            structlog.get_logger("knarr.stream").info(
+                "status refused", pod=f"{refused.namespace}/{refused.name}", reason=refused.message
+            )
+            if refused.uid:
+                self._refused(refused.uid, refused.message)
+        for uid in [uid for uid, (sequence, _) in self._sent.items() if sequence <= ack.sequence]:
+            del self._sent[uid]
+
+    async def _session(self, opened: Any) -> None:
+        call = self._stub.Session()
+        try:
+            await call.write(agent_pb2.SessionFrame(session_id=opened.session_id))
+            end = agent_pb2.End()
+            try:
+                async for data in self._serve(opened):
+                    await call.write(agent_pb2.SessionFrame(data=data))
+            except KnarrError as error:
+                number: int = grpc_status.code_of(error).value[0]
+                end = agent_pb2.End(code=number, message=error.message)
+            await call.write(agent_pb2.SessionFrame(end=end))
+            await call.done_writing()
+            await call.read()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # whoever asked has gone
+        finally:
+            call.cancel()
+
+    def _message(self, **content: Any) -> Any:
+        self._sequence += 1
+        return agent_pb2.AgentMessage(sequence=self._sequence, **content)
+
+
+def _update(report: PodReport) -> Any:
+    return agent_pb2.PodStatusUpdate(
+        namespace=report.namespace,
+        name=report.name,
+        uid=report.uid,
+        status_json=json.encode(report.status),
+        terminated=report.terminated,
+    )
+
+
+def _first(group: BaseExceptionGroup[Any]) -> grpc.aio.AioRpcError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, grpc.aio.AioRpcError)
+    return error
