@@ -49,7 +49,7 @@ def created(obj: Any, *, now: datetime.datetime, uid: str, admission: Admission)
     if isinstance(obj, Pod):
         obj = replace(obj, spec=replace(obj.spec, tolerations=_tolerations(obj.spec, admission)))
     obj = defaults.apply(obj)
-    check(kind, obj, ())
+    check(kind, obj, validation.validate_create(obj))
     return obj
 
 

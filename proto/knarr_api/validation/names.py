@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +12,9 @@ from knarr_api.errors import FieldError
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-ENVIRONMENT = re.compile(r"[^=\x00-\x1f\x7f-]?[^=\x00-\x1f\x7f]*")
+ENVIRONMENT = re.compile(r"[ -<>-~]+")
+HEADER = re.compile(r"[-A-Za-z0-9]+")
+SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?")
 PORT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 LABEL_TEXT = (
@@ -23,6 +26,10 @@ SUBDOMAIN_TEXT = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
     "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+DATA_KEY_TEXT = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
+    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 MAX_ANNOTATIONS_BYTES = 256 * 1024
 
@@ -68,6 +75,40 @@ def path_segment(path: str, value: str) -> Iterator[FieldError]:
         yield invalid(path, value, "must not be '.' or '..', contain '/' or '%', or be longer than 253 characters")
 
 
+def name_prefix(path: str, value: str) -> Iterator[FieldError]:
+    """``generateName``: a name begins with it, so it may end where a name may not."""
+    yield from dns_subdomain(path, value.removesuffix("-").removesuffix(".") or value)
+
+
+def qualified_name(path: str, value: str) -> Iterator[FieldError]:
+    """A label's key, a taint's, a resource's."""
+    problem = label_rules.key_problem(value)
+    if problem:
+        yield invalid(path, value, problem)
+
+
+def label_value(path: str, value: str) -> Iterator[FieldError]:
+    problem = label_rules.value_problem(value)
+    if problem:
+        yield invalid(path, value, problem)
+
+
+def ip_address(path: str, value: str) -> Iterator[FieldError]:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        yield invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+
+
+def cidr(path: str, value: str) -> Iterator[FieldError]:
+    try:
+        if "/" not in value:
+            raise ValueError(value)
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        yield invalid(path, value, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+
+
 def label_map(path: str, labels: Mapping[str, str]) -> Iterator[FieldError]:
     for key, value in labels.items():
         problem = label_rules.key_problem(key)
@@ -89,10 +130,9 @@ def annotation_map(path: str, annotations: Mapping[str, str]) -> Iterator[FieldE
 
 
 def data_key(path: str, key: str) -> Iterator[FieldError]:
+    """Of a ConfigMap or a Secret: it is a file's name as well."""
     if len(key) > 253 or not DATA_KEY.fullmatch(key) or key in (".", "..") or key.startswith(".."):
-        yield invalid(
-            f"{path}[{key}]", key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-        )
+        yield invalid(path, key, DATA_KEY_TEXT)
 
 
 def not_negative(path: str, value: int | None) -> Iterator[FieldError]:
@@ -122,3 +162,10 @@ def port_name(path: str, value: str) -> Iterator[FieldError]:
 def one_of(path: str, value: str, supported: tuple[str, ...], *, may_be_empty: bool = False) -> Iterator[FieldError]:
     if value not in supported and not (may_be_empty and not value):
         yield unsupported(path, value, supported) if value else required(path)
+
+
+def camel(attribute: str) -> str:
+    """The JSON name of an attribute of a volume or a handler: ``config_map`` is ``configMap``."""
+    special = {"downward_api": "downwardAPI", "exec_": "exec", "nfs": "nfs", "csi": "csi", "scale_io": "scaleIO"}
+    first, *others = attribute.rstrip("_").split("_")
+    return special.get(attribute) or first + "".join(word.capitalize() for word in others)

@@ -7,17 +7,19 @@ from typing import Any
 
 import msgspec
 
-from knarr_api import kinds
+from knarr_api import json, kinds
+from knarr_api.defaults.fill import SOURCES
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
-from knarr_api.types import apps_v1, core_v1
+from knarr_api.types import apps_v1, coordination_v1, core_v1
 from knarr_api.types.core_v1 import PodTemplateSpec
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
-from knarr_api.validation import names, pods
-from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, required
+from knarr_api.validation import names, placement, pods
+from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, positive, required
 
 MAX_DATA_BYTES = 1024 * 1024
+MAX_REASON, MAX_NOTE = 128, 1024
 SUPPORTED_VOLUMES = frozenset({"empty_dir", "host_path", "config_map", "secret", "downward_api", "projected"})
 DNS_NAMED = frozenset(
     {
@@ -71,6 +73,8 @@ def _metadata(kind: Kind, metadata: ObjectMeta) -> Iterator[FieldError]:
     name = metadata.name
     if not name and not metadata.generate_name:
         yield required("metadata.name", "name or generateName is required")
+    elif not name:
+        yield from names.name_prefix("metadata.generateName", metadata.generate_name)
     elif name and kind.kind in DNS_NAMED:
         yield from names.dns_subdomain("metadata.name", name)
     elif name and kind.kind in DNS_LABELED:
@@ -86,19 +90,25 @@ def _metadata(kind: Kind, metadata: ObjectMeta) -> Iterator[FieldError]:
     yield from names.label_map("metadata.labels", metadata.labels)
     yield from names.annotation_map("metadata.annotations", metadata.annotations)
     for index, owner in enumerate(metadata.owner_references):
-        for field, value in (
-            ("apiVersion", owner.api_version),
-            ("kind", owner.kind),
-            ("name", owner.name),
-            ("uid", owner.uid),
-        ):
+        at = f"metadata.ownerReferences[{index}]"
+        if not owner.api_version:
+            yield invalid(f"{at}.apiVersion", "", "version must not be empty")
+        for field, value in (("kind", owner.kind), ("name", owner.name), ("uid", owner.uid)):
             if not value:
-                yield required(f"metadata.ownerReferences[{index}].{field}")
+                yield invalid(f"{at}.{field}", "", f"{field} must not be empty")
+        if (owner.api_version, owner.kind) == ("v1", "Event"):
+            yield invalid(at, "v1, Kind=Event", "is disallowed from being an owner")
     if sum(bool(owner.controller) for owner in metadata.owner_references) > 1:
         yield invalid("metadata.ownerReferences", "", "Only one reference can have Controller set to true")
     for finalizer in metadata.finalizers:
-        if not finalizer or len(finalizer) > 316:
-            yield invalid("metadata.finalizers", finalizer, "name is not valid")
+        yield from names.qualified_name("metadata.finalizers", finalizer)
+
+
+def validate_create(obj: msgspec.Struct) -> tuple[FieldError, ...]:
+    """What a new object may not have, beside what ``validate`` says."""
+    if isinstance(obj, core_v1.Pod) and obj.spec.ephemeral_containers:
+        return (forbidden("spec.ephemeralContainers", "cannot be set on create"),)
+    return ()
 
 
 def _pod(pod: core_v1.Pod) -> Iterator[FieldError]:
@@ -111,16 +121,21 @@ def _template(template: PodTemplateSpec, selector: LabelSelector | None) -> Iter
     yield from pods.pod_spec(template.spec, "spec.template.spec")
     if template.spec.restart_policy != "Always":
         yield names.unsupported("spec.template.spec.restartPolicy", template.spec.restart_policy, ("Always",))
+    if template.spec.active_deadline_seconds is not None:
+        yield forbidden(
+            "spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in template is not Supported"
+        )
+    if template.spec.ephemeral_containers:
+        yield forbidden("spec.template.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
     if selector is None:
         yield required("spec.selector")
         return
-    try:
-        parsed = Selector.from_label_selector(selector)
-    except Invalid as error:
-        yield invalid("spec.selector", "", error.message)
+    yield from placement.label_selector(selector, "spec.selector")
+    parsed = placement.parsed(selector)
+    if parsed is None:
         return
     if parsed.everything:
-        yield invalid("spec.selector", "", "empty selector is invalid for this kind")
+        yield invalid("spec.selector", "{}", "empty selector is invalid for this kind")
     elif not parsed.matches(template.metadata.labels):
         shown = ",".join(f"{key}={value}" for key, value in template.metadata.labels.items())
         yield invalid("spec.template.metadata.labels", shown, "`selector` does not match template `labels`")
@@ -176,18 +191,17 @@ def _config_map(obj: core_v1.ConfigMap) -> Iterator[FieldError]:
     size_bytes = 0
     for field, data in (("data", obj.data), ("binaryData", obj.binary_data)):
         for key, value in data.items():
-            yield from names.data_key(field, key)
+            yield from names.data_key(f"{field}[{key}]", key)
             size_bytes += len(value.encode() if isinstance(value, str) else value)
-    for key in obj.data.keys() & obj.binary_data.keys():
+    for key in sorted(obj.data.keys() & obj.binary_data.keys()):
         yield invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
     if size_bytes > MAX_DATA_BYTES:
-        yield FieldError("", f"must have at most {MAX_DATA_BYTES} bytes", "Too long")
+        yield FieldError("data", f"may not be more than {MAX_DATA_BYTES} bytes", "Too long")
 
 
 SECRET_KEYS = {
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
     "kubernetes.io/dockercfg": (".dockercfg",),
-    "kubernetes.io/basic-auth": (),
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
@@ -195,24 +209,48 @@ SECRET_KEYS = {
 
 def _secret(obj: core_v1.Secret) -> Iterator[FieldError]:
     for key in obj.data:
-        yield from names.data_key("data", key)
+        yield from names.data_key(f"data[{key}]", key)
     for key in SECRET_KEYS.get(obj.type, ()):
         if key not in obj.data:
             yield required(f"data[{key}]")
+    if obj.type == "kubernetes.io/basic-auth" and not obj.data.keys() & {"username", "password"}:
+        yield required("data[username]")
+        yield required("data[password]")
+    for key in (".dockerconfigjson", ".dockercfg"):
+        if key in SECRET_KEYS.get(obj.type, ()) and key in obj.data and not _is_json(obj.data[key]):
+            yield invalid(f"data[{key}]", "<secret contents redacted>", "not a JSON object")
     if sum(len(value) for value in obj.data.values()) > MAX_DATA_BYTES:
-        yield FieldError("data", f"must have at most {MAX_DATA_BYTES} bytes", "Too long")
+        yield FieldError("data", f"may not be more than {MAX_DATA_BYTES} bytes", "Too long")
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        return isinstance(json.load(data), dict)
+    except Invalid:
+        return False
 
 
 def _node(obj: core_v1.Node) -> Iterator[FieldError]:
-    effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+    for index, cidr in enumerate(obj.spec.pod_cidrs):
+        yield from names.cidr(f"spec.podCIDRs[{index}]", cidr)
+    if obj.spec.pod_cidr:
+        yield from names.cidr("spec.podCIDR", obj.spec.pod_cidr)
+        if obj.spec.pod_cidrs and obj.spec.pod_cidrs[0] != obj.spec.pod_cidr:
+            yield invalid("spec.podCIDR", obj.spec.pod_cidr, "must be the first of `podCIDRs`")
+    for field, amounts in (("capacity", obj.status.capacity), ("allocatable", obj.status.allocatable)):
+        for resource, quantity in amounts.items():
+            if quantity.nanos() < 0:
+                at = f"status.{field}[{resource}]"
+                yield invalid(at, str(quantity), "must be greater than or equal to 0")
     seen: set[tuple[str, str]] = set()
     for index, taint in enumerate(obj.spec.taints):
         at = f"spec.taints[{index}]"
         if not taint.key:
             yield required(f"{at}.key")
         else:
-            yield from names.label_map(f"{at}.key", {taint.key: taint.value})
-        yield from one_of(f"{at}.effect", taint.effect, effects)
+            yield from names.qualified_name(f"{at}.key", taint.key)
+        yield from names.label_value(f"{at}.value", taint.value)
+        yield from one_of(f"{at}.effect", taint.effect, placement.TAINT_EFFECTS)
         if (taint.key, taint.effect) in seen:
             yield names.duplicate(at, f"{taint.key}:{taint.effect}")
         seen.add((taint.key, taint.effect))
@@ -220,8 +258,32 @@ def _node(obj: core_v1.Node) -> Iterator[FieldError]:
 
 def _event(obj: core_v1.Event) -> Iterator[FieldError]:
     involved = obj.involved_object
-    if involved is not None and involved.namespace and involved.namespace != obj.metadata.namespace:
+    if involved is None:
+        yield required("involvedObject")
+    elif involved.namespace and involved.namespace != obj.metadata.namespace:
         yield invalid("involvedObject.namespace", involved.namespace, "does not match event.namespace")
+    elif not involved.namespace and obj.metadata.namespace not in ("", "default"):
+        yield invalid("involvedObject.namespace", "", "does not match event.namespace")
+    if obj.type:
+        yield from one_of("type", obj.type, ("Normal", "Warning"))
+    for field, text, limit in (
+        ("reason", obj.reason, MAX_REASON),
+        ("message", obj.message, MAX_NOTE),
+        ("action", obj.action, MAX_REASON),
+    ):
+        if len(text) > limit:
+            yield FieldError(field, f"may not be more than {limit} bytes", "Too long")
+
+
+def _lease(obj: coordination_v1.Lease) -> Iterator[FieldError]:
+    spec = obj.spec
+    yield from positive("spec.leaseDurationSeconds", spec.lease_duration_seconds)
+    yield from not_negative("spec.leaseTransitions", spec.lease_transitions)
+
+
+def _namespace(obj: core_v1.Namespace) -> Iterator[FieldError]:
+    for index, finalizer in enumerate(obj.spec.finalizers):
+        yield from names.qualified_name(f"spec.finalizers[{index}]", finalizer)
 
 
 def _immutable(path: str, old: object, new: object) -> Iterator[FieldError]:
@@ -237,6 +299,13 @@ def _shown(value: object) -> object:
 
 def _update_workload(old: Any, new: Any) -> Iterator[FieldError]:
     yield from _immutable("spec.selector", old.spec.selector, new.spec.selector)
+
+
+def _update_node(old: core_v1.Node, new: core_v1.Node) -> Iterator[FieldError]:
+    if old.spec.pod_cidr and new.spec.pod_cidr != old.spec.pod_cidr:
+        yield forbidden("spec.podCIDR", 'node updates may not change podCIDR except from "" to valid')
+    if old.spec.provider_id and new.spec.provider_id != old.spec.provider_id:
+        yield forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
 
 
 def _update_config(old: Any, new: Any) -> Iterator[FieldError]:
@@ -294,9 +363,9 @@ def _with_images(
 
 def _pod_warnings(spec: core_v1.PodSpec, path: str) -> Iterator[str]:
     for index, volume in enumerate(spec.volumes):
-        unknown = [n for n in pods.SOURCES if n not in SUPPORTED_VOLUMES and getattr(volume, n) is not None]
+        unknown = [n for n in SOURCES if n not in SUPPORTED_VOLUMES and getattr(volume, n) is not None]
         for name in unknown:
-            yield f"{path}.volumes[{index}]: {name.replace('_', '')} volumes are not supported yet: the pod won't start"
+            yield f"{path}.volumes[{index}]: {names.camel(name)} volumes are not supported yet: the pod won't start"
     if spec.affinity is not None and spec.affinity.pod_affinity is not None:
         yield f"{path}.affinity.podAffinity: accepted but not enforced yet"
     if spec.affinity is not None and spec.affinity.pod_anti_affinity is not None:
@@ -324,9 +393,12 @@ _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
     core_v1.Secret: _secret,
     core_v1.Node: _node,
     core_v1.Event: _event,
+    core_v1.Namespace: _namespace,
+    coordination_v1.Lease: _lease,
 }
 _UPDATE_RULES: dict[type[msgspec.Struct], Callable[[Any, Any], Iterator[FieldError]]] = {
     core_v1.Pod: _update_pod,
+    core_v1.Node: _update_node,
     apps_v1.ReplicaSet: _update_workload,
     apps_v1.Deployment: _update_workload,
     core_v1.ConfigMap: _update_config,
