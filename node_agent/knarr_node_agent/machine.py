@@ -161,3 +161,9 @@ def _text(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
+
+
+def is_taken_for_lost(node: Node) -> bool:
+    """The control plane has not heard of this node for a while and has put Unknown for what it reported, and not ready
+    for its pods: once it hears again, it must be told anew."""
+    return any(condition.type == "Ready" and condition.status == "Unknown" for condition in node.status.conditions)

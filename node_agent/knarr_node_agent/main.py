@@ -160,8 +160,11 @@ class _Agent:
 
     def _node_changed(self, change: Change[Node]) -> None:
         node = change.new
-        if node is not None and node.metadata.name == self._settings.node_name and node.spec.pod_cidr:
-            self._cidr = node.spec.pod_cidr
+        if node is not None and node.metadata.name == self._settings.node_name:
+            self._cidr = node.spec.pod_cidr or self._cidr
+            if machine.is_taken_for_lost(node):
+                self._stream.node_status(self._node_status)
+                self._pods.resend()
         self._routes.set()
 
     async def _route(self) -> None:
