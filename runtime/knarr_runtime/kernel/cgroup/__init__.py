@@ -30,6 +30,9 @@ class Cgroups(Protocol):
 
     version: int
 
+    def descriptors(self) -> list[int]:
+        """The open directories, for a fork that closes everything else."""
+
     def prepare(self) -> None:
         """Makes the base usable for children; on v2 moves the calling processes out of the way into a leaf."""
 

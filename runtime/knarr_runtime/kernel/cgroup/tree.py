@@ -13,6 +13,9 @@ class Tree:
         self.base = base
         self._fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
+    def descriptor(self) -> int:
+        return self._fd
+
     def make(self, path: str) -> list[str]:
         """Makes ``path`` and its parents; returns the new ones, outermost first."""
         made: list[str] = []

@@ -37,6 +37,9 @@ class CgroupsV1:
         self._always = [tree for tree in trees.values() if tree is not self._cpuset]
         self._trees = list(trees.values())
 
+    def descriptors(self) -> list[int]:
+        return [tree.descriptor() for tree in self._trees]
+
     def prepare(self) -> None:
         return
 

@@ -30,6 +30,9 @@ class CgroupsV2:
         self._tree = Tree(base)
         self._enabled: set[str] = set()
 
+    def descriptors(self) -> list[int]:
+        return [self._tree.descriptor()]
+
     def prepare(self) -> None:
         parent = os.path.dirname(self._tree.base)
         with open(os.path.join(parent, "cgroup.procs"), encoding="ascii") as file:

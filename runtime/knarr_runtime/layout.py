@@ -1,0 +1,94 @@
+"""What lies in the state directory, and how it is written. All of it is rebuilt from here and the kernel.
+
+    zygote.sock  zygote.json          socket and identity (pid, start_time) of the zygote
+    logs.sock    logs.json            the same of the log reader
+    node.json                         boot_id, cgroup bases: where the runtime's cgroups lie
+    sandboxes/<id>/sandbox.json       the SandboxSpec, written first
+                   shim.json          pid, start_time, created_at_ns; written by the shim when it is ready
+                   shim.sock          its control socket
+                   stopped            exists once the sandbox has been stopped
+                   shm/               where the shim mounts the pod's /dev/shm, in its own mount namespace
+                   containers/<id>/   one directory per container:
+        spec.json                     the ContainerSpec and created_at_ns, written first
+        stdout stderr staged stdin    FIFOs; the shim holds them open, so what is in them outlives any reader
+        process.json                  pid, start_time, started_at_ns; written by the shim when the program runs
+        exit.json                     exit_code, signal, oom_killed, finished_at_ns, reason; written when it ended
+        log.state                     the log reader's position, see knarr_runtime.logs
+        log.done                      exists once the log is complete
+
+A record is written to a temporary file and renamed: it is whole or missing, whoever is killed. It is not synced:
+records matter as long as their processes could live, that is until the machine restarts, and ``node.json`` holds the
+boot they belong to. An identity is a pid together with its start time; a pid alone names nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+ZYGOTE_SOCKET = "zygote.sock"
+ZYGOTE_RECORD = "zygote.json"
+LOGS_SOCKET = "logs.sock"
+LOGS_RECORD = "logs.json"
+NODE_RECORD = "node.json"
+SANDBOXES = "sandboxes"
+CONTAINERS = "containers"
+SANDBOX_SPEC = "sandbox.json"
+SHIM_RECORD = "shim.json"
+SHIM_SOCKET = "shim.sock"
+STOPPED = "stopped"
+SHARED_MEMORY = "shm"
+CONTAINER_SPEC = "spec.json"
+STDIN, STDOUT, STDERR, STAGED = "stdin", "stdout", "stderr", "staged"
+PROCESS_RECORD = "process.json"
+EXIT_RECORD = "exit.json"
+LOG_STATE = "log.state"
+LOG_DONE = "log.done"
+
+Record = dict[str, Any]
+
+
+def sandbox_directory(state_dir: str, sandbox_id: str) -> str:
+    return f"{state_dir}/{SANDBOXES}/{sandbox_id}"
+
+
+def container_directory(state_dir: str, sandbox_id: str, container_id: str) -> str:
+    return f"{state_dir}/{SANDBOXES}/{sandbox_id}/{CONTAINERS}/{container_id}"
+
+
+def write(directory: str, name: str, record: Record) -> None:
+    """Replaces the record atomically."""
+    temporary = f"{directory}/.{name}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps(record, separators=(",", ":")).encode())
+    finally:
+        os.close(fd)
+    os.rename(temporary, f"{directory}/{name}")
+
+
+def read(directory: str, name: str) -> Record | None:
+    """The record; None if it is missing. Raises ValueError if it is not what :func:`write` wrote."""
+    try:
+        with open(f"{directory}/{name}", "rb") as file:
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    record = json.loads(text)
+    if not isinstance(record, dict):
+        raise ValueError(f"{directory}/{name}: not a record")
+    return record
+
+
+def touch(directory: str, name: str) -> None:
+    os.close(os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def names(directory: str) -> list[str]:
+    """Names of the subdirectories, in no order; none if it does not exist."""
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []

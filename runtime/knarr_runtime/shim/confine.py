@@ -1,0 +1,188 @@
+"""The last steps before foreign code: user, capabilities, filter, and execve with errors people know."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import resource
+import stat
+from collections.abc import Sequence
+
+from knarr_runtime.errors import KernelRefused, StartFailed
+from knarr_runtime.kernel import capabilities, process, seccomp, syscalls
+from knarr_runtime.spec import DEFAULT_PATH, ContainerSpec, Rlimit, User
+
+_PASSWD_LIMIT_BYTES = 1 << 20
+
+
+def limit_resources(rlimits: Sequence[Rlimit]) -> None:
+    """Best effort: a hard limit above one's own needs CAP_SYS_RESOURCE, without it the own one stays."""
+    for rlimit in rlimits:
+        kind = getattr(resource, rlimit.name, None)
+        if kind is None:
+            raise KernelRefused(f"rlimit {rlimit.name}: no such limit")
+        soft, hard = rlimit.soft, rlimit.hard
+        try:
+            resource.setrlimit(kind, (soft, hard))
+        except (ValueError, PermissionError):
+            _, highest = resource.getrlimit(kind)
+            if highest != resource.RLIM_INFINITY:
+                soft = highest if soft < 0 or soft > highest else soft
+            resource.setrlimit(kind, (soft, highest))
+
+
+def adjust_oom_score(adjustment: int) -> None:
+    """Best effort, before /proc is replaced: lowering it needs CAP_SYS_RESOURCE."""
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, str(adjustment).encode())
+    except PermissionError:
+        return
+    finally:
+        os.close(fd)
+
+
+def enter_directory(path: str) -> None:
+    """chdir, making the directory where it is missing, and checking that it is inside the root (CVE-2024-21626)."""
+    try:
+        os.chdir(path)
+    except FileNotFoundError:
+        try:
+            os.makedirs(path, 0o755, exist_ok=True)
+            os.chdir(path)
+        except OSError as error:
+            raise StartFailed(f"cwd {path!r}: {error.strerror}") from error
+    except OSError as error:
+        raise StartFailed(f"cwd {path!r}: {error.strerror}") from error
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise StartFailed(f"cwd {path!r}: outside of the container's root") from None
+
+
+def confine(spec: ContainerSpec, user: User, seccomp_program: bytes, last_capability: int) -> None:
+    """Becomes ``user`` with the spec's capabilities and filter. Everything that needs privileges comes before."""
+    if spec.privileged:
+        bounding = effective = permitted = capabilities.mask(capabilities.ALL) & capabilities.effective_here()
+        inheritable = ambient = 0
+    else:
+        sets = spec.capabilities
+        bounding = capabilities.mask(sets.bounding)
+        effective, permitted = capabilities.mask(sets.effective), capabilities.mask(sets.permitted)
+        inheritable, ambient = capabilities.mask(sets.inheritable), capabilities.mask(sets.ambient)
+    if not spec.no_new_privs and seccomp_program:
+        seccomp.load(seccomp_program)  # allowed now because of CAP_SYS_ADMIN, later only with no_new_privs
+    if user.uid:
+        capabilities.keep_over_setuid()
+    capabilities.bound(bounding, last_capability)
+    os.setgroups(user.groups)
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+    capabilities.set_sets(effective & bounding, permitted & bounding, inheritable & bounding, ambient & bounding)
+    if spec.no_new_privs:
+        process.no_new_privileges()
+        if seccomp_program:
+            seccomp.load(seccomp_program)
+
+
+def decode_filter(text: str) -> bytes:
+    return base64.b64decode(text)
+
+
+def environment(pairs: Sequence[str], uid: int) -> dict[str, str]:
+    """The program's environment; PATH and HOME are there even if nobody set them."""
+    env: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if equals and name:
+            env[name] = value
+    env.setdefault("PATH", DEFAULT_PATH)
+    if "HOME" not in env:
+        env["HOME"] = _home(uid)
+    return env
+
+
+def _home(uid: int) -> str:
+    """Home directory by the container's /etc/passwd, as far as that is a plain file."""
+    try:
+        fd = os.open("/etc/passwd", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return "/"
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return "/"
+        text = os.read(fd, _PASSWD_LIMIT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return "/"
+    finally:
+        os.close(fd)
+    for line in text.splitlines():
+        fields = line.split(":")
+        if len(fields) >= 6 and fields[2] == str(uid):
+            return fields[5] or "/"
+    return "/"
+
+
+def execute(args: tuple[str, ...], env: dict[str, str]) -> None:
+    """execve, searching PATH. Returns never; raises StartFailed with 127 or 126 and the message users know."""
+    os.umask(0o022)
+    syscalls.close_range(3, on_exec=True)
+    process.reset_signals()
+    name = args[0]
+    if "/" in name:
+        try:
+            os.execve(name, args, env)
+        except OSError as error:
+            raise _failure(name, name, error) from error
+    denied: tuple[str, OSError] | None = None
+    for directory in env["PATH"].split(":"):
+        candidate = f"{directory or '.'}/{name}"
+        try:
+            os.execve(candidate, args, env)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if os.path.lexists(candidate):
+                denied = denied or (candidate, error)
+        except OSError as error:
+            denied = denied or (candidate, error)
+    if denied is not None:
+        raise _failure(name, denied[0], denied[1]) from denied[1]
+    raise StartFailed(f'exec: "{name}": executable file not found in $PATH', 127)
+
+
+def _failure(name: str, path: str, error: OSError) -> StartFailed:
+    match error.errno:
+        case errno.ENOENT:
+            interpreter = _interpreter(path)
+            if interpreter:
+                return StartFailed(f'exec: "{name}": bad interpreter {interpreter!r}: no such file or directory', 126)
+            if os.path.exists(path):
+                return StartFailed(f'exec: "{name}": its program loader is missing: no such file or directory', 127)
+            return StartFailed(f'exec: "{name}": stat {path}: no such file or directory', 127)
+        case errno.EACCES:
+            what = "is a directory" if os.path.isdir(path) else "permission denied"
+            return StartFailed(f'exec: "{name}": {what}', 126)
+        case errno.ENOEXEC:
+            return StartFailed(f'exec: "{name}": exec format error', 126)
+        case errno.ENOTDIR:
+            return StartFailed(f'exec: "{name}": not a directory', 127)
+        case _:
+            return StartFailed(f'exec: "{name}": {(error.strerror or "").lower()}', 126)
+
+
+def _interpreter(path: str) -> str:
+    """The program a script's first line names, "" if there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    try:
+        head = os.read(fd, 256)
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+    if not head.startswith(b"#!"):
+        return ""
+    words = head[2:].split(b"\n")[0].split()
+    return os.fsdecode(words[0]) if words else ""

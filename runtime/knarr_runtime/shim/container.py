@@ -1,0 +1,341 @@
+"""The first process of a container, between clone and execve: its root, its mounts, its /dev, its terminal.
+
+Runs in new mount (and mostly pid) namespaces as full root. Nothing here trusts the image: every target is opened with
+openat2 inside the root and mounts go onto descriptors; /proc and /sys are masked through descriptors of the very
+mounts made here, whatever the image or a volume put at those paths.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import socket
+import stat
+import struct
+import termios
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from knarr_runtime import channel, layout
+from knarr_runtime.errors import Invalid, KernelRefused, RuntimeFailure
+from knarr_runtime.kernel import mounts, paths, syscalls
+from knarr_runtime.kernel.cgroup import Cgroups
+from knarr_runtime.shim import confine
+from knarr_runtime.spec import ContainerSpec, Mount
+
+_DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("pts/ptmx", "ptmx"),
+)
+_PLAIN = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
+_V1_SHOWN = ("memory", "cpu", "cpuacct", "pids")
+
+
+class Preparation:
+    """What the shim hands to the child: everything but ``request`` exists in the shim before the clone."""
+
+    def __init__(
+        self,
+        *,
+        request: Mapping[str, Any],
+        descriptors: Sequence[int],
+        directory: str,
+        cgroups: Cgroups,
+        status: socket.socket,
+        last_capability: int,
+    ) -> None:
+        self.request = request
+        self.descriptors = list(descriptors)
+        self.directory = directory
+        self.cgroups = cgroups
+        self.shared_memory = f"{os.path.dirname(os.path.dirname(directory))}/{layout.SHARED_MEMORY}"
+        self.status = status
+        self.last_capability = last_capability
+
+
+def run(preparation: Preparation, attached: bool) -> None:
+    """Becomes the container's program. ``attached``: the clone put it into its cgroup. Raises RuntimeFailure."""
+    stage = "container"
+    try:
+        spec = ContainerSpec.from_json(preparation.request["spec"])
+        os.setsid()
+        stage = "cgroup"
+        if spec.cgroup and not attached:
+            preparation.cgroups.attach_self(spec.cgroup)
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        stage = "oom_score_adj"
+        if spec.oom_score_adj is not None:
+            confine.adjust_oom_score(spec.oom_score_adj)
+        stage = "standard streams"
+        streams = _open_streams(spec, preparation.directory)
+        stage = "root filesystem"
+        root = _attach_root(spec, preparation)
+        filesystems = _Filesystems(spec, root, preparation)
+        for step, make in filesystems.steps():
+            stage = step
+            make()
+        stage = "pivot_root"
+        mounts.change_root(root)
+        stage = "standard streams"
+        if spec.tty:
+            _take_terminal(preparation.status, filesystems.terminal)
+        else:
+            _take_streams(streams, spec)
+        stage = "rlimits"
+        confine.limit_resources(spec.rlimits)
+        stage = "cwd"
+        confine.enter_directory(spec.cwd)
+        stage = "privileges"
+        env = confine.environment(spec.env, spec.user.uid)
+        program = confine.decode_filter(str(preparation.request.get("seccomp", "")))
+        confine.confine(spec, spec.user, program, preparation.last_capability)
+    except OSError as error:
+        raise KernelRefused(f"{stage}: {error.filename or ''}: {error.strerror}".replace(": : ", ": ")) from error
+    channel.send(preparation.status, {"exec": True})
+    confine.execute(spec.args, env)
+
+
+def _attach_root(spec: ContainerSpec, preparation: Preparation) -> int:
+    """Attaches the root on the container's state directory (any directory will do) and returns its descriptor."""
+    options = preparation.request.get("overlay_options")
+    if options is not None:
+        syscalls.mount("overlay", preparation.directory, "overlay", 0, options)
+        return os.open(preparation.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = preparation.descriptors.pop(0)
+    target = os.open(preparation.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    syscalls.move_mount(root, target)
+    os.close(target)
+    return root
+
+
+class _Filesystems:
+    """Everything mounted into the root, in order; one method a step so that an error can say where."""
+
+    def __init__(self, spec: ContainerSpec, root: int, preparation: Preparation) -> None:
+        self._spec = spec
+        self._root = root
+        self._preparation = preparation
+        self._proc = -1
+        self._sys = -1
+        self._dev = -1
+        self.terminal: tuple[int, int] = (-1, -1)
+
+    def steps(self) -> list[tuple[str, Callable[[], None]]]:
+        volumes = sorted(
+            enumerate(self._spec.mounts), key=lambda item: (item[1].target.rstrip("/").count("/"), item[0])
+        )
+        return [
+            ("/proc", self._mount_proc),
+            ("/dev", self._mount_dev),
+            ("/sys", self._mount_sys),
+            *((f"mount {mount.target}", self._volume_step(mount)) for mount in volumes),
+            ("masked paths", self._hide),
+            ("read-only root", self._seal),
+        ]
+
+    def _mount_proc(self) -> None:
+        self._proc = mounts.filesystem("proc", attributes=mounts.NO_PRIVILEGE, source="proc")
+        self._place(self._proc, "proc")
+
+    def _place(self, tree: int, name: str) -> None:
+        """Attaches on a directory directly below the root that must not be a symbolic link; keeps ``tree`` open."""
+        target = _plain_directory(self._root, name)
+        syscalls.move_mount(tree, target)
+        os.close(target)
+
+    def _mount_dev(self) -> None:
+        self._dev = mounts.tmpfs("mode=755,size=64k", syscalls.MOUNT_ATTR_NOSUID)
+        self._place(self._dev, "dev")
+        os.umask(0)
+        for name, major, minor in _DEVICES:
+            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=self._dev)
+        for device in self._preparation.request.get("devices", ()):
+            self._make_device(device)
+        for target, name in _LINKS:
+            os.symlink(target, name, dir_fd=self._dev)
+        os.umask(0o022)
+        options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")]
+        terminals = mounts.filesystem("devpts", options, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC)
+        self._below_dev("pts", terminals)
+        self._below_dev("mqueue", mounts.filesystem("mqueue", attributes=mounts.NO_PRIVILEGE))
+        self._below_dev("shm", mounts.bind(self._preparation.shared_memory))
+        if self._spec.tty:
+            self._make_terminal()
+
+    def _below_dev(self, name: str, tree: int) -> None:
+        os.mkdir(name, 0o755, dir_fd=self._dev)
+        mounts.attach(tree, syscalls.openat2(self._dev, name, os.O_PATH, _PLAIN))
+
+    def _make_device(self, device: Mapping[str, Any]) -> None:
+        path = str(device["target"])
+        if not path.startswith("/dev/"):
+            raise Invalid(f"device target {path!r} is not below /dev")
+        directory, name = os.path.split(path)
+        parent = paths.make_target(self._dev, directory[len("/dev") :] or "/", directory=True)
+        try:
+            try:
+                os.unlink(name, dir_fd=parent)
+            except FileNotFoundError:
+                pass
+            kind = stat.S_IFBLK if device["kind"] == "b" else stat.S_IFCHR
+            number = os.makedev(int(device["major"]), int(device["minor"]))
+            os.mknod(name, kind | int(device["mode"]), number, dir_fd=parent)
+            os.chown(name, int(device["uid"]), int(device["gid"]), dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(parent)
+
+    def _make_terminal(self) -> None:
+        master = syscalls.openat2(self._dev, "pts/ptmx", os.O_RDWR | os.O_NOCTTY, syscalls.RESOLVE_BENEATH)
+        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        os.fchown(slave, self._spec.user.uid, 5)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        os.close(os.open("console", flags, 0o600, dir_fd=self._dev))
+        console = syscalls.openat2(self._dev, "console", os.O_PATH, _PLAIN)
+        mounts.attach(mounts.copy_of(slave), console)
+        self.terminal = (master, slave)
+
+    def _mount_sys(self) -> None:
+        readonly = 0 if self._spec.privileged else mounts.READ_ONLY
+        self._sys = mounts.filesystem("sysfs", attributes=mounts.NO_PRIVILEGE | readonly, source="sysfs")
+        self._place(self._sys, "sys")
+        try:
+            target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)
+        except FileNotFoundError:
+            return
+        if self._preparation.cgroups.version == 2:
+            mounts.attach(mounts.filesystem("cgroup2", attributes=mounts.NO_PRIVILEGE | readonly), target)
+            return
+        shown = mounts.tmpfs("mode=755,size=16k", mounts.NO_PRIVILEGE)
+        syscalls.move_mount(shown, target)
+        os.close(target)
+        for controller in _V1_SHOWN:
+            try:
+                options = [(controller, "")]
+                tree = mounts.filesystem("cgroup", options, mounts.NO_PRIVILEGE | readonly, source="cgroup")
+            except OSError:
+                continue  # not a v1 controller here, or mounted together with another
+            os.mkdir(controller, 0o755, dir_fd=shown)
+            mounts.attach(tree, syscalls.openat2(shown, controller, os.O_PATH, _PLAIN))
+        if readonly:
+            syscalls.mount_setattr(shown, set_=mounts.READ_ONLY)
+        os.close(shown)
+
+    def _volume_step(self, mount: Mount) -> Callable[[], None]:
+        return lambda: self._mount_volume(mount)
+
+    def _mount_volume(self, mount: Mount) -> None:
+        if mount.kind == "tmpfs":
+            tree = mounts.tmpfs(mount.options, mounts.READ_ONLY if mount.readonly else 0)
+            directory = True
+        else:
+            position = [each for each in self._spec.mounts if each.kind == "bind"].index(mount)
+            tree = self._preparation.descriptors[position]
+            directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        mounts.attach(tree, paths.make_target(self._root, mount.target, directory=directory))
+
+    def _hide(self) -> None:
+        if self._spec.privileged:
+            return
+        empty = -1
+        for path in self._spec.masked_paths:
+            target = self._find(path)
+            if target < 0:
+                continue
+            if stat.S_ISDIR(os.fstat(target).st_mode):
+                if empty < 0:
+                    empty = mounts.tmpfs("mode=755,size=4k", mounts.NO_PRIVILEGE | mounts.READ_ONLY)
+                    syscalls.move_mount(empty, target)
+                    os.close(target)
+                else:
+                    mounts.attach(mounts.copy_of(empty), target)
+            else:
+                mounts.attach(self._null(), target)
+        if empty >= 0:
+            os.close(empty)
+        for path in self._spec.readonly_paths:
+            target = self._find(path)
+            if target >= 0:
+                mounts.attach(mounts.copy_of(target, readonly=True), target)
+
+    def _null(self) -> int:
+        """A mount of this container's own null device, checked to be one (CVE-2025-31133)."""
+        fd = syscalls.openat2(self._dev, "null", os.O_PATH, _PLAIN | syscalls.RESOLVE_NO_XDEV)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
+                raise Invalid("/dev/null of the container is no null device")
+            return mounts.copy_of(fd)
+        finally:
+            os.close(fd)
+
+    def _find(self, path: str) -> int:
+        """O_PATH descriptor of a path to hide, -1 if it does not exist; in /proc and /sys of the mounts made here."""
+        for prefix, fd in (("/proc/", self._proc), ("/sys/", self._sys)):
+            if path.startswith(prefix):
+                try:
+                    return syscalls.openat2(fd, path[len(prefix) :], os.O_PATH, _PLAIN)
+                except (FileNotFoundError, NotADirectoryError):
+                    return -1
+        try:
+            return paths.open_inside(self._root, path)
+        except (FileNotFoundError, NotADirectoryError):
+            return -1
+
+    def _seal(self) -> None:
+        if self._spec.rootfs.readonly:
+            syscalls.mount_setattr(self._root, set_=mounts.READ_ONLY)
+
+
+_TIOCGPTPEER, _TIOCSPTLCK = 0x5441, 0x40045431
+
+
+def _plain_directory(root: int, name: str) -> int:
+    """``root/name``, made if missing; a symbolic link there is refused."""
+    try:
+        return syscalls.openat2(root, name, os.O_PATH | os.O_DIRECTORY, _PLAIN)
+    except FileNotFoundError:
+        os.mkdir(name, 0o755, dir_fd=root)
+        return syscalls.openat2(root, name, os.O_PATH | os.O_DIRECTORY, _PLAIN)
+    except OSError as error:
+        raise RuntimeFailure(f"/{name} of the image is not a directory: {error.strerror}") from error
+
+
+def _open_streams(spec: ContainerSpec, directory: str) -> tuple[int, int, int]:
+    """(stdin, stdout, stderr), -1 for /dev/null; the FIFOs are given to the user so that /dev/stdout can be opened."""
+    if spec.tty:
+        return (-1, -1, -1)
+    stdin = stdout = stderr = -1
+    if spec.stdin:
+        stdin = os.open(f"{directory}/{layout.STDIN}", os.O_RDONLY | os.O_CLOEXEC)
+    if spec.log_path:
+        stdout = os.open(f"{directory}/{layout.STDOUT}", os.O_WRONLY | os.O_CLOEXEC)
+        stderr = os.open(f"{directory}/{layout.STDERR}", os.O_WRONLY | os.O_CLOEXEC)
+    for fd in (stdin, stdout, stderr):
+        if fd >= 0:
+            os.fchown(fd, spec.user.uid, spec.user.gid)
+    return stdin, stdout, stderr
+
+
+def _take_streams(streams: tuple[int, int, int], spec: ContainerSpec) -> None:
+    null = -1
+    if min(streams) < 0:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    for number, fd in enumerate(streams):
+        os.dup2(fd if fd >= 0 else null, number)
+
+
+def _take_terminal(status: socket.socket, terminal: tuple[int, int]) -> None:
+    """Sends the master to the shim and makes the other end the controlling terminal and the three streams."""
+    master, slave = terminal
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [master]))]
+    status.sendmsg([b'={"terminal":true}'], rights)
+    os.close(master)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(slave, number)

@@ -1,0 +1,91 @@
+"""An exec between clone and execve: joins a running container's cgroup and mounts, then is confined as it is.
+
+The pid namespace was chosen by the shim before the clone. The process is not dumpable until execve, so nobody in the
+container can trace it or reach descriptors through it before it has dropped its privileges (CVE-2016-9962).
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import socket
+import struct
+import termios
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from knarr_runtime import channel, layout
+from knarr_runtime.errors import KernelRefused, RuntimeFailure
+from knarr_runtime.kernel import syscalls
+from knarr_runtime.kernel.cgroup import Cgroups
+from knarr_runtime.shim import confine
+from knarr_runtime.spec import ContainerSpec, User
+
+
+def run(
+    request: Mapping[str, Any],
+    descriptors: Sequence[int],
+    *,
+    directory: str,
+    process: int,
+    cgroups: Cgroups,
+    attached: bool,
+    status: socket.socket,
+    last_capability: int,
+) -> None:
+    """Becomes the program of ``request``; ``process`` is a pidfd of the container. Raises RuntimeFailure."""
+    stage = "container"
+    try:
+        record = layout.read(directory, layout.CONTAINER_SPEC)
+        if record is None:
+            raise RuntimeFailure(f"{directory}: no container")
+        spec = ContainerSpec.from_json(record["spec"])
+        os.setsid()
+        stage = "cgroup"
+        if spec.cgroup and not attached:
+            cgroups.attach_self(spec.cgroup)
+        stage = "oom_score_adj"
+        if spec.oom_score_adj is not None:
+            confine.adjust_oom_score(spec.oom_score_adj)
+        stage = "namespaces"
+        syscalls.setns(process, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+        stage = "standard streams"
+        if request.get("tty"):
+            _take_terminal(status, int(request.get("columns", 80)), int(request.get("rows", 24)))
+        else:
+            for number, fd in enumerate(descriptors):
+                os.dup2(fd, number)
+        stage = "rlimits"
+        confine.limit_resources(spec.rlimits)
+        stage = "cwd"
+        confine.enter_directory(str(request.get("cwd") or spec.cwd))
+        stage = "privileges"
+        user = spec.user
+        if request.get("user") is not None:
+            asked = request["user"]
+            user = User(uid=int(asked["uid"]), gid=int(asked["gid"]), groups=tuple(asked["groups"]))
+        env = confine.environment((*spec.env, *request.get("env", ())), user.uid)
+        program = confine.decode_filter(str(request.get("seccomp", "")))
+        confine.confine(spec, user, program, last_capability)
+    except OSError as error:
+        raise KernelRefused(f"{stage}: {error.filename or ''}: {error.strerror}".replace(": : ", ": ")) from error
+    channel.send(status, {"exec": True})
+    confine.execute(tuple(request["args"]), env)
+
+
+def _take_terminal(status: socket.socket, columns: int, rows: int) -> None:
+    """A terminal of the container's own devpts; its master goes to the caller."""
+    master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+    slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [master]))]
+    status.sendmsg([b'={"terminal":true}'], rights)
+    os.close(master)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(slave, number)
+
+
+_TIOCGPTPEER, _TIOCSPTLCK = 0x5441, 0x40045431

@@ -1,0 +1,523 @@
+"""The shim's loop: starts containers and execs of one pod, reaps them, and writes down how they ended.
+
+    (no process) ──start──► starting ──execve──► running ──exit──► ended (exit.json) ──release──► forgotten
+                               └── failed (exit.json with reason) ──────────────────────┘
+
+Requests: start, signal, kill, exec, exec_signal, network, release, list, stop. Events to every connected daemon:
+``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a daemon that was away reads it there.
+
+The shim holds for its containers: the FIFOs of their output (so nothing in them is lost while the log reader is
+away), the masters of their terminals, a pidfd. It keeps the pod's namespaces alive merely by living.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+from knarr_runtime import channel, errors, layout
+from knarr_runtime.channel import Message
+from knarr_runtime.errors import KernelRefused, NotFound, RuntimeFailure, StartFailed, WrongState
+from knarr_runtime.kernel import mounts, process, rtnetlink, syscalls
+from knarr_runtime.kernel.cgroup import Cgroups
+from knarr_runtime.loop import Connection, Loop, Server
+from knarr_runtime.shim import container, join, pause
+from knarr_runtime.spec import SandboxSpec
+
+_TERMINAL_CHUNK = 16 << 10
+_TERMINAL_LAST_BYTES = 256 << 10
+
+
+class _Starting:
+    """A clone whose execve has not been seen yet; ``finished`` gets the error, or None."""
+
+    def __init__(self, pid: int, status: socket.socket, finished: Callable[[_Starting], None]) -> None:
+        self.pid = pid
+        self.status = status
+        self.finished = finished
+        self.reached_exec = False
+        self.reaped = False
+        self.error: RuntimeFailure | None = None
+        self.terminal = -1
+
+
+class _Container:
+    def __init__(self, identifier: str, cgroup: str, holds: list[int], shares_pids: bool) -> None:
+        self.id = identifier
+        self.cgroup = cgroup
+        self.holds = holds
+        self.shares_pids = shares_pids
+        self.pid = 0
+        self.start_time = 0
+        self.started_at_ns = 0
+        self.pidfd = -1
+        self.terminal = -1
+        self.sink = -1
+        self.pending = b""
+        self.throttled = False
+        self.ended: Message | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.pid > 0 and self.ended is None
+
+
+class Shim:
+    def __init__(self, spec: SandboxSpec, state_dir: str, cgroups: Cgroups, last_capability: int) -> None:
+        self._spec = spec
+        self._directory = layout.sandbox_directory(state_dir, spec.id)
+        self._cgroups = cgroups
+        self._last_capability = last_capability
+        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._loop = Loop()
+        self._containers: dict[str, _Container] = {}
+        self._starting: dict[int, _Starting] = {}
+        self._by_pid: dict[int, _Container] = {}
+        self._execs: dict[int, tuple[str, Connection]] = {}
+        self._pause = 0
+        self._pause_fd = -1
+        self._stopping: list[tuple[Connection, Message]] = []
+        self._server: Server | None = None
+
+    def set_up(self) -> None:
+        """Hostname, sysctls, /dev/shm, the shared pid namespace, the socket. Raises OSError, RuntimeFailure."""
+        if self._spec.hostname:
+            syscalls.sethostname(self._spec.hostname)
+        for name, value in self._spec.sysctls.items():
+            self._set_sysctl(name, value)
+        shared = f"{self._directory}/{layout.SHARED_MEMORY}"
+        os.makedirs(shared, 0o700, exist_ok=True)
+        if self._spec.namespaces.ipc == "host":
+            mounts.attach(mounts.bind("/dev/shm"), os.open(shared, os.O_PATH | os.O_CLOEXEC))
+        else:
+            memory = mounts.tmpfs(f"mode=1777,size={self._spec.shm_size_bytes}", mounts.NO_PRIVILEGE)
+            mounts.attach(memory, os.open(shared, os.O_PATH | os.O_CLOEXEC))
+        self._loop.on_children(self._reap)
+        if self._spec.namespaces.pid == "pod":
+            self._start_pause()
+        self._server = Server(
+            self._loop,
+            channel.listen(self._directory, layout.SHIM_SOCKET),
+            {
+                "start": self._start,
+                "signal": self._signal,
+                "kill": self._kill,
+                "exec": self._exec,
+                "exec_signal": self._exec_signal,
+                "network": self._network,
+                "release": self._release,
+                "list": self._list,
+                "stop": self._stop,
+            },
+        )
+        pid = os.getpid()
+        record = {"pid": pid, "start_time": process.start_time(pid), "created_at_ns": time.time_ns()}
+        layout.write(self._directory, layout.SHIM_RECORD, record)
+
+    def _set_sysctl(self, name: str, value: str) -> None:
+        try:
+            with open(f"/proc/sys/{name.replace('.', '/')}", "w", encoding="ascii") as file:
+                file.write(value)
+        except OSError as error:
+            raise KernelRefused(f"sysctl {name}={value}: {error.strerror}") from error
+
+    def _start_pause(self) -> None:
+        pid = syscalls.clone3(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS)
+        if pid == 0:
+            try:
+                pause.run(self._directory, self._last_capability)
+            finally:
+                os._exit(1)
+        self._pause = pid
+        self._pause_fd = os.pidfd_open(pid)
+
+    def run(self) -> None:
+        self._loop.run(lambda: None)
+
+    # --- starting ---
+
+    def _container(self, message: Message) -> _Container:
+        found = self._containers.get(str(message["container"]))
+        if found is None:
+            raise NotFound(f"container {message['container']} has no process in this sandbox")
+        return found
+
+    def _start(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        spec = message["spec"]
+        identifier = str(spec["id"])
+        try:
+            if identifier in self._containers:
+                raise WrongState(f"container {identifier} was started already")
+            directory = f"{self._directory}/{layout.CONTAINERS}/{identifier}"
+            holds = self._open_fifos(directory, spec)
+            one = _Container(identifier, str(spec["cgroup"]), holds, self._spec.namespaces.pid != "container")
+            self._containers[identifier] = one
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+            preparation = container.Preparation(
+                request=message,
+                descriptors=descriptors,
+                directory=directory,
+                cgroups=self._cgroups,
+                status=theirs,
+                last_capability=self._last_capability,
+            )
+            flags = syscalls.CLONE_NEWNS
+            if self._spec.namespaces.pid == "container":
+                flags |= syscalls.CLONE_NEWPID
+            pid = self._clone(
+                flags, one.cgroup, self._pause_fd, theirs, lambda attached: container.run(preparation, attached)
+            )
+        except (OSError, RuntimeFailure):
+            self._forget(identifier)
+            raise
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+        theirs.close()
+        one.pid = pid
+        one.pidfd = os.pidfd_open(pid)  # nobody else reaps, so this is still the same process
+        one.start_time = process.start_time(pid) or 0
+
+        def finished(starting: _Starting) -> None:
+            self._started(one, starting, connection, message)
+
+        self._watch(_Starting(pid, ours, finished))
+
+    def _open_fifos(self, directory: str, spec: Mapping[str, object]) -> list[int]:
+        names = [layout.STDIN] if spec["stdin"] else []
+        if spec["log_path"]:
+            names += [layout.STDOUT, layout.STDERR, layout.STAGED]
+        flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
+        return [os.open(f"{directory}/{name}", flags) for name in names]
+
+    def _clone(
+        self, flags: int, cgroup: str, pids_of: int, status: socket.socket, child: Callable[[bool], None]
+    ) -> int:
+        """Forks ``child``, born in the cgroup where the kernel can, and in the pid namespace of ``pids_of`` if >= 0."""
+        into = self._cgroups.clone_into(cgroup) if cgroup else -1
+        try:
+            if pids_of >= 0:
+                syscalls.setns(pids_of, syscalls.CLONE_NEWPID)
+            try:
+                pid = syscalls.clone3(flags, into)
+                if pid == 0:
+                    _be(child, into >= 0, status)
+            finally:
+                if pids_of >= 0:
+                    syscalls.setns(self._own_pids, syscalls.CLONE_NEWPID)
+        finally:
+            if into >= 0:
+                os.close(into)
+        return pid
+
+    def _watch(self, starting: _Starting) -> None:
+        self._starting[starting.pid] = starting
+        starting.status.setblocking(False)
+        self._loop.add(starting.status.fileno(), lambda _: self._read_status(starting))
+
+    def _read_status(self, starting: _Starting) -> bool:
+        """Takes what the child says; True when it has said all (execve or its death closed the socket)."""
+        while True:
+            try:
+                received = channel.receive(starting.status)
+            except BlockingIOError:
+                return False
+            except (OSError, ValueError):
+                received = None
+            if received is None:
+                break
+            message, descriptors = received
+            if message.get("exec"):
+                starting.reached_exec = True
+            if message.get("terminal") and descriptors:
+                starting.terminal = descriptors.pop()
+            if "error" in message:
+                starting.error = errors.from_json(message["error"])
+            for fd in descriptors:
+                os.close(fd)
+        self._loop.remove(starting.status.fileno())
+        starting.status.close()
+        del self._starting[starting.pid]
+        if starting.error is None and not starting.reached_exec:
+            starting.error = StartFailed("the container's first process died before it could execute the program")
+        starting.finished(starting)
+        return True
+
+    def _started(self, one: _Container, starting: _Starting, connection: Connection, request: Message) -> None:
+        assert self._server is not None
+        if starting.error is not None:
+            if not starting.reaped:
+                os.waitpid(starting.pid, 0)
+            code = starting.error.exit_code if isinstance(starting.error, StartFailed) else 128
+            one.ended = self._write_exit(one, code, 0, str(starting.error))
+            self._let_go(one)
+            self._server.fail(connection, request, starting.error)
+            return
+        one.started_at_ns = time.time_ns()
+        one.terminal = starting.terminal
+        self._by_pid[one.pid] = one
+        record = {"pid": one.pid, "start_time": one.start_time, "started_at_ns": one.started_at_ns}
+        layout.write(self._container_directory(one), layout.PROCESS_RECORD, record)
+        if one.terminal >= 0:
+            self._carry_terminal(one)
+        self._server.reply(connection, request, record)
+
+    def _container_directory(self, one: _Container) -> str:
+        return f"{self._directory}/{layout.CONTAINERS}/{one.id}"
+
+    # --- terminal: its output goes the way of every other output ---
+
+    def _carry_terminal(self, one: _Container) -> None:
+        os.set_blocking(one.terminal, False)
+        try:
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            one.sink = os.open(f"{self._container_directory(one)}/{layout.STDOUT}", flags)
+        except FileNotFoundError:
+            one.sink = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+        self._loop.add(one.terminal, lambda _: self._copy_terminal(one))
+
+    def _copy_terminal(self, one: _Container) -> bool:
+        """One piece from terminal to log; waits for the log reader where it is behind. False if there was nothing."""
+        try:
+            one.pending += os.read(one.terminal, _TERMINAL_CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: nobody has the other end open
+            self._loop.remove(one.terminal)
+            return False
+        self._flush_terminal(one)
+        return True
+
+    def _flush_terminal(self, one: _Container) -> None:
+        try:
+            one.pending = one.pending[os.write(one.sink, one.pending) :]
+        except BlockingIOError:
+            pass
+        if one.pending and not one.throttled:
+            self._loop.remove(one.terminal)
+            self._loop.add(one.sink, lambda _: self._flush_terminal(one), select.EPOLLOUT)
+        elif not one.pending and one.throttled:
+            self._loop.remove(one.sink)
+            self._loop.add(one.terminal, lambda _: self._copy_terminal(one))
+        one.throttled = bool(one.pending)
+
+    def _drain_terminal(self, one: _Container) -> None:
+        """The last words of a process that has ended; room is made for them in the pipe."""
+        fcntl.fcntl(one.sink, fcntl.F_SETPIPE_SZ, _TERMINAL_LAST_BYTES)
+        self._flush_terminal(one)
+        while not one.pending and self._copy_terminal(one):
+            continue
+        for fd in (one.terminal, one.sink):
+            self._loop.remove(fd)
+            os.close(fd)
+        one.terminal = one.sink = -1
+
+    # --- exits ---
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            self._ended(pid, status)
+        if self._stopping and not any(one.running for one in self._containers.values()):
+            self._finish_stop()
+
+    def _ended(self, pid: int, status: int) -> None:
+        starting = self._starting.get(pid)
+        if starting is not None:  # what it had to say is all in the socket, nobody else holds the other end
+            starting.reaped = True
+            self._read_status(starting)
+        one = self._by_pid.pop(pid, None)
+        if one is not None:
+            self._record_exit(one, status)
+        elif pid in self._execs:
+            exec_id, connection = self._execs.pop(pid)
+            code, signum = process.exit_code(status)
+            connection.send({"event": "exec_exit", "exec": exec_id, "exit_code": code, "signal": signum})
+
+    def _record_exit(self, one: _Container, status: int) -> None:
+        assert self._server is not None
+        code, signum = process.exit_code(status)
+        if one.shares_pids and one.cgroup:
+            self._cgroups.kill(one.cgroup)
+        if one.terminal >= 0:
+            self._drain_terminal(one)
+        one.ended = self._write_exit(one, code, signum, "")
+        self._server.broadcast({"event": "exit", **one.ended})
+
+    def _write_exit(self, one: _Container, code: int, signum: int, reason: str) -> Message:
+        oom_killed = code != 0 and bool(one.cgroup) and self._cgroups.oom_kills(one.cgroup) > 0
+        record: Message = {
+            "exit_code": code,
+            "signal": signum,
+            "oom_killed": oom_killed,
+            "finished_at_ns": time.time_ns(),
+            "reason": reason,
+        }
+        layout.write(self._container_directory(one), layout.EXIT_RECORD, record)
+        return {"container": one.id, **record}
+
+    # --- requests about what runs ---
+
+    def _signal(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        one = self._container(message)
+        if one.running:
+            process.kill(one.pid, int(message["signum"]))
+        return {}
+
+    def _kill(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        self._kill_all(self._container(message))
+        return {}
+
+    def _kill_all(self, one: _Container) -> None:
+        if one.running:
+            process.kill(one.pid, signal.SIGKILL)
+        if one.cgroup:
+            self._cgroups.kill(one.cgroup)
+
+    def _exec(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        try:
+            one = self._container(message)
+            if not one.running or one.pid in self._starting:
+                raise WrongState(f"container {one.id} is not running")
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+
+            def child(attached: bool) -> None:
+                join.run(
+                    message,
+                    descriptors,
+                    directory=self._container_directory(one),
+                    process=one.pidfd,
+                    cgroups=self._cgroups,
+                    attached=attached,
+                    status=theirs,
+                    last_capability=self._last_capability,
+                )
+
+            pids_of = -1 if self._spec.namespaces.pid == "host" else one.pidfd
+            pid = self._clone(0, one.cgroup, pids_of, theirs, child)
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+        theirs.close()
+        exec_id = str(message["exec"])
+
+        def finished(starting: _Starting) -> None:
+            self._exec_started(starting, connection, message, exec_id)
+
+        self._watch(_Starting(pid, ours, finished))
+
+    def _exec_started(self, starting: _Starting, connection: Connection, request: Message, exec_id: str) -> None:
+        assert self._server is not None
+        if starting.error is not None:
+            if not starting.reaped:
+                os.waitpid(starting.pid, 0)
+            self._server.fail(connection, request, starting.error)
+            return
+        self._execs[starting.pid] = (exec_id, connection)
+        terminal = (starting.terminal,) if starting.terminal >= 0 else ()
+        self._server.reply(connection, request, {"pid": starting.pid}, terminal)
+        for fd in terminal:
+            os.close(fd)
+
+    def _exec_signal(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        for pid, (exec_id, _) in self._execs.items():
+            if exec_id == message["exec"]:
+                try:
+                    os.killpg(pid, int(message["signum"]))
+                except ProcessLookupError:
+                    break
+        return {}
+
+    def _network(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        config = message["config"]
+        routes = [(str(route["destination"]), str(route["gateway"])) for route in config["routes"]]
+        rtnetlink.configure(config["address"], config["gateway"], int(config["mtu"]), config["ifname"], routes)
+        return {}
+
+    def _list(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        return {
+            "containers": [
+                {"container": one.id, "pid": one.pid, "start_time": one.start_time, "ended": one.ended}
+                for one in self._containers.values()
+            ]
+        }
+
+    # --- letting go ---
+
+    def _release(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        """Forgets a container that has ended, with the descriptors held for it."""
+        one = self._containers.get(str(message["container"]))
+        if one is not None and one.running:
+            raise WrongState(f"container {one.id} is running")
+        self._forget(str(message["container"]))
+        return {}
+
+    def _forget(self, identifier: str) -> None:
+        one = self._containers.pop(identifier, None)
+        if one is not None:
+            self._let_go(one)
+
+    def _let_go(self, one: _Container) -> None:
+        for fd in one.holds:
+            os.close(fd)
+        one.holds.clear()
+        for fd in (one.pidfd, one.terminal):
+            if fd >= 0:
+                os.close(fd)
+        one.pidfd = one.terminal = -1
+
+    def _stop(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        """Kills every container; replies, and ends, when all exits are written."""
+        self._stopping.append((connection, message))
+        for one in self._containers.values():
+            if one.running or one.pid in self._starting:
+                self._kill_all(one)
+        if not any(one.running for one in self._containers.values()):
+            self._finish_stop()
+
+    def _finish_stop(self) -> None:
+        assert self._server is not None
+        if self._spec.cgroup_parent:
+            self._cgroups.kill(self._spec.cgroup_parent)
+        if self._pause:
+            process.kill(self._pause, signal.SIGKILL)
+            os.waitpid(self._pause, 0)
+        layout.touch(self._directory, layout.STOPPED)
+        for connection, message in self._stopping:
+            self._server.reply(connection, message, {})
+        self._stopping.clear()
+        self._loop.stop()
+
+
+def _be(child: Callable[[bool], None], attached: bool, status: socket.socket) -> None:
+    """The child's whole life: execve, or an error said on ``status`` and exit. Never returns."""
+    code = 128
+    try:
+        child(attached)
+    except RuntimeFailure as error:
+        code = error.exit_code if isinstance(error, StartFailed) else 128
+        channel.send(status, {"error": errors.to_json(error)})
+    except BaseException as error:  # noqa: BLE001 - a fork must never return into the shim's loop
+        channel.send(status, {"error": errors.to_json(RuntimeFailure(f"preparing the container: {error!r}"))})
+    finally:
+        os._exit(code & 0xFF)
+
+
+def main(spec: SandboxSpec, state_dir: str, cgroups: Cgroups, last_capability: int, ready: Callable[[], None]) -> None:
+    """The shim's life, from the fork on."""
+    process.set_name(f"knarr-{spec.id}")
+    process.become_subreaper()
+    shim = Shim(spec, state_dir, cgroups, last_capability)
+    shim.set_up()
+    ready()
+    shim.run()

@@ -1,0 +1,297 @@
+"""The zygote's loop: forks shims on request and keeps one log reader running.
+
+Started by the daemon in a session of its own, it outlives it; a daemon finds it again by its socket. It is single
+threaded, never collects garbage, has no mounts but those it needs (each slows every clone) and cannot be traced.
+Its own death stops only new sandboxes until the daemon has started another: shims do not depend on it.
+
+As child subreaper it inherits the containers of a shim that was killed. Those are unsupervised then: it kills them
+and writes their exit records, so that even then no exit code is lost.
+
+Requests: create_sandbox, quit. Events: ``shim_exit``, ``exit`` (of an orphan).
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+from knarr_runtime import channel, errors, layout
+from knarr_runtime.channel import Message
+from knarr_runtime.errors import RuntimeFailure
+from knarr_runtime.kernel import capabilities, mounts, process, syscalls
+from knarr_runtime.kernel.cgroup import Cgroups, open_bases
+from knarr_runtime.logs import reader
+from knarr_runtime.loop import Connection, Loop, Server
+from knarr_runtime.shim import main as shim
+from knarr_runtime.spec import SandboxSpec
+
+_READER_RESTART_S = 0.2
+_IDLE_CHECK_S = 60.0
+
+
+class _Forking:
+    """A shim that has not said yet that it is ready."""
+
+    def __init__(self, pid: int, status: socket.socket, connection: Connection, request: Message) -> None:
+        self.pid = pid
+        self.status = status
+        self.connection = connection
+        self.request = request
+        self.reaped = False
+
+
+class Zygote:
+    def __init__(self, state_dir: str, cgroups: Cgroups, host_mounts: int) -> None:
+        self._state_dir = state_dir
+        self._cgroups = cgroups
+        self._host_mounts = host_mounts
+        self._last_capability = capabilities.last()
+        self._loop = Loop()
+        self._shims: dict[int, str] = {}
+        self._forking: dict[int, _Forking] = {}
+        self._orphans: dict[int, tuple[str, str]] = {}
+        self._reader_pid = 0
+        self._reader_started_s = 0.0
+        self._reader_fd = -1
+        self._loop.on_children(self._reap)
+        self._server = Server(
+            self._loop,
+            channel.listen(state_dir, layout.ZYGOTE_SOCKET),
+            {"create_sandbox": self._create_sandbox, "quit": self._quit},
+        )
+        pid = os.getpid()
+        layout.write(state_dir, layout.ZYGOTE_RECORD, {"pid": pid, "start_time": process.start_time(pid)})
+        self._adopt_reader()
+
+    def run(self) -> None:
+        self._loop.run(self._idle)
+
+    def _idle(self) -> float | None:
+        """Starts a missing log reader; ends when there is neither daemon nor sandbox left to serve."""
+        if not self._reader_pid:
+            wait_s = self._reader_started_s + _READER_RESTART_S - time.monotonic()
+            if wait_s > 0:
+                return wait_s
+            self._start_reader()
+        if self._server.connections or self._shims:
+            return None
+        if not os.path.exists(f"{self._state_dir}/{layout.ZYGOTE_SOCKET}") or self._deserted():
+            self._end()
+        return _IDLE_CHECK_S
+
+    def _deserted(self) -> bool:
+        """No daemon for a while, and no shim, not even one of an earlier zygote."""
+        now = time.monotonic()
+        if self._server.connections:
+            return False
+        if now - self._started_s < _IDLE_CHECK_S:
+            return False
+        return not any(
+            process.is_same(int(record["pid"]), int(record["start_time"]))
+            for name in layout.names(f"{self._state_dir}/{layout.SANDBOXES}")
+            if (record := layout.read(layout.sandbox_directory(self._state_dir, name), layout.SHIM_RECORD))
+        )
+
+    _started_s = time.monotonic()
+
+    # --- sandboxes ---
+
+    def _create_sandbox(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        spec = SandboxSpec.from_json(message["spec"])
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        flags = syscalls.CLONE_NEWNS
+        if spec.namespaces.net == "pod":
+            flags |= syscalls.CLONE_NEWNET
+        if spec.namespaces.ipc == "pod":
+            flags |= syscalls.CLONE_NEWIPC
+        if spec.hostname:
+            flags |= syscalls.CLONE_NEWUTS
+        pid = syscalls.clone3(flags)
+        if pid == 0:
+            self._be_shim(spec, theirs)
+        theirs.close()
+        ours.setblocking(False)
+        forking = _Forking(pid, ours, connection, message)
+        self._forking[pid] = forking
+        self._loop.add(ours.fileno(), lambda _: self._forked(forking))
+
+    def _be_shim(self, spec: SandboxSpec, status: socket.socket) -> None:
+        """The shim's whole life. Never returns."""
+
+        def ready() -> None:
+            channel.send(status, {"ready": True})
+            status.close()
+
+        try:
+            os.setsid()
+            _close_all_but({status.fileno(), *self._cgroups.descriptors()})
+            shim.main(spec, self._state_dir, self._cgroups, self._last_capability, ready)
+            os._exit(0)
+        except RuntimeFailure as error:
+            channel.send(status, {"error": errors.to_json(error)})
+        except BaseException as error:  # noqa: BLE001 - a fork must never return into the zygote's loop
+            channel.send(status, {"error": errors.to_json(RuntimeFailure(f"sandbox {spec.id}: {error!r}"))})
+        finally:
+            os._exit(1)
+
+    def _forked(self, forking: _Forking) -> None:
+        try:
+            received = channel.receive(forking.status)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            received = None
+        self._loop.remove(forking.status.fileno())
+        forking.status.close()
+        del self._forking[forking.pid]
+        message = {} if received is None else received[0]
+        if message.get("ready"):
+            self._shims[forking.pid] = str(forking.request["spec"]["id"])
+            reply = {"pid": forking.pid, "start_time": process.start_time(forking.pid) or 0}
+            self._server.reply(forking.connection, forking.request, reply)
+            return
+        if not forking.reaped:
+            os.waitpid(forking.pid, 0)
+        failure = RuntimeFailure("the sandbox's shim died while it was being set up")
+        if "error" in message:
+            failure = errors.from_json(message["error"])
+        self._server.fail(forking.connection, forking.request, failure)
+
+    # --- deaths ---
+
+    def _reap(self) -> None:
+        dead: list[tuple[int, int]] = []
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            dead.append((pid, status))
+        for pid, _ in dead:  # shims before their orphans, which may have died in the same moment
+            if pid in self._forking:
+                self._forking[pid].reaped = True
+                self._forked(self._forking[pid])
+            if pid in self._shims:
+                self._lost_shim(self._shims.pop(pid))
+        for pid, status in dead:
+            if pid == self._reader_pid:
+                self._reader_pid = 0
+            elif pid in self._orphans:
+                self._lost_container(*self._orphans.pop(pid), status)
+
+    def _lost_shim(self, sandbox_id: str) -> None:
+        directory = layout.sandbox_directory(self._state_dir, sandbox_id)
+        record = layout.read(directory, layout.SANDBOX_SPEC)
+        stopped = os.path.exists(f"{directory}/{layout.STOPPED}")
+        if record is not None and not stopped:
+            for name in layout.names(f"{directory}/{layout.CONTAINERS}"):
+                container = layout.container_directory(self._state_dir, sandbox_id, name)
+                running = layout.read(container, layout.PROCESS_RECORD)
+                if running is not None and not os.path.exists(f"{container}/{layout.EXIT_RECORD}"):
+                    self._orphans[int(running["pid"])] = (sandbox_id, name)
+                    process.kill(int(running["pid"]), signal.SIGKILL)
+            parent = str(record["spec"].get("cgroup_parent", ""))
+            if parent and self._cgroups.exists(parent):
+                self._cgroups.kill(parent)
+        self._server.broadcast({"event": "shim_exit", "sandbox": sandbox_id})
+
+    def _lost_container(self, sandbox_id: str, name: str, status: int) -> None:
+        code, signum = process.exit_code(status)
+        directory = layout.container_directory(self._state_dir, sandbox_id, name)
+        if not os.path.isdir(directory) or os.path.exists(f"{directory}/{layout.EXIT_RECORD}"):
+            return
+        record: Message = {
+            "exit_code": code,
+            "signal": signum,
+            "oom_killed": False,
+            "finished_at_ns": time.time_ns(),
+            "reason": "the sandbox's shim was killed",
+        }
+        layout.write(directory, layout.EXIT_RECORD, record)
+        self._server.broadcast({"event": "exit", "container": name, **record})
+
+    # --- the log reader ---
+
+    def _adopt_reader(self) -> None:
+        """One that an earlier zygote started goes on; its end is seen by its pidfd, for it is no child."""
+        record = layout.read(self._state_dir, layout.LOGS_RECORD)
+        if record is None or not process.is_same(int(record["pid"]), int(record["start_time"])):
+            return
+        pid = int(record["pid"])
+        fd = os.pidfd_open(pid)
+        self._reader_pid = pid
+        self._reader_fd = fd
+
+        def gone(_: int) -> None:
+            self._loop.remove(fd)
+            os.close(fd)
+            self._reader_fd = -1
+            self._reader_pid = 0
+
+        self._loop.add(fd, gone)
+
+    def _start_reader(self) -> None:
+        self._reader_started_s = time.monotonic()
+        pid = syscalls.clone3(0)
+        if pid == 0:
+            try:
+                os.setsid()
+                _close_all_but({self._host_mounts})
+                syscalls.setns(self._host_mounts, syscalls.CLONE_NEWNS)
+                reader.main(self._state_dir)
+            finally:
+                os._exit(0)
+        self._reader_pid = pid
+
+    def _quit(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        """Ends zygote and log reader; shims, if there are any, go on."""
+        self._end()
+        return {}
+
+    def _end(self) -> None:
+        if self._reader_pid:
+            process.kill(self._reader_pid, signal.SIGTERM)
+        for name in (layout.ZYGOTE_SOCKET, layout.ZYGOTE_RECORD):
+            try:
+                os.unlink(f"{self._state_dir}/{name}")
+            except FileNotFoundError:
+                continue
+        self._loop.stop()
+
+
+def _close_all_but(keep: set[int]) -> None:
+    """Closes every descriptor above 2 except ``keep``: a fork inherits what belongs to the zygote alone."""
+    first = 3
+    for fd in sorted(keep):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = max(first, fd + 1)
+    syscalls.close_range(first)
+
+
+def main(config: str) -> None:
+    """config: JSON {"state_dir", "bases": cgroup bases, "keep": paths whose mounts are needed, "small": bool}."""
+    settings: dict[str, Any] = json.loads(config)
+    process.set_name("knarr-zygote")
+    process.become_subreaper()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
+    os.umask(0o022)
+    os.chdir("/")
+    cgroups = open_bases(settings["bases"])
+    host_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    if settings["small"]:
+        mounts.enter_small_namespace(("/proc", *settings["keep"]))
+    process.forbid_tracing()
+    zygote = Zygote(settings["state_dir"], cgroups, host_mounts)
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    zygote.run()

@@ -1,0 +1,13 @@
+"""Entry of the zygote: ``python -I -S -E start.py CONFIG``. Finds this package without site-packages or environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from knarr_runtime.zygote.main import main
+
+if __name__ == "__main__":
+    main(sys.argv[1])
