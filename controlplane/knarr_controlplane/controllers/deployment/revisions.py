@@ -25,7 +25,6 @@ CHANGE_CAUSE = "kubernetes.io/change-cause"
 NOT_COPIED = frozenset(
     {
         LAST_APPLIED,
-        "knarr.dev/last-applied-configuration",
         REVISION,
         REVISION_HISTORY,
         DESIRED_REPLICAS,
