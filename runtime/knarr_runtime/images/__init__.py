@@ -1,0 +1,1 @@
+"""Images: read-only templates, content-addressed, imported from archives and unpacked into shared layers."""
