@@ -84,7 +84,8 @@ def three_way(last: Mapping[str, Any], wanted: Mapping[str, Any], live: Mapping[
         present, before = result.get(name), last.get(name)
         if value is None:
             result.pop(name, None)
-        elif isinstance(value, Mapping) and isinstance(present, Mapping):
+        elif isinstance(value, Mapping):
+            present = present if isinstance(present, Mapping) else {}
             merged = three_way(before if isinstance(before, Mapping) else {}, value, present)
             result[name] = _chosen(merged, value) if name in UNIONS else merged
         elif isinstance(value, list) and isinstance(present, list):

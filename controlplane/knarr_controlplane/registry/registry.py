@@ -100,12 +100,12 @@ class Registry:
     def _at(self, kind: Kind, filter_: Filter, at: int) -> builtins.list[CacheEntry]:
         """The matching entries at a revision: today's with what was logged since taken back."""
         cache = self.cache.of(kind)
-        if not cache.log or cache.log[-1].revision <= at:
-            return list(self.cache.select(kind, filter_))
         if at < cache.forgotten:
             raise errors.Expired(
                 "The provided continue parameter is too old to display a consistent list result: list again"
             )
+        if not cache.log or cache.log[-1].revision <= at:
+            return list(self.cache.select(kind, filter_))
         present = dict(cache.entries)
         for logged in reversed(cache.log):
             if logged.revision <= at:
