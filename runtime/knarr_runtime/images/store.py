@@ -264,12 +264,10 @@ class ImageStore:
         if not path.exists():
             return
         for entry in json.loads(path.read_text()):
-            config = ImageConfig(
-                **{
-                    key: tuple(value) if isinstance(value, list) else value
-                    for key, value in entry.pop("config").items()
-                }
-            )
+            fields: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in entry.pop("config").items()
+            }
+            config = ImageConfig(**fields)
             entry["names"], entry["layers"] = tuple(entry["names"]), tuple(entry["layers"])
             image = Image(**entry, config=config)
             if all((self._root / "layers" / chain / "fs").is_dir() for chain in image.layers):

@@ -1,0 +1,103 @@
+"""CRI's ImageService, and Knarr's own Images service for archives."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from knarr_proto.cri import api_pb2 as cri
+from knarr_proto.cri import api_pb2_grpc
+from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
+from knarr_runtime.cri.calls import unary
+from knarr_runtime.cri.pods import Pods
+from knarr_runtime.errors import Invalid, NotFound
+from knarr_runtime.images.store import Image, ImageStore
+
+MAX_ARCHIVE_BYTES = 16 * 1024**3
+IN_MEMORY_BYTES = 8 * 1024 * 1024
+
+
+class ImageService(api_pb2_grpc.ImageServiceServicer):
+    """Images come by import; pulling from registries is not there yet and says so."""
+
+    def __init__(self, images: ImageStore, pods: Pods) -> None:
+        self._images = images
+        self._pods = pods
+
+    @unary
+    async def ListImages(self, request: Any, context: Any) -> Any:
+        wanted = request.filter.image.image
+        found = self._images.images()
+        if wanted:
+            try:
+                found = (self._images.find(wanted),)
+            except NotFound:
+                found = ()
+        return cri.ListImagesResponse(images=[_image(image) for image in found])
+
+    @unary
+    async def ImageStatus(self, request: Any, context: Any) -> Any:
+        try:
+            return cri.ImageStatusResponse(image=_image(self._images.find(request.image.image)))
+        except NotFound:
+            return cri.ImageStatusResponse()
+
+    @unary
+    async def PullImage(self, request: Any, context: Any) -> Any:
+        return cri.PullImageResponse(image_ref=self._images.find(request.image.image).id)
+
+    @unary
+    async def RemoveImage(self, request: Any, context: Any) -> Any:
+        try:
+            await asyncio.to_thread(self._images.remove, request.image.image, self._pods.images_in_use())
+        except NotFound:
+            pass
+        return cri.RemoveImageResponse()
+
+    @unary
+    async def ImageFsInfo(self, request: Any, context: Any) -> Any:
+        usage = cri.FilesystemUsage(
+            timestamp=time.time_ns(),
+            fs_id=cri.FilesystemIdentifier(mountpoint=str(self._images.root)),
+            used_bytes=cri.UInt64Value(value=self._images.layer_bytes()),
+        )
+        return cri.ImageFsInfoResponse(image_filesystems=[usage])
+
+
+class Images(images_pb2_grpc.ImagesServicer):
+    def __init__(self, images: ImageStore) -> None:
+        self._images = images
+
+    @unary
+    async def Import(self, request: AsyncIterator[Any], context: Any) -> Any:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(self._images.root / "tmp")) as archive:
+            size = 0
+            async for part in request:
+                size += len(part.data)
+                if size > MAX_ARCHIVE_BYTES:
+                    raise Invalid(f"the archive has more than {MAX_ARCHIVE_BYTES} bytes")
+                await asyncio.to_thread(archive.write, part.data)
+            archive.seek(0)
+            found = await asyncio.to_thread(self._images.import_archive, archive)
+        names = [name for image in found for name in image.names]
+        return images_pb2.ImportResponse(names=names, ids=[image.id for image in found])
+
+
+def _image(image: Image) -> Any:
+    tags = [name for name in image.names if "@" not in name]
+    answer = cri.Image(
+        id=image.id,
+        repo_tags=tags,
+        repo_digests=[name for name in image.names if "@" in name],
+        size=image.size_bytes,
+        spec=cri.ImageSpec(image=tags[0] if tags else image.id),
+    )
+    name = image.config.user.partition(":")[0]
+    if name.isdecimal():
+        answer.uid.value = int(name)
+    elif name:
+        answer.username = name
+    return answer

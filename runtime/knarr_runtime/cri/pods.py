@@ -1,0 +1,386 @@
+"""Sandboxes and containers of this runtime: the verbs of CRI on launcher, images, network and records.
+
+Calls for one pod are taken one after the other (a lock per sandbox); different pods don't wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime import launcher as launching
+from knarr_runtime.cri import specs
+from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
+from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
+from knarr_runtime.images.store import ImageStore
+from knarr_runtime.launcher import Launcher
+from knarr_runtime.network.addresses import Addresses
+from knarr_runtime.network.links import Links, network_of
+from knarr_runtime.spec import Mount, NetworkConfig
+
+MAX_FOLLOWER_EVENTS = 4096
+
+
+class Network:
+    """The pods' network of this node, once its CIDR is known."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = asyncio.Lock()
+        self._links: Links | None = None
+        self.addresses: Addresses | None = None
+        self._cidr_file = root / "cidr"
+
+    @property
+    def ready(self) -> bool:
+        return self.addresses is not None
+
+    async def load(self, sandbox_ids: set[str]) -> None:
+        """After a restart: the CIDR used before, without what belongs to nobody."""
+        if self._cidr_file.exists():
+            await self.configure(self._cidr_file.read_text().strip())
+            if self.addresses is not None and self._links is not None:
+                self.addresses.keep_only(sandbox_ids)
+                await self._do(self._links.keep_only, sandbox_ids)
+
+    async def configure(self, cidr: str) -> None:
+        """Raises Invalid for what is no CIDR, KernelRefused."""
+        try:
+            network = network_of(cidr)
+        except ValueError as error:
+            raise Invalid(f"pod CIDR {cidr!r}: {error}") from error
+        if self.addresses is not None and self.addresses.network == network:
+            return
+        addresses = Addresses(self._root / "addresses", network)
+        if self._links is None:
+            self._links = await asyncio.to_thread(Links)
+        await self._do(self._links.make_bridge, addresses.gateway, network.prefixlen)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._cidr_file.write_text(cidr + "\n")
+        self.addresses = addresses
+
+    async def attach(self, sandbox_id: str, netns: str) -> NetworkConfig:
+        """A link and an address. Raises Unavailable before the CIDR is known."""
+        if self.addresses is None or self._links is None:
+            raise Unavailable("the pod network is not configured yet: the node has no pod CIDR")
+        address = self.addresses.take(sandbox_id)
+        await self._do(self._links.attach, sandbox_id, netns)
+        return NetworkConfig(
+            address=f"{address}/{self.addresses.network.prefixlen}",
+            gateway=self.addresses.gateway,
+            mtu=self._links.mtu,
+        )
+
+    async def detach(self, sandbox_id: str) -> None:
+        if self.addresses is not None and self._links is not None:
+            await self._do(self._links.detach, sandbox_id)
+            self.addresses.release(sandbox_id)
+
+    async def _do(self, function: Any, *arguments: Any) -> None:
+        async with self._lock:
+            await asyncio.to_thread(function, *arguments)
+
+
+class Pods:
+    """See the module's text."""
+
+    def __init__(self, launcher: Launcher, images: ImageStore, records: Records, network: Network) -> None:
+        self._launcher = launcher
+        self._images = images
+        self._records = records
+        self.network = network
+        self.sandboxes: dict[str, SandboxRecord] = {}
+        self.containers: dict[str, ContainerRecord] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._followers: set[asyncio.Queue[Any]] = set()
+        self._log = structlog.get_logger("knarr.cri")
+
+    async def recover(self) -> None:
+        """Bring records and launcher together after a restart. Call once, first."""
+        recovered = await self._launcher.recover()
+        self.sandboxes, self.containers = self._records.load()
+        known_sandboxes = {sandbox.spec.id for sandbox in recovered.sandboxes}
+        known_containers = {container.spec.id for container in recovered.containers}
+        for identifier in known_containers - self.containers.keys():
+            await self._launcher.remove_container(identifier)
+        for identifier in known_sandboxes - self.sandboxes.keys():
+            await self._launcher.remove_sandbox(identifier)
+        for identifier in [i for i in self.containers if i not in known_containers]:
+            self._records.remove_container(identifier)
+            del self.containers[identifier]
+        for identifier in [i for i in self.sandboxes if i not in known_sandboxes]:
+            self._records.remove_sandbox(identifier)
+            del self.sandboxes[identifier]
+        await self.network.load(set(self.sandboxes))
+        self._log.info("recovered", sandboxes=len(self.sandboxes), containers=len(self.containers))
+
+    async def follow_exits(self) -> None:
+        """Pass the launcher's events on, until cancelled."""
+        async for event in self._launcher.events():
+            if isinstance(event, launching.ContainerExited):
+                self._tell(event.sandbox_id, event.id, cri.CONTAINER_STOPPED_EVENT)
+            else:
+                self._tell(event.id, "", cri.CONTAINER_STOPPED_EVENT)
+
+    # Sandboxes
+
+    async def run_sandbox(self, config: Any) -> str:
+        """Raises AlreadyExists for a name that is taken by another sandbox."""
+        _check_metadata(config)
+        for record in self.sandboxes.values():
+            if record.config.metadata == config.metadata:
+                if not record.stopped:
+                    return record.id
+                raise AlreadyExists(f"sandbox {_name(config)} attempt {config.metadata.attempt} exists, stopped")
+        identifier = secrets.token_hex(32)
+        spec = specs.sandbox(identifier, config)
+        own_network = spec.namespaces.net == "pod"
+        if own_network and not self.network.ready:
+            raise Unavailable("the pod network is not configured yet: the node has no pod CIDR")
+        record = SandboxRecord(id=identifier, config=config, created_at_ns=time.time_ns())
+        self._records.save_sandbox(record)
+        self.sandboxes[identifier] = record
+        try:
+            async with self._locks[identifier]:
+                sandbox = await self._launcher.create_sandbox(spec)
+                if own_network:
+                    settings = await self.network.attach(identifier, sandbox.netns_path)
+                    await self._launcher.configure_network(identifier, settings)
+                    record = replace(record, address=settings.address.partition("/")[0])
+                self._write_files(record)
+                self._records.save_sandbox(record)
+                self.sandboxes[identifier] = record
+        except BaseException:
+            with contextlib.suppress(RuntimeFailure):
+                await self._launcher.remove_sandbox(identifier)
+            await self.network.detach(identifier)
+            self._records.remove_sandbox(identifier)
+            self.sandboxes.pop(identifier, None)
+            raise
+        self._tell(identifier, "", cri.CONTAINER_STARTED_EVENT)
+        return identifier
+
+    async def stop_sandbox(self, identifier: str) -> None:
+        """Everything in it is killed; its address is free again. Idempotent."""
+        record = self._sandbox(identifier, missing_ok=True)
+        if record is None:
+            return
+        async with self._locks[record.id]:
+            for container in [c for c in self.containers.values() if c.sandbox_id == record.id]:
+                with contextlib.suppress(NotFound):
+                    await self._launcher.stop_container(container.id, 0.0)
+            await self._launcher.stop_sandbox(record.id)
+            await self.network.detach(record.id)
+            if not record.stopped:
+                record = replace(record, stopped=True)
+                self.sandboxes[record.id] = record
+                self._records.save_sandbox(record)
+        self._tell(record.id, "", cri.CONTAINER_STOPPED_EVENT)
+
+    async def remove_sandbox(self, identifier: str) -> None:
+        """Idempotent."""
+        record = self._sandbox(identifier, missing_ok=True)
+        if record is None:
+            return
+        await self.stop_sandbox(record.id)
+        for container in [c for c in self.containers.values() if c.sandbox_id == record.id]:
+            await self.remove_container(container.id)
+        async with self._locks[record.id]:
+            await self._launcher.remove_sandbox(record.id)
+            self.sandboxes.pop(record.id, None)
+            await asyncio.to_thread(self._records.remove_sandbox, record.id)
+        self._locks.pop(record.id, None)
+        self._tell(record.id, "", cri.CONTAINER_DELETED_EVENT, record)
+
+    def sandbox_ready(self, record: SandboxRecord) -> bool:
+        sandbox = self._launcher.sandboxes().get(record.id)
+        return not record.stopped and sandbox is not None and sandbox.state is launching.SandboxState.READY
+
+    def sandbox(self, identifier: str) -> SandboxRecord:
+        """By id or its unique beginning. Raises NotFound."""
+        record = self._sandbox(identifier)
+        assert record is not None
+        return record
+
+    # Containers
+
+    async def create_container(self, sandbox_id: str, config: Any, sandbox_config: Any) -> str:
+        """Raises NotFound (sandbox, image), Invalid, AlreadyExists."""
+        record = self.sandbox(sandbox_id)
+        if not self.sandbox_ready(record):
+            raise Unavailable(f"sandbox {sandbox_id} is not ready")
+        if not config.metadata.name:
+            raise Invalid("config.metadata.name: required")
+        for other in self.containers.values():
+            if other.sandbox_id == record.id and other.config.metadata == config.metadata:
+                raise AlreadyExists(
+                    f"container {config.metadata.name} attempt {config.metadata.attempt} exists: {other.id}"
+                )
+        image = self._images.find(config.image.image)
+        identifier = secrets.token_hex(32)
+        directory = self._records.container_directory(identifier)
+        spec = specs.container(
+            identifier,
+            record.id,
+            config,
+            record.config,
+            image,
+            self._images.layer_paths(image),
+            directory,
+            self._files(record),
+        )
+        container = ContainerRecord(
+            id=identifier, sandbox_id=record.id, config=config, image_id=image.id, created_at_ns=time.time_ns()
+        )
+        self._records.save_container(container)
+        self.containers[identifier] = container
+        try:
+            if spec.log_path:
+                os.makedirs(os.path.dirname(spec.log_path), mode=0o755, exist_ok=True)
+            async with self._locks[record.id]:
+                await self._launcher.create_container(spec)
+        except BaseException:
+            self.containers.pop(identifier, None)
+            self._records.remove_container(identifier)
+            raise
+        self._tell(record.id, identifier, cri.CONTAINER_CREATED_EVENT)
+        return identifier
+
+    async def start_container(self, identifier: str) -> None:
+        record = self.container(identifier)
+        await self._launcher.start_container(record.id)
+        self._tell(record.sandbox_id, record.id, cri.CONTAINER_STARTED_EVENT)
+
+    async def stop_container(self, identifier: str, timeout_s: float) -> None:
+        """Idempotent; an unknown container is no error."""
+        record = self._container(identifier, missing_ok=True)
+        if record is not None:
+            with contextlib.suppress(NotFound):
+                await self._launcher.stop_container(record.id, timeout_s)
+
+    async def remove_container(self, identifier: str) -> None:
+        """Idempotent."""
+        record = self._container(identifier, missing_ok=True)
+        if record is None:
+            return
+        await self._launcher.remove_container(record.id)
+        self.containers.pop(record.id, None)
+        await asyncio.to_thread(self._records.remove_container, record.id)
+        self._tell(record.sandbox_id, record.id, cri.CONTAINER_DELETED_EVENT)
+
+    def container(self, identifier: str) -> ContainerRecord:
+        """By id or its unique beginning. Raises NotFound."""
+        record = self._container(identifier)
+        assert record is not None
+        return record
+
+    def launched(self, record: ContainerRecord) -> launching.Container | None:
+        """What the launcher knows of it."""
+        return self._launcher.containers().get(record.id)
+
+    def images_in_use(self) -> set[str]:
+        return {record.image_id for record in self.containers.values()}
+
+    # Events
+
+    async def follow(self) -> AsyncIterator[tuple[str, str, int, SandboxRecord | None]]:
+        """(sandbox id, container id or empty, event type, the sandbox as it was) from now on."""
+        queue: asyncio.Queue[Any] = asyncio.Queue(MAX_FOLLOWER_EVENTS)
+        self._followers.add(queue)
+        try:
+            while True:
+                event = await queue.get()
+                if event is None:
+                    raise Unavailable("the follower of events did not keep up")
+                yield event
+        finally:
+            self._followers.discard(queue)
+
+    def _tell(self, sandbox_id: str, container_id: str, kind: int, gone: SandboxRecord | None = None) -> None:
+        event = (sandbox_id, container_id, kind, self.sandboxes.get(sandbox_id, gone))
+        for queue in list(self._followers):
+            try:
+                queue.put_nowait(event)
+            except asyncio.QueueFull:
+                self._followers.discard(queue)
+                queue.get_nowait()
+                queue.put_nowait(None)
+
+    # Inside
+
+    def _sandbox(self, identifier: str, *, missing_ok: bool = False) -> SandboxRecord | None:
+        found = self.sandboxes.get(identifier) or _by_prefix(self.sandboxes, identifier)
+        if found is None and not missing_ok:
+            raise NotFound(f'sandbox "{identifier}" not found')
+        return found
+
+    def _container(self, identifier: str, *, missing_ok: bool = False) -> ContainerRecord | None:
+        found = self.containers.get(identifier) or _by_prefix(self.containers, identifier)
+        if found is None and not missing_ok:
+            raise NotFound(f'container "{identifier}" not found')
+        return found
+
+    def _write_files(self, record: SandboxRecord) -> None:
+        """/etc/hosts, /etc/hostname and /etc/resolv.conf of the pod."""
+        directory = self._records.sandbox_directory(record.id)
+        config = record.config
+        host_network = config.linux.security_context.namespace_options.network == cri.NODE
+        dns = config.dns_config
+        lines = [
+            *(f"nameserver {server}" for server in dns.servers),
+            *([f"search {' '.join(dns.searches)}"] if dns.searches else []),
+            *([f"options {' '.join(dns.options)}"] if dns.options else []),
+        ]
+        resolv = "\n".join(lines) + "\n" if lines else _read("/etc/resolv.conf")
+        (directory / "resolv.conf").write_text(resolv)
+        if host_network:
+            hosts, hostname = _read("/etc/hosts"), _read("/etc/hostname")
+        else:
+            hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{record.address}\t{config.hostname}\n"
+            hostname = f"{config.hostname}\n"
+        (directory / "hosts").write_text(hosts)
+        (directory / "hostname").write_text(hostname)
+        for name in ("hosts", "hostname", "resolv.conf"):
+            (directory / name).chmod(0o644)
+
+    def _files(self, record: SandboxRecord) -> tuple[Mount, ...]:
+        directory = self._records.sandbox_directory(record.id)
+        return tuple(
+            Mount(source=str(directory / name), target=f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")
+        )
+
+
+def _by_prefix(records: dict[str, Any], identifier: str) -> Any:
+    """The one whose id begins so, as tools shorten ids."""
+    if len(identifier) < 8:
+        return None
+    found = [record for key, record in records.items() if key.startswith(identifier)]
+    return found[0] if len(found) == 1 else None
+
+
+def _check_metadata(config: Any) -> None:
+    for field in ("name", "namespace", "uid"):
+        if not getattr(config.metadata, field):
+            raise Invalid(f"config.metadata.{field}: required")
+
+
+def _name(config: Any) -> str:
+    return f"{config.metadata.namespace}/{config.metadata.name}"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,250 @@
+"""From CRI's configurations and an image to what the launcher is told. Pure but for reading the image's user files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime.errors import Invalid
+from knarr_runtime.images.store import Image
+from knarr_runtime.kernel import paths
+from knarr_runtime.kernel.capabilities import NUMBER
+from knarr_runtime.spec import (
+    DEFAULT_CAPABILITIES,
+    SECCOMP_DEFAULT,
+    SECCOMP_UNCONFINED,
+    Capabilities,
+    ContainerSpec,
+    Device,
+    Mount,
+    Namespaces,
+    Resources,
+    Rootfs,
+    SandboxSpec,
+    User,
+)
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROPAGATION = {
+    cri.PROPAGATION_PRIVATE: "private",
+    cri.PROPAGATION_HOST_TO_CONTAINER: "rslave",
+    cri.PROPAGATION_BIDIRECTIONAL: "rshared",
+}
+PIDS_LIMIT = 4096
+"""Of a container that names no limit, so that a program that forks without end takes down only itself."""
+MAX_USER_FILE_BYTES = 1024 * 1024
+PID_MODES = {cri.CONTAINER: "container", cri.POD: "pod", cri.NODE: "host", cri.TARGET: "container"}
+
+
+def sandbox(identifier: str, config: Any) -> SandboxSpec:
+    """Raises Invalid."""
+    linux = config.linux
+    options = linux.security_context.namespace_options
+    host_network = options.network == cri.NODE
+    parent = linux.cgroup_parent.strip("/") or f"kubepods/pod{config.metadata.uid or identifier}"
+    return SandboxSpec(
+        id=identifier,
+        hostname="" if host_network else config.hostname,
+        cgroup_parent=parent,
+        namespaces=Namespaces(
+            net="host" if host_network else "pod",
+            ipc="host" if options.ipc == cri.NODE else "pod",
+            pid=PID_MODES[options.pid],
+        ),
+        resources=resources(linux.resources),
+        sysctls=dict(linux.sysctls),
+        labels=dict(config.labels),
+    )
+
+
+def container(
+    identifier: str,
+    sandbox_id: str,
+    config: Any,
+    sandbox_config: Any,
+    image: Image,
+    layers: tuple[str, ...],
+    directory: Path,
+    files: Iterable[Mount],
+) -> ContainerSpec:
+    """files: /etc/hosts and the like, mounted where the configuration mounts nothing. Raises Invalid."""
+    security = config.linux.security_context
+    privileged = security.privileged
+    args = (
+        *(config.command or image.config.entrypoint),
+        *(config.args or (() if config.command else image.config.cmd)),
+    )
+    if not args:
+        raise Invalid("config.command: no command given and the image has none")
+    given = tuple(_mount(mount) for mount in config.mounts)
+    targets = {mount.target.rstrip("/") for mount in given}
+    log_path = ""
+    if sandbox_config.log_directory and config.log_path:
+        log_path = os.path.join(sandbox_config.log_directory, os.path.normpath("/" + config.log_path).lstrip("/"))
+    parent = sandbox_config.linux.cgroup_parent.strip("/") or f"kubepods/pod{sandbox_config.metadata.uid or sandbox_id}"
+    limits = resources(config.linux.resources)
+    if not limits.pids_limit and not privileged:
+        limits = Resources(**{**_fields(limits), "pids_limit": PIDS_LIMIT})
+    return ContainerSpec(
+        id=identifier,
+        sandbox_id=sandbox_id,
+        args=tuple(args),
+        env=_environment(image.config.env, config.envs),
+        cwd=config.working_dir or image.config.working_dir or "/",
+        user=user(security, image, layers),
+        rootfs=Rootfs(
+            lower=layers,
+            upper=str(directory / "upper"),
+            work=str(directory / "work"),
+            readonly=security.readonly_rootfs,
+        ),
+        mounts=(*(mount for mount in files if mount.target not in targets), *given),
+        devices=tuple(
+            Device(source=d.host_path, target=d.container_path, access=d.permissions or "rwm") for d in config.devices
+        ),
+        cgroup=f"{parent}/{identifier}",
+        resources=limits,
+        capabilities=capabilities(security.capabilities, privileged),
+        no_new_privs=security.no_new_privs,
+        seccomp=_seccomp(security, privileged),
+        masked_paths=tuple(security.masked_paths),
+        readonly_paths=tuple(security.readonly_paths),
+        privileged=privileged,
+        tty=config.tty,
+        stdin=config.stdin,
+        stdin_once=config.stdin_once,
+        log_path=log_path,
+        oom_score_adj=config.linux.resources.oom_score_adj or None,
+        stop_signal=image.config.stop_signal or "SIGTERM",
+        labels=dict(config.labels),
+    )
+
+
+def resources(given: Any) -> Resources:
+    """CRI's limits; 0 is no limit in both."""
+    return Resources(
+        cpu_shares=given.cpu_shares,
+        cpu_quota_us=max(given.cpu_quota, 0),
+        cpu_period_us=given.cpu_period,
+        memory_limit_bytes=max(given.memory_limit_in_bytes, 0),
+        memory_swap_limit_bytes=max(given.memory_swap_limit_in_bytes, 0),
+        pids_limit=max(int(dict(given.unified).get("pids.max", "0") or 0), 0),
+        cpuset_cpus=given.cpuset_cpus,
+        cpuset_mems=given.cpuset_mems,
+        unified={name: value for name, value in given.unified.items() if name != "pids.max"},
+    )
+
+
+def capabilities(given: Any, privileged: bool) -> Capabilities:
+    """The default set, with additions and without drops; ``ALL`` is all. Raises Invalid for an unknown name."""
+    known = tuple(NUMBER)
+    if privileged:
+        return Capabilities(bounding=known, effective=known, permitted=known)
+    chosen = set(DEFAULT_CAPABILITIES)
+    add, drop = (_capability_names(names, known) for names in (given.add_capabilities, given.drop_capabilities))
+    if "ALL" in drop:
+        chosen.clear()
+    if "ALL" in add:
+        chosen.update(known)
+    chosen |= add - {"ALL"}
+    chosen -= drop - {"ALL"}
+    ordered = tuple(name for name in known if name in chosen)
+    ambient = tuple(sorted(_capability_names(given.add_ambient_capabilities, known)))
+    return Capabilities(bounding=ordered, effective=ordered, permitted=ordered, inheritable=ambient, ambient=ambient)
+
+
+def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:
+    """By number, by name from the image's /etc/passwd, else the image's own. Raises Invalid for an unknown name."""
+    text = image.config.user
+    if security.HasField("run_as_user"):
+        text = str(security.run_as_user.value)
+    elif security.run_as_username:
+        text = security.run_as_username
+    name, _, group = text.partition(":")
+    if security.HasField("run_as_group"):
+        group = str(security.run_as_group.value)
+    passwd = _table(layers, "/etc/passwd")
+    groups = _table(layers, "/etc/group")
+    entry = next((row for row in passwd if row[0] == name or (name.isdecimal() and row[2] == name)), None)
+    if name and not name.isdecimal() and entry is None:
+        raise Invalid(f"unable to find user {name}: no matching entries in passwd file")
+    uid = int(name) if name.isdecimal() else int(entry[2]) if entry is not None and name else 0
+    gid = int(entry[3]) if entry is not None else 0
+    if group.isdecimal():
+        gid = int(group)
+    elif group:
+        found = next((row for row in groups if row[0] == group), None)
+        if found is None:
+            raise Invalid(f"unable to find group {group}: no matching entries in group file")
+        gid = int(found[2])
+    more = set(security.supplemental_groups)
+    login = entry[0] if entry is not None else ""
+    if login:
+        more |= {int(row[2]) for row in groups if len(row) > 3 and login in row[3].split(",") and row[2].isdecimal()}
+    return User(uid=uid, gid=gid, groups=tuple(sorted(more)))
+
+
+def _mount(mount: Any) -> Mount:
+    if not mount.host_path:
+        raise Invalid(f"config.mounts: {mount.container_path} has no host_path")
+    if not os.path.exists(mount.host_path):
+        raise Invalid(f"config.mounts: {mount.host_path} does not exist")
+    return Mount(
+        target=os.path.normpath("/" + mount.container_path),
+        source=os.path.abspath(mount.host_path),
+        readonly=mount.readonly,
+        propagation=PROPAGATION[mount.propagation],
+    )
+
+
+def _environment(of_image: Iterable[str], given: Iterable[Any]) -> tuple[str, ...]:
+    """The image's variables, then the configuration's; PATH always."""
+    variables = dict(text.partition("=")[::2] for text in (PATH, *of_image))
+    variables.update({pair.key: pair.value.decode(errors="surrogateescape") for pair in given})
+    return tuple(f"{name}={value}" for name, value in variables.items())
+
+
+def _seccomp(security: Any, privileged: bool) -> str:
+    profile = security.seccomp
+    if privileged or profile.profile_type == cri.Unconfined:
+        return SECCOMP_UNCONFINED
+    if profile.profile_type == cri.Localhost:
+        if not profile.localhost_ref.startswith("/"):
+            raise Invalid(f'seccomp.localhost_ref: "{profile.localhost_ref}" must be an absolute path')
+        return str(profile.localhost_ref)
+    return SECCOMP_DEFAULT
+
+
+def _capability_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        upper = name.upper()
+        full = upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
+        if full != "ALL" and full not in known:
+            raise Invalid(f'capability "{name}" is not known')
+        found.add(full)
+    return found
+
+
+def _table(layers: tuple[str, ...], path: str) -> list[list[str]]:
+    """Rows of a user file of the image: of the topmost layer that has it, never outside that layer."""
+    for layer in layers:
+        root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = paths.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        finally:
+            os.close(root)
+        with os.fdopen(descriptor, "rb") as file:
+            text = file.read(MAX_USER_FILE_BYTES).decode(errors="replace")
+        rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
+        return [row for row in rows if len(row) >= 3 and row[2].isdecimal()]
+    return []
+
+
+def _fields(value: Resources) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}

@@ -1,0 +1,89 @@
+"""The daemon: wires images, network and launcher, and serves CRI on a unix socket. It never forks and never enters a
+namespace; killed and started again it finds everything as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import structlog
+
+from knarr_proto.cri import api_pb2_grpc
+from knarr_proto.runtime.v1 import images_pb2_grpc
+from knarr_runtime.cri.image_service import Images, ImageService
+from knarr_runtime.cri.pods import Network, Pods
+from knarr_runtime.cri.records import Records
+from knarr_runtime.cri.runtime_service import RuntimeService
+from knarr_runtime.errors import Unavailable
+from knarr_runtime.images.store import ImageStore
+from knarr_runtime.launcher import Launcher, LauncherSettings
+from knarr_runtime.settings import Settings
+
+OPTIONS = (("grpc.max_receive_message_length", 16 << 20), ("grpc.so_reuseport", 0))
+GRACE_S = 0.5
+
+
+async def serve(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT; containers go on. Raises Unavailable when another daemon has the root."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    with _locked(settings.root):
+        launcher = Launcher(LauncherSettings(state_dir=settings.root / "state", cgroup_root=settings.cgroup_root))
+        await launcher.start()
+        images = await asyncio.to_thread(ImageStore, settings.root / "images")
+        pods = Pods(launcher, images, Records(settings.root / "pods"), Network(settings.root / "network"))
+        await pods.recover()
+        following = asyncio.create_task(pods.follow_exits(), name="exits")
+        following.add_done_callback(lambda task: stopped.set() if not task.cancelled() else None)
+        server = grpc.aio.server(options=OPTIONS)
+        api_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeService(pods, launcher), server)
+        api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(images, pods), server)
+        images_pb2_grpc.add_ImagesServicer_to_server(Images(images), server)
+        _listen(server, settings.socket)
+        await server.start()
+        settings.socket.chmod(0o600)
+        gc.freeze()
+        log = structlog.get_logger("knarr.runtime")
+        for sentence in launcher.conditions():
+            log.warning("limited", what=sentence)
+        log.info("serving", socket=str(settings.socket))
+        await stopped.wait()
+        log.info("stopping; containers go on")
+        await server.stop(GRACE_S)
+        failed = following.done() and not following.cancelled() and following.exception() is not None
+        following.cancel()
+        await launcher.close()
+        if failed:
+            raise Unavailable(f"the processes below the daemon were lost: {following.exception()}")
+
+
+def _listen(server: grpc.aio.Server, socket: Path) -> None:
+    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        server.add_insecure_port(f"unix:{socket}")
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(root / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(f"{root} is in use by another runtime daemon") from None
+        yield
+    finally:
+        os.close(descriptor)

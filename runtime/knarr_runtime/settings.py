@@ -1,0 +1,39 @@
+"""What can be set about the runtime's daemon, read once from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """command: serve or check. cgroup_root: below the cgroup the daemon is started in."""
+
+    command: str
+    root: Path
+    socket: Path
+    cgroup_root: str
+    log_level: str
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """Exits with status 2 and a message for arguments that are wrong."""
+    parser = argparse.ArgumentParser(prog="knarr-runtime", description="A container runtime behind CRI.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve CRI on a unix socket")
+    serve.add_argument("--root", type=Path, default=Path("/var/lib/knarr-runtime"), help="images, containers, state")
+    serve.add_argument("--socket", type=Path, default=Path("/run/knarr/runtime.sock"))
+    serve.add_argument("--cgroup-root", default="pods", help="below the daemon's own cgroup (default: pods)")
+    serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    commands.add_parser("check", help="what this kernel and these privileges allow")
+    given = parser.parse_args(arguments)
+    return Settings(
+        command=given.command,
+        root=getattr(given, "root", Path("/var/lib/knarr-runtime")).absolute(),
+        socket=getattr(given, "socket", Path("/run/knarr/runtime.sock")).absolute(),
+        cgroup_root=getattr(given, "cgroup_root", "pods"),
+        log_level=getattr(given, "log_level", "info"),
+    )
