@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import socket
+import struct
 from collections.abc import Callable
 
 from knarr_runtime import channel, errors
@@ -16,7 +17,7 @@ from knarr_runtime.channel import Message
 from knarr_runtime.errors import RuntimeFailure
 from knarr_runtime.kernel import syscalls
 
-Handler = Callable[[int], None]
+Handler = Callable[[int], object]
 _SIGNALFD_SIZE = 128
 
 
@@ -167,3 +168,8 @@ class Server:
             connection.close()
         self._loop.remove(self._listener.fileno())
         self._listener.close()
+
+
+def pack_window(rows: int, columns: int) -> bytes:
+    """``struct winsize`` for TIOCSWINSZ."""
+    return struct.pack("4H", rows, columns, 0, 0)

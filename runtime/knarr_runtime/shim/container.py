@@ -126,9 +126,7 @@ class _Filesystems:
         self.terminal: tuple[int, int] = (-1, -1)
 
     def steps(self) -> list[tuple[str, Callable[[], None]]]:
-        volumes = sorted(
-            enumerate(self._spec.mounts), key=lambda item: (item[1].target.rstrip("/").count("/"), item[0])
-        )
+        volumes = sorted(self._spec.mounts, key=lambda mount: mount.target.rstrip("/").count("/"))
         return [
             ("/proc", self._mount_proc),
             ("/dev", self._mount_dev),

@@ -258,6 +258,8 @@ class Zygote:
     def _end(self) -> None:
         if self._reader_pid:
             process.kill(self._reader_pid, signal.SIGTERM)
+            if self._reader_fd < 0:  # our child, so ours to bury
+                os.waitpid(self._reader_pid, 0)
         for name in (layout.ZYGOTE_SOCKET, layout.ZYGOTE_RECORD):
             try:
                 os.unlink(f"{self._state_dir}/{name}")
@@ -277,7 +279,8 @@ def _close_all_but(keep: set[int]) -> None:
 
 
 def main(config: str) -> None:
-    """config: JSON {"state_dir", "bases": cgroup bases, "keep": paths whose mounts are needed, "small": bool}."""
+    """config: JSON {"state_dir", "bases": cgroup bases, "keep": paths whose mounts are needed, "small": bool,
+    "ready": descriptor that gets a byte when requests are served}."""
     settings: dict[str, Any] = json.loads(config)
     process.set_name("knarr-zygote")
     process.become_subreaper()
@@ -294,4 +297,6 @@ def main(config: str) -> None:
     gc.disable()
     gc.collect()
     gc.freeze()
+    os.write(settings["ready"], b"!")
+    os.close(settings["ready"])
     zygote.run()

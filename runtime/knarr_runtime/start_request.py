@@ -1,0 +1,171 @@
+"""What a start needs from the host, opened and looked up by the daemon: it alone sees all of the host's mounts.
+
+The root and every volume become detached mounts whose descriptors travel to the shim; nothing is mounted anywhere
+until the container's first process attaches them, and a start that fails leaves nothing to unmount.
+Blocking: call from a thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from knarr_runtime.errors import Invalid, KernelRefused
+from knarr_runtime.kernel import capabilities, mounts
+from knarr_runtime.kernel.cgroup import DeviceRule
+from knarr_runtime.kernel.cgroup.values import DEFAULT_DEVICES
+from knarr_runtime.kernel.seccomp import profile
+from knarr_runtime.spec import SECCOMP_DEFAULT, SECCOMP_UNCONFINED, ContainerSpec
+
+_PROFILE_LIMIT_BYTES = 1 << 20
+_NOT_OFFERED = {"pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "stderr", "ptmx", "null", "zero", "full"}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Descriptors to send (and close), and fields of the start request."""
+
+    descriptors: tuple[int, ...]
+    fields: Mapping[str, Any]
+
+    def close(self) -> None:
+        for fd in self.descriptors:
+            os.close(fd)
+
+
+class Filters:
+    """Compiled system call filters as they travel, one per profile and capability set."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, frozenset[str]], str] = {}
+
+    def get(self, spec: ContainerSpec) -> str:
+        """Base64 of the program, "" for none. Raises Invalid for a profile that cannot be used."""
+        if spec.privileged or spec.seccomp == SECCOMP_UNCONFINED:
+            return ""
+        key = (spec.seccomp, frozenset(spec.capabilities.bounding))
+        if spec.seccomp != SECCOMP_DEFAULT:
+            return base64.b64encode(_read_profile(*key)).decode()
+        if key not in self._compiled:
+            self._compiled[key] = base64.b64encode(profile.default_filter(key[1])).decode()
+        return self._compiled[key]
+
+
+def _read_profile(path: str, granted: frozenset[str]) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_PROFILE_LIMIT_BYTES)
+        return profile.json_filter(json.loads(text), granted)
+    except OSError as error:
+        raise Invalid(f"seccomp profile {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Invalid(f"seccomp profile {path}: {error}") from error
+
+
+def check(spec: ContainerSpec) -> None:
+    """Raises Invalid for what spec.py, knowing no kernel, could not see."""
+    sets = spec.capabilities
+    for name in (*sets.bounding, *sets.effective, *sets.permitted, *sets.inheritable, *sets.ambient):
+        if name not in capabilities.NUMBER:
+            raise Invalid(f"capabilities: {name!r} is unknown")
+
+
+def device_rules(spec: ContainerSpec) -> list[DeviceRule] | None:
+    """For the cgroup: the defaults and the spec's devices; None lets a privileged container use all."""
+    if spec.privileged:
+        return None
+    rules = list(DEFAULT_DEVICES)
+    for device in spec.devices:
+        found = _device(device.source, device.target)
+        rules.append(DeviceRule(kind=found["kind"], major=found["major"], minor=found["minor"], access=device.access))
+    return rules
+
+
+def open_all(spec: ContainerSpec, filters: Filters) -> Opened:
+    """Raises Invalid for what is missing on the host, KernelRefused where a mount fails."""
+    fields: dict[str, Any] = {"seccomp": filters.get(spec)}
+    devices = [_device(device.source, device.target) for device in spec.devices]
+    if spec.privileged:
+        devices = [*_all_devices(), *devices]
+    fields["devices"] = devices
+    descriptors: list[int] = []
+    try:
+        root = _open_root(spec)
+        if isinstance(root, str):
+            fields["overlay_options"] = root
+        else:
+            descriptors.append(root)
+        for mount in spec.mounts:
+            if mount.kind == "bind":
+                try:
+                    opened = mounts.bind(mount.source, readonly=mount.readonly, propagation=mount.propagation)
+                except FileNotFoundError as error:
+                    raise Invalid(f"mount {mount.target}: source {mount.source} does not exist") from error
+                descriptors.append(opened)
+    except (OSError, Invalid) as error:
+        for fd in descriptors:
+            os.close(fd)
+        if isinstance(error, OSError):
+            raise KernelRefused(f"{error.filename}: {error.strerror}") from error
+        raise
+    return Opened(tuple(descriptors), fields)
+
+
+def _open_root(spec: ContainerSpec) -> int | str:
+    """A detached root, or options for a kernel that cannot take layers one by one."""
+    root = spec.rootfs
+    for path in root.lower:
+        if not os.path.isdir(path):
+            raise Invalid(f"rootfs: {path} is not a directory")
+    if not root.upper:
+        if len(root.lower) == 1:
+            return mounts.bind(root.lower[0], readonly=root.readonly)
+        tree = mounts.overlay(root.lower, "", "")
+        return mounts.overlay_options(root.lower, "", "") if tree is None else tree
+    for path in (root.upper, root.work):
+        os.makedirs(path, 0o755, exist_ok=True)
+    tree = mounts.overlay(root.lower, root.upper, root.work)
+    return mounts.overlay_options(root.lower, root.upper, root.work) if tree is None else tree
+
+
+def _device(source: str, target: str) -> dict[str, Any]:
+    try:
+        status = os.stat(source)
+    except OSError as error:
+        raise Invalid(f"device {source}: {error.strerror}") from error
+    if stat.S_ISCHR(status.st_mode):
+        kind = "c"
+    elif stat.S_ISBLK(status.st_mode):
+        kind = "b"
+    else:
+        raise Invalid(f"device {source}: not a device")
+    return {
+        "target": target,
+        "kind": kind,
+        "major": os.major(status.st_rdev),
+        "minor": os.minor(status.st_rdev),
+        "mode": stat.S_IMODE(status.st_mode),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+    }
+
+
+def _all_devices(directory: str = "/dev") -> list[dict[str, Any]]:
+    """Every device node of the host, for privileged containers."""
+    found: list[dict[str, Any]] = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name in _NOT_OFFERED or entry.is_symlink():
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                found += _all_devices(entry.path)
+                continue
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+                found.append(_device(entry.path, entry.path))
+    return found
