@@ -90,8 +90,8 @@ def container(
 
 def init_container(given: Container, path: str) -> Iterator[FieldError]:
     """What an init container may not have, unless it is a sidecar."""
-    if given.restart_policy is not None:
-        yield from one_of(f"{path}.restartPolicy", given.restart_policy or "", ("Always", "Never", "OnFailure"))
+    if given.restart_policy:
+        yield from one_of(f"{path}.restartPolicy", given.restart_policy, ("Always", "Never", "OnFailure"))
     if given.restart_policy == "Always":
         return
     for field, present in (
