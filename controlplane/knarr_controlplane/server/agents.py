@@ -22,7 +22,7 @@ import structlog
 from knarr_api import errors, grpc_status, json, kinds
 from knarr_api.errors import Forbidden, Invalid, KnarrError
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
-from knarr_api.types.core_v1 import Node, NodeStatus, Pod, PodStatus, Taint
+from knarr_api.types.core_v1 import Node, NodeCondition, NodeStatus, Pod, PodStatus, Taint
 from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
 from knarr_controlplane.authz import LEASE_NAMESPACE
 from knarr_controlplane.cache.entries import CacheEntry
@@ -165,6 +165,7 @@ class Agents(agent_pb2_grpc.AgentServicer):
         labels = {key: value for key, value in given.metadata.labels.items() if not _is_reserved(key)}
         annotations = dict(given.metadata.annotations)
         metadata = ObjectMeta(name=name, labels=labels, annotations=annotations)
+        given = replace(given, status=self._with_readiness(given.status))
         taints = given.spec.taints
         if not any(c.type == "Ready" and c.status == "True" for c in given.status.conditions):
             taints = (*taints, Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule"))
@@ -177,6 +178,21 @@ class Agents(agent_pb2_grpc.AgentServicer):
             entry = await self._node_status(name, given.status)
         await self._renew(name, entry.uid)
         return entry.uid
+
+    def _with_readiness(self, status: NodeStatus) -> NodeStatus:
+        """A node that does not say whether it is ready is not: nothing may be placed on it yet."""
+        if any(condition.type == "Ready" for condition in status.conditions):
+            return status
+        now = self._now()
+        ready = NodeCondition(
+            type="Ready",
+            status="False",
+            reason="NodeRegistered",
+            message="the node's agent has not reported yet",
+            last_heartbeat_time=now,
+            last_transition_time=now,
+        )
+        return replace(status, conditions=(*status.conditions, ready))
 
     async def _renew(self, node: str, uid: str) -> None:
         owner = OwnerReference(api_version="v1", kind="Node", name=node, uid=uid)
