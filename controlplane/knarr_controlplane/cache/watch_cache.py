@@ -23,7 +23,7 @@ from typing import Any
 
 import structlog
 
-from knarr_api.errors import DeadlineExceeded, Expired, Internal, KnarrError
+from knarr_api.errors import DeadlineExceeded, Expired, Internal, KnarrError, Unimplemented
 from knarr_api.fields import FieldSelector
 from knarr_api.kinds import KINDS, Kind
 from knarr_api.labels import Selector
@@ -172,7 +172,14 @@ class WatchCache:
                 await asyncio.sleep(RETRY_S)
 
     def of(self, kind: Kind) -> KindCache:
-        return self._kinds[kind.key_prefix]
+        """Raises Unimplemented for a version of a kind that is kept in another version only."""
+        cache = self._kinds[kind.key_prefix]
+        if cache.kind is not kind:
+            raise Unimplemented(f"{kind.api_version} {kind.kind} is not served: use {cache.kind.api_version}")
+        return cache
+
+    def serves(self, kind: Kind) -> bool:
+        return self._kinds[kind.key_prefix].kind is kind
 
     def get(self, kind: Kind, key: str) -> CacheEntry | None:
         return self.of(kind).entries.get(key)

@@ -139,6 +139,7 @@ class Registry:
         """Raises AlreadyExists, Invalid, Forbidden (the namespace is being deleted), NotFound (it is missing)."""
         kind = kinds.of(obj)
         metadata: ObjectMeta = obj.metadata
+        self.cache.of(kind)
         if metadata.resource_version:
             raise errors.Invalid("resourceVersion should not be set on objects to be created")
         self._check_namespace(kind, metadata)

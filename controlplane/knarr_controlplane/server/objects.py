@@ -171,6 +171,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
                     acting=kind.acting,
                 )
                 for kind in kinds.KINDS
+                if self._registry.cache.serves(kind)
             ]
         )
 

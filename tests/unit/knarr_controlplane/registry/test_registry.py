@@ -200,6 +200,14 @@ async def test_a_dry_run_changes_nothing(registry, store):
     assert await store.revision() == before
 
 
+async def test_a_kind_is_kept_in_one_version(registry):
+    old = kinds.by_kind("autoscaling/v1", "HorizontalPodAutoscaler")
+    with pytest.raises(errors.Unimplemented, match="use autoscaling/v2"):
+        await registry.create(replace(old.type(), metadata=meta()))
+    with pytest.raises(errors.Unimplemented):
+        registry.list(old, everything(old))
+
+
 # Deletion
 
 
