@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import grpc
 from cryptography import x509
@@ -44,6 +45,7 @@ def of_call(context: grpc.aio.ServicerContext) -> Identity:  # type: ignore[type
     return of_certificate(pem if isinstance(pem, bytes) else pem.encode())
 
 
+@lru_cache(maxsize=4096)
 def of_certificate(pem: bytes) -> Identity:
     """Common name and organisations of a certificate that was verified before."""
     subject = x509.load_pem_x509_certificate(pem).subject

@@ -146,8 +146,7 @@ class Registry:
         for _ in range(ATTEMPTS):
             named = obj
             if not metadata.name and metadata.generate_name:
-                digits = tuple(self._random.randrange(1 << 16) for _ in range(rules.SUFFIX_LENGTH))
-                name = rules.generated_name(metadata.generate_name, digits)
+                name = rules.generated_name(metadata.generate_name, self._random.getrandbits(64))
                 named = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
             new = rules.created(named, now=self._now(), uid=str(uuid.uuid4()), admission=self._admission)
             key = _key(kind, new.metadata.namespace, new.metadata.name)

@@ -139,9 +139,12 @@ def check(kind: Kind, obj: Any, more: tuple[errors.FieldError, ...]) -> None:
         raise errors.invalid(kind.kind, obj.metadata.name or obj.metadata.generate_name, problems, kind.group)
 
 
-def generated_name(prefix: str, digits: tuple[int, ...]) -> str:
-    """A prefix and five characters, one per random number."""
-    suffix = "".join(NAME_ALPHABET[digit % len(NAME_ALPHABET)] for digit in digits[:SUFFIX_LENGTH])
+def generated_name(prefix: str, number: int) -> str:
+    """A prefix and five characters that stand for a random number (of 64 bits)."""
+    suffix = ""
+    for _ in range(SUFFIX_LENGTH):
+        number, digit = divmod(number, len(NAME_ALPHABET))
+        suffix += NAME_ALPHABET[digit]
     return prefix[:MAX_GENERATED_PREFIX] + suffix
 
 

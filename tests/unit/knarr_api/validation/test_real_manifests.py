@@ -19,9 +19,8 @@ def documents():
         for path in sorted((ROOT / directory).rglob("*.yaml")):
             for document in yaml.load_all(path.read_text(), yaml.CSafeLoader):
                 if document:
-                    yield pytest.param(
-                        document, id=f"{path.stem}-{document['kind']}-{document['metadata'].get('name')}"
-                    )
+                    name = document.get("metadata", {}).get("name")
+                    yield pytest.param(document, id=f"{path.stem}-{document['kind']}-{name}")
 
 
 @pytest.mark.parametrize("document", documents())
