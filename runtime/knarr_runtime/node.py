@@ -177,12 +177,20 @@ class Node:
 
     async def destroy(self, timeout_s: float) -> None:
         """Ends zygote and log reader, removes the cgroup root and the state directory's content."""
-        if self.zygote is not None and self.zygote.open:
+        deadline_s = time.monotonic() + timeout_s
+        if self.zygote is None or not self.zygote.open:
+            await self._ensure_zygote()  # one that was just killed has a log reader to end
+        records = [layout.read(self.state_dir, name) for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD)]
+        if self.zygote is not None:
             with contextlib.suppress(Unavailable):
                 await self.zygote.request("quit", timeout_s=timeout_s)
         if self._child is not None:
             await asyncio.to_thread(self._reap)
-        deadline_s = time.monotonic() + timeout_s
+        for record in records:
+            while record and process.is_same(int(record["pid"]), int(record["start_time"])):
+                if time.monotonic() > deadline_s:
+                    raise Unavailable(f"process {record['pid']} does not end")
+                await asyncio.sleep(_CONNECT_EVERY_S)
         while not await asyncio.to_thread(self.cgroups.remove, ""):
             if time.monotonic() > deadline_s:
                 raise Unavailable("processes remain in the runtime's cgroup")

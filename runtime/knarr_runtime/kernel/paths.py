@@ -13,6 +13,7 @@ from knarr_runtime.kernel import syscalls
 
 _INSIDE = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _RETRIES = 32
+_LINKS = 32
 
 
 def open_inside(root: int, path: str, flags: int = os.O_PATH, resolve: int = _INSIDE) -> int:
@@ -26,17 +27,25 @@ def open_inside(root: int, path: str, flags: int = os.O_PATH, resolve: int = _IN
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
 
 
-def make_target(root: int, path: str, *, directory: bool) -> int:
+def make_target(root: int, path: str, *, directory: bool, links: int = _LINKS) -> int:
     """O_PATH descriptor of ``path`` inside ``root``, made (mode 0755 directories, an empty file) if it is missing.
 
+    A symbolic link that leads nowhere (``/var/run -> /run`` without /run) is followed inside the root, and what it
+    names is made; ``links`` is how many of them may come.
     Raises NotADirectoryError or IsADirectoryError when what is there cannot carry the mount.
     """
+    path = os.path.normpath(f"/{path.lstrip('/')}")
     try:
         fd = open_inside(root, path)
     except FileNotFoundError:
-        parent_path, name = os.path.split(path.rstrip("/"))
-        parent = make_target(root, parent_path or "/", directory=True)
+        parent_path, name = os.path.split(path)
+        parent = make_target(root, parent_path, directory=True, links=links)
         try:
+            link = _link(parent, name)
+            if link:
+                if links == 0:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
+                return make_target(root, os.path.join(parent_path, link), directory=directory, links=links - 1)
             if directory:
                 os.mkdir(name, 0o755, dir_fd=parent)
             else:
@@ -52,3 +61,11 @@ def make_target(root: int, path: str, *, directory: bool) -> int:
             raise NotADirectoryError(errno.ENOTDIR, "a directory cannot be mounted on a file", path)
         raise IsADirectoryError(errno.EISDIR, "a file cannot be mounted on a directory", path)
     return fd
+
+
+def _link(directory: int, name: str) -> str:
+    """Where the symbolic link ``name`` points, "" if it is none."""
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError:
+        return ""

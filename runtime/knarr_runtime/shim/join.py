@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from knarr_runtime import channel, layout
-from knarr_runtime.errors import KernelRefused, RuntimeFailure
+from knarr_runtime.errors import KernelRefused, RuntimeFailure, WrongState
 from knarr_runtime.kernel import syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.shim import confine
@@ -49,7 +49,10 @@ def run(
         if spec.oom_score_adj is not None:
             confine.adjust_oom_score(spec.oom_score_adj)
         stage = "namespaces"
-        syscalls.setns(process, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+        try:
+            syscalls.setns(process, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+        except ProcessLookupError as error:
+            raise WrongState(f"container {spec.id} is not running") from error
         stage = "standard streams"
         if request.get("tty"):
             _take_terminal(status, int(request.get("columns", 80)), int(request.get("rows", 24)))

@@ -244,7 +244,7 @@ class Shim:
         starting.status.close()
         del self._starting[starting.pid]
         if starting.error is None and not starting.reached_exec:
-            starting.error = StartFailed("the container's first process died before it could execute the program")
+            starting.error = StartFailed("the process died before it could execute the program")
         starting.finished(starting)
         return True
 
