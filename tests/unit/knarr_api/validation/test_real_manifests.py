@@ -15,12 +15,14 @@ replace = msgspec.structs.replace
 
 
 def documents():
+    found = []
     for directory in ("tests/conformance/manifests", "deploy/examples"):
         for path in sorted((ROOT / directory).rglob("*.yaml")):
             for document in yaml.load_all(path.read_text(), yaml.CSafeLoader):
                 if document:
                     name = document.get("metadata", {}).get("name")
-                    yield pytest.param(document, id=f"{path.stem}-{document['kind']}-{name}")
+                    found.append(pytest.param(document, id=f"{path.stem}-{document['kind']}-{name}"))
+    return found
 
 
 @pytest.mark.parametrize("document", documents())
