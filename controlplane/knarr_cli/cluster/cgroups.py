@@ -41,7 +41,7 @@ def parents() -> dict[str, str]:
 
 
 def make(directories: dict[str, str], relative: str) -> None:
-    """Make ``relative`` below each hierarchy's directory. A v1 cpuset is filled from its parent, else it is unusable."""
+    """Make ``relative`` below each hierarchy's directory. A v1 cpuset is filled from its parent to be usable."""
     for parent in directories.values():
         path = Path(parent)
         for part in Path(relative).parts:

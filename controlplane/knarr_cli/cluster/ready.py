@@ -8,13 +8,12 @@ import time
 from pathlib import Path
 
 from knarr_api.types.core_v1 import Node
+from knarr_cli.cluster import up as local
+from knarr_cli.cluster.state import LocalCluster, LocalNode, read_pid_file
 from knarr_client.grpc import GrpcClient
 from knarr_client.informer import Change, Informer
 from knarr_client.kubeconfig import load as load_kubeconfig
 from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
-
-from knarr_cli.cluster import up as local
-from knarr_cli.cluster.state import LocalCluster, LocalNode, read_pid_file
 
 TOKEN_TTL_S = 600
 
@@ -94,5 +93,3 @@ def wait_for_join(cluster: LocalCluster, deadline: float) -> None:
 def _failed(cluster: LocalCluster, process: str, what: str) -> str:
     log = local.last_log_lines(cluster, process)
     return f"{what}; the end of {cluster.log_dir}/{process}.log:\n{log or '(empty)'}"
-
-

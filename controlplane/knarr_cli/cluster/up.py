@@ -1,4 +1,4 @@
-"""Starting a cluster on this machine: plan it, make its networks, start its processes, wait until its nodes are Ready."""
+"""Starting and stopping a cluster on this machine: its plan, networks, processes and what is left of it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,304 @@
+"""``cordon``, ``uncordon``, ``drain``, ``token`` and ``image``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+import grpc.aio
+
+from knarr_api import grpc_status, kinds
+from knarr_api.errors import Invalid, NotFound
+from knarr_cli import output
+from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
+from knarr_cli.commands.reading import seconds
+from knarr_cli.commands.writing import _until_gone
+from knarr_cli.session import MANAGER, session
+from knarr_cli.tables import at
+from knarr_client import kubeconfig
+from knarr_client.grpc import GrpcClient
+from knarr_proto.cri import api_pb2 as cri
+from knarr_proto.cri import api_pb2_grpc
+from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
+from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
+
+NODE, POD = kinds.by_kind("v1", "Node"), kinds.by_kind("v1", "Pod")
+CHUNK_BYTES = 1024 * 1024
+
+
+def _cordoning(name: str, unschedulable: bool, help_text: str) -> click.Command:
+    @click.command(name, help=help_text, epilog=f"\b\nExamples:\n  knarr {name} n2")
+    @click.argument("nodes", nargs=-1, required=True)
+    @click.pass_context
+    def command(ctx: click.Context, nodes: tuple[str, ...]) -> None:
+        async def work(client: GrpcClient) -> None:
+            for node in nodes:
+                await _cordon(client, node.removeprefix("node/"), unschedulable)
+
+        session(ctx).run(work)
+
+    return command
+
+
+async def _cordon(client: GrpcClient, node: str, unschedulable: bool) -> None:
+    present = await client.raw.get(NODE, node)
+    word = "cordoned" if unschedulable else "uncordoned"
+    if bool(at(present, "spec.unschedulable", False)) == unschedulable:
+        output.write(f"node/{node} already {word}")
+        return
+    patch = {"spec": {"unschedulable": True if unschedulable else None}}
+    await client.raw.patch(NODE, node, patch=patch, field_manager=MANAGER)
+    output.write(f"node/{node} {word}")
+
+
+@dataclass(frozen=True, slots=True)
+class DrainPlan:
+    """names: (namespace, name, uid) of pods to delete; reasons: why it can't be done."""
+
+    names: tuple[tuple[str, str, str], ...]
+    reasons: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def plan_drain(
+    pods: list[dict[str, Any]], *, force: bool, ignore_daemonsets: bool, delete_emptydir_data: bool
+) -> DrainPlan:
+    """Which pods go, and what stands against it. Pure."""
+    names: list[tuple[str, str, str]] = []
+    reasons: list[str] = []
+    ignored: list[str] = []
+    for pod in pods:
+        name = f"{at(pod, 'metadata.namespace')}/{at(pod, 'metadata.name')}"
+        owner = next((o for o in at(pod, "metadata.ownerReferences", []) if o.get("controller")), None)
+        if at(pod, "status.phase") in ("Succeeded", "Failed"):
+            pass
+        elif owner is not None and owner["kind"] == "DaemonSet":
+            (ignored if ignore_daemonsets else reasons).append(
+                f"cannot delete DaemonSet-managed Pods: {name} (use --ignore-daemonsets to ignore)"
+            )
+            continue
+        elif owner is None and not force:
+            reasons.append(f"cannot delete Pods that declare no controller: {name} (use --force to override)")
+            continue
+        elif any("emptyDir" in volume for volume in at(pod, "spec.volumes", [])) and not delete_emptydir_data:
+            reasons.append(f"cannot delete Pods with local storage: {name} (use --delete-emptydir-data to override)")
+            continue
+        names.append((at(pod, "metadata.namespace"), at(pod, "metadata.name"), at(pod, "metadata.uid")))
+    return DrainPlan(tuple(names), tuple(reasons), tuple(ignored))
+
+
+@click.command(
+    "drain", epilog="\b\nExamples:\n  knarr drain n2\n  knarr drain n2 --force --delete-emptydir-data --timeout 60s"
+)
+@click.argument("node")
+@click.option("--ignore-daemonsets", is_flag=True)
+@click.option("--delete-emptydir-data", is_flag=True)
+@click.option("--force", is_flag=True, help="Also pods that nothing will replace.")
+@click.option("--grace-period", type=int, default=-1, help="Seconds; -1 is the pod's own.")
+@click.option("--timeout", default="", metavar="DURATION", help="[default: none]")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.pass_context
+def drain_command(
+    ctx: click.Context,
+    node: str,
+    ignore_daemonsets: bool,
+    delete_emptydir_data: bool,
+    force: bool,
+    grace_period: int,
+    timeout: str,
+    dry_run: bool,
+) -> None:
+    """Let no new pods onto a node and move its pods away."""
+    node = node.removeprefix("node/")
+
+    async def work(client: GrpcClient) -> None:
+        if not dry_run:
+            await _cordon(client, node, True)
+        page = await client.raw.list(POD, field_selector=f"spec.nodeName={node}")
+        plan = plan_drain(
+            [dict(item) for item in page.items],
+            force=force,
+            ignore_daemonsets=ignore_daemonsets,
+            delete_emptydir_data=delete_emptydir_data,
+        )
+        if plan.reasons:
+            raise Invalid(f"unable to drain node {node}: " + "; ".join(plan.reasons))
+        for namespace, name, uid in plan.names:
+            output.write(f"evicting pod {namespace}/{name}{' (dry run)' if dry_run else ''}")
+            if not dry_run:
+                grace = grace_period if grace_period >= 0 else None
+                try:
+                    await client.raw.delete(POD, name, namespace, grace_period_s=grace, uid=uid)
+                except NotFound:
+                    continue
+        if not dry_run:
+            async with asyncio.timeout(seconds(timeout) if timeout else None):
+                await asyncio.gather(
+                    *(_until_gone(client, POD, name, namespace, uid) for namespace, name, uid in plan.names)
+                )
+        output.write(f"node/{node} drained{' (dry run)' if dry_run else ''}")
+
+    try:
+        session(ctx).run(work)
+    except TimeoutError:
+        sys.stderr.write(f"error: timed out draining node {node}\n")
+        raise SystemExit(1) from None
+
+
+@click.group("token")
+def token_group() -> None:
+    """Tokens with which machines join the cluster."""
+
+
+@token_group.command("create", epilog="\b\nExamples:\n  knarr token create --ttl 2h --description rack-3")
+@click.option("--ttl", default="24h", show_default=True, metavar="DURATION")
+@click.option("--description", default="")
+@click.option("--node-name", default="", help="The only node name it is good for.")
+@click.option("--print-join-command", is_flag=True)
+@click.pass_context
+def token_create(ctx: click.Context, ttl: str, description: str, node_name: str, print_join_command: bool) -> None:
+    """Make a token and print it; it can't be shown again."""
+    own = session(ctx)
+
+    async def work(client: GrpcClient) -> None:
+        stub: Any = nodes_pb2_grpc.NodesStub(client.channel)
+        request = nodes_pb2.CreateTokenRequest(ttl_seconds=seconds(ttl), description=description, node_name=node_name)
+        answer = await _call(stub.CreateToken, request)
+        if print_join_command:
+            output.write(f"knarr node join --server {own.access.endpoints[0]} --token {answer.token}")
+        else:
+            output.write(answer.token)
+
+    own.run(work)
+
+
+@token_group.command("list")
+@click.pass_context
+def token_list(ctx: click.Context) -> None:
+    """Show which tokens there are, without their secrets."""
+
+    async def work(client: GrpcClient) -> None:
+        stub: Any = nodes_pb2_grpc.NodesStub(client.channel)
+        answer = await _call(stub.ListTokens, nodes_pb2.ListTokensRequest())
+        rows = [
+            [token.id, token.expires_at.ToJsonString(), token.node_name or "<any>", token.description]
+            for token in answer.tokens
+        ]
+        output.table(["ID", "EXPIRES", "NODE", "DESCRIPTION"], rows)
+
+    session(ctx).run(work)
+
+
+@token_group.command("revoke")
+@click.argument("identifier", metavar="ID")
+@click.pass_context
+def token_revoke(ctx: click.Context, identifier: str) -> None:
+    """Make a token useless."""
+
+    async def work(client: GrpcClient) -> None:
+        stub: Any = nodes_pb2_grpc.NodesStub(client.channel)
+        await _call(stub.RevokeToken, nodes_pb2.RevokeTokenRequest(id=identifier))
+        output.write(f"token {identifier} revoked")
+
+    session(ctx).run(work)
+
+
+async def _call(method: Any, request: Any) -> Any:
+    try:
+        return await method(request, timeout=30.0)
+    except grpc.aio.AioRpcError as error:
+        raise grpc_status.from_rpc(error) from error
+
+
+@click.group("image")
+def image_group() -> None:
+    """Images of the nodes of this machine's cluster."""
+
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path), default=None, help="The cluster's.  [default: beside the kubeconfig]"
+)
+nodes_option = click.option("--node", "nodes", multiple=True, help="Only these nodes; may be given several times.")
+
+
+@image_group.command(
+    "import",
+    epilog="\b\nExamples:\n  knarr image import busybox.tar\n  podman save app | knarr image import - --node n1",
+)
+@click.argument("archive", metavar="FILE|-")
+@nodes_option
+@data_dir_option
+@click.pass_context
+def image_import(ctx: click.Context, archive: str, nodes: tuple[str, ...], data_dir: Path | None) -> None:
+    """Import a docker-archive or an OCI layout (as tar) on every node."""
+    chosen = _local_nodes(ctx, data_dir, nodes)
+    data = sys.stdin.buffer.read() if archive == "-" else b""
+    names: list[str] = []
+    for node in chosen:
+        with grpc.insecure_channel(f"unix:{node.runtime_socket}") as channel:
+            stub: Any = images_pb2_grpc.ImagesStub(channel)
+            try:
+                answer = stub.Import(_chunks(archive, data), timeout=600.0)
+            except grpc.RpcError as error:
+                raise grpc_status.from_rpc(error) from error
+        names = list(answer.names) or list(answer.ids)
+        sys.stderr.write(f"imported on node {node.name}\n")
+    for name in names:
+        output.write(name)
+
+
+@image_group.command("ls")
+@nodes_option
+@data_dir_option
+@click.pass_context
+def image_ls(ctx: click.Context, nodes: tuple[str, ...], data_dir: Path | None) -> None:
+    """Show the images on every node."""
+    rows: list[list[str]] = []
+    for node in _local_nodes(ctx, data_dir, nodes):
+        with grpc.insecure_channel(f"unix:{node.runtime_socket}") as channel:
+            stub: Any = api_pb2_grpc.ImageServiceStub(channel)
+            try:
+                answer = stub.ListImages(cri.ListImagesRequest(), timeout=30.0)
+            except grpc.RpcError as error:
+                raise grpc_status.from_rpc(error) from error
+        for image in answer.images:
+            for tag in image.repo_tags or ["<none>"]:
+                rows.append([node.name, tag, image.id.removeprefix("sha256:")[:12], f"{image.size / 1e6:.1f}MB"])
+    output.table(["NODE", "IMAGE", "IMAGE ID", "SIZE"], rows)
+
+
+def _chunks(archive: str, data: bytes) -> Iterator[Any]:
+    if archive == "-":
+        for start in range(0, len(data), CHUNK_BYTES):
+            yield images_pb2.ImportRequest(data=data[start : start + CHUNK_BYTES])
+        return
+    with open(archive, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield images_pb2.ImportRequest(data=chunk)
+
+
+def _local_nodes(ctx: click.Context, data_dir: Path | None, names: tuple[str, ...]) -> list[LocalNode]:
+    """The local cluster's nodes. Raises ClickException with the remedy."""
+    directory = data_dir
+    if directory is None:
+        directory = kubeconfig.find(ctx.find_root().obj["kubeconfig"]).resolve().parent
+    try:
+        cluster = LocalCluster.load(directory)
+        return [cluster.node(name) for name in names] if names else list(cluster.nodes)
+    except ClusterStateError as error:
+        raise click.ClickException(f"{error}; images are imported on the machine that runs the nodes") from error
+
+
+commands: tuple[click.Command, ...] = (
+    _cordoning("cordon", True, "Let no new pods onto nodes."),
+    _cordoning("uncordon", False, "Let new pods onto nodes again."),
+    drain_command,
+    token_group,
+    image_group,
+)

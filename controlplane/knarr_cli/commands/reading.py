@@ -1,0 +1,486 @@
+"""``get``, ``describe``, ``events``, ``why``, ``logs`` and what is known of the API."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import grpc.aio
+
+from knarr_api import grpc_status, kinds
+from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
+from knarr_api.kinds import Kind
+from knarr_cli import output, tables
+from knarr_cli.describing import describe
+from knarr_cli.session import (
+    all_namespaces_option,
+    namespace_option,
+    selector_option,
+    session,
+    shown,
+    targets,
+)
+from knarr_cli.tables import at
+from knarr_client.client import EventType
+from knarr_client.grpc import GrpcClient
+from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc, pods_pb2, pods_pb2_grpc
+
+EVENT = kinds.by_kind("v1", "Event")
+POD = kinds.by_kind("v1", "Pod")
+
+
+@click.command(
+    "get",
+    epilog="""\b
+Examples:
+  knarr get pods                                   # of the current namespace
+  knarr get nodes,deployments,pods -o wide
+  knarr get pod/web-1 -o yaml
+  knarr get pods -A -l app=web --field-selector spec.nodeName=n1
+  knarr get pods -o jsonpath='{.items[*].metadata.name}'
+  knarr get deployment web -w                      # and every change""",
+)
+@click.argument("resources", nargs=-1, required=True, metavar="KIND[,KIND…] [NAME…] | KIND/NAME…")
+@namespace_option
+@all_namespaces_option
+@selector_option
+@click.option("--field-selector", default="", help="spec.nodeName=n1,metadata.name!=x")
+@click.option("-o", "--output", "form", default="", help=output.FORMS)
+@click.option("-w", "--watch", is_flag=True, help="Go on with every change.")
+@click.option("--show-labels", is_flag=True)
+@click.option("--no-headers", is_flag=True)
+@click.option("--sort-by", default="", metavar="JSONPATH", help=".metadata.creationTimestamp")
+@click.option("--ignore-not-found", is_flag=True)
+@click.pass_context
+def get_command(
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    namespace: str,
+    all_namespaces: bool,
+    selector: str,
+    field_selector: str,
+    form: str,
+    watch: bool,
+    show_labels: bool,
+    no_headers: bool,
+    sort_by: str,
+    ignore_not_found: bool,
+) -> None:
+    """Show objects."""
+    own = session(ctx)
+    wanted = targets(resources)
+    space = "" if all_namespaces else own.namespace(namespace)
+    if any(name for _, name in wanted) and (selector or field_selector):
+        raise Invalid("name cannot be provided when a selector is specified")
+    printer = _Printer(
+        form, space, all_namespaces, show_labels, not no_headers, several=len({k for k, _ in wanted}) > 1
+    )
+
+    async def work(client: GrpcClient) -> None:
+        groups: dict[Kind, list[dict[str, Any]]] = {}
+        revisions: dict[Kind, str] = {}
+        for kind, name in wanted:
+            items = groups.setdefault(kind, [])
+            if name:
+                try:
+                    items.append(await client.raw.get(kind, name, space if kind.namespaced else ""))
+                except NotFound:
+                    if not ignore_not_found:
+                        raise
+                continue
+            page = await client.raw.list(
+                kind, space if kind.namespaced else "", label_selector=selector, field_selector=field_selector
+            )
+            revisions[kind] = page.resource_version
+            items += page.items
+        for items in groups.values():
+            if sort_by:
+                items.sort(key=lambda item: _sort_key(sort_by, item))
+        printer.show(groups, single=len(wanted) == 1 and bool(wanted[0][1]))
+        if not watch:
+            return
+        if len(groups) != 1:
+            raise Invalid("you may only specify a single resource type when watching")
+        ((kind, items),) = groups.items()
+        name = wanted[0][1]
+        fields = ",".join(part for part in (field_selector, f"metadata.name={name}" if name else "") if part)
+        revision = revisions.get(kind) or max((at(i, "metadata.resourceVersion", "0") for i in items), default="0")
+        await _follow(client, kind, space, selector, fields, revision, printer)
+
+    own.run(work)
+
+
+async def _follow(
+    client: GrpcClient, kind: Kind, space: str, selector: str, fields: str, revision: str, printer: _Printer
+) -> None:
+    while True:
+        try:
+            watching = client.raw.watch(
+                kind,
+                space if kind.namespaced else "",
+                label_selector=selector,
+                field_selector=fields,
+                resource_version=revision,
+            )
+            async for batch in watching:
+                for event in batch:
+                    revision = event.resource_version
+                    if event.type is not EventType.BOOKMARK and event.object is not None:
+                        printer.change(kind, event.object)
+        except (Unavailable, Expired) as error:
+            sys.stderr.write(f"the watch ended: {error}\n")
+            raise
+
+
+class _Printer:
+    """How ``get`` shows things."""
+
+    def __init__(
+        self, form: str, space: str, all_namespaces: bool, labels: bool, headers: bool, *, several: bool
+    ) -> None:
+        self._form = form
+        self._space = space
+        self._all = all_namespaces
+        self._labels = labels
+        self._headers = headers
+        self._several = several
+        self._widths: list[int] = []
+
+    def show(self, groups: Mapping[Kind, list[dict[str, Any]]], *, single: bool) -> None:
+        if output.is_table(self._form):
+            self._tables(groups)
+            return
+        items = [item for each in groups.values() for item in each]
+        if self._form == "name":
+            for kind, each in groups.items():
+                for item in each:
+                    output.document("name", item, kind)
+        elif single and len(items) == 1:
+            output.document(self._form, items[0])
+        else:
+            content = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
+            output.document(self._form, content)
+
+    def change(self, kind: Kind, item: dict[str, Any]) -> None:
+        """One more row, or document, of a watch."""
+        if output.is_table(self._form):
+            titles, cells = self._rows(kind, [item])
+            widths = self._widths or [len(title) for title in titles]
+            padded = [cell.ljust(width) for cell, width in zip(cells[0], widths, strict=True)]
+            output.write("   ".join(padded).rstrip())
+        else:
+            output.document(self._form, item, kind)
+        sys.stdout.flush()
+
+    def _tables(self, groups: Mapping[Kind, list[dict[str, Any]]]) -> None:
+        if not any(groups.values()):
+            namespaced = any(kind.namespaced for kind in groups)
+            place = f" in {self._space} namespace." if namespaced and not self._all else ""
+            sys.stderr.write(f"No resources found{place}\n")
+            return
+        first = True
+        for kind, items in groups.items():
+            if not items:
+                continue
+            if not first:
+                output.write("")
+            first = False
+            titles, cells = self._rows(kind, items)
+            self._widths = [max(len(row[i]) for row in [titles, *cells]) for i in range(len(titles))]
+            output.table(titles, cells, headers=self._headers)
+
+    def _rows(self, kind: Kind, items: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+        prefix = shown(kind, "") if self._several else ""
+        return tables.rows(
+            kind,
+            items,
+            output.now(),
+            wide=self._form == "wide",
+            with_namespace=self._all and kind.namespaced,
+            with_labels=self._labels,
+            name_prefix=prefix,
+        )
+
+
+def _sort_key(path: str, item: dict[str, Any]) -> tuple[int, Any]:
+    from knarr_cli import jsonpath
+
+    found = jsonpath.find(path.strip("{}"), item)
+    value = found[0] if found else ""
+    return (0, value) if isinstance(value, int | float) else (1, str(value))
+
+
+@click.command(
+    "describe",
+    epilog="""\b
+Examples:
+  knarr describe pod web-1
+  knarr describe node/n1
+  knarr describe deployments -l app=web""",
+)
+@click.argument("resources", nargs=-1, required=True, metavar="KIND [NAME…] | KIND/NAME…")
+@namespace_option
+@selector_option
+@click.pass_context
+def describe_command(ctx: click.Context, resources: tuple[str, ...], namespace: str, selector: str) -> None:
+    """Show objects in detail, with their events."""
+    own = session(ctx)
+    space = own.namespace(namespace)
+
+    async def work(client: GrpcClient) -> None:
+        found: list[tuple[Kind, dict[str, Any]]] = []
+        for kind, name in targets(resources):
+            place = space if kind.namespaced else ""
+            if name:
+                found.append((kind, await client.raw.get(kind, name, place)))
+            else:
+                page = await client.raw.list(kind, place, label_selector=selector)
+                found += [(kind, item) for item in page.items]
+        for number, (kind, item) in enumerate(found):
+            uid = at(item, "metadata.uid")
+            events = await client.raw.list(
+                EVENT, space if kind.namespaced else "", field_selector=f"involvedObject.uid={uid}"
+            )
+            more = []
+            if kind.kind == "Node":
+                page = await client.raw.list(POD, field_selector=f"spec.nodeName={at(item, 'metadata.name')}")
+                more = list(page.items)
+            if number:
+                output.write("\n")
+            output.write(describe(kind, item, list(events.items), output.now(), pods=more))
+
+    own.run(work)
+
+
+@click.command("events", epilog="\b\nExamples:\n  knarr events -A\n  knarr events --for pod/web-1 -w")
+@namespace_option
+@all_namespaces_option
+@click.option("--for", "about", default="", metavar="KIND/NAME", help="Only about this object.")
+@click.option("--types", default="", help="Normal, Warning")
+@click.option("-w", "--watch", is_flag=True, help="Go on with every new event.")
+@click.pass_context
+def events_command(
+    ctx: click.Context, namespace: str, all_namespaces: bool, about: str, types: str, watch: bool
+) -> None:
+    """Show events, the newest last."""
+    own = session(ctx)
+    space = "" if all_namespaces else own.namespace(namespace)
+    terms = []
+    if about:
+        ((kind, name),) = targets((about,))
+        terms += [f"involvedObject.kind={kind.kind}", f"involvedObject.name={name}"]
+    if types:
+        terms.append(f"type={types}")
+    fields = ",".join(terms)
+    printer = _Printer("", space, all_namespaces, False, True, several=False)
+
+    async def work(client: GrpcClient) -> None:
+        page = await client.raw.list(EVENT, space, field_selector=fields)
+        items = sorted(page.items, key=lambda e: e.get("lastTimestamp") or at(e, "metadata.creationTimestamp"))
+        printer.show({EVENT: items}, single=False)
+        if watch:
+            await _follow(client, EVENT, space, "", fields, page.resource_version, printer)
+
+    own.run(work)
+
+
+MARKS = {1: ("✓", 32), 2: ("·", 2), 3: ("!", 33), 4: ("✗", 31)}
+
+
+@click.command("why", epilog="\b\nExamples:\n  knarr why web-1\n  knarr why pod/web-1 -n shop")
+@click.argument("pod")
+@namespace_option
+@click.pass_context
+def why_command(ctx: click.Context, pod: str, namespace: str) -> None:
+    """Say why a pod is as it is: scheduling, node, containers and events on one screen."""
+    own = session(ctx)
+    name = pod.partition("/")[2] if pod.startswith(("pod/", "pods/", "po/")) else pod
+
+    async def work(client: GrpcClient) -> None:
+        stub: Any = cluster_pb2_grpc.ClusterStub(client.channel)
+        try:
+            answer = await stub.Why(cluster_pb2.WhyRequest(namespace=own.namespace(namespace), pod=name), timeout=30.0)
+        except grpc.aio.AioRpcError as error:
+            raise grpc_status.from_rpc(error) from error
+        output.write(answer.summary)
+        width = max((len(finding.subject) for finding in answer.findings), default=0)
+        for finding in answer.findings:
+            mark, colour = MARKS.get(finding.severity, ("·", 0))
+            shown_mark = f"\033[{colour}m{mark}\033[0m" if output.colourful() else mark
+            output.write(f" {shown_mark} {finding.subject.ljust(width)}  {finding.reason}: {finding.message}")
+            if finding.remedy:
+                output.write(f"   {' ' * width}  → {finding.remedy}")
+
+    own.run(work)
+
+
+@click.command(
+    "logs",
+    epilog="""\b
+Examples:
+  knarr logs web-1
+  knarr logs -f deploy/web
+  knarr logs web-1 -c sidecar --tail 20 --timestamps
+  knarr logs web-1 --previous                      # of the run before""",
+)
+@click.argument("target", metavar="POD | KIND/NAME")
+@namespace_option
+@click.option("-c", "--container", default="")
+@click.option("-f", "--follow", is_flag=True)
+@click.option("-p", "--previous", is_flag=True, help="Of the run before the present one.")
+@click.option("--tail", type=int, default=-1, help="Only so many last lines.")
+@click.option("--since", default="", metavar="DURATION", help="Nothing older: 10s, 5m, 1h.")
+@click.option("--timestamps", is_flag=True)
+@click.option("--all-containers", is_flag=True)
+@click.option("--limit-bytes", type=int, default=0)
+@click.pass_context
+def logs_command(
+    ctx: click.Context,
+    target: str,
+    namespace: str,
+    container: str,
+    follow: bool,
+    previous: bool,
+    tail: int,
+    since: str,
+    timestamps: bool,
+    all_containers: bool,
+    limit_bytes: int,
+) -> None:
+    """Print the log of a container."""
+    own = session(ctx)
+    space = own.namespace(namespace)
+    base = pods_pb2.LogsRequest(namespace=space, follow=follow, previous=previous, timestamps=timestamps)
+    if tail >= 0:
+        base.tail_lines = tail
+    if since:
+        base.since_seconds = seconds(since)
+    if limit_bytes:
+        base.limit_bytes = limit_bytes
+
+    async def work(client: GrpcClient) -> None:
+        pod = await _pod_of(client, target, space)
+        name = at(pod, "metadata.name")
+        containers = [container]
+        if all_containers:
+            containers = [c["name"] for c in (*at(pod, "spec.initContainers", []), *at(pod, "spec.containers", []))]
+        stub: Any = pods_pb2_grpc.PodsStub(client.channel)
+        for each in containers:
+            request = pods_pb2.LogsRequest()
+            request.CopyFrom(base)
+            request.pod, request.container = name, each
+            try:
+                async for answer in stub.Logs(request):
+                    sys.stdout.buffer.write(answer.data)
+                    sys.stdout.buffer.flush()
+            except grpc.aio.AioRpcError as error:
+                raise grpc_status.from_rpc(error) from error
+
+    own.run(work)
+
+
+async def _pod_of(client: GrpcClient, target: str, space: str) -> dict[str, Any]:
+    """A pod by name, or the first one of a workload."""
+    kind_name, slash, name = target.partition("/")
+    if not slash:
+        return dict(await client.raw.get(POD, target, space))
+    kind = kinds.lookup(kind_name)
+    if kind is POD:
+        return dict(await client.raw.get(POD, name, space))
+    owner = await client.raw.get(kind, name, space)
+    labels = at(owner, "spec.selector.matchLabels", {})
+    if not labels:
+        raise Invalid(f"{target} has no pods to read logs of")
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    page = await client.raw.list(POD, space, label_selector=selector)
+    pods = sorted(page.items, key=lambda pod: (at(pod, "status.phase") != "Running", at(pod, "metadata.name")))
+    if not pods:
+        raise NotFound(f"{target} has no pods")
+    if len(pods) > 1:
+        sys.stderr.write(f"Found {len(pods)} pods, using pod/{at(pods[0], 'metadata.name')}\n")
+    return dict(pods[0])
+
+
+def seconds(text: str) -> int:
+    """``90``, ``10s``, ``5m``, ``1h30m``. Raises Invalid."""
+    parts = re.findall(r"(\d+)(h|m|s)", text)
+    if text.isdecimal():
+        return int(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise Invalid(f'duration "{text}": must be like 10s, 5m or 1h30m')
+    return sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+
+
+@click.command("api-resources")
+def api_resources_command() -> None:
+    """Show which kinds there are."""
+    rows = [
+        [
+            kind.resource,
+            ",".join(kind.short_names),
+            kind.api_version,
+            str(kind.namespaced).lower(),
+            kind.kind,
+            "yes" if kind.acting else "stored",
+        ]
+        for kind in kinds.KINDS
+    ]
+    output.table(["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "ACTED ON"], rows)
+
+
+@click.command("version")
+@click.option("--client", is_flag=True, help="Only this command's.")
+@click.pass_context
+def version_command(ctx: click.Context, client: bool) -> None:
+    """Show the versions of this command and of the cluster."""
+    from importlib.metadata import version
+
+    output.write(f"Client Version: {version('knarr')}")
+    if client:
+        return
+
+    async def work(connected: GrpcClient) -> None:
+        stub: Any = cluster_pb2_grpc.ClusterStub(connected.channel)
+        try:
+            answer = await stub.Version(cluster_pb2.VersionRequest(), timeout=10.0)
+        except grpc.aio.AioRpcError as error:
+            raise grpc_status.from_rpc(error) from error
+        output.write(f"Server Version: {answer.version} (Kubernetes API {answer.kubernetes_version})")
+
+    session(ctx).run(work)
+
+
+@click.command("cluster-info")
+@click.pass_context
+def cluster_info_command(ctx: click.Context) -> None:
+    """Show where the API is and how it does; exit status 1 when it is not healthy."""
+    own = session(ctx)
+
+    async def work(client: GrpcClient) -> bool:
+        stub: Any = cluster_pb2_grpc.ClusterStub(client.channel)
+        try:
+            answer = await stub.Health(cluster_pb2.HealthRequest(), timeout=10.0)
+        except grpc.aio.AioRpcError as error:
+            raise grpc_status.from_rpc(error) from error
+        output.write(f"Knarr control plane is running at https://{', https://'.join(own.access.endpoints)}")
+        for check in answer.checks:
+            output.write(f"  {'ok  ' if check.healthy else 'FAIL'} {check.name}: {check.message}")
+        return bool(answer.healthy)
+
+    if not own.run(work):
+        raise SystemExit(1)
+
+
+commands: tuple[click.Command, ...] = (
+    get_command,
+    describe_command,
+    events_command,
+    why_command,
+    logs_command,
+    api_resources_command,
+    version_command,
+    cluster_info_command,
+)

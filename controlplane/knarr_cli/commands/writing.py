@@ -1,0 +1,426 @@
+"""``apply``, ``create``, ``delete``, ``patch``, ``label``, ``annotate``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+import yaml
+
+from knarr_api.errors import Conflict, Expired, Invalid, KnarrError, NotFound, Unavailable
+from knarr_api.kinds import Kind
+from knarr_cli import manifests, output
+from knarr_cli.commands.reading import seconds
+from knarr_cli.manifests import Manifest, Refused
+from knarr_cli.session import (
+    MANAGER,
+    all_namespaces_option,
+    namespace_option,
+    selector_option,
+    session,
+    shown,
+    targets,
+    warn,
+)
+from knarr_cli.tables import at
+from knarr_client.client import EventType, Propagation
+from knarr_client.grpc import GrpcClient
+from knarr_client.raw import Answer
+
+Send = Callable[[GrpcClient, Manifest, str], Awaitable[tuple[str, Answer]]]
+files_option = click.option(
+    "-f", "--filename", "files", multiple=True, metavar="FILE|DIR|-", help="May be given several times."
+)
+recursive_option = click.option("-R", "--recursive", is_flag=True, help="Directories with all below them.")
+dry_run_option = click.option(
+    "--dry-run", type=click.Choice(["none", "client", "server"]), default="none", help="Only say what would be done."
+)
+form_option = click.option("-o", "--output", "form", default="", help="name, json, yaml, jsonpath=…")
+
+
+@click.command(
+    "apply",
+    epilog="""\b
+Examples:
+  knarr apply -f web.yaml
+  knarr apply -f manifests/ -R
+  cat web.yaml | knarr apply -f -
+  knarr apply -f web.yaml --dry-run=server -o yaml""",
+)
+@files_option
+@recursive_option
+@namespace_option
+@dry_run_option
+@form_option
+@click.pass_context
+def apply_command(
+    ctx: click.Context, files: tuple[str, ...], recursive: bool, namespace: str, dry_run: str, form: str
+) -> None:
+    """Create what is missing and change what differs from the manifests.
+
+    All documents are checked first; if one can't be read nothing is sent. An object that the server refuses does not
+    stop the others; the summary says which.
+    """
+
+    async def send(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        answer = await client.raw.apply(
+            manifest.document, namespace=space, field_manager=MANAGER, dry_run=dry_run == "server"
+        )
+        return (answer.outcome.value if answer.outcome is not None else "configured"), answer
+
+    _send_all(ctx, files, recursive, namespace, dry_run, form, send)
+
+
+@click.command("create", epilog="\b\nExamples:\n  knarr create -f pod.yaml\n  knarr create namespace shop")
+@click.argument("words", nargs=-1, metavar="[namespace NAME]")
+@files_option
+@recursive_option
+@namespace_option
+@dry_run_option
+@form_option
+@click.pass_context
+def create_command(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    dry_run: str,
+    form: str,
+) -> None:
+    """Create objects; fails for those that exist."""
+
+    async def send(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        return "created", await client.raw.create(
+            manifest.document, namespace=space, field_manager=MANAGER, dry_run=dry_run == "server"
+        )
+
+    if words:
+        if len(words) != 2 or words[0] not in ("namespace", "ns"):
+            raise click.UsageError("create -f FILE, or create namespace NAME", ctx)
+        ((kind, _),) = targets(("namespace",))
+        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": words[1]}}
+        _send_manifests(ctx, [Manifest(kind, document, "namespace")], namespace, dry_run, form, send)
+        return
+    _send_all(ctx, files, recursive, namespace, dry_run, form, send)
+
+
+def _send_all(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    dry_run: str,
+    form: str,
+    send: Send,
+) -> None:
+    if not files:
+        raise click.UsageError("must specify one of -f", ctx)
+    try:
+        found = manifests.read(files, recursive=recursive)
+    except Refused as refused:
+        _show_problems(refused)
+        raise SystemExit(1) from None
+    _send_manifests(ctx, found, namespace, dry_run, form, send)
+
+
+def _send_manifests(
+    ctx: click.Context, found: list[Manifest], namespace: str, dry_run: str, form: str, send: Send
+) -> None:
+    own = session(ctx)
+    failed: list[tuple[Manifest, KnarrError]] = []
+
+    async def work(client: GrpcClient) -> None:
+        for manifest in found:
+            if namespace and manifest.namespace and manifest.namespace != namespace:
+                error = Invalid(
+                    f'the namespace from the provided object "{manifest.namespace}" does not match the namespace '
+                    f'"{namespace}": pass --namespace={manifest.namespace}'
+                )
+                failed.append((manifest, error))
+                continue
+            space = (manifest.namespace or own.namespace(namespace)) if manifest.kind.namespaced else ""
+            if dry_run == "client":
+                _show_one(manifest, "created (dry run)", manifest.document, form)
+                continue
+            try:
+                outcome, answer = await send(client, manifest, space)
+            except Unavailable:
+                raise
+            except KnarrError as error:
+                failed.append((manifest, error))
+                continue
+            warn(answer.warnings)
+            suffix = " (server dry run)" if dry_run == "server" else ""
+            _show_one(manifest, outcome + suffix, answer.object, form)
+
+    own.run(work)
+    for manifest, error in failed:
+        sys.stderr.write(f"Error from server ({error.reason}): {manifest.place}: {error}\n")
+    if failed:
+        if len(found) > 1:
+            names = ", ".join(shown(manifest.kind, manifest.name) for manifest, _ in failed)
+            sys.stderr.write(f"{len(found) - len(failed)} of {len(found)} objects done; refused: {names}\n")
+        raise SystemExit(1)
+
+
+def _show_one(manifest: Manifest, outcome: str, content: dict[str, Any], form: str) -> None:
+    if form:
+        output.document(form, content, manifest.kind)
+    else:
+        name = at(content, "metadata.name") or manifest.name
+        output.write(f"{shown(manifest.kind, name)} {outcome}")
+
+
+def _show_problems(refused: Refused) -> None:
+    for problem in refused.problems[:50]:
+        sys.stderr.write(f"error: {problem}\n")
+    more = len(refused.problems) - 50
+    if more > 0:
+        sys.stderr.write(f"error: and {more} more\n")
+    sys.stderr.write("nothing was changed: correct the manifests and try again\n")
+
+
+@click.command(
+    "delete",
+    epilog="""\b
+Examples:
+  knarr delete -f web.yaml
+  knarr delete deployment web
+  knarr delete pods -l app=web --grace-period 5
+  knarr delete pod/web-1 --force""",
+)
+@click.argument("resources", nargs=-1, metavar="[KIND NAME… | KIND/NAME…]")
+@files_option
+@recursive_option
+@namespace_option
+@all_namespaces_option
+@selector_option
+@click.option("--all", "everything", is_flag=True, help="All of the kind.")
+@click.option("--grace-period", type=int, default=-1, help="Seconds; -1 is the pod's own.")
+@click.option("--now", "at_once", is_flag=True, help="The same as --grace-period=1.")
+@click.option("--force", is_flag=True, help="Remove at once, without waiting for the node.")
+@click.option(
+    "--cascade", type=click.Choice(["background", "foreground", "orphan"]), default="background", show_default=True
+)
+@click.option("--wait/--no-wait", default=True, help="Wait until they are gone.  [default: wait]")
+@click.option("--timeout", default="", metavar="DURATION", help="Of the wait.  [default: none]")
+@click.option("--ignore-not-found", is_flag=True)
+@click.pass_context
+def delete_command(
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    all_namespaces: bool,
+    selector: str,
+    everything: bool,
+    grace_period: int,
+    at_once: bool,
+    force: bool,
+    cascade: str,
+    wait: bool,
+    timeout: str,
+    ignore_not_found: bool,
+) -> None:
+    """Delete objects, by name, by file or by selector."""
+    own = session(ctx)
+    grace = 0 if force else 1 if at_once else grace_period if grace_period >= 0 else None
+    space = own.namespace(namespace)
+    wanted: list[tuple[Kind, str, str]] = []
+    if files:
+        try:
+            for manifest in reversed(manifests.read(files, recursive=recursive)):
+                wanted.append((manifest.kind, manifest.name, manifest.namespace or space))
+        except Refused as refused:
+            _show_problems(refused)
+            raise SystemExit(1) from None
+    elif not resources:
+        raise click.UsageError("give KIND NAME, KIND/NAME or -f FILE", ctx)
+    failed = False
+
+    async def work(client: GrpcClient) -> None:
+        nonlocal failed
+        names = list(wanted)
+        for kind, name in targets(resources) if resources else []:
+            if name:
+                names.append((kind, name, space))
+            elif selector or everything:
+                page = await client.raw.list(
+                    kind, "" if all_namespaces or not kind.namespaced else space, label_selector=selector
+                )
+                if not page.items:
+                    sys.stderr.write("No resources found\n")
+                names += [(kind, at(i, "metadata.name"), at(i, "metadata.namespace")) for i in page.items]
+            else:
+                raise Invalid("resource(s) were provided, but no name was specified: give names, -l or --all")
+        gone: list[tuple[Kind, str, str, str]] = []
+        for kind, name, place in names:
+            inner = place if kind.namespaced else ""
+            try:
+                answer = await client.raw.delete(
+                    kind, name, inner, grace_period_s=grace, propagation=Propagation(cascade.capitalize())
+                )
+            except NotFound as error:
+                if not ignore_not_found:
+                    sys.stderr.write(f"Error from server (NotFound): {error}\n")
+                    failed = True
+                continue
+            except (Conflict, Invalid) as error:
+                sys.stderr.write(f"Error from server ({error.reason}): {error}\n")
+                failed = True
+                continue
+            word = "force deleted" if force else "deleted"
+            singular = f"{kind.singular}.{kind.group}" if kind.group else kind.singular
+            where = f" from {inner} namespace" if inner else ""
+            output.write(f'{singular} "{name}" {word}{where}')
+            gone.append((kind, name, inner, at(answer.object, "metadata.uid")))
+        if wait:
+            async with asyncio.timeout(seconds(timeout) if timeout else None):
+                await asyncio.gather(*(_until_gone(client, *each) for each in gone))
+
+    try:
+        own.run(work)
+    except TimeoutError:
+        sys.stderr.write("error: timed out waiting for the objects to go\n")
+        raise SystemExit(1) from None
+    if failed:
+        raise SystemExit(1)
+
+
+async def _until_gone(client: GrpcClient, kind: Kind, name: str, namespace: str, uid: str) -> None:
+    """Returns when the object of that uid is not there any more."""
+    while True:
+        try:
+            present = await client.raw.get(kind, name, namespace)
+        except NotFound:
+            return
+        if uid and at(present, "metadata.uid") != uid:
+            return
+        try:
+            watching = client.raw.watch(
+                kind,
+                namespace,
+                field_selector=f"metadata.name={name}",
+                resource_version=at(present, "metadata.resourceVersion"),
+            )
+            async for batch in watching:
+                if any(event.type is EventType.DELETED for event in batch):
+                    return
+        except (Expired, Unavailable):
+            await asyncio.sleep(0.2)
+
+
+@click.command(
+    "patch",
+    epilog="""\b
+Examples:
+  knarr patch deployment web -p '{"spec":{"replicas":5}}'
+  knarr patch node/n1 --type merge -p 'spec: {unschedulable: true}'""",
+)
+@click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME")
+@namespace_option
+@click.option("-p", "--patch", "text", required=True, help="JSON or YAML.")
+@click.option("--type", "kind_of_patch", type=click.Choice(["merge"]), default="merge", show_default=True)
+@click.option("--subresource", default="", help="status")
+@form_option
+@click.pass_context
+def patch_command(
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    namespace: str,
+    text: str,
+    kind_of_patch: str,
+    subresource: str,
+    form: str,
+) -> None:
+    """Change fields of an object by a JSON merge patch."""
+    try:
+        patch = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise Invalid(f"the patch is neither JSON nor YAML: {error}") from error
+    if not isinstance(patch, dict):
+        raise Invalid("the patch must be an object")
+    _patch_each(ctx, resources, namespace, lambda _: patch, "patched", form, subresource=subresource)
+
+
+def _set_command(name: str, field: str, done: str) -> click.Command:
+    @click.command(
+        name,
+        help=f"Set or remove {field}: KEY=VALUE sets, KEY- removes.",
+        epilog=f"\b\nExamples:\n  knarr {name} pod web-1 tier=front\n  knarr {name} node/n1 disk-",
+    )
+    @click.argument("words", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME KEY=VALUE… KEY-…")
+    @namespace_option
+    @click.option("--overwrite", is_flag=True, help="Change what is set already.")
+    @form_option
+    @click.pass_context
+    def command(ctx: click.Context, words: tuple[str, ...], namespace: str, overwrite: bool, form: str) -> None:
+        resources = tuple(word for word in words if "=" not in word and not word.endswith("-"))
+        changes: dict[str, str | None] = {}
+        for word in words:
+            if "=" in word:
+                key, _, value = word.partition("=")
+                changes[key] = value
+            elif word.endswith("-"):
+                changes[word[:-1]] = None
+        if not changes:
+            raise Invalid(f"at least one {name} update is required: KEY=VALUE or KEY-")
+
+        def patch(present: dict[str, Any]) -> dict[str, Any]:
+            have = at(present, f"metadata.{field}", {})
+            taken = [k for k, v in changes.items() if v is not None and have.get(k, v) != v]
+            if taken and not overwrite:
+                raise Invalid(f"'{taken[0]}' already has a value ({have[taken[0]]}), and --overwrite is false")
+            return {"metadata": {field: changes}}
+
+        _patch_each(ctx, resources, namespace, patch, done, form)
+
+    return command
+
+
+def _patch_each(
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    namespace: str,
+    patch: Callable[[dict[str, Any]], dict[str, Any]],
+    done: str,
+    form: str,
+    *,
+    subresource: str = "",
+) -> None:
+    own = session(ctx)
+    space = own.namespace(namespace)
+    wanted = targets(resources)
+    if not all(name for _, name in wanted):
+        raise Invalid("name the object: KIND NAME or KIND/NAME")
+
+    async def work(client: GrpcClient) -> None:
+        for kind, name in wanted:
+            place = space if kind.namespaced else ""
+            present = await client.raw.get(kind, name, place)
+            answer = await client.raw.patch(
+                kind, name, place, patch=patch(dict(present)), subresource=subresource, field_manager=MANAGER
+            )
+            warn(answer.warnings)
+            if form:
+                output.document(form, answer.object, kind)
+                continue
+            same = at(present, "metadata.resourceVersion") == at(answer.object, "metadata.resourceVersion")
+            output.write(f"{shown(kind, name)} {done}{' (no change)' if same else ''}")
+
+    own.run(work)
+
+
+commands: tuple[click.Command, ...] = (
+    apply_command,
+    create_command,
+    delete_command,
+    patch_command,
+    _set_command("label", "labels", "labeled"),
+    _set_command("annotate", "annotations", "annotated"),
+)

@@ -1,0 +1,243 @@
+"""``knarr describe``: an object as text for people, with its events. Pure; secrets' values are never shown."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from knarr_api.kinds import Kind
+from knarr_cli import tables
+from knarr_cli.tables import NONE, age, at
+
+Document = Mapping[str, Any]
+WIDTH = 18
+
+
+def describe(
+    kind: Kind, item: Document, events: list[dict[str, Any]], now: datetime.datetime, *, pods: list[dict[str, Any]]
+) -> str:
+    """The whole text. pods: of a node."""
+    lines = [*_head(kind, item)]
+    match kind.kind:
+        case "Pod":
+            lines += _pod(item, now)
+        case "Node":
+            lines += _node(item, pods, now)
+        case "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet":
+            lines += _workload(item)
+        case "ConfigMap":
+            lines += ["", "Data", "===="]
+            for key, value in (item.get("data") or {}).items():
+                lines += [f"{key}:", "----", *str(value).splitlines(), ""]
+        case "Secret":
+            lines.append(_row("Type", item.get("type", "Opaque")))
+            lines += ["", "Data", "===="]
+            lines += [f"{key}:  {_decoded_size(value)} bytes" for key, value in (item.get("data") or {}).items()]
+        case _:
+            for part in ("spec", "status", "data", "rules", "subjects", "roleRef"):
+                if item.get(part):
+                    lines += [f"{part.capitalize()}:", *_tree(item[part], "  ")]
+    lines += _events(events, now)
+    return "\n".join(lines) + "\n"
+
+
+def _head(kind: Kind, item: Document) -> Iterable[str]:
+    metadata = item.get("metadata") or {}
+    yield _row("Name", metadata.get("name"))
+    if kind.namespaced:
+        yield _row("Namespace", metadata.get("namespace"))
+    yield from _pairs("Labels", metadata.get("labels"))
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if "last-applied" not in k}
+    yield from _pairs("Annotations", annotations)
+    yield _row("Created", metadata.get("creationTimestamp"))
+    if metadata.get("deletionTimestamp"):
+        yield _row("Deletion", f"asked for; due {metadata['deletionTimestamp']}")
+    owner = next((o for o in metadata.get("ownerReferences") or [] if o.get("controller")), None)
+    if owner is not None:
+        yield _row("Controlled By", f"{owner['kind']}/{owner['name']}")
+
+
+def _pod(item: Document, now: datetime.datetime) -> Iterable[str]:
+    yield _row("Node", at(item, "spec.nodeName", NONE))
+    yield _row("Status", tables.pod_status(item))
+    yield _row("IP", at(item, "status.podIP", NONE))
+    yield _row("QoS Class", at(item, "status.qosClass", NONE))
+    statuses = {
+        s["name"]: s for s in (*at(item, "status.initContainerStatuses", []), *at(item, "status.containerStatuses", []))
+    }
+    for title, field in (("Init Containers", "initContainers"), ("Containers", "containers")):
+        containers = at(item, f"spec.{field}", [])
+        if containers:
+            yield f"{title}:"
+        for container in containers:
+            yield from _container(container, statuses.get(container["name"], {}))
+    yield "Conditions:"
+    yield from _table(
+        ["Type", "Status", "Reason"],
+        [[c["type"], c["status"], c.get("reason", "")] for c in at(item, "status.conditions", [])],
+    )
+    yield "Volumes:"
+    for volume in at(item, "spec.volumes", []):
+        source = next((key for key in volume if key != "name"), "")
+        yield f"  {volume['name']}: {source} {_short(volume.get(source))}"
+    yield from _pairs("Node-Selectors", at(item, "spec.nodeSelector", {}))
+    tolerations = [_toleration(t) for t in at(item, "spec.tolerations", [])]
+    yield _row("Tolerations", f"\n{' ' * WIDTH}".join(tolerations) or NONE)
+
+
+def _container(container: Document, status: Document) -> Iterable[str]:
+    yield f"  {container['name']}:"
+    yield f"    Container ID:  {status.get('containerID', '')}"
+    yield f"    Image:         {container.get('image')}"
+    if container.get("command"):
+        yield f"    Command:       {' '.join(container['command'])}"
+    if container.get("args"):
+        yield f"    Args:          {' '.join(container['args'])}"
+    for title, field in (("State", "state"), ("Last State", "lastState")):
+        for name, details in (status.get(field) or {}).items():
+            yield f"    {(title + ':').ljust(15)}{name.capitalize()}"
+            for key, value in details.items():
+                if key != "containerID":
+                    yield f"      {(key + ':').ljust(13)}{value}"
+    yield f"    Ready:         {status.get('ready', False)}"
+    yield f"    Restart Count: {status.get('restartCount', 0)}"
+    for title in ("limits", "requests"):
+        amounts = at(container, f"resources.{title}", {})
+        if amounts:
+            yield f"    {(title.capitalize() + ':').ljust(15)}{', '.join(f'{k}={v}' for k, v in amounts.items())}"
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if container.get(probe):
+            yield f"    {(probe.removesuffix('Probe').capitalize() + ':').ljust(15)}{_short(container[probe])}"
+    if container.get("env"):
+        yield "    Environment:"
+        for variable in container["env"]:
+            value = variable.get("value") if "value" in variable else f"<{_short(variable.get('valueFrom'))}>"
+            yield f"      {variable['name']}: {value}"
+    if container.get("volumeMounts"):
+        yield "    Mounts:"
+        for mount in container["volumeMounts"]:
+            mode = "ro" if mount.get("readOnly") else "rw"
+            yield f"      {mount['mountPath']} from {mount['name']} ({mode})"
+
+
+def _node(item: Document, pods: list[dict[str, Any]], now: datetime.datetime) -> Iterable[str]:
+    taints = [
+        f"{t['key']}{'=' + t['value'] if t.get('value') else ''}:{t['effect']}" for t in at(item, "spec.taints", [])
+    ]
+    yield _row("Taints", f"\n{' ' * WIDTH}".join(taints) or NONE)
+    yield _row("Unschedulable", str(bool(at(item, "spec.unschedulable", False))).lower())
+    yield _row("PodCIDR", at(item, "spec.podCIDR", NONE))
+    yield "Conditions:"
+    rows = [
+        [c["type"], c["status"], age(c.get("lastTransitionTime", ""), now), c.get("reason", ""), c.get("message", "")]
+        for c in at(item, "status.conditions", [])
+    ]
+    yield from _table(["Type", "Status", "Since", "Reason", "Message"], rows)
+    yield "Addresses:"
+    for address in at(item, "status.addresses", []):
+        yield f"  {address['type']}: {address['address']}"
+    yield from _pairs("Capacity", at(item, "status.capacity", {}), separator=": ")
+    yield from _pairs("System Info", at(item, "status.nodeInfo", {}), separator=": ")
+    yield f"Pods: ({len(pods)})"
+    yield from _table(
+        ["Namespace", "Name", "Status"],
+        [[at(p, "metadata.namespace"), at(p, "metadata.name"), tables.pod_status(p)] for p in pods],
+    )
+
+
+def _workload(item: Document) -> Iterable[str]:
+    labels = at(item, "spec.selector.matchLabels", {})
+    yield _row("Selector", ",".join(f"{key}={value}" for key, value in labels.items()))
+    status = item.get("status") or {}
+    yield _row(
+        "Replicas",
+        f"{at(item, 'spec.replicas', 1)} desired | {status.get('updatedReplicas', status.get('replicas', 0))} updated | "
+        f"{status.get('replicas', 0)} total | {status.get('availableReplicas', 0)} available | "
+        f"{status.get('unavailableReplicas', 0)} unavailable",
+    )
+    if at(item, "spec.strategy.type"):
+        yield _row("StrategyType", at(item, "spec.strategy.type"))
+        rolling = at(item, "spec.strategy.rollingUpdate", {})
+        if rolling:
+            yield _row(
+                "RollingUpdate", f"{rolling.get('maxUnavailable')} max unavailable, {rolling.get('maxSurge')} max surge"
+            )
+    yield "Pod Template:"
+    yield from _pairs("  Labels", at(item, "spec.template.metadata.labels", {}))
+    yield "  Containers:"
+    for container in at(item, "spec.template.spec.containers", []):
+        for line in _container(container, {}):
+            if not any(word in line for word in ("Container ID", "Ready:", "Restart Count")):
+                yield f"  {line}"
+    conditions = [[c["type"], c["status"], c.get("reason", "")] for c in status.get("conditions") or []]
+    if conditions:
+        yield "Conditions:"
+        yield from _table(["Type", "Status", "Reason"], conditions)
+
+
+def _events(events: list[dict[str, Any]], now: datetime.datetime) -> Iterable[str]:
+    if not events:
+        return [_row("Events", NONE)]
+    ordered = sorted(events, key=lambda e: e.get("lastTimestamp") or at(e, "metadata.creationTimestamp"))
+    rows = []
+    for event in ordered:
+        stamp = event.get("lastTimestamp") or at(event, "metadata.creationTimestamp")
+        count = event.get("count") or 1
+        since = f"{age(stamp, now)} (x{count})" if count > 1 else age(stamp, now)
+        source = at(event, "source.component") or event.get("reportingComponent", "")
+        rows.append([event.get("type", ""), event.get("reason", ""), since, source, str(event.get("message", ""))])
+    return ["Events:", *_table(["Type", "Reason", "Age", "From", "Message"], rows)]
+
+
+def _table(titles: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"  {line}" for line in tables.layout(titles, rows)] if rows else [f"  {NONE}"]
+
+
+def _row(title: str, value: Any) -> str:
+    return f"{(title + ':').ljust(WIDTH)}{value}"
+
+
+def _pairs(title: str, values: Mapping[str, Any] | None, *, separator: str = "=") -> Iterable[str]:
+    shown = [f"{key}{separator}{value}" for key, value in (values or {}).items()]
+    yield _row(title, shown[0] if shown else NONE)
+    for text in shown[1:]:
+        yield f"{' ' * WIDTH}{text}"
+
+
+def _tree(value: Any, indent: str) -> Iterable[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, Mapping | list):
+                yield f"{indent}{key}:"
+                yield from _tree(inner, indent + "  ")
+            else:
+                yield f"{indent}{key}: {inner}"
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _tree(inner, indent + "  ") if isinstance(inner, Mapping | list) else [f"{indent}- {inner}"]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={_short(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return "[" + " ".join(_short(inner) for inner in value) + "]"
+    return str(value)
+
+
+def _toleration(given: Document) -> str:
+    text = given.get("key", "")
+    if given.get("value"):
+        text += f"={given['value']}"
+    if given.get("effect"):
+        text += f":{given['effect']}"
+    if given.get("operator") == "Exists":
+        text += " op=Exists"
+    if given.get("tolerationSeconds") is not None:
+        text += f" for {given['tolerationSeconds']}s"
+    return text or "op=Exists"
+
+
+def _decoded_size(value: str) -> int:
+    return len(value) * 3 // 4 - value[-2:].count("=")

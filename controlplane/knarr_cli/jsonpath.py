@@ -1,0 +1,219 @@
+"""JSONPath as kubectl has it: ``{.items[*].metadata.name}``, ``{range …}{end}``, filters, quoted text.
+
+The libraries on PyPI follow RFC 9535, which has neither templates nor ``range``. Source: Kubernetes "JSONPath Support".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from knarr_api.errors import Invalid
+
+STEP = re.compile(
+    r"""\.\.(?P<deep>[\w-]+|\*)|\.(?P<field>(?:[\w-]|\\\.)+|\*)|\[(?P<filter>\?\(.*?\))\]|\[(?P<index>[^\]]*)\]"""
+)
+FILTER = re.compile(r"""\?\(\s*@(?P<path>[^=!<>\s]*)\s*(?:(?P<operator>==|!=|<=|>=|<|>)\s*(?P<value>.+?))?\s*\)""")
+MAX_LENGTH = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """kind: field, deep, index, slice, filter, names."""
+
+    kind: str
+    value: Any
+
+
+def render(template: str, document: Any) -> str:
+    """The template filled in. Raises Invalid for a template that is none."""
+    if len(template) > MAX_LENGTH:
+        raise Invalid(f"the jsonpath template is longer than {MAX_LENGTH} characters")
+    if "{" not in template:
+        template = "{" + (template if template.startswith((".", "[", "$")) else f".{template}") + "}"
+    parts = list(_parts(template))
+    output, rest = _render(parts, 0, document, top=True)
+    del rest
+    return output
+
+
+def find(path: str, document: Any) -> list[Any]:
+    """All values at a path like ``.status.conditions[?(@.type=="Ready")].status``. Raises Invalid."""
+    path = path.strip().removeprefix("$").removeprefix("@")
+    if path and path[0] not in ".[":
+        path = f".{path}"
+    found = [document]
+    for step in _steps(path):
+        found = [value for item in found for value in _apply(step, item)]
+    return found
+
+
+def _parts(template: str) -> Iterable[tuple[bool, str]]:
+    """(is an expression, its text) in order."""
+    at = 0
+    while at < len(template):
+        start = template.find("{", at)
+        if start < 0:
+            yield False, template[at:]
+            return
+        if start > at:
+            yield False, template[at:start]
+        quote, end = "", start + 1
+        while end < len(template) and (quote or template[end] != "}"):
+            character = template[end]
+            if quote:
+                quote = "" if character == quote else quote
+            elif character in "\"'":
+                quote = character
+            end += 1
+        if end >= len(template):
+            raise Invalid(f"jsonpath {template!r}: unclosed action")
+        yield True, template[start + 1 : end].strip()
+        at = end + 1
+
+
+def _render(parts: list[tuple[bool, str]], at: int, document: Any, *, top: bool = False) -> tuple[str, int]:
+    output: list[str] = []
+    while at < len(parts):
+        is_expression, text = parts[at]
+        at += 1
+        if not is_expression:
+            output.append(text)
+        elif text == "end":
+            if top:
+                raise Invalid("jsonpath: end without range")
+            return "".join(output), at
+        elif text.startswith("range "):
+            items = find(text.removeprefix("range "), document)
+            after = _skip(parts, at)
+            for item in items:
+                output.append(_render(parts, at, item)[0])
+            at = after
+        elif text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1:
+            output.append(text[1:-1].encode().decode("unicode_escape"))
+        else:
+            output.append(" ".join(_text(value) for value in find(text, document)))
+    if not top:
+        raise Invalid("jsonpath: range without end")
+    return "".join(output), at
+
+
+def _skip(parts: list[tuple[bool, str]], at: int) -> int:
+    depth = 1
+    while at < len(parts):
+        is_expression, text = parts[at]
+        at += 1
+        if is_expression and text.startswith("range "):
+            depth += 1
+        elif is_expression and text == "end":
+            depth -= 1
+            if not depth:
+                return at
+    raise Invalid("jsonpath: range without end")
+
+
+def _steps(path: str) -> list[Step]:
+    steps: list[Step] = []
+    at = 0
+    while at < len(path):
+        match = STEP.match(path, at)
+        if match is None:
+            if path[at] == ".":
+                at += 1
+                continue
+            raise Invalid(f"jsonpath {path!r}: unexpected {path[at:][:20]!r}")
+        at = match.end()
+        if match["deep"]:
+            steps.append(Step("deep", match["deep"]))
+        elif match["field"]:
+            steps.append(Step("field", match["field"].replace("\\.", ".")))
+        elif match["filter"]:
+            steps.append(_filter(match["filter"]))
+        else:
+            steps.append(_index(match["index"], path))
+    return steps
+
+
+def _index(text: str, path: str) -> Step:
+    text = text.strip()
+    if text[:1] in "\"'":
+        return Step("field", text[1:-1])
+    if text == "*":
+        return Step("field", "*")
+    try:
+        if ":" in text:
+            return Step("slice", slice(*(int(part) if part.strip() else None for part in text.split(":"))))
+        return Step("names", [int(part) for part in text.split(",")])
+    except ValueError:
+        raise Invalid(f"jsonpath {path!r}: invalid array index {text!r}") from None
+
+
+def _filter(text: str) -> Step:
+    match = FILTER.fullmatch(text)
+    if match is None:
+        raise Invalid(f'jsonpath: invalid filter {text!r}: expected ?(@.field=="value")')
+    value: Any = match["value"]
+    if value is not None:
+        value = value.strip()
+        if value[:1] in "\"'" and value[-1:] == value[:1]:
+            value = value[1:-1]
+        else:
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise Invalid(f"jsonpath: invalid value {value!r} in filter") from None
+    return Step("filter", (match["path"], match["operator"], value))
+
+
+def _apply(step: Step, item: Any) -> list[Any]:
+    match step.kind:
+        case "field" if step.value == "*":
+            return list(item.values()) if isinstance(item, dict) else list(item) if isinstance(item, list) else []
+        case "field":
+            return [item[step.value]] if isinstance(item, dict) and step.value in item else []
+        case "deep":
+            return list(_everywhere(step.value, item))
+        case "names":
+            return [item[i] for i in step.value if isinstance(item, list) and -len(item) <= i < len(item)]
+        case "slice":
+            return item[step.value] if isinstance(item, list) else []
+        case _:
+            return [each for each in item if _holds(step.value, each)] if isinstance(item, list) else []
+
+
+def _everywhere(name: str, item: Any) -> Iterable[Any]:
+    children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    if isinstance(item, dict) and (name in item or name == "*"):
+        yield from item.values() if name == "*" else [item[name]]
+    for child in children:
+        yield from _everywhere(name, child)
+
+
+def _holds(given: tuple[str, str | None, Any], item: Any) -> bool:
+    path, operator, wanted = given
+    found = find(path, item) if path else [item]
+    if operator is None:
+        return bool(found)
+    if not found:
+        return False
+    have = found[0]
+    if isinstance(have, bool) != isinstance(wanted, bool) or isinstance(have, str) != isinstance(wanted, str):
+        return operator == "!="
+    compare: dict[str, Callable[[], bool]] = {
+        "==": lambda: have == wanted,
+        "!=": lambda: have != wanted,
+        "<": lambda: have < wanted,
+        ">": lambda: have > wanted,
+        "<=": lambda: have <= wanted,
+        ">=": lambda: have >= wanted,
+    }
+    return bool(compare[operator]())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

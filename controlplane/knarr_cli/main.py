@@ -1,0 +1,150 @@
+"""Entry point: finds the subcommand, imports only its module, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+MODULES: dict[str, tuple[str, ...]] = {
+    "knarr_cli.cluster.commands": ("up", "down", "node"),
+    "knarr_cli.commands.reading": (
+        "get",
+        "describe",
+        "events",
+        "why",
+        "logs",
+        "api-resources",
+        "version",
+        "cluster-info",
+    ),
+    "knarr_cli.commands.writing": ("apply", "create", "delete", "patch", "label", "annotate"),
+    "knarr_cli.commands.workloads": ("scale", "rollout", "wait"),
+    "knarr_cli.commands.machines": ("cordon", "uncordon", "drain", "token", "image"),
+    "knarr_cli.commands.shell": ("completion", "config"),
+}
+SUMMARIES = {
+    "up": "Start a cluster on this machine",
+    "down": "Stop a cluster of this machine and remove everything it made",
+    "node": "Nodes of this machine: join, kill, start",
+    "get": "Show objects",
+    "describe": "Show one object in detail, with its events",
+    "events": "Show events",
+    "why": "Say why a pod is as it is",
+    "logs": "Print the log of a container",
+    "api-resources": "Show which kinds there are",
+    "version": "Show versions",
+    "cluster-info": "Show where the API is and how it does",
+    "apply": "Make the cluster as the manifests say",
+    "create": "Create objects from manifests",
+    "delete": "Delete objects",
+    "patch": "Change fields of an object",
+    "label": "Set or remove labels",
+    "annotate": "Set or remove annotations",
+    "scale": "Set the number of replicas",
+    "rollout": "Follow, undo or restart rollouts",
+    "wait": "Wait for a condition",
+    "cordon": "Let no new pods onto a node",
+    "uncordon": "Let new pods onto a node again",
+    "drain": "Empty a node",
+    "token": "Tokens for machines to join with",
+    "image": "Images of local nodes",
+    "completion": "Shell completion",
+    "config": "Show the kubeconfig in use",
+}
+
+
+class Lazy(click.Group):
+    """Subcommands by name; a module is imported when one of its commands is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for names in MODULES.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for module, names in MODULES.items():
+            if cmd_name in names:
+                commands: tuple[click.Command, ...] = importlib.import_module(module).commands
+                return next(command for command in commands if command.name == cmd_name)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=2)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f'unknown command "{args[0]}" for "knarr"{hint}', ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+
+
+@click.command(
+    cls=Lazy,
+    epilog="""\b
+Examples:
+  knarr up --nodes 3 --data-dir D --detach      # a cluster on this machine
+  export KUBECONFIG=D/admin.kubeconfig
+  knarr apply -f deploy/examples/web.yaml
+  knarr get pods -o wide""",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--kubeconfig", default="", metavar="FILE", help="Default: $KUBECONFIG, else ~/.kube/config.")
+@click.option("--context", "context_name", default="", metavar="NAME", help="Of the kubeconfig.")
+@click.option("--request-timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds for a call.")
+@click.pass_context
+def cli(ctx: click.Context, kubeconfig: str, context_name: str, timeout_s: float) -> None:
+    """Knarr: a Kubernetes-style orchestrator, small enough to read."""
+    ctx.obj = {"kubeconfig": kubeconfig, "context": context_name, "timeout_s": timeout_s}
+
+
+def main() -> None:
+    """Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        status: Any = cli.main(prog_name="knarr", standalone_mode=False)
+        raise SystemExit(status if isinstance(status, int) else 0)
+    except click.exceptions.Abort:
+        raise SystemExit(130) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:
+        message = _explain(error)
+        if message is None:
+            raise
+        sys.stderr.write(message + "\n")
+        raise SystemExit(1) from None
+
+
+def _explain(error: BaseException) -> str | None:
+    """What to tell the user of an error of the API; None for one that is a mistake of ours."""
+    from knarr_api.errors import KnarrError, NotFound, Unavailable
+
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, Unavailable):
+        return (
+            f"Unable to connect to the server: {error}\n"
+            "Is the cluster running, and is this its kubeconfig? See 'knarr config view'; "
+            "start a cluster with 'knarr up'."
+        )
+    if isinstance(error, NotFound) and ("kubeconfig" in str(error) or "resource type" in str(error)):
+        return f"error: {error}"
+    if isinstance(error, KnarrError):
+        return f"Error from server ({error.reason}): {error}"
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Printing objects in the form that ``-o`` asks for."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from knarr_api.errors import Invalid
+from knarr_api.kinds import Kind
+from knarr_cli import jsonpath, tables
+from knarr_cli.session import shown
+
+FORMS = "wide, json, yaml, name, jsonpath=…, custom-columns=…"
+COLOURS = {
+    "Running": 32, "Ready": 32, "Active": 32, "Completed": 2, "Succeeded": 2, "Pending": 33, "ContainerCreating": 33,
+    "PodInitializing": 33, "Terminating": 33, "CrashLoopBackOff": 31, "Error": 31, "Failed": 31, "NotReady": 31,
+    "OOMKilled": 31, "ErrImagePull": 31, "ImagePullBackOff": 31, "Warning": 33, "Unknown": 31,
+}  # fmt: skip
+
+
+def colourful() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def write(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def is_table(form: str) -> bool:
+    return form in ("", "wide")
+
+
+def document(form: str, content: Mapping[str, Any], kind: Kind | None = None) -> None:
+    """One object, or a list of objects, in a form that is no table. Raises Invalid for an unknown form."""
+    if form == "json":
+        write(json.dumps(content, indent=4, ensure_ascii=False))
+    elif form == "yaml":
+        write(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True))
+    elif form.startswith("jsonpath="):
+        sys.stdout.write(jsonpath.render(form.removeprefix("jsonpath="), content))
+        if sys.stdout.isatty():
+            sys.stdout.write("\n")
+    elif form.startswith("custom-columns="):
+        _custom_columns(form.removeprefix("custom-columns="), content)
+    elif form == "name" and kind is not None:
+        write(shown(kind, tables.at(content, "metadata.name")))
+    else:
+        raise Invalid(f'unable to match a printer suitable for the output format "{form}": allowed are {FORMS}')
+
+
+def table(titles: Sequence[str], cells: Sequence[Sequence[str]], *, headers: bool = True) -> None:
+    """An aligned table; states are coloured on a terminal."""
+    lines = tables.layout(titles, cells, headers=headers)
+    if colourful():
+        first = 1 if headers else 0
+        lines = [*lines[:first], *(_coloured(line, row) for line, row in zip(lines[first:], cells, strict=True))]
+    if lines:
+        write("\n".join(lines))
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _coloured(line: str, row: Sequence[str]) -> str:
+    for cell in row:
+        word = cell.split(",")[0].removeprefix("Init:")
+        if word in COLOURS:
+            return line.replace(cell, f"\033[{COLOURS[word]}m{cell}\033[0m", 1)
+    return line
+
+
+def _custom_columns(spec: str, content: Mapping[str, Any]) -> None:
+    pairs = [part.partition(":")[::2] for part in spec.split(",")]
+    if not all(title and path for title, path in pairs):
+        raise Invalid("custom-columns: expected TITLE:.path,TITLE:.path")
+    items = content["items"] if "items" in content and str(content.get("kind", "")).endswith("List") else [content]
+    cells = []
+    for item in items:
+        found = [jsonpath.find(path, item) for _, path in pairs]
+        cells.append([",".join(str(value) for value in values) or tables.NONE for values in found])
+    table([title for title, _ in pairs], cells)

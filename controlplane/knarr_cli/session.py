@@ -1,0 +1,94 @@
+"""The connection a command uses, and options that many commands share."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+import click
+
+from knarr_api import kinds
+from knarr_api.errors import Invalid
+from knarr_api.kinds import Kind
+from knarr_client import kubeconfig
+from knarr_client.calls import CallSettings
+from knarr_client.grpc import GrpcClient
+from knarr_client.kubeconfig import Access
+
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+MANAGER = "knarr"
+
+namespace_option = click.option("-n", "--namespace", default="", help='Default: the kubeconfig\'s, else "default".')
+all_namespaces_option = click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces.")
+selector_option = click.option("-l", "--selector", default="", metavar="SELECTOR", help="app=web,tier in (a,b),!x")
+
+
+class Session:
+    """What the global options say."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._access: Access | None = None
+
+    @property
+    def access(self) -> Access:
+        """Raises NotFound, Invalid."""
+        if self._access is None:
+            path = kubeconfig.find(self._options["kubeconfig"])
+            self._access = kubeconfig.load(path, context=self._options["context"])
+        return self._access
+
+    def namespace(self, given: str) -> str:
+        return given or self.access.namespace or "default"
+
+    def connect(self) -> GrpcClient:
+        return GrpcClient.connect(self.access, settings=CallSettings(deadline_s=self._options["timeout_s"]))
+
+    def run(self, work: Callable[[GrpcClient], Coroutine[Any, Any, R]]) -> R:
+        """Do asynchronous work with a client."""
+
+        async def connected() -> R:
+            async with self.connect() as client:
+                return await work(client)
+
+        return asyncio.run(connected())
+
+
+def session(ctx: click.Context) -> Session:
+    return Session(ctx.find_root().obj)
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Warnings of the API, as kubectl prints them."""
+    for message in messages:
+        sys.stderr.write(f"Warning: {message}\n")
+
+
+def targets(arguments: tuple[str, ...]) -> list[tuple[Kind, str]]:
+    """``pod web``, ``pod/web deploy/x``, ``pods,deployments``: kinds and names; the name is empty for all of a kind.
+
+    Raises NotFound for an unknown kind, Invalid for a mixture.
+    """
+    if not arguments:
+        raise Invalid("You must specify the type of resource, for example: knarr get pods")
+    if any("/" in argument for argument in arguments):
+        pairs = [argument.partition("/")[::2] for argument in arguments]
+        if not all(kind and name for kind, name in pairs):
+            raise Invalid(
+                "there is no need to specify a resource type as a separate argument: use KIND/NAME throughout"
+            )
+        return [(kinds.lookup(kind), name) for kind, name in pairs]
+    found = [kinds.lookup(word) for word in arguments[0].split(",") if word]
+    names = arguments[1:]
+    if names and len(found) > 1:
+        raise Invalid("names can be given for one kind only")
+    return [(found[0], name) for name in names] if names else [(kind, "") for kind in found]
+
+
+def shown(kind: Kind, name: str) -> str:
+    """``deployment.apps/web``."""
+    singular = kind.singular
+    return f"{singular}.{kind.group}/{name}" if kind.group else f"{singular}/{name}"

@@ -1,0 +1,295 @@
+"""Objects as rows, with kubectl's columns. Pure: the time is an argument."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from knarr_api.kinds import Kind
+
+Document = Mapping[str, Any]
+NONE = "<none>"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """wide: shown with ``-o wide`` only."""
+
+    title: str
+    cell: Callable[[Document, datetime.datetime], str]
+    wide: bool = False
+
+
+def at(document: Any, path: str, default: Any = "") -> Any:
+    """A value by dotted path; default where a part is missing."""
+    for name in path.split("."):
+        document = document.get(name) if isinstance(document, Mapping) else None
+    return default if document is None else document
+
+
+def age(stamp: str, now: datetime.datetime) -> str:
+    """``5s``, ``3m20s``, ``2h5m``, ``3d4h``, ``15d``, as kubectl shortens it."""
+    if not stamp:
+        return "<unknown>"
+    try:
+        then = datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+    except ValueError:
+        return "<invalid>"
+    return duration(int((now - then).total_seconds()))
+
+
+def duration(seconds: int) -> str:
+    seconds = max(seconds, 0)
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if seconds < 120:
+        return f"{seconds}s"
+    if minutes < 10:
+        return _two(minutes, "m", seconds % 60, "s")
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return _two(hours, "h", minutes % 60, "m")
+    if hours < 48:
+        return f"{hours}h"
+    if days < 8:
+        return _two(days, "d", hours % 24, "h")
+    if days < 730:
+        return f"{days}d"
+    return _two(days // 365, "y", days % 365, "d") if days < 365 * 8 else f"{days // 365}y"
+
+
+def _two(first: int, unit: str, second: int, smaller: str) -> str:
+    return f"{first}{unit}{second}{smaller}" if second else f"{first}{unit}"
+
+
+def pod_ready(pod: Document) -> str:
+    """``1/2``."""
+    statuses = at(pod, "status.containerStatuses", [])
+    return f"{sum(bool(s.get('ready')) for s in statuses)}/{len(at(pod, 'spec.containers', []))}"
+
+
+def pod_restarts(pod: Document, now: datetime.datetime) -> str:
+    """``2 (10s ago)``."""
+    statuses = [*at(pod, "status.containerStatuses", []), *at(pod, "status.initContainerStatuses", [])]
+    count = sum(s.get("restartCount") or 0 for s in statuses)
+    ends = [at(s, "lastState.terminated.finishedAt") for s in statuses]
+    last = max((end for end in ends if end), default="")
+    return f"{count} ({age(last, now)} ago)" if count and last else str(count)
+
+
+def pod_status(pod: Document) -> str:
+    """The STATUS column: the phase, or what a container says that matters more."""
+    reason = at(pod, "status.reason") or at(pod, "status.phase") or "Pending"
+    specs = {c["name"]: c for c in at(pod, "spec.initContainers", [])}
+    initializing = False
+    inits = at(pod, "status.initContainerStatuses", [])
+    for number, status in enumerate(inits):
+        state = status.get("state") or {}
+        ended = state.get("terminated")
+        sidecar = specs.get(status["name"], {}).get("restartPolicy") == "Always"
+        if (ended and not ended.get("exitCode")) or (sidecar and status.get("started")):
+            continue
+        if ended:
+            signal, code = ended.get("signal"), ended.get("exitCode")
+            what = f"Signal:{signal}" if signal else f"ExitCode:{code}"
+            reason = f"Init:{ended.get('reason') or what}"
+        elif at(state, "waiting.reason") not in ("", "PodInitializing", "ContainerCreating"):
+            reason = f"Init:{state['waiting']['reason']}"
+        else:
+            reason = f"Init:{number}/{len(specs)}"
+        initializing = True
+        break
+    if not initializing:
+        running = False
+        for status in reversed(at(pod, "status.containerStatuses", [])):
+            state = status.get("state") or {}
+            if at(state, "waiting.reason"):
+                reason = state["waiting"]["reason"]
+            elif state.get("terminated"):
+                ended = state["terminated"]
+                signal, code = ended.get("signal"), ended.get("exitCode")
+                reason = ended.get("reason") or (f"Signal:{signal}" if signal else f"ExitCode:{code}")
+            elif state.get("running") and status.get("ready"):
+                running = True
+        if reason == "Completed" and running:
+            reason = "Running"
+    if at(pod, "metadata.deletionTimestamp"):
+        return "Unknown" if at(pod, "status.reason") == "NodeLost" else "Terminating"
+    return str(reason)
+
+
+def node_status(node: Document) -> str:
+    ready = next((c["status"] for c in at(node, "status.conditions", []) if c["type"] == "Ready"), "Unknown")
+    text = {"True": "Ready", "False": "NotReady"}.get(ready, "NotReady")
+    return f"{text},SchedulingDisabled" if at(node, "spec.unschedulable") else text
+
+
+def _roles(node: Document) -> str:
+    prefix = "node-role.kubernetes.io/"
+    return (
+        ",".join(sorted(k.removeprefix(prefix) for k in at(node, "metadata.labels", {}) if k.startswith(prefix)))
+        or NONE
+    )
+
+
+def _address(node: Document, kind: str) -> str:
+    return next((a["address"] for a in at(node, "status.addresses", []) if a["type"] == kind), NONE)
+
+
+def _selector(document: Document) -> str:
+    labels = at(document, "spec.selector.matchLabels", {})
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE
+
+
+def _images(document: Document) -> str:
+    containers = at(document, "spec.template.spec.containers", [])
+    return ",".join(container.get("image", "") for container in containers) or NONE
+
+
+def _names(document: Document) -> str:
+    return ",".join(container["name"] for container in at(document, "spec.template.spec.containers", [])) or NONE
+
+
+def _path(path: str, default: str = NONE) -> Callable[[Document, datetime.datetime], str]:
+    def cell(document: Document, _: datetime.datetime) -> str:
+        value = at(document, path, "")
+        return default if value in ("", None) else str(value)
+
+    return cell
+
+
+def _of(function: Callable[[Document], str]) -> Callable[[Document, datetime.datetime], str]:
+    return lambda document, _: function(document)
+
+
+def _event_age(document: Document, now: datetime.datetime) -> str:
+    stamp = document.get("lastTimestamp") or document.get("eventTime") or at(document, "metadata.creationTimestamp")
+    count = document.get("count") or 1
+    if count > 1 and document.get("firstTimestamp"):
+        return f"{age(stamp, now)} (x{count} over {age(document['firstTimestamp'], now)})"
+    return age(stamp, now)
+
+
+NAME = Column("NAME", _path("metadata.name", ""))
+AGE = Column("AGE", lambda document, now: age(at(document, "metadata.creationTimestamp"), now))
+COLUMNS: Mapping[str, tuple[Column, ...]] = {
+    "Pod": (
+        NAME,
+        Column("READY", _of(pod_ready)),
+        Column("STATUS", _of(pod_status)),
+        Column("RESTARTS", pod_restarts),
+        AGE,
+        Column("IP", _path("status.podIP"), wide=True),
+        Column("NODE", _path("spec.nodeName"), wide=True),
+        Column("NOMINATED NODE", _path("status.nominatedNodeName"), wide=True),
+        Column("READINESS GATES", lambda *_: NONE, wide=True),
+    ),
+    "Deployment": (
+        NAME,
+        Column("READY", _of(lambda d: f"{at(d, 'status.readyReplicas', 0)}/{at(d, 'spec.replicas', 1)}")),
+        Column("UP-TO-DATE", _path("status.updatedReplicas", "0")),
+        Column("AVAILABLE", _path("status.availableReplicas", "0")),
+        AGE,
+        Column("CONTAINERS", _of(_names), wide=True),
+        Column("IMAGES", _of(_images), wide=True),
+        Column("SELECTOR", _of(_selector), wide=True),
+    ),
+    "ReplicaSet": (
+        NAME,
+        Column("DESIRED", _path("spec.replicas", "0")),
+        Column("CURRENT", _path("status.replicas", "0")),
+        Column("READY", _path("status.readyReplicas", "0")),
+        AGE,
+        Column("CONTAINERS", _of(_names), wide=True),
+        Column("IMAGES", _of(_images), wide=True),
+        Column("SELECTOR", _of(_selector), wide=True),
+    ),
+    "Node": (
+        NAME,
+        Column("STATUS", _of(node_status)),
+        Column("ROLES", _of(_roles)),
+        AGE,
+        Column("VERSION", _path("status.nodeInfo.kubeletVersion")),
+        Column("INTERNAL-IP", _of(lambda d: _address(d, "InternalIP")), wide=True),
+        Column("EXTERNAL-IP", _of(lambda d: _address(d, "ExternalIP")), wide=True),
+        Column("OS-IMAGE", _path("status.nodeInfo.osImage"), wide=True),
+        Column("KERNEL-VERSION", _path("status.nodeInfo.kernelVersion"), wide=True),
+        Column("CONTAINER-RUNTIME", _path("status.nodeInfo.containerRuntimeVersion"), wide=True),
+    ),
+    "Namespace": (NAME, Column("STATUS", _path("status.phase", "Active")), AGE),
+    "ConfigMap": (
+        NAME,
+        Column("DATA", _of(lambda d: str(len(d.get("data") or {}) + len(d.get("binaryData") or {})))),
+        AGE,
+    ),
+    "Secret": (
+        NAME,
+        Column("TYPE", _path("type", "Opaque")),
+        Column("DATA", _of(lambda d: str(len(d.get("data") or {})))),
+        AGE,
+    ),
+    "Lease": (NAME, Column("HOLDER", _path("spec.holderIdentity", "")), AGE),
+    "Service": (
+        NAME,
+        Column("TYPE", _path("spec.type", "ClusterIP")),
+        Column("CLUSTER-IP", _path("spec.clusterIP")),
+        Column("EXTERNAL-IP", lambda *_: NONE),
+        Column("PORT(S)", _of(lambda d: _ports(d))),
+        AGE,
+    ),
+    "Event": (
+        Column("LAST SEEN", _event_age),
+        Column("TYPE", _path("type", "")),
+        Column("REASON", _path("reason", "")),
+        Column("OBJECT", _of(lambda d: f"{at(d, 'involvedObject.kind').lower()}/{at(d, 'involvedObject.name')}")),
+        Column("SOURCE", _path("source.component", ""), wide=True),
+        Column("MESSAGE", _of(lambda d: str(d.get("message", "")).strip().replace("\n", " "))),
+    ),
+}
+
+
+def _ports(service: Document) -> str:
+    listed = [f"{port.get('port')}/{port.get('protocol', 'TCP')}" for port in at(service, "spec.ports", [])]
+    return ",".join(listed) or NONE
+
+
+def columns(kind: Kind, *, wide: bool) -> tuple[Column, ...]:
+    """The kind's columns, NAME and AGE for kinds without their own."""
+    return tuple(column for column in COLUMNS.get(kind.kind, (NAME, AGE)) if wide or not column.wide)
+
+
+def rows(
+    kind: Kind,
+    documents: Iterable[Document],
+    now: datetime.datetime,
+    *,
+    wide: bool = False,
+    with_namespace: bool = False,
+    with_labels: bool = False,
+    name_prefix: str = "",
+) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells."""
+    shown = columns(kind, wide=wide)
+    titles = [*(["NAMESPACE"] if with_namespace else []), *(column.title for column in shown)]
+    titles += ["LABELS"] if with_labels else []
+    table: list[list[str]] = []
+    for document in documents:
+        cells = [column.cell(document, now) for column in shown]
+        if name_prefix and shown[0] is NAME:
+            cells[0] = f"{name_prefix}{cells[0]}"
+        if with_namespace:
+            cells.insert(0, at(document, "metadata.namespace"))
+        if with_labels:
+            labels = at(document, "metadata.labels", {})
+            cells.append(",".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE)
+        table.append(cells)
+    return titles, table
+
+
+def layout(titles: Sequence[str], table: Sequence[Sequence[str]], *, headers: bool = True) -> list[str]:
+    """Aligned lines, three blanks between columns."""
+    lines = [list(titles), *table] if headers else [list(row) for row in table]
+    widths = [max((len(row[index]) for row in lines), default=0) for index in range(len(titles))]
+    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
