@@ -231,6 +231,11 @@ class WatchCache:
         """Changes after a packed revision, in batches. Raises Expired when they are not all here any more."""
         cache = self.of(kind)
         if after < cache.forgotten:
+            until = cache.forgotten
+            async for batch in self._replay(kind, filter_, after, until):
+                yield batch
+            after = until
+        if after < cache.forgotten:
             raise Expired(f"too old resource version: {after} ({cache.forgotten})")
         if after > self.revision:
             await self.wait_for(after)
@@ -257,6 +262,30 @@ class WatchCache:
                         yield (Change(ChangeType.BOOKMARK, None, seen),)
         finally:
             cache.followers.discard(wake)
+
+    async def _replay(self, kind: Kind, filter_: Filter, after: int, until: int) -> AsyncIterator[tuple[Change, ...]]:
+        """Changes that the log does not have, as those before this process started, from the store's history.
+
+        Everything is watched, not only the kind: the end of the past shows in any change. Raises Expired.
+        """
+        async for batch in self._store.watch(ROOT, after=after):
+            changes: list[Change] = []
+            for event in batch:
+                if event.revision > until or not isinstance(event, StoreEvent) or self._kind_of(event.key) is None:
+                    continue
+                if not event.key.startswith(kind.key_prefix):
+                    continue
+                old, new = (
+                    self._entry(kind, event.key, value, event.revision, strict=False) if value is not None else None
+                    for value in (event.previous, event.value)
+                )
+                change = _change(Logged(event.revision, old, new), filter_)
+                if change is not None:
+                    changes.append(change)
+            if changes:
+                yield tuple(changes)
+            if batch[-1].revision >= until:
+                return
 
     async def _load(self, *, strict: bool) -> None:
         seen: set[str] = set()

@@ -29,7 +29,7 @@ from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import streaming
-from knarr_controlplane.server.hub import AgentHub, Connection
+from knarr_controlplane.server.hub import AgentHub, Connection, Session
 from knarr_controlplane.version import VERSION
 from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
 
@@ -88,28 +88,16 @@ class Agents(agent_pb2_grpc.AgentServicer):
         if first is None or session is None or session.node != node:
             raise errors.NotFound("no such session: it was closed meanwhile")
         session.opened.set()
+        receiving = asyncio.create_task(_receive_frames(session, first, request))
+        closed = asyncio.create_task(session.closed.wait())
         try:
-            if first.WhichOneof("content"):
-                await session.frames.put(first)
-            closed = asyncio.ensure_future(session.closed.wait())
-            try:
-                while not session.closed.is_set():
-                    reading = asyncio.ensure_future(anext(request, None))
-                    await asyncio.wait({reading, closed}, return_when=asyncio.FIRST_COMPLETED)
-                    if not reading.done():
-                        reading.cancel()
-                        return
-                    frame = reading.result()
-                    putting = asyncio.ensure_future(session.frames.put(frame))
-                    await asyncio.wait({putting, closed}, return_when=asyncio.FIRST_COMPLETED)
-                    putting.cancel()
-                    if frame is None or frame.WhichOneof("content") == "end":
-                        return
-            finally:
-                closed.cancel()
+            await asyncio.wait({receiving, closed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not session.closed.is_set() and session.frames.empty():
-                session.frames.put_nowait(None)
+            receiving.cancel()
+            closed.cancel()
+            session.end()
+            await asyncio.wait({receiving, closed})
+        return
         yield  # pragma: no cover - makes this an asynchronous generator
 
     async def _receive(self, connection: Connection, messages: Any, uid: str) -> None:
@@ -244,6 +232,20 @@ class Agents(agent_pb2_grpc.AgentServicer):
         stored = await self._registry.change(POD, update.namespace, update.name, decide)
         if update.terminated and stored.value().metadata.deletion_timestamp is not None:
             await self._registry.delete(POD, update.namespace, update.name, grace_s=0, uid=update.uid)
+
+
+async def _receive_frames(session: Session, frame: Any, frames: Any) -> None:
+    log = structlog.get_logger("knarr.agents").bind(node=session.node)
+    try:
+        if not frame.WhichOneof("content"):
+            frame = await anext(frames, None)
+        while frame is not None:
+            await session.put(frame)
+            if frame.WhichOneof("content") == "end":
+                return
+            frame = await anext(frames, None)
+    except grpc.aio.AioRpcError as error:
+        log.info("session broke off", error=error.details())
 
 
 def merged_status(stored: PodStatus, reported: PodStatus) -> PodStatus:

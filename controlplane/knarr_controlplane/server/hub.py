@@ -37,12 +37,32 @@ class Connection:
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """What an agent was asked for. frames: what it answers, bounded so that a slow client slows the agent."""
+    """What an agent was asked for, and what it answers: bounded, so that a slow client slows the agent.
+
+    opened: the agent answers. closed: nobody reads any more.
+    """
 
     node: str
-    frames: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(maxsize=MAX_FRAMES))
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    _frames: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_FRAMES))
+
+    async def put(self, frame: Any) -> None:
+        """Waits while the reader is behind."""
+        await self._room.acquire()
+        self._frames.put_nowait(frame)
+
+    def end(self) -> None:
+        """The agent says no more; what it said before is still read."""
+        self._frames.put_nowait(None)
+
+    async def get(self) -> Any:
+        """The next frame, None after the last."""
+        frame = await self._frames.get()
+        if frame is not None:
+            self._room.release()
+        return frame
 
 
 class AgentHub:
@@ -81,7 +101,7 @@ class AgentHub:
             except TimeoutError:
                 raise Unavailable(f'the agent of node "{node}" does not answer', retry_after_s=2.0) from None
             while True:
-                frame = await session.frames.get()
+                frame = await session.get()
                 if frame is None:
                     raise Unavailable(f'the agent of node "{node}" has gone away')
                 if frame.WhichOneof("content") == "data":

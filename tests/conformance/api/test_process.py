@@ -129,7 +129,6 @@ async def test_acknowledged_writes_survive_a_kill(tmp_path, start, two_ports):
             start_at = (await client.list(Secret)).resource_version
             gone = await client.create(ConfigMap(metadata=ObjectMeta(name="gone", namespace="default")))
             await client.delete(ConfigMap, "gone", "default")
-            assert gone.metadata.uid
         first.process.kill()
         first.process.wait()
     with start(tmp_path / "d", port) as second:
@@ -137,8 +136,13 @@ async def test_acknowledged_writes_survive_a_kill(tmp_path, start, two_ports):
             assert await client.get(Secret, "kept", "default") == secret
             with pytest.raises(errors.NotFound):
                 await client.get(ConfigMap, "gone", "default")
-            with pytest.raises(errors.Expired):
-                await anext(client.watch(ConfigMap, resource_version=start_at))
+            changes = await anext(client.watch(ConfigMap, "default", resource_version=start_at))
+            assert [(event.type.value, event.object.metadata.uid) for event in changes] == [
+                ("ADDED", gone.metadata.uid),
+                ("DELETED", gone.metadata.uid),
+            ]
+            again = await anext(client.watch(ConfigMap, "default", resource_version=changes[0].resource_version))
+            assert again[:1] == changes[1:]
             began = time.monotonic()
             newest = (await client.list(Secret)).resource_version
             watching = asyncio.ensure_future(anext(client.watch(Secret, resource_version=newest)))

@@ -390,12 +390,35 @@ async def test_watching_a_node_sees_pods_come_to_it(registry):
 async def test_a_watch_that_fell_behind_expires(registry):
     batches = registry.watch(CONFIG, everything(CONFIG), "0")
     await anext(batches)
+    await registry.create(ConfigMap(metadata=meta("first")))
+    async with asyncio.timeout(DEADLINE_S):
+        await anext(batches)
     for number in range(3):
         await registry.create(ConfigMap(metadata=meta(f"c{number}")))
     registry.cache.forget(registry.cache.revision)
     async with asyncio.timeout(DEADLINE_S):
         with pytest.raises(errors.Expired):
             await anext(batches)
+
+
+async def test_a_watch_goes_back_to_the_store_for_what_the_cache_forgot(registry):
+    start = registry.cache.revision
+    made = await registry.create(ConfigMap(metadata=meta("a", labels={"x": "y"})))
+    await registry.create(Secret(metadata=meta("s")))
+    await registry.patch(CONFIG, "default", "a", {"metadata": {"labels": None}})
+    await registry.delete(CONFIG, "default", "a")
+    registry.cache.forget(registry.cache.revision)
+
+    async def changes(filter_, after):
+        batches = registry.watch(CONFIG, filter_, str(after))
+        async with asyncio.timeout(DEADLINE_S):
+            found = await anext(batches)
+        await batches.aclose()
+        return [change.type.value for change in found]
+
+    assert await changes(everything(CONFIG), start) == ["ADDED", "MODIFIED", "DELETED"]
+    assert await changes(filter_of(CONFIG, "", "x=y", ""), start) == ["ADDED", "DELETED"]
+    assert await changes(everything(CONFIG), made.revision) == ["MODIFIED", "DELETED"]
 
 
 @pytest.mark.parametrize("version", ["x", "-1", "1.5", "9" * 30])
