@@ -152,7 +152,8 @@ def _workload(item: Document) -> Iterable[str]:
     status = item.get("status") or {}
     yield _row(
         "Replicas",
-        f"{at(item, 'spec.replicas', 1)} desired | {status.get('updatedReplicas', status.get('replicas', 0))} updated | "
+        f"{at(item, 'spec.replicas', 1)} desired | "
+        f"{status.get('updatedReplicas', status.get('replicas', 0))} updated | "
         f"{status.get('replicas', 0)} total | {status.get('availableReplicas', 0)} available | "
         f"{status.get('unavailableReplicas', 0)} unavailable",
     )

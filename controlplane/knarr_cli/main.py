@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
-import signal
 import sys
 from typing import Any
 
@@ -107,10 +106,10 @@ def cli(ctx: click.Context, kubeconfig: str, context_name: str, timeout_s: float
 
 def main() -> None:
     """Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         status: Any = cli.main(prog_name="knarr", standalone_mode=False)
+        sys.stdout.flush()
         raise SystemExit(status if isinstance(status, int) else 0)
     except click.exceptions.Abort:
         raise SystemExit(130) from None
@@ -119,6 +118,9 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None  # as a program that SIGPIPE ends; the signal itself would also end gRPC
     except Exception as error:
         message = _explain(error)
         if message is None:

@@ -96,8 +96,9 @@ def install_environment() -> None:
     if not PYTHON.exists():
         venv.create(VENV, with_pip=True, symlinks=True)
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if subprocess.run([*pip, "-e", f"{ROOT}[dev]"], check=False).returncode != 0:
-        sys.exit("dev: the Python packages could not be installed; see pip's message above")
+    done = subprocess.run([*pip, "-e", f"{ROOT}[dev]"], check=False, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{done.stderr}dev: the Python packages could not be installed; pip's message stands above")
     stamp.write_text(wanted)
 
 

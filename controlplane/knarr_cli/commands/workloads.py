@@ -167,7 +167,8 @@ def undo_command(ctx: click.Context, resources: tuple[str, ...], namespace: str,
         deployment = await client.raw.get(kind, name, space)
         if at(deployment, "spec.paused"):
             raise Invalid(
-                f'you cannot rollback a paused deployment; resume it first with "knarr rollout resume {kind.singular}/{name}"'
+                "you cannot rollback a paused deployment; resume it first with "
+                f'"knarr rollout resume {kind.singular}/{name}"'
             )
         found = await _revisions(client, kind, name, space)
         chosen = to_revision or (sorted(found)[-2] if len(found) > 1 else 0)
