@@ -4,6 +4,7 @@
 for their metadata only; their types are checked when they are decoded.
 """
 
-from knarr_api.validation.objects import validate, validate_create, validate_update, warnings
+from knarr_api.validation.not_enforced import warnings
+from knarr_api.validation.objects import validate, validate_create, validate_update
 
 __all__ = ["validate", "validate_create", "validate_update", "warnings"]

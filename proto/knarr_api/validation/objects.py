@@ -1,4 +1,4 @@
-"""Whole objects, by kind: ``validate``, ``validate_update``, and warnings for what is accepted but not acted on."""
+"""Whole objects, by kind: ``validate``, ``validate_create``, ``validate_update``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from knarr_api import json, kinds
-from knarr_api.defaults.fill import SOURCES
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
@@ -20,7 +19,6 @@ from knarr_api.validation.names import forbidden, invalid, not_negative, one_of,
 
 MAX_DATA_BYTES = 1024 * 1024
 MAX_REASON, MAX_NOTE = 128, 1024
-SUPPORTED_VOLUMES = frozenset({"empty_dir", "host_path", "config_map", "secret", "downward_api", "projected"})
 DNS_NAMED = frozenset(
     {
         "Pod",
@@ -54,19 +52,6 @@ def validate_update(old: msgspec.Struct, new: msgspec.Struct) -> tuple[FieldErro
     """What of the change is not allowed, beside what ``validate`` says of the new object."""
     rule = _UPDATE_RULES.get(type(new))
     return tuple(rule(old, new)) if rule is not None else ()
-
-
-def warnings(obj: msgspec.Struct) -> tuple[str, ...]:
-    """What the object asks for and Knarr does not do (yet)."""
-    kind = kinds.of(obj)
-    if not kind.acting:
-        return (f"{kind.qualified_kind} is stored and served but not acted on yet",)
-    template = getattr(obj.spec, "template", None) if hasattr(obj, "spec") else None
-    if isinstance(obj, core_v1.Pod):
-        return tuple(_pod_warnings(obj.spec, "spec"))
-    if isinstance(template, PodTemplateSpec):
-        return tuple(_pod_warnings(template.spec, "spec.template.spec"))
-    return ()
 
 
 def _metadata(kind: Kind, metadata: ObjectMeta) -> Iterator[FieldError]:
@@ -359,30 +344,6 @@ def _with_images(
         msgspec.structs.replace(container, image=before.image)
         for container, before in zip(containers, old, strict=True)
     )
-
-
-def _pod_warnings(spec: core_v1.PodSpec, path: str) -> Iterator[str]:
-    for index, volume in enumerate(spec.volumes):
-        unknown = [n for n in SOURCES if n not in SUPPORTED_VOLUMES and getattr(volume, n) is not None]
-        for name in unknown:
-            yield f"{path}.volumes[{index}]: {names.camel(name)} volumes are not supported yet: the pod won't start"
-    if spec.affinity is not None and spec.affinity.pod_affinity is not None:
-        yield f"{path}.affinity.podAffinity: accepted but not enforced yet"
-    if spec.affinity is not None and spec.affinity.pod_anti_affinity is not None:
-        yield f"{path}.affinity.podAntiAffinity: accepted but not enforced yet"
-    if spec.runtime_class_name:
-        yield f"{path}.runtimeClassName: accepted but not enforced yet"
-    if spec.host_users is False:
-        yield f"{path}.hostUsers: false is accepted but not enforced yet: the pod shares the host's user namespace"
-    if spec.priority_class_name:
-        yield f"{path}.priorityClassName: accepted but not enforced yet: set priority"
-    if spec.service_account_name not in ("", "default"):
-        yield f"{path}.serviceAccountName: accepted, but no token is mounted yet"
-    if spec.resource_claims:
-        yield f"{path}.resourceClaims: accepted but not enforced yet"
-    for index, container in enumerate(spec.containers):
-        if any(port.host_port for port in container.ports) and not spec.host_network:
-            yield f"{path}.containers[{index}].ports: hostPort is accepted but not enforced yet"
 
 
 _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {

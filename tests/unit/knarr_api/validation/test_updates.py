@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from knarr_api import defaults, json, validation
 from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.core_v1 import ConfigMap, Container, Node, NodeSpec, Pod, PodSpec, Secret, Service, Toleration
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.validation import not_enforced
 
 replace = msgspec.structs.replace
 
@@ -103,6 +106,19 @@ def test_the_addresses_of_a_node_stay_once_given():
         ({"runtimeClassName": "x"}, "spec.runtimeClassName"),
         ({"hostUsers": False}, "spec.hostUsers"),
         ({"resourceClaims": [{"name": "x"}]}, "spec.resourceClaims"),
+        ({"setHostnameAsFQDN": True}, "spec.setHostnameAsFQDN"),
+        ({"subdomain": "x"}, "spec.subdomain"),
+        ({"preemptionPolicy": "Never"}, "spec.preemptionPolicy"),
+        ({"serviceAccountName": "x"}, "spec.serviceAccountName"),
+        ({"securityContext": {"seLinuxOptions": {}}}, "spec.securityContext.seLinuxOptions"),
+        (
+            {"containers": [{}, {"volumeMounts": [{"recursiveReadOnly": "Enabled"}]}]},
+            "spec.containers[1].volumeMounts[0].recursiveReadOnly",
+        ),
+        (
+            {"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]},
+            "spec.containers[0].resources.limits[hugepages-2Mi]",
+        ),
         ({"containers": [{"name": "a", "image": "b", "ports": [{"hostPort": 80}]}]}, "spec.containers[0].ports"),
     ],
 )
@@ -114,6 +130,17 @@ def test_what_is_not_enforced_yet_is_told(spec, path):
 
 def test_a_kind_that_does_nothing_is_told():
     assert validation.warnings(Service()) == ("Service is stored and served but not acted on yet",)
+
+
+def test_every_field_that_is_warned_of_exists():
+    for path in not_enforced.POD_FIELDS:
+        type_ = PodSpec
+        for part in path.split("."):
+            (field,) = (f for f in msgspec.structs.fields(type_) if f.encode_name == part.removesuffix("[]"))
+            found = [
+                t for t in (field.type, *get_args(field.type)) if isinstance(t, type) and issubclass(t, msgspec.Struct)
+            ]
+            type_ = found[0] if found else None
 
 
 def test_an_ordinary_pod_gives_no_warning():

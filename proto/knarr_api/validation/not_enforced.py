@@ -1,0 +1,113 @@
+"""What is accepted but not enforced yet: said with every write, so that nothing is silently ignored. Pure.
+
+``POD_FIELDS`` is the list to shorten as Knarr learns. A path is below a pod's spec, in JSON names; ``[]`` stands for
+each item of a list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from knarr_api import kinds
+from knarr_api.defaults.fill import SOURCES
+from knarr_api.types import core_v1
+from knarr_api.types.core_v1 import PodSpec, PodTemplateSpec
+from knarr_api.validation import names
+
+NOT_YET = "accepted but not enforced yet"
+POD_FIELDS: Mapping[str, str] = {
+    "affinity.podAffinity": NOT_YET,
+    "affinity.podAntiAffinity": NOT_YET,
+    "preemptionPolicy": "accepted, but pods are not preempted yet",
+    "priorityClassName": f"{NOT_YET}: set priority",
+    "resourceClaims": NOT_YET,
+    "runtimeClassName": NOT_YET,
+    "setHostnameAsFQDN": NOT_YET,
+    "subdomain": "accepted, but pods have no names in DNS yet",
+    "securityContext.appArmorProfile": NOT_YET,
+    "securityContext.seLinuxOptions": NOT_YET,
+    "securityContext.windowsOptions": NOT_YET,
+    "containers[].resizePolicy": NOT_YET,
+    "containers[].resources.claims": NOT_YET,
+    "containers[].restartPolicyRules": NOT_YET,
+    "containers[].securityContext.appArmorProfile": NOT_YET,
+    "containers[].securityContext.seLinuxOptions": NOT_YET,
+    "containers[].volumeDevices": NOT_YET,
+    "containers[].volumeMounts[].recursiveReadOnly": NOT_YET,
+    "initContainers[].securityContext.appArmorProfile": NOT_YET,
+    "initContainers[].securityContext.seLinuxOptions": NOT_YET,
+    "initContainers[].volumeDevices": NOT_YET,
+}
+VOLUMES = frozenset({"empty_dir", "host_path", "config_map", "secret", "downward_api", "projected"})
+"""Sources of volumes that agents mount."""
+
+Step = tuple[str, str, bool]
+"""JSON name, attribute, whether it is a list."""
+
+
+def warnings(obj: msgspec.Struct) -> tuple[str, ...]:
+    """What the object asks for and Knarr does not do (yet)."""
+    kind = kinds.of(obj)
+    if not kind.acting:
+        return (f"{kind.qualified_kind} is stored and served but not acted on yet",)
+    if isinstance(obj, core_v1.Pod):
+        return tuple(_pod(obj.spec, "spec"))
+    if isinstance(obj, core_v1.Secret) and obj.type == "kubernetes.io/service-account-token":
+        return ("type: accepted, but no token is made yet",)
+    template = getattr(obj.spec, "template", None) if hasattr(obj, "spec") else None
+    if isinstance(template, PodTemplateSpec):
+        return tuple(_pod(template.spec, "spec.template.spec"))
+    return ()
+
+
+def _pod(spec: PodSpec, path: str) -> Iterator[str]:
+    for steps, text in _fields():
+        for found in _present(spec, steps, path):
+            yield f"{found}: {text}"
+    if spec.host_users is False:
+        yield f"{path}.hostUsers: false is {NOT_YET}: the pod shares the host's user namespace"
+    if spec.service_account_name not in ("", "default"):
+        yield f"{path}.serviceAccountName: accepted, but no token is mounted yet"
+    for index, volume in enumerate(spec.volumes):
+        for name in SOURCES:
+            if name not in VOLUMES and getattr(volume, name) is not None:
+                yield f"{path}.volumes[{index}]: {names.camel(name)} volumes are not supported yet: the pod won't start"
+    for index, container in enumerate(spec.containers):
+        at = f"{path}.containers[{index}]"
+        if any(port.host_port for port in container.ports) and not spec.host_network:
+            yield f"{at}.ports: hostPort is {NOT_YET}"
+        for resource in container.resources.limits:
+            if resource == "ephemeral-storage" or resource.startswith("hugepages-"):
+                yield f"{at}.resources.limits[{resource}]: counted when pods are placed, but its use is not limited yet"
+
+
+@lru_cache(maxsize=1)
+def _fields() -> tuple[tuple[tuple[Step, ...], str], ...]:
+    return tuple((tuple(_step(part) for part in path.split(".")), text) for path, text in POD_FIELDS.items())
+
+
+def _step(part: str) -> Step:
+    name = part.removesuffix("[]")
+    folded = name.replace("FQDN", "Fqdn")
+    return name, re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", folded), part.endswith("[]")
+
+
+def _present(obj: Any, steps: tuple[Step, ...], path: str) -> Iterator[str]:
+    """Full paths at which something is given."""
+    if not steps:
+        yield path
+        return
+    name, attribute, is_list = steps[0]
+    value = getattr(obj, attribute)
+    if value is None or value in ("", (), False):
+        return
+    if not is_list:
+        yield from _present(value, steps[1:], f"{path}.{name}")
+        return
+    for index, item in enumerate(value):
+        yield from _present(item, steps[1:], f"{path}.{name}[{index}]")
