@@ -19,7 +19,9 @@ from typing import Any
 
 import structlog
 
+from knarr_api import kinds
 from knarr_api.errors import Internal, KnarrError, Unavailable
+from knarr_api.types.coordination_v1 import Lease
 from knarr_client.clock import SystemClock
 from knarr_controlplane import controllers, leader, scheduler
 from knarr_controlplane import settings as settings_module
@@ -45,6 +47,8 @@ from knarr_controlplane.store.opening import open_store
 from knarr_controlplane.store.protocol import Store
 from knarr_controlplane.version import VERSION
 
+LEADER = "knarr-controller-manager"
+LEADER_SILENT_S = 10.0
 READY_FILE = "controlplane.ready"
 COMPACTION_INTERVAL_S = 30.0
 HEALTH_TIMEOUT_S = 2.0
@@ -119,6 +123,13 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         await cache.catch_up(timeout_s=HEALTH_TIMEOUT_S)
         return f"at revision {cache.revision}"
 
+    async def leader_health() -> str:
+        lease: Lease = registry.get(kinds.of(Lease), leader.NAMESPACE, LEADER).value()
+        since = lease.spec.renew_time
+        if not lease.spec.holder_identity or since is None or (clock.now() - since).total_seconds() > LEADER_SILENT_S:
+            raise Unavailable("no control plane leads: nothing is scheduled or controlled")
+        return f"{lease.spec.holder_identity} leads"
+
     async def agents_health() -> str:
         return f"{len(hub.connections)} connected"
 
@@ -131,7 +142,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             registry,
             authorizer,
             cluster_id=authority.fingerprint[:12],
-            checks={"store": store_health, "cache": cache_health, "agents": agents_health},
+            checks={"store": store_health, "cache": cache_health, "leader": leader_health, "agents": agents_health},
         ),
         join=Join(tokens, authority, settings.advertise, clock.now, is_alive=hub.connections.__contains__),
     )
@@ -162,7 +173,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             group.create_task(scheduler.run(client, settings=scheduler.SchedulerSettings(), clock=clock))
             group.create_task(controllers.run(client, settings=controller_settings, clock=clock, identity=identity))
 
-    background.start(leader.lead(client, clock, "knarr-controller-manager", identity, act), "leader")
+    background.start(leader.lead(client, clock, LEADER, identity, act), "leader")
     background.start(_compact(opened.store, cache, settings.retention_s), "compaction")
     gc.freeze()
     ready = {"pid": os.getpid(), "version": VERSION, "server": f"{host}:{local.port}"}

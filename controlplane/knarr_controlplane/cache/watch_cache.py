@@ -36,6 +36,7 @@ ROOT = "/registry/"
 MAX_LOG = 20_000
 MAX_BACKLOG = 15_000
 MAX_DELIVERY = 500
+WAKE_ALL_AFTER = 2_000
 RETRY_S = 0.5
 WAIT_S = 10.0
 
@@ -56,6 +57,13 @@ class Change:
     revision: int
 
 
+Interest = tuple[str, str]
+ALL: Interest = ("", "")
+INTERESTS = ("spec.nodeName", "metadata.name")
+"""Fields by which watchers are woken only when it concerns them: each agent watches its own pods, and the ConfigMaps
+and Secrets of these by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What of a kind is asked for."""
@@ -71,6 +79,14 @@ class Filter:
             and (self.labels is None or self.labels.matches(entry.labels))
             and (self.fields is None or self.fields.matches(entry.read))
         )
+
+    def interest(self) -> Interest:
+        """The one value of a field that all it admits have, where there is such a field; else ALL."""
+        for field_ in INTERESTS:
+            value = self.fields.exact(field_) if self.fields is not None else None
+            if value:
+                return field_, value
+        return ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,11 @@ class KindCache:
     start: int = 0
     forgotten: int = 0
     """Packed; a watch from before it is refused."""
-    followers: set[asyncio.Event] = field(default_factory=set)
+    followers: dict[Interest, set[asyncio.Event]] = field(default_factory=dict)
+    touched: set[Interest] = field(default_factory=set)
+    """What the changes since the last wake concern."""
+    woken: int = 0
+    """Absolute index up to which all followers were woken."""
     by_node: dict[str, dict[str, CacheEntry]] = field(default_factory=dict)
     """Pods only: those of each node."""
 
@@ -107,6 +127,9 @@ class KindCache:
         if self.kind.kind == "Pod":
             self._index(key, old, entry)
         self.log.append(Logged(at, old, entry))
+        for touched in (old, entry):
+            if touched is not None:
+                self.touched.update((name, touched.read(name)) for name in INTERESTS)
         if len(self.log) > MAX_LOG:
             self.forget(self.log[MAX_LOG // 4].revision)
 
@@ -124,8 +147,17 @@ class KindCache:
             self.by_node.setdefault(new.fields["spec.nodeName"], {})[key] = new
 
     def wake(self) -> None:
-        for follower in self.followers:
-            follower.set()
+        """Wake whom the changes concern; now and then everybody, so that nobody's place in the log gets too old."""
+        end = self.start + len(self.log)
+        if end - self.woken > WAKE_ALL_AFTER:
+            self.woken = end
+            concerned = list(self.followers)
+        else:
+            concerned = [interest for interest in (ALL, *self.touched) if interest in self.followers]
+        self.touched.clear()
+        for interest in concerned:
+            for follower in self.followers[interest]:
+                follower.set()
 
 
 Decode = Callable[[Kind, str, bytes, int], CacheEntry]
@@ -241,7 +273,8 @@ class WatchCache:
             await self.wait_for(after)
         index = cache.start + bisect.bisect_right(cache.log, after, key=lambda change: change.revision)
         wake = asyncio.Event()
-        cache.followers.add(wake)
+        interest = filter_.interest()
+        cache.followers.setdefault(interest, set()).add(wake)
         try:
             while True:
                 wake.clear()
@@ -261,7 +294,9 @@ class WatchCache:
                     if not wake.is_set():
                         yield (Change(ChangeType.BOOKMARK, None, seen),)
         finally:
-            cache.followers.discard(wake)
+            cache.followers[interest].discard(wake)
+            if not cache.followers[interest]:
+                del cache.followers[interest]
 
     async def _replay(self, kind: Kind, filter_: Filter, after: int, until: int) -> AsyncIterator[tuple[Change, ...]]:
         """Changes that the log does not have, as those before this process started, from the store's history.

@@ -31,7 +31,7 @@ async def test_all_parts_are_healthy(client, cluster):
     await client.create(ConfigMap(metadata=ObjectMeta(generate_name="health-", namespace="default")))
     answer = await cluster.Health(cluster_pb2.HealthRequest())
     assert answer.healthy
-    assert {check.name for check in answer.checks} >= {"store", "cache", "agents"}
+    assert {check.name for check in answer.checks} >= {"store", "cache", "agents", "leader"}
 
 
 async def test_the_version_is_told(cluster):
