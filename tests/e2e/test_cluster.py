@@ -1,0 +1,202 @@
+"""A user's first hour, on real processes: apply, heal, upgrade, take away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+COUNTER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: counter, labels: {app: counter}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: knarr/busybox:1
+      command: ["sh", "-c", "i=0; while true; do echo line $i; i=$((i+1)); usleep 5000; done"]
+"""
+ENDING = """
+apiVersion: v1
+kind: Pod
+metadata: {name: ending, labels: {app: ending}}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: main
+      image: knarr/busybox:1
+      command: ["sh", "-c", "until test -e /stop/now; do usleep 20000; done; exit 42"]
+      volumeMounts: [{name: stop, mountPath: /stop}]
+  volumes: [{name: stop, hostPath: {path: STOP}}]
+"""
+
+
+def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
+    cluster.up(nodes=3)
+    cluster.import_busybox()
+    out = cluster.ok("apply", "-f", "deploy/examples")
+    assert "deployment.apps/web created" in out and "pod/once created" in out
+    assert "unchanged" in cluster.ok("apply", "-f", "deploy/examples/web.yaml")
+    assert 'deployment "web" successfully rolled out' in cluster.ok(
+        "rollout", "status", "deployment/web", "--timeout", "30s"
+    )
+    assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=web")} == {"n1", "n2", "n3"}
+    cluster.ok("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout", "30s")
+    assert cluster.ok("logs", "once") == "prepared\nhello from once\n"
+    assert "exit code 0" in cluster.ok("why", "once")
+    # Pods reach each other across nodes.
+    one, other = cluster.pods("app=web")[:2]
+    pod = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: caller}}
+spec:
+  restartPolicy: Never
+  nodeName: {one["spec"]["nodeName"]}
+  containers:
+    - name: main
+      image: knarr/busybox:1
+      command: ["wget", "-qO-", "-T", "5", "http://{other["status"]["podIP"]}:8080/"]
+"""
+    cluster.ok("apply", "-f", "-", stdin=pod)
+    cluster.ok("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/caller", "--timeout", "30s")
+    assert cluster.ok("logs", "caller") == "<h1>Hello from Knarr</h1>\n"
+    # A new template rolls out, and back.
+    cluster.ok("patch", "deployment", "web", "-p", '{"spec":{"template":{"metadata":{"labels":{"v":"2"}}}}}')
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "60s")
+    assert len(until_true(lambda: (p := cluster.pods("app=web,v=2")) and len(p) == 3 and p, "three new pods")) == 3
+    cluster.ok("rollout", "undo", "deployment/web")
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "60s")
+    assert "3" in cluster.ok("rollout", "history", "deployment/web")
+    cluster.ok("scale", "deployment", "web", "--replicas", "1")
+    until_true(lambda: len(cluster.pods("app=web")) == 1, "two pods to go")
+    cluster.ok("delete", "-f", "deploy/examples")
+    assert cluster.pods("app=web") == []
+
+
+def test_kill_9_of_anything_leaves_containers_as_they_are(
+    cluster: Any, until_true: Any, processes: Any, tmp_path: Any
+) -> None:
+    cluster.up(nodes=2)
+    cluster.import_busybox()
+    (tmp_path / "stop").mkdir()
+    cluster.ok("apply", "-f", "-", stdin=COUNTER)
+    cluster.ok("apply", "-f", "-", stdin=ENDING.replace("STOP", str(tmp_path / "stop")))
+    cluster.ok("wait", "--for=condition=Ready", "pod/counter", "pod/ending", "--timeout", "30s")
+    pods = {pod["metadata"]["name"]: pod for pod in cluster.get("pods")["items"]}
+    before = {name: processes(pod["metadata"]["uid"]) for name, pod in pods.items()}
+    assert all(before.values())
+    runtimes = [f"{node.name}-runtime" for node in cluster.state.nodes]
+    agents = [f"{node.name}-agent" for node in cluster.state.nodes]
+    for victim in ("controlplane", *agents, *runtimes, "controlplane", *runtimes, *agents):
+        cluster.kill(victim)
+    # An exit while agent and runtime are being restarted is not lost.
+    where = pods["ending"]["spec"]["nodeName"]
+    for process in (f"{where}-agent", f"{where}-runtime"):
+        os.kill(cluster.pid(process), signal.SIGKILL)
+    (tmp_path / "stop" / "now").touch()
+    cluster.ok("wait", "--for=jsonpath={.status.phase}=Failed", "pod/ending", "--timeout", "30s")
+    ended = cluster.get("pod", "ending")["status"]["containerStatuses"][0]
+    assert ended["state"]["terminated"]["exitCode"] == 42 and ended["restartCount"] == 0
+    until_true(
+        lambda: cluster.run("wait", "--for=condition=Ready", "pod/counter", "--timeout", "5s").returncode == 0,
+        "counter",
+    )
+    after = processes(pods["counter"]["metadata"]["uid"])
+    main = {pid: facts for pid, facts in before["counter"].items() if "line" in facts[1]}
+    assert main and main.items() <= after.items(), "the container is the same process"
+    assert cluster.get("pod", "counter")["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert len(cluster.get("pods")["items"]) == 2
+    lines = cluster.ok("logs", "counter").splitlines()
+    assert lines == [f"line {i}" for i in range(len(lines))], "no line lost or doubled"
+    assert len(lines) > 100
+
+
+def test_a_killed_node_is_replaced_and_comes_back(cluster: Any, until_true: Any) -> None:
+    cluster.up("--node-grace", "2", "--eviction-grace", "1", nodes=2)
+    cluster.import_busybox()
+    cluster.ok("apply", "-f", "deploy/examples/web.yaml")
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "30s")
+    lost = cluster.pods("app=web")[0]["spec"]["nodeName"]
+    cluster.ok("node", "kill", lost, "--data-dir", str(cluster.data_dir))
+
+    def healed() -> bool:
+        ready = [
+            pod
+            for pod in cluster.pods("app=web")
+            if pod["spec"].get("nodeName") != lost
+            and "deletionTimestamp" not in pod["metadata"]
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+        ]
+        return len(ready) == 3
+
+    until_true(healed, "three ready pods elsewhere", timeout_s=15.0)
+    cluster.ok("node", "start", lost, "--data-dir", str(cluster.data_dir))
+    cluster.ok("wait", "--for=condition=Ready", f"node/{lost}", "--timeout", "20s")
+    until_true(lambda: len(cluster.get("pods")["items"]) == 3, "what was replaced to go")
+
+
+def test_nothing_is_left_over(cluster: Any, left_over: Any) -> None:
+    cluster.up(nodes=2)
+    cluster.import_busybox()
+    cluster.ok("apply", "-f", "deploy/examples/web.yaml")
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "30s")
+    state = cluster.state
+    assert left_over(state)
+    for process in ("n1-runtime", "controlplane", "n2-agent"):
+        os.kill(cluster.pid(process), signal.SIGKILL)
+    os.kill(cluster.pid("supervisor"), signal.SIGKILL)
+    done = cluster.down()
+    assert done.returncode == 0, done.stderr
+    assert left_over(state) == []
+    assert not cluster.data_dir.exists()
+    again = cluster.down()
+    assert again.returncode == 1 and "no cluster in" in again.stderr
+
+
+def test_desired_state_in_etcd_is_readable(cluster: Any) -> None:
+    cluster.up("--store", "etcd")
+    cluster.ok("create", "namespace", "shop")
+    pki = cluster.data_dir / "pki"
+    port = (cluster.data_dir / "etcd" / "ports").read_text().split()[0]
+    command = ["etcdctl", f"--endpoints=https://127.0.0.1:{port}", f"--cacert={pki}/ca.crt", f"--cert={pki}/etcd.crt"]
+    done = subprocess.run(
+        [*command, f"--key={pki}/etcd.key", "get", "--prefix", "/registry/core/namespaces/shop", "--print-value-only"],
+        env={**os.environ, "ETCDCTL_API": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["metadata"]["name"] == "shop"
+    assert cluster.get("namespace", "shop")["status"]["phase"] == "Active"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("a: [1\n", ":2:1: not YAML"),
+        ("apiVersion: v1\nkind: Pood\nmetadata: {name: a}\n", 'no matches for kind "Pood"'),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndate: {}\n",
+            "4:1: date: unknown field (did you mean data?)",
+        ),
+        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: three}\n", "spec.replicas"),
+    ],
+)
+def test_bad_manifests_are_refused_with_their_place(cluster: Any, tmp_path: Any, manifest: str, said: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\n---\n"
+        if "4:1" not in said and ":2:1" not in said
+        else ""
+    )
+    with file.open("a") as opened:
+        opened.write(manifest)
+    done = cluster.run("apply", "-f", str(file))
+    assert done.returncode == 1 and said in done.stderr, done.stderr
+    assert "nothing was changed" in done.stderr and len(done.stderr.splitlines()) < 10
