@@ -18,8 +18,6 @@ from pathlib import Path
 NAME = "knarr/busybox:1"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
-"""Static glibc crashes where it would load a library for a database that is not named here."""
 GROUP = "root:x:0:\nnogroup:x:65534:\n"
 
 
@@ -65,7 +63,6 @@ def build_layer(busybox: Path) -> bytes:
             layer.addfile(link)
         add(layer, "etc/passwd", PASSWD.encode())
         add(layer, "etc/group", GROUP.encode())
-        add(layer, "etc/nsswitch.conf", NSSWITCH.encode())
     return buffer.getvalue()
 
 

@@ -61,7 +61,7 @@ spec:
   containers:
     - name: main
       image: knarr/busybox:1
-      command: ["wget", "-qO-", "-T", "5", "http://{other["status"]["podIP"]}:8080/"]
+      command: ["sh", "-c", "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {other["status"]["podIP"]} 8080 | tail -n 1"]
 """
     cluster.ok("apply", "-f", "-", stdin=pod)
     cluster.ok("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/caller", "--timeout", "30s")
