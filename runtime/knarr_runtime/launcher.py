@@ -28,7 +28,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -48,7 +48,7 @@ from knarr_runtime.errors import (
 )
 from knarr_runtime.exec_session import ExecSession, Output, feed
 from knarr_runtime.kernel import capabilities, process
-from knarr_runtime.kernel.cgroup import Usage
+from knarr_runtime.kernel.cgroup import DeviceRule, Usage
 from knarr_runtime.node import Node
 from knarr_runtime.peer import Peer
 from knarr_runtime.spec import ContainerSpec, NetworkConfig, Resources, SandboxSpec, User
@@ -189,8 +189,15 @@ class _Container:
         self.directory = directory
         self.exited = asyncio.Event()
         self.lock = asyncio.Lock()
+        self.root: int | str | None = None
+        """Opened by create, until start takes it; a daemon restarted between opens it anew."""
         if value.exit is not None:
             self.exited.set()
+
+    def close_root(self) -> None:
+        if isinstance(self.root, int):
+            os.close(self.root)
+        self.root = None
 
 
 class Launcher:
@@ -243,6 +250,8 @@ class Launcher:
         for sandbox in self._sandboxes.values():
             if sandbox.shim is not None:
                 sandbox.shim.close()
+        for container in self._containers.values():
+            container.close_root()
         self._node.close()
         self._events.put_nowait(None)
         self._threads.shutdown(wait=False)
@@ -534,8 +543,11 @@ class Launcher:
             await self._in_thread(self._prepare_sandbox, spec, directory)
             if self._node.zygote is None:
                 raise Unavailable("the zygote is being restarted")
-            reply = await self._node.zygote.request(
-                "create_sandbox", spec=spec.to_json(), timeout_s=self.settings.request_timeout_s
+            reply, _ = await _all(
+                self._node.zygote.request(
+                    "create_sandbox", spec=spec.to_json(), timeout_s=self.settings.request_timeout_s
+                ),
+                self._in_thread(self._create_cgroup, spec.cgroup_parent, spec.resources, None),
             )
             await self._connect_shim(sandbox, int(reply["pid"]), int(reply["start_time"]))
         except BaseException:
@@ -551,11 +563,14 @@ class Launcher:
         except FileExistsError as error:
             raise AlreadyExists(f"sandbox {spec.id!r} exists already") from error
         layout.write(directory, layout.SANDBOX_SPEC, {"spec": spec.to_json()})
-        if spec.cgroup_parent:
-            try:
-                self._node.cgroups.create(spec.cgroup_parent, spec.resources, None)
-            except OSError as error:
-                raise KernelRefused(f"cgroup {error.filename}: {error.strerror}") from error
+
+    def _create_cgroup(self, path: str, resources: Resources, devices: Sequence[DeviceRule] | None) -> None:
+        if not path:
+            return
+        try:
+            self._node.cgroups.create(path, resources, devices)
+        except OSError as error:
+            raise KernelRefused(f"cgroup {error.filename}: {error.strerror}") from error
 
     async def _undo_sandbox(self, sandbox: _Sandbox) -> None:
         """After a failed create: also of a shim that may have started meanwhile."""
@@ -627,28 +642,26 @@ class Launcher:
         start_request.check(spec)
         value = Container(spec=spec, state=ContainerState.CREATED, created_at_ns=time.time_ns())
         directory = f"{sandbox.directory}/{layout.CONTAINERS}/{spec.id}"
-        self._containers[spec.id] = _Container(value, directory)
+        container = self._containers[spec.id] = _Container(value, directory)
         try:
-            await self._in_thread(self._prepare_container, value, directory)
+            os.mkdir(directory, 0o700)
+            devices = start_request.device_rules(spec)
+            _, _, container.root = await _all(
+                self._in_thread(self._create_cgroup, spec.cgroup, spec.resources, devices),
+                self._in_thread(self._prepare_container, value, directory),
+                self._in_thread(start_request.open_root, spec),
+            )
         except BaseException:
             del self._containers[spec.id]
             self._spawn(self._undo_container(spec, directory))
             raise
         if spec.log_path and self._node.logs is not None:
             with contextlib.suppress(Unavailable):  # its successor finds the container on the disk
-                await self._node.logs.request(
-                    "follow", sandbox=spec.sandbox_id, container=spec.id, timeout_s=self.settings.request_timeout_s
-                )
+                self._node.logs.notify("follow", sandbox=spec.sandbox_id, container=spec.id)
         return value
 
     def _prepare_container(self, value: Container, directory: str) -> None:
         spec = value.spec
-        os.mkdir(directory, 0o700)
-        if spec.cgroup:
-            try:
-                self._node.cgroups.create(spec.cgroup, spec.resources, start_request.device_rules(spec))
-            except OSError as error:
-                raise KernelRefused(f"cgroup {error.filename}: {error.strerror}") from error
         names = [layout.STDIN] if spec.stdin else []
         if spec.log_path:
             names += [layout.STDOUT, layout.STDERR, layout.STAGED]
@@ -672,7 +685,8 @@ class Launcher:
                 raise WrongState(f"container {container_id!r} is {container.value.state.value}, not created")
             shim = self._shim(spec.sandbox_id)
             try:
-                opened = await self._in_thread(start_request.open_all, spec, self._filters)
+                root, container.root = container.root, None
+                opened = await self._in_thread(start_request.open_all, spec, self._filters, root)
                 try:
                     reply = await shim.request(
                         "start",
@@ -700,6 +714,7 @@ class Launcher:
         """Its end, as the shim wrote it down or, when it never came to the shim, as we do."""
         if isinstance(error, (Unavailable, WrongState)):
             return error
+        container.close_root()
         failure = error if isinstance(error, StartFailed) else StartFailed(str(error))
         record = layout.read(container.directory, layout.EXIT_RECORD)
         if record is None:
@@ -763,6 +778,7 @@ class Launcher:
         async with container.lock:
             if container_id not in self._containers:
                 return
+            container.close_root()
             await self._finish_log(container)
             spec = container.value.spec
             shim = self._sandbox(spec.sandbox_id).shim
@@ -960,6 +976,18 @@ class _Streams:
         for fd in set(self.ours) - {-1}:
             os.close(fd)
         self.ours = (-1, -1, -1)
+
+
+async def _all(*operations: Awaitable[Any]) -> list[Any]:
+    """All results; if some fail, the first error, but only when all have come to an end."""
+    results = await asyncio.gather(*operations, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            for other in results:
+                if isinstance(other, int) and not isinstance(other, bool):
+                    os.close(other)
+            raise result
+    return results
 
 
 def signal_number(name: str) -> int:

@@ -89,6 +89,15 @@ class Peer:
         finally:
             self._waiting.pop(identifier, None)
 
+    def notify(self, op: str, **fields: object) -> None:
+        """Sends a request whose reply nobody waits for. Raises Unavailable if it cannot be sent."""
+        if not self.open:
+            raise Unavailable(f"{self.name} is not running")
+        try:
+            channel.send(self._socket, {"id": 0, "op": op, **fields})
+        except OSError as error:
+            raise Unavailable(f"{self.name}: {error.strerror}") from error
+
     def close(self) -> None:
         if not self.open:
             return

@@ -8,6 +8,7 @@ Blocking: call from a thread.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import stat
@@ -86,20 +87,22 @@ def device_rules(spec: ContainerSpec) -> list[DeviceRule] | None:
     return rules
 
 
-def open_all(spec: ContainerSpec, filters: Filters) -> Opened:
-    """Raises Invalid for what is missing on the host, KernelRefused where a mount fails."""
-    fields: dict[str, Any] = {"seccomp": filters.get(spec)}
-    devices = [_device(device.source, device.target) for device in spec.devices]
-    if spec.privileged:
-        devices = [*_all_devices(), *devices]
-    fields["devices"] = devices
-    descriptors: list[int] = []
+def open_all(spec: ContainerSpec, filters: Filters, root: int | str | None) -> Opened:
+    """Raises Invalid for what is missing on the host, KernelRefused where a mount fails.
+
+    root: what :func:`open_root` gave, taken over; None to open it now.
+    """
+    fields: dict[str, Any] = {}
+    descriptors: list[int] = [root] if isinstance(root, int) else []
     try:
-        root = _open_root(spec)
+        fields["seccomp"] = filters.get(spec)
+        devices = [_device(device.source, device.target) for device in spec.devices]
+        fields["devices"] = [*_all_devices(), *devices] if spec.privileged else devices
+        if root is None:
+            root = open_root(spec)
+            descriptors += [root] if isinstance(root, int) else []
         if isinstance(root, str):
             fields["overlay_options"] = root
-        else:
-            descriptors.append(root)
         for mount in spec.mounts:
             if mount.kind == "bind":
                 try:
@@ -107,7 +110,7 @@ def open_all(spec: ContainerSpec, filters: Filters) -> Opened:
                 except FileNotFoundError as error:
                     raise Invalid(f"mount {mount.target}: source {mount.source} does not exist") from error
                 descriptors.append(opened)
-    except (OSError, Invalid) as error:
+    except (OSError, Invalid, KernelRefused) as error:
         for fd in descriptors:
             os.close(fd)
         if isinstance(error, OSError):
@@ -116,8 +119,15 @@ def open_all(spec: ContainerSpec, filters: Filters) -> Opened:
     return Opened(tuple(descriptors), fields)
 
 
+def open_root(spec: ContainerSpec) -> int | str:
+    """A detached root, or options for a kernel that cannot take layers one by one. Raises as open_all does."""
+    try:
+        return _open_root(spec)
+    except OSError as error:
+        raise KernelRefused(f"rootfs: {error.filename}: {error.strerror}") from error
+
+
 def _open_root(spec: ContainerSpec) -> int | str:
-    """A detached root, or options for a kernel that cannot take layers one by one."""
     root = spec.rootfs
     for path in root.lower:
         if not os.path.isdir(path):
@@ -129,6 +139,8 @@ def _open_root(spec: ContainerSpec) -> int | str:
         return mounts.overlay_options(root.lower, "", "") if tree is None else tree
     for path in (root.upper, root.work):
         os.makedirs(path, 0o755, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # of a daemon that ended between create and start
+        os.rmdir(f"{root.work}/work/incompat/volatile")
     tree = mounts.overlay(root.lower, root.upper, root.work)
     return mounts.overlay_options(root.lower, root.upper, root.work) if tree is None else tree
 
