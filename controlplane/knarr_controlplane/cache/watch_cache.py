@@ -269,8 +269,8 @@ class WatchCache:
             after = until
         if after < cache.forgotten:
             raise Expired(f"too old resource version: {after} ({cache.forgotten})")
-        if after > self.revision:
-            await self.wait_for(after)
+        if revision.store_revision(after) > revision.store_revision(self.revision):
+            await self.wait_for(revision.pack(revision.store_revision(after), 0))
         index = cache.start + bisect.bisect_right(cache.log, after, key=lambda change: change.revision)
         wake = asyncio.Event()
         interest = filter_.interest()
@@ -286,7 +286,11 @@ class WatchCache:
                 held = cache.log[index - cache.start : index - cache.start + MAX_DELIVERY]
                 index += len(held)
                 seen = self.revision
-                changes = tuple(change for logged in held if (change := _change(logged, filter_)) is not None)
+                changes = tuple(
+                    change
+                    for logged in held
+                    if logged.revision > after and (change := _change(logged, filter_)) is not None
+                )
                 if changes:
                     yield changes
                 elif not held:

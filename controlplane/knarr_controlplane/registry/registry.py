@@ -331,9 +331,9 @@ class Registry:
                 if given_revision:
                     raise errors.conflict(kind.resource, name, kind.group) from None
                 if error.actual:
-                    await self.cache.wait_for(revision.pack(revision.store_revision(error.actual), 0))
+                    await self.cache.wait_for(error.actual)
                 else:
-                    await self.cache.wait_for(await self._store.revision())
+                    await self.cache.catch_up()
         raise errors.conflict(kind.resource, name, kind.group)
 
     async def _put(self, kind: Kind, key: str, obj: Any, expected: int) -> CacheEntry:
