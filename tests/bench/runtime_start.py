@@ -156,7 +156,9 @@ async def _call(*arguments: str) -> None:
             raise RuntimeError(f"{arguments[0]}: {said.read(2000).decode(errors='replace')}")
 
 
-async def peer_round(peer: list[str], root: Path, work: Path, number: int, fifo: Fifo, times: Times, cgroup: str) -> None:
+async def peer_round(
+    peer: list[str], root: Path, work: Path, number: int, fifo: Fifo, times: Times, cgroup: str
+) -> None:
     name = Path(peer[0]).name
     bundle = work / f"{name}{number}"
     (bundle / "u").mkdir(parents=True)

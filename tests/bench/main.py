@@ -1,0 +1,36 @@
+"""``./dev bench [cluster] [runtime] [store]``: figures of this machine, beside the peers that are installed.
+
+Benchmarks are no tests: nothing here fails because it is slow.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SUITES = {"cluster": "cluster.py", "runtime": "runtime_start.py", "store": "store.py"}
+
+
+def main() -> int:
+    """Exit status of the first suite that could not be run."""
+    wanted = sys.argv[1:] or list(SUITES)
+    unknown = [name for name in wanted if name not in SUITES]
+    if unknown:
+        print(f"unknown benchmark {unknown[0]}: there are {', '.join(SUITES)}", file=sys.stderr)
+        return 2
+    for name in wanted:
+        script = HERE / SUITES[name]
+        if not script.exists():
+            print(f"{name}: not there", file=sys.stderr)
+            continue
+        print(f"== {name}", flush=True)
+        status = subprocess.run([sys.executable, script], check=False).returncode
+        if status:
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
