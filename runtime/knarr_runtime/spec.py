@@ -295,6 +295,16 @@ class ContainerSpec:
     def from_json(value: Mapping[str, Any]) -> ContainerSpec:
         return _read(ContainerSpec, value, _CONTAINER_NESTED)
 
+    @staticmethod
+    def from_checked(value: Mapping[str, Any]) -> ContainerSpec:
+        """Like from_json, for what this process's own daemon has just checked and written with ``to_json``.
+
+        A fresh fork pays 3 µs for every page it touches; this touches a third of what constructors and checks do.
+        """
+        if value.keys() != ContainerSpec.__dataclass_fields__.keys():  # of an older or newer daemon
+            return ContainerSpec.from_json(value)
+        return _take(ContainerSpec, value, _CONTAINER_NESTED)
+
 
 _CONTAINER_NESTED: dict[str, tuple[type, bool]] = {
     "rootfs": (Rootfs, False),
@@ -321,6 +331,20 @@ def _read(type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[
             item = tuple(item)
         arguments[sys.intern(key)] = item
     return type_(**arguments)
+
+
+def _take(type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]]) -> _T:
+    """The dataclass ``type_`` from its complete JSON, unchecked."""
+    made = object.__new__(type_)
+    put = object.__setattr__
+    for key, item in value.items():
+        if key in nested:
+            inner, many = nested[key]
+            item = tuple([_take(inner, one, {}) for one in item]) if many else _take(inner, item, {})
+        elif item.__class__ is list:
+            item = tuple(item)
+        put(made, key, item)
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ def run(preparation: Preparation, attached: bool) -> None:
     """Becomes the container's program. ``attached``: the clone put it into its cgroup. Raises RuntimeFailure."""
     stage = "container"
     try:
-        spec = ContainerSpec.from_json(preparation.request["spec"])
+        spec = ContainerSpec.from_checked(preparation.request["spec"])
         os.setsid()
         stage = "cgroup"
         if spec.cgroup and not attached:

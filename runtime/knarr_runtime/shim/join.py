@@ -40,7 +40,7 @@ def run(
         record = layout.read(directory, layout.CONTAINER_SPEC)
         if record is None:
             raise RuntimeFailure(f"{directory}: no container")
-        spec = ContainerSpec.from_json(record["spec"])
+        spec = ContainerSpec.from_checked(record["spec"])
         os.setsid()
         stage = "cgroup"
         if spec.cgroup and not attached:
