@@ -1,34 +1,36 @@
 """What this node should run: the pods bound to it, followed by a watch and kept on disk.
 
-The copy on disk (``D/pods/<uid>/pod.json``, and ``objects.json`` with the ConfigMaps and Secrets a pod uses, both 0600)
-lets the agent go on after its own restart while the control plane is away. A pod counts as taken away only when a
-fresh list or the watch says so: never because something could not be read.
+The copy (``D/pods/<uid>/pod.json``, and ``objects.json`` with the ConfigMaps a pod uses, all 0600; its Secrets on a
+tmpfs) lets the agent go on after its own restart while the control plane is away. A pod counts as taken away only
+when a fresh list or the watch says so: never because something could not be read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
-from knarr_api import errors, json
+from knarr_api import errors, json, kinds
 from knarr_api.types.core_v1 import ConfigMap, Pod, PodSpec, Secret
-from knarr_client.client import Client
+from knarr_client.client import Client, Key
+from knarr_client.clock import Clock
 from knarr_node_agent.environment import Sources
 
+READ_TIMEOUT_S = 10.0
 T = TypeVar("T", ConfigMap, Secret)
 
 
 class StoredObjects(msgspec.Struct, frozen=True):
-    """What a pod refers to, as last read."""
+    """What a pod refers to, as last read. missing: ``<resource>/<name>`` of what there was none of."""
 
     config_maps: tuple[ConfigMap, ...] = ()
     secrets: tuple[Secret, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class References:
 def references(spec: PodSpec) -> References:
     """ConfigMaps and Secrets that a pod names. Pure."""
     config_maps: set[str] = set()
-    secrets: set[str] = set()
+    secrets: set[str] = {reference.name for reference in spec.image_pull_secrets}
     for volume in spec.volumes:
         if volume.config_map is not None:
             config_maps.add(volume.config_map.name)
@@ -69,14 +71,16 @@ def references(spec: PodSpec) -> References:
 
 
 class AssignmentStore:
-    """The copy on disk."""
+    """The copy on disk. secrets: a directory in memory; what lies there does not outlive the machine."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, secrets: Path) -> None:
         self._root = root
-        self._saved: dict[str, str] = {}
+        self._secrets = secrets
+        self._saved: dict[str, Pod] = {}
+        self._later: dict[str, Pod] = {}
 
     def load(self) -> dict[str, Pod]:
-        """By uid. Files that are damaged are left out."""
+        """By uid. Files that are damaged are left out: the API has what they held."""
         found: dict[str, Pod] = {}
         for path in self._root.glob("*/pod.json"):
             try:
@@ -87,33 +91,46 @@ class AssignmentStore:
         return found
 
     def save(self, pod: Pod) -> None:
-        revision = pod.metadata.resource_version
-        if self._saved.get(pod.metadata.uid) == revision and revision:
+        """What should run is written at once; that its status alone is another, with the next ``flush``."""
+        uid = pod.metadata.uid
+        saved = self._saved.get(uid)
+        if saved is not None and same_wish(saved, pod):
+            self._later[uid] = pod
             return
-        self._write(pod.metadata.uid, "pod.json", json.encode(pod))
-        self._saved[pod.metadata.uid] = revision
+        self._write(self._root / uid, "pod.json", json.encode(pod))
+        self._saved[uid] = pod
+        self._later.pop(uid, None)
+
+    def flush(self) -> None:
+        for uid, pod in self._later.items():
+            self._write(self._root / uid, "pod.json", json.encode(pod))
+        self._later.clear()
 
     def save_objects(self, uid: str, objects: StoredObjects) -> None:
-        self._write(uid, "objects.json", json.encode(objects))
+        self._write(self._root / uid, "objects.json", json.encode(msgspec.structs.replace(objects, secrets=())))
+        if objects.secrets:
+            secrets = StoredObjects(secrets=objects.secrets)
+            self._write(self._secrets / uid, "objects.json", json.encode(secrets))
 
     def load_objects(self, uid: str) -> StoredObjects:
+        plain, secret = (self._read(root / uid / "objects.json") for root in (self._root, self._secrets))
+        return StoredObjects(config_maps=plain.config_maps, secrets=secret.secrets, missing=plain.missing)
+
+    def forget(self, uid: str) -> None:
+        """The pod is not of this node any more; its directories are the volumes' to remove."""
+        self._saved.pop(uid, None)
+        self._later.pop(uid, None)
+        for root in (self._root, self._secrets):
+            for name in ("pod.json", "objects.json"):
+                (root / uid / name).unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> StoredObjects:
         try:
-            return json.decode((self._root / uid / "objects.json").read_bytes(), StoredObjects)
+            return json.decode(path.read_bytes(), StoredObjects)
         except (OSError, errors.Invalid):
             return StoredObjects()
 
-    def forget(self, uid: str) -> None:
-        self._saved.pop(uid, None)
-        for name in ("pod.json", "objects.json"):
-            (self._root / uid / name).unlink(missing_ok=True)
-
-    def remove(self, uid: str) -> None:
-        """All of the pod's directory."""
-        self.forget(uid)
-        shutil.rmtree(self._root / uid, ignore_errors=True)
-
-    def _write(self, uid: str, name: str, data: bytes) -> None:
-        directory = self._root / uid
+    def _write(self, directory: Path, name: str, data: bytes) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = directory / f".{name}.tmp"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -122,50 +139,103 @@ class AssignmentStore:
         temporary.replace(directory / name)
 
 
-class ObjectCache:
-    """ConfigMaps and Secrets of pods, read from the API, else what was read last."""
+def same_wish(one: Pod, other: Pod) -> bool:
+    """Whether two states of a pod ask the node for the same."""
+    before, after = one.metadata, other.metadata
+    return (
+        before.deletion_timestamp == after.deletion_timestamp
+        and before.deletion_grace_period_seconds == after.deletion_grace_period_seconds
+        and before.labels == after.labels
+        and before.annotations == after.annotations
+        and one.spec == other.spec
+    )
 
-    def __init__(self, client: Client, store: AssignmentStore) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[T]):
+    """The answer for one name. value: None when there is no such object."""
+
+    value: T | None
+    at_s: float
+
+
+class ObjectCache:
+    """ConfigMaps and Secrets of pods, read from the API by name, else what was read last."""
+
+    def __init__(self, client: Client, store: AssignmentStore, clock: Clock) -> None:
         self._client = client
         self._store = store
+        self._clock = clock
         self._objects: dict[str, StoredObjects] = {}
+        self._config_maps: dict[Key, _Read[ConfigMap]] = {}
+        self._secrets: dict[Key, _Read[Secret]] = {}
 
-    async def of(self, pod: Pod, *, fresh: bool) -> Sources:
-        """What the pod refers to. fresh: ask the API again. Missing objects are left out."""
+    async def of(self, pod: Pod, *, age_s: float) -> Sources:
+        """What the pod refers to, read from the API at most ``age_s`` ago. Missing objects are left out.
+
+        What can't be read counts as it was last; raises Unavailable for what was never read.
+        """
         wanted = references(pod.spec)
-        uid = pod.metadata.uid
         if not wanted.config_maps and not wanted.secrets:
             return Sources()
-        known = self._objects.get(uid)
-        if known is None or fresh:
-            before = known or self._store.load_objects(uid)
-            namespace = pod.metadata.namespace
-            found = StoredObjects(
-                config_maps=await self._read(ConfigMap, namespace, wanted.config_maps, before.config_maps),
-                secrets=await self._read(Secret, namespace, wanted.secrets, before.secrets),
-            )
-            if found != before:
-                self._store.save_objects(uid, found)
-            known = self._objects[uid] = found
+        uid, namespace = pod.metadata.uid, pod.metadata.namespace
+        before = self._objects.get(uid) or self._store.load_objects(uid)
+        config_maps = [
+            await self._get(ConfigMap, self._config_maps, Key(namespace, name), before, before.config_maps, age_s)
+            for name in sorted(wanted.config_maps)
+        ]
+        secrets = [
+            await self._get(Secret, self._secrets, Key(namespace, name), before, before.secrets, age_s)
+            for name in sorted(wanted.secrets)
+        ]
+        found = StoredObjects(
+            config_maps=tuple(each for each in config_maps if each is not None),
+            secrets=tuple(each for each in secrets if each is not None),
+            missing=(
+                *(
+                    f"configmaps/{n}"
+                    for n, each in zip(sorted(wanted.config_maps), config_maps, strict=True)
+                    if not each
+                ),
+                *(f"secrets/{n}" for n, each in zip(sorted(wanted.secrets), secrets, strict=True) if not each),
+            ),
+        )
+        if found != before:
+            self._store.save_objects(uid, found)
+        self._objects[uid] = found
         return Sources(
-            config_maps={each.metadata.name: each for each in known.config_maps},
-            secrets={each.metadata.name: each for each in known.secrets},
+            config_maps={each.metadata.name: each for each in found.config_maps},
+            secrets={each.metadata.name: each for each in found.secrets},
         )
 
     def forget(self, uid: str) -> None:
         self._objects.pop(uid, None)
+        if not self._objects:
+            self._config_maps.clear()
+            self._secrets.clear()
 
-    async def _read(
-        self, type_: type[T], namespace: str, names: frozenset[str], before: tuple[T, ...]
-    ) -> tuple[T, ...]:
-        found: list[T] = []
-        old: Mapping[str, T] = {each.metadata.name: each for each in before}
-        for name in sorted(names):
-            try:
-                found.append(await self._client.get(type_, name, namespace))
-            except errors.NotFound:
-                continue
-            except errors.KnarrError:
-                if name in old:
-                    found.append(old[name])
-        return tuple(found)
+    async def _get(
+        self,
+        type_: type[T],
+        reads: dict[Key, _Read[T]],
+        key: Key,
+        stored: StoredObjects,
+        before: tuple[T, ...],
+        age_s: float,
+    ) -> T | None:
+        known = reads.get(key)
+        if known is not None and self._clock.monotonic() - known.at_s <= age_s:
+            return known.value
+        asked_at_s = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                value: T | None = await self._client.get(type_, key.name, key.namespace)
+        except errors.NotFound:
+            value = None
+        except (errors.KnarrError, TimeoutError) as error:
+            old = next((each for each in before if each.metadata.name == key.name), None)
+            if old is None and f"{kinds.of(type_).resource}/{key.name}" not in stored.missing:
+                raise errors.Unavailable(f"{kinds.of(type_).resource} {key} can't be read: {error}") from error
+            return old
+        reads[key] = _Read(value, asked_at_s)
+        return value

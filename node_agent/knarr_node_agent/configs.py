@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from knarr_api.errors import Invalid
 from knarr_api.types.core_v1 import Container, Pod, SeccompProfile, SecurityContext
 from knarr_node_agent import environment
-from knarr_node_agent.runtime import CONTAINER_NAME, IMAGE_ANNOTATION, POD_NAME, POD_NAMESPACE, POD_UID
+from knarr_node_agent.runtime import CONTAINER_NAME, IMAGE_ANNOTATION, POD_NAME, POD_NAMESPACE, POD_UID, Image
 from knarr_proto.cri import api_pb2 as cri
 
 SHARES_PER_CORE, MIN_SHARES, MAX_SHARES = 1024, 2, 262144
@@ -35,27 +35,82 @@ class HostMount:
     propagation: str = ""
 
 
-def sandbox_config(pod: Pod, attempt: int, log_directory: str, dns: Sequence[str] = ()) -> cri.PodSandboxConfig:
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """What a resolv.conf says."""
+
+    servers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def read_resolver(text: str) -> Resolver:
+    """The lines of resolv.conf(5) that matter."""
+    servers: list[str] = []
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    for line in text.splitlines():
+        words = line.split("#")[0].split(";")[0].split()
+        match words:
+            case ["nameserver", address, *_]:
+                servers.append(address)
+            case ["search" | "domain", *names]:
+                searches = tuple(names)
+            case ["options", *given]:
+                options = tuple(given)
+    return Resolver(tuple(servers), searches, options)
+
+
+def dns_config(pod: Pod, node: Resolver) -> cri.DNSConfig:
+    """The pod's resolv.conf: the node's (there is no cluster DNS yet) unless the policy is None, and what it adds."""
+    base = Resolver() if pod.spec.dns_policy == "None" else node
+    config = pod.spec.dns_config
+    if config is None:
+        return cri.DNSConfig(servers=base.servers, searches=base.searches, options=base.options)
+    own = {option.name: f"{option.name}:{option.value}" if option.value else option.name for option in config.options}
+    inherited = [option for option in base.options if option.partition(":")[0] not in own]
+    return cri.DNSConfig(
+        servers=dict.fromkeys((*base.servers, *config.nameservers)),
+        searches=dict.fromkeys((*base.searches, *config.searches)),
+        options=[*inherited, *own.values()],
+    )
+
+
+def sandbox_config(pod: Pod, attempt: int, log_directory: str, resolver: Resolver) -> cri.PodSandboxConfig:
     """A pod's sandbox."""
     metadata, spec = pod.metadata, pod.spec
     security = cri.LinuxSandboxSecurityContext(namespace_options=_namespaces(pod))
     sysctls: dict[str, str] = {}
     if spec.security_context is not None:
         sysctls = {sysctl.name: sysctl.value for sysctl in spec.security_context.sysctls}
-    config = spec.dns_config
-    servers = [*(config.nameservers if config is not None else ()), *dns]
-    options = [f"{o.name}:{o.value}" if o.value else o.name for o in (config.options if config is not None else ())]
+    protocols = {"UDP": cri.UDP, "SCTP": cri.SCTP}
+    ports = [
+        cri.PortMapping(
+            protocol=protocols.get(port.protocol, cri.TCP),
+            container_port=port.container_port or 0,
+            host_port=port.host_port or 0,
+            host_ip=port.host_ip,
+        )
+        for container in (*spec.init_containers, *spec.containers)
+        for port in container.ports
+        if port.host_port and not spec.host_network
+    ]
     return cri.PodSandboxConfig(
         metadata=cri.PodSandboxMetadata(
             name=metadata.name, namespace=metadata.namespace, uid=metadata.uid, attempt=attempt
         ),
         hostname="" if spec.host_network else (spec.hostname or metadata.name)[:63].rstrip("-."),
         log_directory=log_directory,
-        dns_config=cri.DNSConfig(
-            servers=servers, searches=list(config.searches) if config is not None else [], options=options
-        ),
+        dns_config=dns_config(pod, resolver),
+        port_mappings=ports,
         labels={**metadata.labels, POD_NAME: metadata.name, POD_NAMESPACE: metadata.namespace, POD_UID: metadata.uid},
-        linux=cri.LinuxPodSandboxConfig(cgroup_parent=cgroup_parent(pod), security_context=security, sysctls=sysctls),
+        annotations=dict(metadata.annotations),
+        linux=cri.LinuxPodSandboxConfig(
+            cgroup_parent=cgroup_parent(pod),
+            security_context=security,
+            sysctls=sysctls,
+            resources=pod_resources(pod),
+        ),
     )
 
 
@@ -66,17 +121,20 @@ def container_config(
     variables: Mapping[str, str],
     mounts: Sequence[HostMount],
     *,
+    image: Image,
     memory_bytes: int,
 ) -> cri.ContainerConfig:
     """One run of a container. memory_bytes: of the node, for the oom score. Raises Invalid."""
     metadata = pod.metadata
+    _check_non_root(pod, container, image)
+    signal = container.lifecycle.stop_signal if container.lifecycle is not None else ""
     propagations = {
         "HostToContainer": cri.PROPAGATION_HOST_TO_CONTAINER,
         "Bidirectional": cri.PROPAGATION_BIDIRECTIONAL,
     }
     return cri.ContainerConfig(
         metadata=cri.ContainerMetadata(name=container.name, attempt=attempt),
-        image=cri.ImageSpec(image=container.image),
+        image=cri.ImageSpec(image=container.image, user_specified_image=container.image),
         command=environment.expand_all(container.command, variables),
         args=environment.expand_all(container.args, variables),
         working_dir=container.working_dir,
@@ -101,6 +159,7 @@ def container_config(
         stdin=bool(container.stdin),
         stdin_once=bool(container.stdin_once),
         tty=bool(container.tty),
+        stop_signal=f"SIGNAL_{signal or 'RUNTIME_DEFAULT'}",
         linux=cri.LinuxContainerConfig(
             resources=_resources(pod, container, memory_bytes), security_context=_security(pod, container)
         ),
@@ -129,6 +188,57 @@ def quota_us(milli_cpu: int) -> int:
     return max(milli_cpu * PERIOD_US // 1000, MIN_QUOTA_US) if milli_cpu else 0
 
 
+def pod_resources(pod: Pod) -> cri.LinuxContainerResources:
+    """Of the pod's own cgroup: all its containers together; a limit only where every container has one."""
+    mains = [*pod.spec.containers, *(c for c in pod.spec.init_containers if c.restart_policy == "Always")]
+    first = [c for c in pod.spec.init_containers if c.restart_policy != "Always"]
+
+    def amount(container: Container, kind: str, name: str) -> int:
+        amounts = container.resources.limits if kind == "limits" else container.resources.requests
+        if name not in amounts:
+            return 0
+        return amounts[name].milli() if name == "cpu" else amounts[name].value()
+
+    def together(kind: str, name: str) -> int:
+        beside = [amount(container, kind, name) for container in mains]
+        before = [amount(container, kind, name) for container in first]
+        if kind == "limits" and not all((*beside, *before)):
+            return 0
+        return max([sum(beside), *before])
+
+    cpu_limit = together("limits", "cpu")
+    return cri.LinuxContainerResources(
+        cpu_shares=shares(together("requests", "cpu")),
+        cpu_period=PERIOD_US if cpu_limit else 0,
+        cpu_quota=quota_us(cpu_limit),
+        memory_limit_in_bytes=together("limits", "memory"),
+    )
+
+
+def _check_non_root(pod: Pod, container: Container, image: Image) -> None:
+    """Raises Invalid for a container that must not run as root and would, or might."""
+    own, of_pod = container.security_context, pod.spec.security_context
+    wanted = own.run_as_non_root if own is not None else None
+    if wanted is None and of_pod is not None:
+        wanted = of_pod.run_as_non_root
+    if not wanted:
+        return
+    user = own.run_as_user if own is not None else None
+    if user is None and of_pod is not None:
+        user = of_pod.run_as_user
+    if user == 0:
+        raise Invalid("container's runAsUser breaks non-root policy")
+    if user is not None:
+        return
+    if image.user_name:
+        raise Invalid(
+            f"container has runAsNonRoot and image has non-numeric user ({image.user_name}), cannot verify user is "
+            "non-root: set runAsUser"
+        )
+    if not image.user_id:
+        raise Invalid("container has runAsNonRoot and image will run as root: set runAsUser")
+
+
 def _resources(pod: Pod, container: Container, node_memory_bytes: int) -> cri.LinuxContainerResources:
     requests, limits = container.resources.requests, container.resources.limits
     cpu_request = requests["cpu"].milli() if "cpu" in requests else 0
@@ -154,11 +264,6 @@ def _security(pod: Pod, container: Container) -> cri.LinuxContainerSecurityConte
     privileged = bool(own.privileged)
     user = own.run_as_user if own.run_as_user is not None else (of_pod.run_as_user if of_pod is not None else None)
     group = own.run_as_group if own.run_as_group is not None else (of_pod.run_as_group if of_pod is not None else None)
-    non_root = own.run_as_non_root
-    if non_root is None and of_pod is not None:
-        non_root = of_pod.run_as_non_root
-    if non_root and user == 0:
-        raise Invalid("container's runAsUser breaks non-root policy")
     context = cri.LinuxContainerSecurityContext(
         privileged=privileged,
         namespace_options=_namespaces(pod),

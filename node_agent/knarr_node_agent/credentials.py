@@ -12,7 +12,6 @@ from pathlib import Path
 
 import grpc
 import structlog
-from cryptography import x509
 
 from knarr_api import grpc_status
 from knarr_api.errors import Invalid, KnarrError, Unauthenticated, Unavailable
@@ -24,7 +23,9 @@ from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 RETRY_S, LONGEST_RETRY_S = 0.5, 15.0
 TOKEN_POLL_S = 0.05
-RENEW_CHECK_S = 3600.0
+RENEW_RETRY_S = 60.0
+LONGEST_SLEEP_S = 3600.0
+"""Clocks jump: what is due is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,22 @@ class CredentialFiles:
         except (OSError, ValueError) as error:
             raise Invalid(f"the node's credentials in {self.directory} can't be read: {error}") from error
 
+    def renew_at(self) -> datetime.datetime | None:
+        """As it was written down with the certificate."""
+        try:
+            return datetime.datetime.fromisoformat((self.directory / "renew-at").read_text().strip())
+        except (OSError, ValueError):
+            return None
+
     def save(self, credentials: Credentials) -> None:
         """The certificate last: with it the set is complete."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.directory / "renew-at").unlink(missing_ok=True)
         _write(self.directory / "node.key", credentials.key)
         _write(self.directory / "ca.crt", credentials.ca)
         _write(self.directory / "endpoints.json", json.dumps(credentials.endpoints).encode())
         _write(self.directory / "node.crt", credentials.certificate)
+        _write(self.directory / "renew-at", renewal_time(credentials.certificate).isoformat().encode())
 
 
 async def obtain(settings: Settings, files: CredentialFiles, clock: Clock) -> Credentials:
@@ -96,30 +107,39 @@ async def _read_token(settings: Settings, clock: Clock) -> str:
 async def keep_fresh(
     channel: grpc.aio.Channel, settings: Settings, files: CredentialFiles, clock: Clock, renewed: asyncio.Event
 ) -> None:
-    """Renew in time; ``renewed`` is set when new files are there, for the process to reconnect with."""
+    """Renew in time; ``renewed`` is set when new files are there, for the process to start anew with."""
     log = structlog.get_logger("knarr.agent")
+    credentials = files.load()
+    assert credentials is not None
+    due = files.renew_at() or renewal_time(credentials.certificate)
     while True:
-        credentials = files.load()
-        if credentials is not None and due(credentials.certificate, clock.now()):
-            request = joining.make_request(settings.node_name)
-            stub = nodes_pb2_grpc.NodesStub(channel)
-            try:
-                answer = await stub.Renew(nodes_pb2.RenewRequest(csr_pem=request.csr), timeout=15.0)
-                endpoints = tuple(answer.endpoints) or credentials.endpoints
-                files.save(Credentials(request.key, answer.certificate_pem, answer.ca_pem, endpoints))
-                log.info("certificate renewed")
-                renewed.set()
-            except grpc.aio.AioRpcError as error:
-                failure: KnarrError = grpc_status.from_rpc(error)
-                log.warning("the certificate can't be renewed yet", error=str(failure))
-        await clock.sleep(RENEW_CHECK_S)
+        wait_s = (due - clock.now()).total_seconds()
+        if wait_s > 0:
+            await clock.sleep(min(wait_s, LONGEST_SLEEP_S))
+            continue
+        request = joining.make_request(settings.node_name)
+        stub = nodes_pb2_grpc.NodesStub(channel)
+        try:
+            answer = await stub.Renew(nodes_pb2.RenewRequest(csr_pem=request.csr), timeout=15.0)
+        except grpc.aio.AioRpcError as error:
+            failure: KnarrError = grpc_status.from_rpc(error)
+            log.warning("the certificate can't be renewed yet", error=str(failure))
+            await clock.sleep(RENEW_RETRY_S)
+            continue
+        endpoints = tuple(answer.endpoints) or credentials.endpoints
+        files.save(Credentials(request.key, answer.certificate_pem, answer.ca_pem, endpoints))
+        log.info("certificate renewed")
+        renewed.set()
+        return
 
 
-def due(certificate_pem: bytes, now: datetime.datetime) -> bool:
-    """Whether two thirds of a certificate's life are over."""
+def renewal_time(certificate_pem: bytes) -> datetime.datetime:
+    """When two thirds of a certificate's life are over."""
+    from cryptography import x509
+
     certificate = x509.load_pem_x509_certificate(certificate_pem)
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    return now > certificate.not_valid_before_utc + life * 2 / 3
+    return certificate.not_valid_before_utc + life * 2 / 3
 
 
 def _write(path: Path, data: bytes) -> None:

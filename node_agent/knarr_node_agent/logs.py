@@ -1,7 +1,7 @@
 """Reading a container's log files, in CRI format: ``<RFC 3339 time> <stdout|stderr> <F|P> <text>``.
 
-Source: Kubernetes enhancement "CRI log format"; files are ``<pod logs>/<container>/<attempt>.log``, older rotations
-have a suffix. Memory is bounded: a tail is found by reading backwards in blocks.
+Source: Kubernetes enhancement "CRI log format"; files are ``<pod logs>/<container>/<attempt>.log``, what was rotated
+away has a suffix (see ``log_rotation``). Memory is bounded: a tail is found by reading backwards in blocks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knarr_api.errors import NotFound
+from knarr_client.clock import Clock
 
 BLOCK_BYTES = 64 * 1024
 FOLLOW_POLL_S = 0.1
@@ -31,7 +32,7 @@ class Asked:
     limit_bytes: int | None = None
 
 
-async def read(path: Path, asked: Asked, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def read(path: Path, asked: Asked, ended: Callable[[], bool], clock: Clock) -> AsyncIterator[bytes]:
     """Chunks of whole lines. ended: whether the container has ended, so that following may stop.
 
     Raises NotFound when there is no log.
@@ -46,6 +47,7 @@ async def read(path: Path, asked: Asked, ended: Callable[[], bool]) -> AsyncIter
         if asked.tail_lines is not None:
             os.lseek(descriptor, await asyncio.to_thread(_tail_offset, descriptor, asked.tail_lines), os.SEEK_SET)
         rest = b""
+        rotated = False
         while True:
             done = ended()
             block = await asyncio.to_thread(os.read, descriptor, BLOCK_BYTES)
@@ -61,14 +63,17 @@ async def read(path: Path, asked: Asked, ended: Callable[[], bool]) -> AsyncIter
                 continue
             if not asked.follow:
                 return
-            reopened = _rotated(path, inode)
-            if reopened is not None:
+            if _is_rotated(path, inode):
+                if not rotated:
+                    rotated = True  # once more to the end: what was written before the new file was taken into use
+                    continue
                 os.close(descriptor)
-                descriptor, inode = reopened, os.fstat(reopened).st_ino
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                inode, rotated = os.fstat(descriptor).st_ino, False
                 continue
             if done:
                 return
-            await asyncio.sleep(FOLLOW_POLL_S)
+            await clock.sleep(FOLLOW_POLL_S)
     finally:
         os.close(descriptor)
 
@@ -83,17 +88,6 @@ def format_line(raw: bytes, asked: Asked) -> bytes | None:
         return None
     prefix = stamp + b" " if asked.timestamps else b""
     return prefix + text + (b"" if tag.startswith(b"P") else b"\n")
-
-
-def newest(directory: Path, container: str, *, previous: bool) -> Path:
-    """The log of the newest run, or of the one before. Raises NotFound."""
-    folder = directory / container
-    attempts = sorted(int(p.stem) for p in folder.glob("*.log") if p.stem.isdecimal()) if folder.is_dir() else []
-    wanted = attempts[-2:-1] if previous else attempts[-1:]
-    if not wanted:
-        what = "previous terminated container" if previous else "container"
-        raise NotFound(f'{what} "{container}" has no log' if not previous else f'{what} "{container}" not found')
-    return folder / f"{wanted[0]}.log"
 
 
 def _split(data: bytes) -> tuple[list[bytes], bytes]:
@@ -126,14 +120,12 @@ def _tail_offset(descriptor: int, lines: int) -> int:
     return 0
 
 
-def _rotated(path: Path, inode: int) -> int | None:
-    """A descriptor of the file that has taken the path over, if one has."""
+def _is_rotated(path: Path, inode: int) -> bool:
+    """Whether another file has taken the path over."""
     try:
-        if os.stat(path).st_ino == inode:
-            return None
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.stat(path, follow_symlinks=False).st_ino != inode
     except FileNotFoundError:
-        return None
+        return False
 
 
 def _time(stamp: bytes) -> datetime.datetime:

@@ -38,7 +38,7 @@ def capacity(settings: Settings) -> dict[str, Quantity]:
     }
 
 
-def node(settings: Settings, ip: str, runtime: str, problems: list[str], now: datetime.datetime) -> Node:
+def node(settings: Settings, status: NodeStatus) -> Node:
     """The whole Node, as the agent registers it."""
     arch = ARCHITECTURES.get(platform.machine(), platform.machine())
     labels = {
@@ -49,10 +49,7 @@ def node(settings: Settings, ip: str, runtime: str, problems: list[str], now: da
         "beta.kubernetes.io/arch": arch,
         **settings.labels,
     }
-    return Node(
-        metadata=ObjectMeta(name=settings.node_name, labels=labels),
-        status=status(settings, ip, runtime, problems, None, now),
-    )
+    return Node(metadata=ObjectMeta(name=settings.node_name, labels=labels), status=status)
 
 
 def status(

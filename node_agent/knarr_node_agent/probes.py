@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import structlog
+import grpc
+import grpc.aio
 
-from knarr_api.errors import KnarrError
+from knarr_api import grpc_status
+from knarr_api.errors import DeadlineExceeded, KnarrError
 from knarr_api.types.core_v1 import Container, HTTPGetAction, Pod, Probe
 from knarr_client.clock import Clock
 from knarr_node_agent.podmachine.world import Health
 from knarr_node_agent.runtime import Runtime
 
 MAX_HEAD_BYTES = 16 * 1024
+SERVING = 1
+UNKNOWN_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Target:
     container: Container
     container_id: str
     ip: str
+    started_at: datetime.datetime | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +72,29 @@ Told = Callable[[Target, str, str], None]
 """Called with the kind of probe and why it failed, for the event."""
 
 
+def initial_health(container: Container, before: Health | None) -> Health:
+    """Before the first verdict: nothing is known to be well that a probe could tell, unless it was known before.
+
+    before: what was reported of the very same container, by this agent's predecessor. Pure.
+    """
+    started = container.startup_probe is None or (before is not None and before.started)
+    ready = started and (container.readiness_probe is None or (before is not None and before.ready))
+    return Health(started=started, ready=ready)
+
+
+def concluded(before: Health, container: Container, kind: str, verdict: bool) -> Health:
+    """The health after a probe's verdict. Pure."""
+    if kind == "readiness":
+        return replace(before, ready=verdict)
+    if kind == "startup" and verdict:
+        return replace(before, started=True, ready=before.ready or container.readiness_probe is None)
+    if verdict:
+        return before
+    probe = container.startup_probe if kind == "startup" else container.liveness_probe
+    grace_s = probe.termination_grace_period_seconds if probe is not None else None
+    return replace(before, ready=False, failed=f"failed {kind} probe", grace_s=grace_s)
+
+
 class Probes:
     """changed: called with the pod's uid when the health of one of its containers has changed."""
 
@@ -76,24 +105,17 @@ class Probes:
         self._unhealthy = unhealthy
         self._probed: dict[str, Probed] = {}
 
-    def health(self, container_id: str) -> Health | None:
-        probed = self._probed.get(container_id)
-        return probed.health if probed is not None else None
-
-    def watch(self, target: Target) -> Health:
-        """Probe from now on; again for the same container changes nothing."""
+    def watch(self, target: Target, before: Health | None = None) -> Health:
+        """Probe from now on; again for the same container changes nothing. before: as for ``initial_health``."""
         probed = self._probed.get(target.container_id)
         if probed is not None:
             return probed.health
         container = target.container
-        health = Health(started=container.startup_probe is None, ready=container.readiness_probe is None)
-        if container.startup_probe is not None:
-            health = replace(health, ready=False)
-        probed = self._probed[target.container_id] = Probed(target, health)
-        if health.started:
+        probed = self._probed[target.container_id] = Probed(target, initial_health(container, before))
+        if probed.health.started:
             probed.started.set()
         for kind, probe in (
-            ("startup", container.startup_probe),
+            ("startup", container.startup_probe if not probed.health.started else None),
             ("readiness", container.readiness_probe),
             ("liveness", container.liveness_probe),
         ):
@@ -107,6 +129,11 @@ class Probes:
         for task in probed.tasks if probed is not None else ():
             task.cancel()
 
+    def forget_pod(self, uid: str) -> None:
+        for container_id, probed in tuple(self._probed.items()):
+            if probed.target.pod.metadata.uid == uid:
+                self.forget(container_id)
+
     def known(self) -> frozenset[str]:
         return frozenset(self._probed)
 
@@ -117,57 +144,61 @@ class Probes:
     async def _loop(self, probed: Probed, kind: str, probe: Probe) -> None:
         if kind != "startup":
             await probed.started.wait()
-        await self._clock.sleep(float(probe.initial_delay_seconds or 0))
+        began = probed.target.started_at
+        running_s = (self._clock.now() - began).total_seconds() if began is not None else 0.0
+        await self._clock.sleep(max(float(probe.initial_delay_seconds or 0) - max(running_s, 0.0), 0.0))
         counted = Tally()
         while True:
             success, why = await self._check(probed.target, probe)
+            if success is None:
+                await self._clock.sleep(UNKNOWN_RETRY_S)
+                continue
             counted = tally(counted, success, probe)
             if not success:
                 self._unhealthy(probed.target, kind, why)
             if counted.verdict is not None:
                 self._conclude(probed, kind, counted.verdict)
-            if kind == "startup" and counted.verdict:
-                return
-            if counted.verdict is False and kind != "readiness":
+            if counted.verdict is not None and (kind == "startup" or (kind == "liveness" and not counted.verdict)):
                 return
             await self._clock.sleep(float(probe.period_seconds or 10))
 
     def _conclude(self, probed: Probed, kind: str, verdict: bool) -> None:
         before = probed.health
-        if kind == "readiness":
-            probed.health = replace(before, ready=verdict)
-        elif kind == "startup" and verdict:
-            ready = probed.target.container.readiness_probe is None
-            probed.health = replace(before, started=True, ready=ready)
+        probed.health = concluded(before, probed.target.container, kind, verdict)
+        if probed.health.started:
             probed.started.set()
-        elif not verdict:
-            probed.health = replace(before, failed=f"failed {kind} probe")
         if probed.health != before:
             self._changed(probed.target.pod.metadata.uid)
 
-    async def _check(self, target: Target, probe: Probe) -> tuple[bool, str]:
+    async def _check(self, target: Target, probe: Probe) -> tuple[bool | None, str]:
+        """None: it could not be found out (the runtime is away), which counts neither way."""
         timeout_s = float(probe.timeout_seconds or 1)
         try:
             async with asyncio.timeout(timeout_s):
-                if probe.exec_ is not None:
-                    code, output = await self._runtime.exec(target.container_id, probe.exec_.command, timeout_s)
-                    return code == 0, output.decode(errors="replace").strip()[:512] or f"exit code {code}"
-                if probe.http_get is not None:
-                    status = await http_status(target, probe.http_get)
-                    return 200 <= status < 400, f"HTTP probe failed with statuscode: {status}"
-                if probe.tcp_socket is not None:
-                    port = port_number(target.container, probe.tcp_socket.port)
-                    _, writer = await asyncio.open_connection(probe.tcp_socket.host or target.ip, port)
-                    writer.close()
-                    return True, ""
-                return False, "probes of this type are not supported"
-        except TimeoutError:
-            return False, f"command timed out after {timeout_s:g}s"
-        except (OSError, ValueError, KnarrError, asyncio.IncompleteReadError) as error:
+                return await self._ask(target, probe, timeout_s)
+        except (TimeoutError, DeadlineExceeded):
+            return False, f"timed out after {timeout_s:g}s"
+        except KnarrError as error:
+            return (False if probe.grpc is not None else None), error.message
+        except (OSError, ValueError, LookupError, asyncio.IncompleteReadError) as error:
             return False, str(error) or type(error).__name__
-        except LookupError as error:
-            structlog.get_logger("knarr.probes").debug("no such port", error=str(error))
-            return False, str(error)
+
+    async def _ask(self, target: Target, probe: Probe, timeout_s: float) -> tuple[bool, str]:
+        if probe.exec_ is not None:
+            code, output = await self._runtime.exec(target.container_id, probe.exec_.command, timeout_s)
+            return code == 0, output.decode(errors="replace").strip()[:512] or f"exit code {code}"
+        if probe.http_get is not None:
+            status = await http_status(target, probe.http_get)
+            return 200 <= status < 400, f"HTTP probe failed with statuscode: {status}"
+        if probe.tcp_socket is not None:
+            port = port_number(target.container, probe.tcp_socket.port)
+            _, writer = await asyncio.open_connection(probe.tcp_socket.host or target.ip, port)
+            writer.close()
+            return True, ""
+        if probe.grpc is not None:
+            status = await grpc_status_of(f"{target.ip}:{probe.grpc.port}", probe.grpc.service, timeout_s)
+            return status == SERVING, f"service unhealthy (responded with status {status})"
+        return False, "the probe names no action"
 
 
 async def http_status(target: Target, action: HTTPGetAction) -> int:
@@ -175,13 +206,14 @@ async def http_status(target: Target, action: HTTPGetAction) -> int:
     host, port = action.host or target.ip, port_number(target.container, action.port)
     context: ssl.SSLContext | None = None
     if action.scheme == "HTTPS":
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     headers = {"Host": f"{host}:{port}", "User-Agent": "kube-probe/1.37", "Accept": "*/*", "Connection": "close"}
     for header in action.http_headers:
         if "\r" in header.name + header.value or "\n" in header.name + header.value:
             raise ValueError(f"header {header.name!r} contains a line break")
+        headers = {name: value for name, value in headers.items() if name.lower() != header.name.lower()}
         headers[header.name] = header.value
     path = action.path if action.path.startswith("/") else f"/{action.path}"
     if any(character.isspace() for character in path):
@@ -199,6 +231,23 @@ async def http_status(target: Target, action: HTTPGetAction) -> int:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def grpc_status_of(address: str, service: str, timeout_s: float) -> int:
+    """What ``grpc.health.v1`` says of a service, without TLS. Raises KnarrError."""
+    from grpc_health.v1 import health_pb2
+
+    async with grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            answer = await check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise grpc_status.from_rpc(error) from error
+    return int(answer.status)
 
 
 def port_number(container: Container, port: int | str | None) -> int:

@@ -1,13 +1,15 @@
 """The container runtime over CRI, as the agent needs it: a pod's state as frozen values, and few verbs.
 
-Labels and annotations are the kubelet's, so that any CRI tool shows pods as such.
+Labels and annotations are the kubelet's, so that any CRI tool shows pods as such. What of a container or a sandbox
+cannot change any more (an exit code, a start time, an address) is asked for once.
 Source: CRI runtime.v1; Kubernetes ``io.kubernetes.*`` labels.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,17 +26,22 @@ POD_NAME, POD_NAMESPACE = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace
 POD_UID, CONTAINER_NAME = "io.kubernetes.pod.uid", "io.kubernetes.container.name"
 IMAGE_ANNOTATION = "knarr.io/image"
 TIMEOUT_S = 30.0
+STATUS_TIMEOUT_S = 5.0
+SANDBOX_TIMEOUT_S = 60.0
+PULL_TIMEOUT_S = 900.0
+MESSAGE_BYTES_MAX = 32 << 20
 STATES = {
     cri.CONTAINER_CREATED: ContainerState.CREATED,
     cri.CONTAINER_RUNNING: ContainerState.RUNNING,
     cri.CONTAINER_EXITED: ContainerState.EXITED,
     cri.CONTAINER_UNKNOWN: ContainerState.UNKNOWN,
 }
+LASTING = (cri.CONTAINER_RUNNING, cri.CONTAINER_EXITED)
 
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """What the runtime has of one pod."""
+    """What the runtime has of one pod. namespace and name are empty when it has nothing."""
 
     uid: str
     namespace: str
@@ -42,27 +49,56 @@ class PodState:
     sandboxes: tuple[Sandbox, ...]
     runs: Mapping[str, tuple[Container, ...]]
 
+    @property
+    def empty(self) -> bool:
+        return not self.sandboxes and not self.runs
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that is present. user_id and user_name: what it runs as, where it says so."""
+
+    id: str
+    user_id: int | None = None
+    user_name: str = ""
+
 
 class Runtime:
-    """One CRI endpoint, ``unix:///…``. Every method raises the classes of ``knarr_api.errors``."""
+    """One CRI endpoint. Every method raises the classes of ``knarr_api.errors``."""
 
-    def __init__(self, endpoint: str) -> None:
-        options = [("grpc.max_receive_message_length", 32 << 20), ("grpc.max_reconnect_backoff_ms", 1000)]
-        self._channel = grpc.aio.insecure_channel(endpoint, options=options)
-        self._runtime: Any = api_pb2_grpc.RuntimeServiceStub(self._channel)
-        self._images: Any = api_pb2_grpc.ImageServiceStub(self._channel)
+    def __init__(self, runtime: Any, images: Any, close: Callable[[], Awaitable[None]] | None = None) -> None:
+        """runtime, images: what has the methods of RuntimeServiceStub and ImageServiceStub."""
+        self._runtime = runtime
+        self._images = images
+        self._close = close
+        self._containers: dict[tuple[str, int], Container] = {}
+        """By id and CRI state, for states in which nothing changes."""
+        self._addresses: dict[str, str] = {}
+        """Of sandboxes that are ready."""
+
+    @classmethod
+    def dial(cls, endpoint: str) -> Runtime:
+        """endpoint: ``unix:///…``. Does not connect yet."""
+        options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.max_reconnect_backoff_ms", 500)]
+        options += [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 50)]
+        channel = grpc.aio.insecure_channel(endpoint, options=options)
+        runtime, images = api_pb2_grpc.RuntimeServiceStub(channel), api_pb2_grpc.ImageServiceStub(channel)
+        return cls(runtime, images, lambda: channel.close(None))
 
     async def close(self) -> None:
-        await self._channel.close(None)
+        if self._close is not None:
+            await self._close()
+
+    # The node
 
     async def version(self) -> tuple[str, str]:
         """Name and version."""
-        answer = await self._call(self._runtime.Version, cri.VersionRequest(version="0.1.0"))
+        answer = await self._call(self._runtime.Version, cri.VersionRequest(version="0.1.0"), STATUS_TIMEOUT_S)
         return answer.runtime_name, answer.runtime_version
 
     async def problems(self) -> list[str]:
         """What keeps it from running pods, one sentence each; raises Unavailable when it does not answer."""
-        answer = await self._call(self._runtime.Status, cri.StatusRequest(), timeout_s=5.0)
+        answer = await self._call(self._runtime.Status, cri.StatusRequest(), STATUS_TIMEOUT_S)
         return [
             f"{condition.type} is false: {condition.message or condition.reason}"
             for condition in answer.status.conditions
@@ -73,54 +109,45 @@ class Runtime:
         config = cri.RuntimeConfig(network_config=cri.NetworkConfig(pod_cidr=cidr))
         await self._call(self._runtime.UpdateRuntimeConfig, cri.UpdateRuntimeConfigRequest(runtime_config=config))
 
-    async def pods(self) -> dict[str, tuple[str, str]]:
-        """(namespace, name) of every pod uid that has a sandbox or a container."""
-        sandboxes = await self._call(self._runtime.ListPodSandbox, cri.ListPodSandboxRequest())
-        containers = await self._call(self._runtime.ListContainers, cri.ListContainersRequest())
-        found = {s.metadata.uid: (s.metadata.namespace, s.metadata.name) for s in sandboxes.items}
-        for container in containers.containers:
-            labels = container.labels
-            found.setdefault(labels[POD_UID], (labels[POD_NAMESPACE], labels[POD_NAME]))
-        return found
+    # What is there
+
+    async def pods(self) -> frozenset[str]:
+        """The uid of every pod that has a sandbox or a container."""
+        sandboxes, containers = await asyncio.gather(
+            self._call(self._runtime.ListPodSandbox, cri.ListPodSandboxRequest()),
+            self._call(self._runtime.ListContainers, cri.ListContainersRequest()),
+        )
+        self._forget_all_but({s.id for s in sandboxes.items}, {c.id for c in containers.containers})
+        found = {sandbox.metadata.uid for sandbox in sandboxes.items}
+        found.update(container.labels.get(POD_UID, "") for container in containers.containers)
+        return frozenset(found - {""})
 
     async def pod(self, uid: str) -> PodState:
         """Everything of one pod; empty when there is nothing."""
         selector = {POD_UID: uid}
-        listed = await self._call(
-            self._runtime.ListPodSandbox,
-            cri.ListPodSandboxRequest(filter=cri.PodSandboxFilter(label_selector=selector)),
+        listed, contained = await asyncio.gather(
+            self._call(
+                self._runtime.ListPodSandbox,
+                cri.ListPodSandboxRequest(filter=cri.PodSandboxFilter(label_selector=selector)),
+            ),
+            self._call(
+                self._runtime.ListContainers,
+                cri.ListContainersRequest(filter=cri.ContainerFilter(label_selector=selector)),
+            ),
         )
-        sandboxes: list[Sandbox] = []
         namespace = name = ""
+        sandboxes: list[Sandbox] = []
         for item in listed.items:
             namespace, name = item.metadata.namespace, item.metadata.name
-            ready = item.state == cri.SANDBOX_READY
-            ip = ""
-            if ready:
-                try:
-                    answer = await self._call(
-                        self._runtime.PodSandboxStatus, cri.PodSandboxStatusRequest(pod_sandbox_id=item.id)
-                    )
-                except NotFound:
-                    continue
-                ready = answer.status.state == cri.SANDBOX_READY
-                ip = answer.status.network.ip
-            sandboxes.append(Sandbox(id=item.id, attempt=item.metadata.attempt, ready=ready, ip=ip))
-        containers = await self._call(
-            self._runtime.ListContainers,
-            cri.ListContainersRequest(filter=cri.ContainerFilter(label_selector=selector)),
-        )
+            sandbox = await self._sandbox(item)
+            if sandbox is not None:
+                sandboxes.append(sandbox)
         runs: dict[str, list[Container]] = {}
-        for item in containers.containers:
-            namespace, name = item.labels[POD_NAMESPACE], item.labels[POD_NAME]
-            try:
-                answer = await self._call(
-                    self._runtime.ContainerStatus, cri.ContainerStatusRequest(container_id=item.id)
-                )
-            except NotFound:
-                continue
-            run = _container(answer.status, item.pod_sandbox_id)
-            runs.setdefault(run.name, []).append(run)
+        for item in contained.containers:
+            namespace, name = item.labels.get(POD_NAMESPACE, ""), item.labels.get(POD_NAME, "")
+            run = await self._container(item)
+            if run is not None:
+                runs.setdefault(run.name, []).append(run)
         ordered = {key: tuple(sorted(value, key=lambda run: run.attempt)) for key, value in runs.items()}
         return PodState(uid, namespace, name, tuple(sorted(sandboxes, key=lambda s: s.attempt)), ordered)
 
@@ -132,15 +159,19 @@ class Runtime:
         except grpc.aio.AioRpcError as error:
             raise grpc_status.from_rpc(error) from error
 
+    # Sandboxes and containers
+
     async def make_sandbox(self, config: cri.PodSandboxConfig) -> str:
-        answer = await self._call(self._runtime.RunPodSandbox, cri.RunPodSandboxRequest(config=config))
-        return str(answer.pod_sandbox_id)
+        request = cri.RunPodSandboxRequest(config=config)
+        return str((await self._call(self._runtime.RunPodSandbox, request, SANDBOX_TIMEOUT_S)).pod_sandbox_id)
 
     async def stop_sandbox(self, identifier: str) -> None:
-        await self._call(self._runtime.StopPodSandbox, cri.StopPodSandboxRequest(pod_sandbox_id=identifier))
+        request = cri.StopPodSandboxRequest(pod_sandbox_id=identifier)
+        await self._call(self._runtime.StopPodSandbox, request, SANDBOX_TIMEOUT_S)
 
     async def remove_sandbox(self, identifier: str) -> None:
-        await self._call(self._runtime.RemovePodSandbox, cri.RemovePodSandboxRequest(pod_sandbox_id=identifier))
+        request = cri.RemovePodSandboxRequest(pod_sandbox_id=identifier)
+        await self._call(self._runtime.RemovePodSandbox, request, SANDBOX_TIMEOUT_S)
 
     async def create(self, sandbox_id: str, config: cri.ContainerConfig, sandbox: cri.PodSandboxConfig) -> str:
         request = cri.CreateContainerRequest(pod_sandbox_id=sandbox_id, config=config, sandbox_config=sandbox)
@@ -150,8 +181,9 @@ class Runtime:
         await self._call(self._runtime.StartContainer, cri.StartContainerRequest(container_id=identifier))
 
     async def stop(self, identifier: str, timeout_s: int) -> None:
+        """The stop signal, and SIGKILL after ``timeout_s``. Returns when it has ended; of what is gone too."""
         request = cri.StopContainerRequest(container_id=identifier, timeout=timeout_s)
-        await self._call(self._runtime.StopContainer, request, timeout_s=timeout_s + TIMEOUT_S)
+        await self._call(self._runtime.StopContainer, request, timeout_s + TIMEOUT_S)
 
     async def remove(self, identifier: str) -> None:
         await self._call(self._runtime.RemoveContainer, cri.RemoveContainerRequest(container_id=identifier))
@@ -159,26 +191,69 @@ class Runtime:
     async def exec(self, identifier: str, command: Sequence[str], timeout_s: float) -> tuple[int, bytes]:
         """Exit code and what it printed. Raises DeadlineExceeded."""
         request = cri.ExecSyncRequest(container_id=identifier, cmd=command, timeout=max(int(timeout_s), 1))
-        answer = await self._call(self._runtime.ExecSync, request, timeout_s=timeout_s + 5.0)
+        answer = await self._call(self._runtime.ExecSync, request, timeout_s + STATUS_TIMEOUT_S)
         return answer.exit_code, answer.stdout + answer.stderr
 
-    async def image(self, name: str) -> str:
-        """The image's id, empty when it is not there."""
-        request = cri.ImageStatusRequest(image=cri.ImageSpec(image=name))
-        return str((await self._call(self._images.ImageStatus, request)).image.id)
+    async def reopen_log(self, identifier: str) -> None:
+        await self._call(self._runtime.ReopenContainerLog, cri.ReopenContainerLogRequest(container_id=identifier))
 
-    async def pull(self, name: str) -> None:
-        request = cri.PullImageRequest(image=cri.ImageSpec(image=name))
-        await self._call(self._images.PullImage, request, timeout_s=600.0)
+    # Images
 
-    async def _call(self, method: Any, request: Any, *, timeout_s: float = TIMEOUT_S) -> Any:
+    async def image(self, name: str) -> Image | None:
+        """None when it is not there. Raises Invalid for a name that is none."""
+        answer = await self._call(self._images.ImageStatus, cri.ImageStatusRequest(image=cri.ImageSpec(image=name)))
+        image = answer.image
+        if not image.id:
+            return None
+        return Image(image.id, image.uid.value if image.HasField("uid") else None, image.username)
+
+    async def pull(self, name: str, auth: cri.AuthConfig | None = None) -> None:
+        request = cri.PullImageRequest(image=cri.ImageSpec(image=name), auth=auth)
+        await self._call(self._images.PullImage, request, PULL_TIMEOUT_S)
+
+    # Within
+
+    async def _call(self, method: Any, request: Any, timeout_s: float = TIMEOUT_S) -> Any:
         try:
             return await method(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise grpc_status.from_rpc(error) from error
 
+    async def _sandbox(self, item: Any) -> Sandbox | None:
+        """None: it has gone since it was listed."""
+        ready, ip = item.state == cri.SANDBOX_READY, self._addresses.get(item.id, "")
+        if ready and item.id not in self._addresses:
+            request = cri.PodSandboxStatusRequest(pod_sandbox_id=item.id)
+            try:
+                status = (await self._call(self._runtime.PodSandboxStatus, request)).status
+            except NotFound:
+                return None
+            ready, ip = status.state == cri.SANDBOX_READY, status.network.ip
+            if ready:
+                self._addresses[item.id] = ip
+        return Sandbox(id=item.id, attempt=item.metadata.attempt, ready=ready, ip=ip)
 
-def _container(status: Any, sandbox_id: str) -> Container:
+    async def _container(self, item: Any) -> Container | None:
+        """None: it has gone since it was listed."""
+        known = self._containers.get((item.id, item.state))
+        if known is not None:
+            return known
+        request = cri.ContainerStatusRequest(container_id=item.id)
+        try:
+            status = (await self._call(self._runtime.ContainerStatus, request)).status
+        except NotFound:
+            return None
+        found = _value(status, item.pod_sandbox_id)
+        if status.state in LASTING:
+            self._containers[item.id, status.state] = found
+        return found
+
+    def _forget_all_but(self, sandboxes: set[str], containers: set[str]) -> None:
+        self._addresses = {key: ip for key, ip in self._addresses.items() if key in sandboxes}
+        self._containers = {key: run for key, run in self._containers.items() if key[0] in containers}
+
+
+def _value(status: Any, sandbox_id: str) -> Container:
     return Container(
         id=status.id,
         name=status.metadata.name,
@@ -193,6 +268,7 @@ def _container(status: Any, sandbox_id: str) -> Container:
         exit_code=status.exit_code,
         reason=status.reason,
         message=status.message[:4096],
+        log_path=status.log_path,
     )
 
 

@@ -16,7 +16,7 @@ import grpc.aio
 import structlog
 
 from knarr_api import grpc_status, json
-from knarr_api.errors import KnarrError
+from knarr_api.errors import Internal, KnarrError
 from knarr_api.types.core_v1 import Node, NodeStatus, PodStatus
 from knarr_client.clock import Clock
 from knarr_node_agent.machine import VERSION
@@ -24,6 +24,9 @@ from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 3.0
 BATCH = 256
+SESSIONS_MAX = 256
+GONE = (grpc.StatusCode.NOT_FOUND.value[0], grpc.StatusCode.PERMISSION_DENIED.value[0])
+"""The pod is not there or not this node's any more: to say it again can't help, the watch will tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class Stream:
         self._node_status: NodeStatus | None = None
         self._sequence = 0
         self._heartbeat_s = 2.0
+        self._welcomed = False
+        self._sessions: dict[str, asyncio.Task[None]] = {}
 
     def report(self, report: PodReport) -> None:
         self._reports[report.uid] = report
@@ -80,44 +85,62 @@ class Stream:
 
     async def run(self) -> None:
         """Connect, and again, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self._keep_connected()
+        finally:
+            self._sessions.clear()
+
+    async def _keep_connected(self) -> None:
         log = structlog.get_logger("knarr.stream")
         pause_s, said = FIRST_PAUSE_S, ""
         while True:
+            self._welcomed = False
+            why = "the server has ended the stream"
             try:
                 await self._converse()
-                said = ""
-                pause_s = FIRST_PAUSE_S
             except grpc.aio.AioRpcError as error:
-                failure = grpc_status.from_rpc(error)
-                if str(failure) != said:
-                    said = str(failure)
-                    log.warning("not connected to the control plane, trying again", error=said)
+                why = str(grpc_status.from_rpc(error))
+            if self._welcomed:
+                pause_s, said = FIRST_PAUSE_S, ""
+            if why != said:
+                said = why
+                log.warning("not connected to the control plane, trying again", error=why)
             await self._clock.sleep(pause_s)
             pause_s = min(pause_s * 1.7, LONGEST_PAUSE_S)
 
     async def _converse(self) -> None:
+        """One connection from hello to its end. Raises AioRpcError."""
         call = self._stub.Connect()
         try:
             hello = agent_pb2.Hello(
                 node_name=self._node_name, agent_version=VERSION, node_json=json.encode(self._node())
             )
+            self._node_status = None
             await call.write(self._message(hello=hello))
             for _, report in self._sent.values():
                 self._reports.setdefault(report.uid, report)
             self._sent.clear()
-            async with asyncio.TaskGroup() as group:
-                speaking = group.create_task(self._speak(call))
-                try:
-                    await self._listen(call, group)
-                finally:
-                    speaking.cancel()
-        except* grpc.aio.AioRpcError as failures:
-            raise _first(failures) from None
+            speaking = asyncio.create_task(self._speak(call), name="stream speaking")
+            listening = asyncio.create_task(self._listen(call), name="stream listening")
+            try:
+                await asyncio.wait({speaking, listening}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                speaking.cancel()
+                listening.cancel()
+                ended = await asyncio.gather(listening, speaking, return_exceptions=True)
+            for failure in ended:
+                # The call itself tells best why it has ended; whoever wrote last finds it closed.
+                if isinstance(failure, Exception) and not isinstance(failure, asyncio.InvalidStateError):
+                    raise failure
+        except asyncio.InvalidStateError:
+            return
         finally:
             call.cancel()
 
     async def _speak(self, call: Any) -> None:
-        next_beat = 0.0
+        next_beat_s = 0.0
         while True:
             self._wake.clear()
             if self._node_status is not None:
@@ -129,38 +152,50 @@ class Stream:
                 message = self._message(pod_statuses=agent_pb2.PodStatuses(updates=updates))
                 self._sent.update({report.uid: (message.sequence, report) for report in batch})
                 await call.write(message)
-            now = self._clock.monotonic()
-            if now >= next_beat:
+            now_s = self._clock.monotonic()
+            if now_s >= next_beat_s:
                 await call.write(self._message(heartbeat=agent_pb2.Heartbeat()))
-                next_beat = now + self._heartbeat_s
+                next_beat_s = now_s + self._heartbeat_s
             try:
-                async with asyncio.timeout(max(next_beat - self._clock.monotonic(), 0.01)):
+                async with asyncio.timeout(max(next_beat_s - self._clock.monotonic(), 0.01)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
 
-    async def _listen(self, call: Any, group: asyncio.TaskGroup) -> None:
+    async def _listen(self, call: Any) -> None:
         log = structlog.get_logger("knarr.stream")
-        while True:
-            message = await call.read()
-            if not isinstance(message, agent_pb2.ServerMessage):
-                return
+        while isinstance(message := await call.read(), agent_pb2.ServerMessage):
             match message.WhichOneof("content"):
                 case "welcome":
                     self._heartbeat_s = max(message.welcome.heartbeat_interval_ms, 50) / 1000
+                    self._welcomed = True
                     log.info("connected", server_version=message.welcome.server_version)
                     self._connected()
                 case "ack":
                     self._acknowledged(message.ack)
                 case "open_session":
-                    group.create_task(self._session(message.open_session))
+                    self._open(message.open_session)
+                case "close_session":
+                    session = self._sessions.get(message.close_session.session_id)
+                    if session is not None:
+                        session.cancel()
+
+    def _open(self, opened: Any) -> None:
+        if len(self._sessions) >= SESSIONS_MAX or opened.session_id in self._sessions:
+            return
+        task = self._group.create_task(self._session(opened), name=f"session {opened.session_id}")
+        self._sessions[opened.session_id] = task
+        task.add_done_callback(lambda _: self._sessions.pop(opened.session_id, None))
 
     def _acknowledged(self, ack: Any) -> None:
         for refused in ack.refused:
+            if not refused.uid:
+                structlog.get_logger("knarr.stream").warning("the node's status was refused", reason=refused.message)
+                continue
             structlog.get_logger("knarr.stream").info(
                 "status refused", pod=f"{refused.namespace}/{refused.name}", reason=refused.message
             )
-            if refused.uid:
+            if refused.code not in GONE:
                 self._refused(refused.uid, refused.message)
         for uid in [uid for uid, (sequence, _) in self._sent.items() if sequence <= ack.sequence]:
             del self._sent[uid]
@@ -173,9 +208,10 @@ class Stream:
             try:
                 async for data in self._serve(opened):
                     await call.write(agent_pb2.SessionFrame(data=data))
-            except KnarrError as error:
-                number: int = grpc_status.code_of(error).value[0]
-                end = agent_pb2.End(code=number, message=error.message)
+            except (KnarrError, OSError) as error:
+                failure = error if isinstance(error, KnarrError) else Internal(f"the log can't be read: {error}")
+                number: int = grpc_status.code_of(failure).value[0]
+                end = agent_pb2.End(code=number, message=failure.message)
             await call.write(agent_pb2.SessionFrame(end=end))
             await call.done_writing()
             await call.read()
@@ -197,11 +233,3 @@ def _update(report: PodReport) -> Any:
         status_json=json.encode(report.status),
         terminated=report.terminated,
     )
-
-
-def _first(group: BaseExceptionGroup[Any]) -> grpc.aio.AioRpcError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, grpc.aio.AioRpcError)
-    return error

@@ -1,15 +1,13 @@
 """A pod's volumes on the node's disk, below ``D/pods/<uid>/volumes/<name>``.
 
 ConfigMaps, Secrets, downward and projected volumes are written into a new directory that a link is then switched to
-(``..data``), so that a container sees all files of one version or of the other. Secrets lie on a tmpfs of the pod
-where one can be mounted. Names and paths come from users: no path is joined that could leave the volume.
-Blocking; called on a thread.
+(``..data``), so that a container sees all files of one version or of the other. Secrets lie on one tmpfs of the node.
+Names and paths come from users: no path is joined that could leave the volume. Blocking; called on a thread.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import stat
@@ -17,13 +15,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import structlog
+
 from knarr_api.errors import Invalid, NotFound
-from knarr_api.types.core_v1 import Container, DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, Pod, Volume
-from knarr_node_agent import environment
+from knarr_api.types.core_v1 import (
+    Container,
+    DownwardAPIVolumeFile,
+    EmptyDirVolumeSource,
+    HostPathVolumeSource,
+    KeyToPath,
+    Pod,
+    Volume,
+)
+from knarr_node_agent import environment, kernel
 from knarr_node_agent.configs import HostMount
 from knarr_node_agent.environment import Sources
 
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MNT_DETACH = 2, 4, 8, 2
 DEFAULT_MODE = 0o644
 LINK, NEW_LINK = "..data", "..data_new"
 
@@ -38,71 +45,146 @@ class File:
 
 
 class Volumes:
-    """root: where pods' directories are."""
+    """root: where pods' directories are. memory: a directory for secrets, on a tmpfs that is mounted if need be."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, memory: Path) -> None:
         self._root = root
+        self._memory = memory
+
+    def open(self) -> None:
+        """Have the tmpfs for secrets. Without the privilege they lie on the disk, in a directory of mode 0700."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if kernel.is_mount_point(self._memory):
+            return
+        try:
+            kernel.mount_tmpfs(self._memory, "mode=0700,size=10%", executable=False)
+        except PermissionError:
+            structlog.get_logger("knarr.volumes").warning("no privilege to mount a tmpfs: secrets lie on the disk")
 
     def prepare(self, pod: Pod, sources: Sources) -> None:
         """Make or refresh all volumes. Raises NotFound for what is missing, Invalid for what can't be, OSError."""
+        security = pod.spec.security_context
+        group = security.fs_group if security is not None else None
         for volume in pod.spec.volumes:
             if volume.host_path is not None:
                 _host_path(volume.host_path)
-                continue
-            directory = self.path(pod, volume.name)
-            group = pod.spec.security_context.fs_group if pod.spec.security_context is not None else None
-            if volume.empty_dir is not None:
+            elif volume.empty_dir is not None:
+                self._empty_dir(self.path(pod, volume), volume.empty_dir, group)
+            else:
+                files = written_files(pod, volume, sources)
+                if files is None:
+                    raise Invalid(f'volume "{volume.name}" is of a type that is not supported')
+                directory = self.path(pod, volume)
                 if not directory.exists():
-                    directory.mkdir(parents=True, mode=0o777)
-                    os.chmod(directory, 0o777)
-                    if volume.empty_dir.medium == "Memory":
-                        limit = volume.empty_dir.size_limit
-                        _mount_tmpfs(directory, f"mode=1777,size={limit.value()}" if limit else "mode=1777")
+                    self._make(directory, 0o755)
                     if group is not None:
                         os.chown(directory, -1, group)
-                        os.chmod(directory, 0o2777)
-                continue
-            files = written_files(pod, volume, sources)
-            if files is None:
-                raise Invalid(f'volume "{volume.name}" is of a type that is not supported')
-            if not directory.exists():
-                directory.mkdir(parents=True, mode=0o755)
-                if volume.secret is not None:
-                    _mount_tmpfs(directory, "mode=0755,size=2m")
-            write_atomically(directory, files, group)
+                write_atomically(directory, files, group)
 
     def mounts(self, pod: Pod, container: Container, variables: Mapping[str, str]) -> tuple[HostMount, ...]:
-        """Where a container's mounts come from. Raises Invalid for a subPath that leaves its volume."""
+        """Where a container's mounts come from. Raises Invalid for a subPath that leaves its volume, OSError."""
         by_name = {volume.name: volume for volume in pod.spec.volumes}
         found: list[HostMount] = []
-        for mount in container.volume_mounts:
-            volume = by_name[mount.name]
-            source = Path(volume.host_path.path) if volume.host_path is not None else self.path(pod, mount.name)
+        for index, mount in enumerate(container.volume_mounts):
+            volume = by_name.get(mount.name)
+            if volume is None:
+                raise Invalid(f'volumeMounts[{index}]: the pod has no volume "{mount.name}"')
+            source = Path(volume.host_path.path) if volume.host_path is not None else self.path(pod, volume)
             sub_path = mount.sub_path or environment.expand(mount.sub_path_expr, variables)
+            written = volume.empty_dir is None and volume.host_path is None
             if sub_path:
-                source = _below(source, sub_path)
-            readonly = bool(mount.read_only) or (volume.empty_dir is None and volume.host_path is None)
+                source = self._sub_path(pod, container, index, source, sub_path, written=written)
+            readonly = bool(mount.read_only) or written
             found.append(HostMount(str(source), mount.mount_path, readonly, mount.mount_propagation or ""))
         return tuple(found)
 
     def remove(self, uid: str) -> None:
         """Unmount and remove all of a pod. What a hostPath points to is not touched."""
-        directory = self._root / uid
-        if not directory.exists():
-            return
-        prefix = f"{directory}/"
-        for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            point = line.split()[4].encode().decode("unicode_escape")
-            if point.startswith(prefix):
-                _libc().umount2(point.encode(), MNT_DETACH)
-        shutil.rmtree(directory)
+        for directory in (self._root / uid, self._memory / uid):
+            if not directory.exists():
+                continue
+            prefix = f"{directory.resolve()}/"
+            for point in reversed(kernel.mount_points()):
+                if point.startswith(prefix):
+                    kernel.unmount(Path(point))
+            shutil.rmtree(directory)
 
     def uids(self) -> set[str]:
         """Pods that have a directory."""
-        return {entry.name for entry in self._root.iterdir()} if self._root.is_dir() else set()
+        return {entry.name for root in (self._root, self._memory) if root.is_dir() for entry in root.iterdir()}
 
-    def path(self, pod: Pod, volume: str) -> Path:
-        return self._root / pod.metadata.uid / "volumes" / volume
+    def path(self, pod: Pod, volume: Volume) -> Path:
+        root = self._memory if _is_secret(volume) else self._root
+        return root / pod.metadata.uid / "volumes" / volume.name
+
+    def _empty_dir(self, directory: Path, source: EmptyDirVolumeSource, group: int | None) -> None:
+        in_memory = source.medium == "Memory"
+        if directory.exists() and not (in_memory and not kernel.is_mount_point(directory)):
+            return
+        if not directory.exists():
+            self._make(directory, 0o777)
+        if in_memory:
+            limit = source.size_limit.value() if source.size_limit is not None else 0
+            kernel.mount_tmpfs(directory, f"mode=0777,size={limit}" if limit else "mode=0777")
+        if group is not None:
+            os.chown(directory, -1, group)
+            os.chmod(directory, 0o2777)
+
+    def _make(self, directory: Path, mode: int) -> None:
+        """A directory whose parents only root may enter, whatever the umask."""
+        directory.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        directory.mkdir(mode=mode)
+        os.chmod(directory, mode)
+
+    def _sub_path(
+        self, pod: Pod, container: Container, index: int, source: Path, sub_path: str, *, written: bool
+    ) -> Path:
+        """A part of a volume, held by a mount of its own: links in it can't be changed under the runtime's feet."""
+        _relative(sub_path)
+        if written:
+            target = (source / sub_path).resolve()
+            if not target.is_relative_to(source.resolve()):
+                raise Invalid(f'subPath "{sub_path}" leaves its volume')
+            if not target.exists():
+                raise NotFound(f'subPath "{sub_path}": the volume has no such file')
+            return target
+        point = self._root / pod.metadata.uid / "subpaths" / container.name / str(index)
+        root = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = kernel.make_beneath(root, sub_path)
+        finally:
+            os.close(root)
+        try:
+            self._clear_point(point, directory=stat.S_ISDIR(os.fstat(descriptor).st_mode))
+            kernel.bind(descriptor, point)
+        finally:
+            os.close(descriptor)
+        return point
+
+    def _clear_point(self, point: Path, *, directory: bool) -> None:
+        point.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        if point.exists():
+            kernel.unmount(point)
+            if point.is_dir():
+                point.rmdir()
+            else:
+                point.unlink()
+        if directory:
+            point.mkdir(mode=0o700)
+        else:
+            point.touch(mode=0o600)
+
+
+def is_written(volume: Volume) -> bool:
+    """Whether the agent writes the volume's files, and so keeps them up to date."""
+    return any((volume.config_map, volume.secret, volume.downward_api, volume.projected))
+
+
+def _is_secret(volume: Volume) -> bool:
+    if volume.projected is not None:
+        return any(source.secret is not None for source in volume.projected.sources)
+    return volume.secret is not None
 
 
 def written_files(pod: Pod, volume: Volume, sources: Sources) -> tuple[File, ...] | None:
@@ -127,6 +209,8 @@ def written_files(pod: Pod, volume: Volume, sources: Sources) -> tuple[File, ...
                 files += _secret(sources, piece.name, piece.items, bool(piece.optional), mode)
             if source.downward_api is not None:
                 files += _downward(pod, source.downward_api.items, mode, sources)
+            if source.service_account_token is not None or source.cluster_trust_bundle is not None:
+                raise Invalid(f'volume "{volume.name}": tokens and trust bundles are not projected yet')
         return tuple(files)
     return None
 
@@ -134,21 +218,19 @@ def written_files(pod: Pod, volume: Volume, sources: Sources) -> tuple[File, ...
 def write_atomically(directory: Path, files: tuple[File, ...], group: int | None = None) -> None:
     """Switch the volume to these files, if they are not what it holds already."""
     current = directory / LINK
-    if current.is_symlink() and _holds(directory / os.readlink(current), files):
+    if current.is_symlink() and _holds(directory / os.readlink(current), files, group):
         return
     version = directory / f"..{os.urandom(6).hex()}"
     version.mkdir(mode=0o755)
     for file in files:
         path = version / _relative(file.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = file.mode | (0o040 if group is not None else 0)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as target:
             target.write(file.data)
-            os.fchmod(descriptor, mode)
+            os.fchmod(descriptor, _mode(file, group))
             if group is not None:
                 os.fchown(descriptor, -1, group)
-    old = os.readlink(current) if current.is_symlink() else ""
     (directory / NEW_LINK).unlink(missing_ok=True)
     os.symlink(version.name, directory / NEW_LINK)
     os.rename(directory / NEW_LINK, current)
@@ -159,16 +241,26 @@ def write_atomically(directory: Path, files: tuple[File, ...], group: int | None
     for entry in directory.iterdir():
         if entry.is_symlink() and not entry.name.startswith("..") and entry.name not in tops:
             entry.unlink()
-    if old:
-        shutil.rmtree(directory / old, ignore_errors=True)
+    for entry in directory.iterdir():
+        if entry.name.startswith("..") and entry.name != version.name and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
 
 
-def _holds(version: Path, files: tuple[File, ...]) -> bool:
+def _holds(version: Path, files: tuple[File, ...], group: int | None) -> bool:
     try:
-        have = {str(path.relative_to(version)): path.read_bytes() for path in version.rglob("*") if path.is_file()}
+        have = {
+            str(path.relative_to(version)): (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+            for path in version.rglob("*")
+            if path.is_file()
+        }
     except OSError:
         return False
-    return have == {str(_relative(file.path)): file.data for file in files}
+    return have == {str(_relative(file.path)): (file.data, _mode(file, group)) for file in files}
+
+
+def _mode(file: File, group: int | None) -> int:
+    """With an fsGroup its members may read too."""
+    return file.mode | (0o040 if group is not None else 0)
 
 
 def _config_map(
@@ -227,21 +319,9 @@ def _downward(
 
 def _relative(path: str) -> PurePosixPath:
     relative = PurePosixPath(path)
-    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
-        raise Invalid(f'path "{path}" must be relative and not contain ".."')
+    if relative.is_absolute() or not relative.parts or ".." in relative.parts or relative.parts[0].startswith(".."):
+        raise Invalid(f'path "{path}" must be relative, and neither begin with ".." nor contain it')
     return relative
-
-
-def _below(base: Path, sub_path: str) -> Path:
-    """A path inside a volume, whatever links the volume holds; a missing directory is made."""
-    _relative(sub_path)
-    root = base.resolve()
-    target = (root / sub_path).resolve()
-    if target != root and root not in target.parents:
-        raise Invalid(f'subPath "{sub_path}" leaves its volume')
-    if not target.exists():
-        target.mkdir(parents=True, mode=0o755)
-    return target
 
 
 CHECKS = {
@@ -269,13 +349,3 @@ def _host_path(source: HostPathVolumeSource) -> None:
     check = CHECKS.get(kind)
     if check is not None and not check(mode):
         raise Invalid(f"hostPath type check failed: {source.path} is not a {kind}")
-
-
-def _mount_tmpfs(directory: Path, options: str) -> None:
-    if _libc().mount(b"tmpfs", str(directory).encode(), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode()):
-        number = ctypes.get_errno()
-        raise OSError(number, f"mounting a tmpfs on {directory}: {os.strerror(number)}")
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)

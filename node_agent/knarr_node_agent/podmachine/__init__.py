@@ -1,5 +1,5 @@
-"""What to do next for a pod, and what to say of it. Pure: ``world`` is what is seen, ``decide`` the plan, ``status``
-the report. Nothing here does I/O or asks a clock.
+"""What to do next for a pod, and what to say of it. Pure: ``world`` is what is seen, ``table`` the transitions,
+``decide`` the plan, ``status`` the report. Nothing here does I/O or asks a clock.
 
 The life of a pod on its node:
 

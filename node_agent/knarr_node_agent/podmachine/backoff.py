@@ -6,29 +6,64 @@ The first restart is at once; then 10 s doubling to 300 s, forgotten after a run
 from __future__ import annotations
 
 import datetime
+from dataclasses import dataclass
+
+from knarr_node_agent.podmachine.world import Container, ContainerState
 
 FIRST_S, LONGEST_S = 10.0, 300.0
 STEADY_S = 600.0
-IMAGE_FIRST_S, IMAGE_LONGEST_S = 5.0, 300.0
+PROBLEM_FIRST_S, PROBLEM_LONGEST_S = 5.0, 300.0
+SANDBOX_FIRST_S, SANDBOX_LONGEST_S = 1.0, 30.0
 
 
-def restart_delay_s(streak: int) -> float:
-    """streak: quick ends in a row before this one."""
-    return 0.0 if streak <= 0 else float(min(FIRST_S * 2.0 ** min(streak - 1, 30), LONGEST_S))
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """attempt: of the run counted last. count: how many quick ends in a row came before it."""
+
+    attempt: int
+    count: int
+
+
+def counted(before: Streak | None, newest: Container) -> Streak:
+    """The streak with the newest run taken into account.
+
+    Of a container seen for the first time the runs before are taken for quick: it is the careful guess.
+    """
+    streak = before or Streak(newest.attempt, newest.attempt)
+    if newest.attempt > streak.attempt:
+        streak = Streak(newest.attempt, streak.count + 1)
+    if newest.state is ContainerState.EXITED and _was_steady(newest):
+        streak = Streak(newest.attempt, 0)
+    return streak
+
+
+def restart_delay_s(count: int) -> float:
+    """count: quick ends in a row before the run that has just ended."""
+    return _doubled(FIRST_S, LONGEST_S, count - 1) if count > 0 else 0.0
 
 
 def problem_delay_s(count: int) -> float:
     """After a container could not be started ``count`` times in a row."""
-    return float(min(IMAGE_FIRST_S * 2.0 ** min(count - 1, 30), IMAGE_LONGEST_S))
+    return _doubled(PROBLEM_FIRST_S, PROBLEM_LONGEST_S, count - 1)
+
+
+def sandbox_delay_s(count: int) -> float:
+    """After sandbox or volumes could not be made ``count`` times in a row."""
+    return _doubled(SANDBOX_FIRST_S, SANDBOX_LONGEST_S, count - 1)
 
 
 def remaining_s(since: datetime.datetime | None, delay_s: float, now: datetime.datetime) -> float:
-    """Seconds until ``delay_s`` after ``since``; 0 when it is over."""
+    """Seconds until ``delay_s`` after ``since``; 0 when it is over; at most ``delay_s``, if clocks are set back."""
     if since is None:
         return 0.0
-    return max(delay_s - (now - since).total_seconds(), 0.0)
+    return min(max(delay_s - (now - since).total_seconds(), 0.0), delay_s)
 
 
-def was_steady(started_at: datetime.datetime | None, finished_at: datetime.datetime | None) -> bool:
-    """Whether a run was long enough for its end not to count as quick."""
-    return started_at is not None and finished_at is not None and (finished_at - started_at).total_seconds() > STEADY_S
+def _doubled(first_s: float, longest_s: float, times: int) -> float:
+    return float(min(first_s * 2.0 ** min(times, 30), longest_s))
+
+
+def _was_steady(run: Container) -> bool:
+    if run.started_at is None or run.finished_at is None:
+        return False
+    return (run.finished_at - run.started_at).total_seconds() > STEADY_S
