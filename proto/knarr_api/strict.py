@@ -77,11 +77,15 @@ class _Checker(Protocol):
 
 
 def check(data: dict[str, Any], type_: type[Any]) -> tuple[Any, list[Problem]]:
-    """The data cleaned of nulls, and everything wrong with it in the order of the document. Raises Invalid."""
+    """The data cleaned of nulls, and everything wrong with it in the order of the document. Raises Invalid.
+
+    Data with a wrong type somewhere is returned as it is.
+    """
     checker = _struct(type_) if issubclass(type_, msgspec.Struct) else _compile(type_)
     tally = _Tally()
     checker.check(data, tally, 0)
-    return (checker.clean(data) if tally.untidy else data), tally.found
+    fits = all(problem.tolerable for problem in tally.found)
+    return (checker.clean(data) if tally.untidy and fits else data), tally.found
 
 
 def kind_of(data: Any) -> str:
