@@ -111,7 +111,7 @@ def pod_status(pod: Document) -> str:
                 ended = state["terminated"]
                 signal, code = ended.get("signal"), ended.get("exitCode")
                 reason = ended.get("reason") or (f"Signal:{signal}" if signal else f"ExitCode:{code}")
-            elif state.get("running") and status.get("ready"):
+            elif state.get("running") is not None and status.get("ready"):
                 running = True
         if reason == "Completed" and running:
             reason = "Running"
