@@ -35,26 +35,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="a real cluster of three nodes on this machine, broken and healing")
-    demo.add_argument("arguments", nargs=argparse.REMAINDER, help="--keep leaves it running")
+    demo.usage = "./dev demo [--keep] [--store sqlite|etcd]"
     test = commands.add_parser("test", help="all tests (root); arguments go to pytest")
-    test.add_argument("arguments", nargs=argparse.REMAINDER)
+    test.usage = "./dev test [pytest arguments]"
     commands.add_parser("check", help="ruff, mypy, import contracts, generated code up to date")
     commands.add_parser("fmt", help="format and sort imports")
     bench = commands.add_parser("bench", help="measure, beside crun, runc and etcd itself")
-    bench.add_argument("arguments", nargs=argparse.REMAINDER)
+    bench.usage = "./dev bench [cluster] [runtime] [store]"
     commands.add_parser("proto", help="generate code from the .proto files")
     commands.add_parser("setup", help="only install what is missing")
-    arguments = parser.parse_args()
+    arguments, more = parser.parse_known_args()
+    if more and arguments.command not in ("demo", "test", "bench"):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
 
     packages = {"demo": DEMO_PACKAGES, "test": TEST_PACKAGES, "bench": BENCH_PACKAGES}.get(arguments.command, {})
     install_packages(packages)
     install_environment()
     return {
-        "demo": lambda: run(PYTHON, ROOT / "deploy/dev/demo.py", *arguments.arguments),
-        "test": lambda: run(PYTHON, "-m", "pytest", *arguments.arguments),
+        "demo": lambda: run(PYTHON, ROOT / "deploy/dev/demo.py", *more),
+        "test": lambda: run(PYTHON, "-m", "pytest", *more),
         "check": check,
         "fmt": fmt,
-        "bench": lambda: run(PYTHON, ROOT / "tests/bench/main.py", *arguments.arguments),
+        "bench": lambda: run(PYTHON, ROOT / "tests/bench/main.py", *more),
         "proto": lambda: run(PYTHON, ROOT / "proto/generate/main.py"),
         "setup": lambda: 0,
     }[arguments.command]()

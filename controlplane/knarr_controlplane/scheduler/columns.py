@@ -9,6 +9,7 @@ Counts of pods that match a selector (for spreading) are made on first use and t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -202,7 +203,7 @@ class Columns:
         return mask
 
     def _add(self, record: PodRecord, row: int) -> None:
-        record = PodRecord(**{**_fields(record), "row": row})
+        record = dataclasses.replace(record, row=row)
         self.pods[(record.namespace, record.name)] = record
         for resource, number in record.requests.items():
             column = self.resource(resource)
@@ -222,7 +223,7 @@ class Columns:
                 column[record.row] += step
 
     def _park(self, key: tuple[str, str], record: PodRecord) -> None:
-        self.pods[key] = PodRecord(**{**_fields(record), "row": -1})
+        self.pods[key] = dataclasses.replace(record, row=-1)
         self._pods_of_unknown.setdefault(record.node, set()).add(key)
 
     def _taint_set(self, taints: tuple[Taint, ...]) -> int:
@@ -255,7 +256,3 @@ class Columns:
 
 def _counted(key: CountKey, matches: Callable[[PodRecord], bool], record: PodRecord) -> bool:
     return record.namespace == key.namespace and not record.terminating and matches(record)
-
-
-def _fields(record: PodRecord) -> dict[str, object]:
-    return {name: getattr(record, name) for name in PodRecord.__slots__}

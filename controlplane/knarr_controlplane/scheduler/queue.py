@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from knarr_client.client import Key
 from knarr_controlplane.scheduler.framework import ClusterEvent
 
+NOTHING = ClusterEvent(0)
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, PARK_LIMIT_S = 1.0, 10.0, 300.0
 
 
@@ -34,7 +35,7 @@ class Waiting:
     parked_at_s: float = 0.0
     taken: bool = False
     """Being placed; an event seen meanwhile is in ``missed``."""
-    missed: ClusterEvent = ClusterEvent(0)
+    missed: ClusterEvent = NOTHING
 
 
 class SchedulingQueue:

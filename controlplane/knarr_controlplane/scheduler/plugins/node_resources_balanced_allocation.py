@@ -20,7 +20,8 @@ class NodeResourcesBalancedAllocation:
         return iter(())
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        return MAX_SCORE * (1.0 - used_share(pod, columns).std(axis=1))
+        scores: Scores = MAX_SCORE * (1.0 - used_share(pod, columns).std(axis=1))
+        return scores
 
 
 PLUGIN = NodeResourcesBalancedAllocation()

@@ -28,8 +28,8 @@ class NodeResourcesFit:
                 yield Refusal("too many pods" if resource == PODS else f"insufficient {resource}", short)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        used = used_share(pod, columns)
-        return MAX_SCORE * (1.0 - used).mean(axis=1)
+        scores: Scores = MAX_SCORE * (1.0 - used_share(pod, columns)).mean(axis=1)
+        return scores
 
 
 def used_share(pod: PodToPlace, columns: Columns) -> Scores:
@@ -37,7 +37,8 @@ def used_share(pod: PodToPlace, columns: Columns) -> Scores:
     allocatable = columns.allocatable[:, :2].astype(float)
     used = (columns.nonzero + np.array(pod.nonzero)).astype(float)
     share = np.divide(used, allocatable, out=np.ones_like(used), where=allocatable > 0)
-    return np.clip(share, 0.0, 1.0)
+    clipped: Scores = np.clip(share, 0.0, 1.0)
+    return clipped
 
 
 PLUGIN = NodeResourcesFit()

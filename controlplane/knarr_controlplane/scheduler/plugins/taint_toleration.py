@@ -34,7 +34,8 @@ class TaintToleration:
         most = per_set.max()
         if not most:
             return None
-        return MAX_SCORE * (1.0 - per_set[columns.taint_set] / most)
+        scores: Scores = MAX_SCORE * (1.0 - per_set[columns.taint_set] / most)
+        return scores
 
 
 PLUGIN = TaintToleration()
