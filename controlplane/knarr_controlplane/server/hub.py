@@ -77,12 +77,21 @@ class AgentHub:
         older = self.connections.pop(node, None)
         if older is not None:
             older.end()
+            self._give_up(node)
         connection = self.connections[node] = Connection(node)
         return connection
 
     def disconnect(self, connection: Connection) -> None:
         if self.connections.get(connection.node) is connection:
             del self.connections[connection.node]
+            self._give_up(connection.node)
+
+    def _give_up(self, node: str) -> None:
+        """Sessions that were announced on a stream that has ended will not be opened."""
+        for session in self.sessions.values():
+            if session.node == node and not session.opened.is_set():
+                session.end()
+                session.opened.set()
 
     async def stream(self, node: str, request: agent_pb2.PodLogs) -> AsyncIterator[bytes]:
         """Ask the node's agent for a pod's log. Raises Unavailable, and what the agent answers."""

@@ -104,14 +104,44 @@ async def test_what_the_agent_answers_instead_is_told(client, as_node, pod):
 
 
 async def test_an_agent_that_breaks_off_is_told(client, as_node, pod):
+    read_some = asyncio.Event()
+
     async def break_off(call):
         await call.write(agent_pb2.SessionFrame(data=b"line\n"))
+        await read_some.wait()
         call.cancel()
 
     await client.bind(namespace="default", name=pod["name"], uid=pod["uid"], node="breaker")
     async with Agent(await as_node("breaker"), "breaker", break_off):
+        request = pods_pb2.LogsRequest(namespace="default", pod=pod["name"], container="web")
+        call = pods_pb2_grpc.PodsStub(client.channel).Logs(request, timeout=DEADLINE_S)
+        assert (await call.read()).data == b"line\n"
+        read_some.set()
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
+        assert "has gone away" in await call.details()
+
+
+async def test_an_agent_that_goes_before_it_answers_is_told(client, as_node, pod):
+    await client.bind(namespace="default", name=pod["name"], uid=pod["uid"], node="leaver")
+    async with Agent(await as_node("leaver"), "leaver", None) as agent:
+
+        async def leave(call):
+            del call
+            agent._connect.cancel()
+
+        class Silent:
+            """Takes the place of the service: a session is never opened."""
+
+            def Session(self):
+                return self
+
+            async def write(self, frame):
+                del frame
+
+        agent._stub, agent._script = Silent(), leave
         error = await failure(client, pod, container="web")
     assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "has gone away" in error.details()
 
 
 async def test_a_reader_that_goes_away_ends_the_session(client, as_node, pod):
