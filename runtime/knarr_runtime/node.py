@@ -17,7 +17,7 @@ from pathlib import Path
 from knarr_runtime import channel, layout
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import KernelRefused, RuntimeFailure, Unavailable
-from knarr_runtime.kernel import process
+from knarr_runtime.kernel import mounts, process
 from knarr_runtime.kernel.cgroup import Cgroups, discover, open_bases
 from knarr_runtime.peer import Peer
 
@@ -130,7 +130,7 @@ class Node:
             "state_dir": self.state_dir,
             "bases": self._bases,
             "keep": [self.state_dir, os.path.dirname(os.path.abspath(__file__)), os.path.realpath(sys.prefix)],
-            "small": _layers_travel(),
+            "small": mounts.layers_travel(),
             "ready": theirs,
         }
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote", "start.py")
@@ -197,9 +197,3 @@ class Node:
             await asyncio.sleep(_CONNECT_EVERY_S)
         self.close()
         await asyncio.to_thread(shutil.rmtree, self.state_dir, ignore_errors=True)
-
-
-def _layers_travel() -> bool:
-    """Whether overlays can be made detached here (Linux 6.5); else the zygote must see the layers' filesystems."""
-    major, minor = os.uname().release.split(".")[:2]
-    return (int(major), int("".join(filter(str.isdigit, minor)) or 0)) >= (6, 5)

@@ -147,6 +147,15 @@ class Runtime:
     def output(self, identifier: str) -> str:
         return "".join(text + ("\n" if tag == "F" else "") for _, tag, text in self.log(identifier))
 
+    @staticmethod
+    def programs(pids: list[str]) -> list[str]:
+        """Sorted names of what these processes execute; a fork of the shim that has not yet is none of them."""
+        names = []
+        for pid in pids:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                names.append(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode())
+        return sorted(names)
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Polls the world; for what nobody announces."""
         async with asyncio.timeout(DEADLINE_S):

@@ -60,7 +60,8 @@ async def test_everything_in_the_cgroup_is_killed(unified: Runtime) -> None:
     running = asyncio.create_task(unified.launcher.exec(identifier, ["sleep", "100"]))
     base = unified.settings.state_dir / "node.json"
     directory = Path(layout.read(str(base.parent), base.name)["bases"][""], "kubepods/pod", identifier)  # type: ignore[index]
-    await unified.until(lambda: len((directory / "cgroup.procs").read_text().split()) == 4)
+    everybody = ["sh", "sleep", "sleep", "sleep"]
+    await unified.until(lambda: unified.programs((directory / "cgroup.procs").read_text().split()) == everybody)
     ended = await unified.launcher.stop_container(identifier, 0)
     assert (ended.exit_code, ended.signal) == (137, 9)
     assert (await running).exit_code == 137

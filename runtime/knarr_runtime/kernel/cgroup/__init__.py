@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from knarr_runtime.kernel.cgroup.v1 import CgroupsV1
-from knarr_runtime.kernel.cgroup.v2 import CgroupsV2
+from knarr_runtime.kernel.cgroup.v2 import LEAF, CgroupsV2
 from knarr_runtime.kernel.cgroup.values import DeviceRule, Usage
 from knarr_runtime.spec import Resources
 
@@ -83,7 +83,10 @@ def discover(root: str, *, pid: str = "self") -> dict[str, str]:
         own = parse_membership(file)
     unified = mounts.get("")
     if unified is not None:
-        directory = _join(unified, own.get("", "/"))
+        path = own.get("", "/")
+        if os.path.basename(path) == LEAF:  # where an earlier prepare put us, out of the way
+            path = os.path.dirname(path)
+        directory = _join(unified, path)
         try:
             with open(os.path.join(directory, "cgroup.controllers"), encoding="ascii") as file:
                 available = set(file.read().split())
