@@ -42,12 +42,15 @@ from knarr_node_agent.volumes import Volumes
 
 STATUS_S = 5.0
 NOT_READY_POLL_S = 0.1
+M_ARENA_MAX = -8
+"""Of mallopt(3): gRPC's threads need no heaps of their own, Python runs one thread at a time anyway."""
 
 
 def main() -> None:
     """Exit status 1 with one message on standard error when it can't start."""
     settings = settings_module.parse(sys.argv[1:])
     _configure_logs(settings.log_level)
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     try:
         with _locked(settings.data_dir):
             restart = asyncio.run(_run(settings))

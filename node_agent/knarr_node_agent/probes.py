@@ -25,6 +25,11 @@ from knarr_node_agent.runtime import Runtime
 MAX_HEAD_BYTES = 16 * 1024
 SERVING = 1
 UNKNOWN_RETRY_S = 1.0
+FIRST_EAGER_S = 0.05
+"""What has just started is asked more often than its period says, at doubling distances, until it answers once: only
+success counts of that."""
+LIVENESS_WAIT_S = 1.0
+"""A container is not asked whether it lives before it could begin to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +149,21 @@ class Probes:
     async def _loop(self, probed: Probed, kind: str, probe: Probe) -> None:
         if kind != "startup":
             await probed.started.wait()
-        began = probed.target.started_at
-        running_s = (self._clock.now() - began).total_seconds() if began is not None else 0.0
-        await self._clock.sleep(max(float(probe.initial_delay_seconds or 0) - max(running_s, 0.0), 0.0))
-        counted = Tally()
+        period_s = float(probe.period_seconds or 10)
+        await self._clock.sleep(self._first_wait_s(probed.target, kind, probe, period_s))
+        counted, next_s, eager_s = Tally(), self._clock.monotonic(), FIRST_EAGER_S
         while True:
             success, why = await self._check(probed.target, probe)
             if success is None:
                 await self._clock.sleep(UNKNOWN_RETRY_S)
                 continue
+            now_s = self._clock.monotonic()
+            if not success and now_s + 0.01 < next_s:
+                # Between the times: a container that just was not up yet. It counts for nothing.
+                await self._clock.sleep(min(eager_s, next_s - now_s))
+                eager_s *= 2
+                continue
+            next_s = now_s + period_s
             counted = tally(counted, success, probe)
             if not success:
                 self._unhealthy(probed.target, kind, why)
@@ -160,7 +171,18 @@ class Probes:
                 self._conclude(probed, kind, counted.verdict)
             if counted.verdict is not None and (kind == "startup" or (kind == "liveness" and not counted.verdict)):
                 return
-            await self._clock.sleep(float(probe.period_seconds or 10))
+            if kind != "liveness" and counted.verdict is not True and not success and eager_s < period_s:
+                await self._clock.sleep(min(eager_s, period_s))
+                eager_s *= 2
+            else:
+                await self._clock.sleep(period_s)
+
+    def _first_wait_s(self, target: Target, kind: str, probe: Probe, period_s: float) -> float:
+        began, delay_s = target.started_at, float(probe.initial_delay_seconds or 0)
+        if kind == "liveness" and not delay_s:
+            return min(period_s, LIVENESS_WAIT_S)
+        running_s = (self._clock.now() - began).total_seconds() if began is not None else 0.0
+        return max(delay_s - max(running_s, 0.0), 0.0)
 
     def _conclude(self, probed: Probed, kind: str, verdict: bool) -> None:
         before = probed.health
