@@ -4,7 +4,6 @@ export KUBECONFIG=…/admin.kubeconfig      # what `knarr up` printed
 python deploy/examples/client_example.py --namespace default --seconds 30
 """
 
-
 from __future__ import annotations
 
 import argparse

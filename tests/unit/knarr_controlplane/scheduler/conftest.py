@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from knarr_api.quantity import Quantity
 from knarr_api.types.core_v1 import (
     Container,
@@ -24,7 +25,13 @@ class Make:
 
     @staticmethod
     def node(
-        name: str, *, cpu: str = "4", memory: str = "8Gi", pods: str = "110", taints: tuple[Taint, ...] = (), **labels: str
+        name: str,
+        *,
+        cpu: str = "4",
+        memory: str = "8Gi",
+        pods: str = "110",
+        taints: tuple[Taint, ...] = (),
+        **labels: str,
     ) -> Node:
         allocatable = {"cpu": Quantity(cpu), "memory": Quantity(memory), "pods": Quantity(pods)}
         return Node(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from knarr_api.types.core_v1 import (
     Affinity,
     NodeAffinity,
@@ -144,8 +145,8 @@ def test_replicas_of_one_owner_spread_without_constraints(make: Any) -> None:
 @given(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=8), st.integers(1, 3), st.integers(1, 20))
 @settings(max_examples=60, deadline=None)
 def test_hard_spread_never_exceeds_its_skew(zones: list[str], max_skew: int, pods: int) -> None:
-    from knarr_api.types.core_v1 import Container, Node, NodeStatus, PodSpec
     from knarr_api.quantity import Quantity
+    from knarr_api.types.core_v1 import Container, Node, NodeStatus, PodSpec
 
     columns = Columns()
     for i, zone in enumerate(zones):
@@ -159,7 +160,7 @@ def test_hard_spread_never_exceeds_its_skew(zones: list[str], max_skew: int, pod
         when_unsatisfiable="DoNotSchedule",
         label_selector=LabelSelector(match_labels={"app": "x"}),
     )
-    placed: Counter[str] = Counter({zone: 0 for zone in zones})
+    placed: Counter[str] = Counter(dict.fromkeys(zones, 0))
     for i in range(pods):
         pod = Pod(
             metadata=ObjectMeta(name=f"p{i}", namespace="default", labels={"app": "x"}),
