@@ -189,6 +189,9 @@ class _Container:
         self.directory = directory
         self.exited = asyncio.Event()
         self.lock = asyncio.Lock()
+        self.told = asyncio.Event()
+        """Not set while its exit is on the way to the events."""
+        self.told.set()
         self.root: int | str | None = None
         """Opened by create, until start takes it; a daemon restarted between opens it anew."""
         if value.exit is not None:
@@ -424,6 +427,7 @@ class Launcher:
         container = self._containers.get(str(message["container"]))
         if container is None or container.value.state is ContainerState.EXITED:
             return
+        container.told.clear()
         self._set_exited(container, _exit(message))
         self._spawn(self._announce(container))
 
@@ -449,6 +453,7 @@ class Launcher:
                 reason=value.exit.reason,
             )
         )
+        container.told.set()
 
     async def _finish_log(self, container: _Container) -> None:
         """Returns when the log is complete, or when there is no reader to complete it now (its successor will)."""
@@ -480,6 +485,7 @@ class Launcher:
         for container in self._containers_of(value.spec.id):
             if container.value.state is ContainerState.RUNNING:
                 await self._lost_container(sandbox, container, announce=True)
+            await container.told.wait()
         sandbox.lost.set()
         self._events.put_nowait(SandboxExited(id=value.spec.id))
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 from knarr_runtime import channel, layout
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import KernelRefused, RuntimeFailure, Unavailable
-from knarr_runtime.kernel import mounts, process
+from knarr_runtime.kernel import process
 from knarr_runtime.kernel.cgroup import Cgroups, discover, open_bases
 from knarr_runtime.peer import Peer
 
@@ -126,19 +124,12 @@ class Node:
 
     async def _spawn_zygote(self) -> None:
         ready, theirs = os.pipe2(os.O_CLOEXEC)
-        config = {
-            "state_dir": self.state_dir,
-            "bases": self._bases,
-            "keep": [self.state_dir, os.path.dirname(os.path.abspath(__file__)), os.path.realpath(sys.prefix)],
-            "small": mounts.layers_travel(),
-            "ready": theirs,
-        }
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote", "start.py")
         log = os.open(f"{self.state_dir}/{_ZYGOTE_LOG}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             self._child = await asyncio.to_thread(
                 subprocess.Popen,
-                [self._python, "-I", "-S", "-E", script, json.dumps(config)],
+                [self._python, "-I", "-S", "-E", script, self.state_dir, str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

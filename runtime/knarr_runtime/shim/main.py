@@ -404,7 +404,10 @@ class Shim:
                 )
 
             pids_of = -1 if self._spec.namespaces.pid == "host" else one.pidfd
-            pid = self._clone(0, one.cgroup, pids_of, theirs, child)
+            try:
+                pid = self._clone(0, one.cgroup, pids_of, theirs, child)
+            except ProcessLookupError as error:
+                raise WrongState(f"container {one.id} is not running") from error
         finally:
             for fd in descriptors:
                 os.close(fd)

@@ -13,12 +13,11 @@ Requests: create_sandbox, quit. Events: ``shim_exit``, ``exit`` (of an orphan).
 from __future__ import annotations
 
 import gc
-import json
 import os
 import signal
 import socket
+import sys
 import time
-from typing import Any
 
 from knarr_runtime import channel, errors, layout
 from knarr_runtime.channel import Message
@@ -278,25 +277,30 @@ def _close_all_but(keep: set[int]) -> None:
     syscalls.close_range(first)
 
 
-def main(config: str) -> None:
-    """config: JSON {"state_dir", "bases": cgroup bases, "keep": paths whose mounts are needed, "small": bool,
-    "ready": descriptor that gets a byte when requests are served}."""
-    settings: dict[str, Any] = json.loads(config)
+def main(state_dir: str, ready: int) -> None:
+    """state_dir: with its node record. ready: descriptor that gets a byte when requests are served.
+
+    Nothing else is in the arguments: all forks have this command line, and containers may see it.
+    """
+    node = layout.read(state_dir, layout.NODE_RECORD)
+    if node is None:
+        raise SystemExit(f"{state_dir}: no {layout.NODE_RECORD}")
     process.set_name("knarr-zygote")
     process.become_subreaper()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
     os.chdir("/")
-    cgroups = open_bases(settings["bases"])
+    cgroups = open_bases(node["bases"])
     host_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    if settings["small"]:
-        mounts.enter_small_namespace(("/proc", *settings["keep"]))
+    if mounts.layers_travel():  # else layers are mounted by path, and their filesystems must stay
+        own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        mounts.enter_small_namespace(("/proc", state_dir, own, sys.prefix))
     process.forbid_tracing()
-    zygote = Zygote(settings["state_dir"], cgroups, host_mounts)
+    zygote = Zygote(state_dir, cgroups, host_mounts)
     gc.disable()
     gc.collect()
     gc.freeze()
-    os.write(settings["ready"], b"!")
-    os.close(settings["ready"])
+    os.write(ready, b"!")
+    os.close(ready)
     zygote.run()

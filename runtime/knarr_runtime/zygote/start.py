@@ -1,4 +1,4 @@
-"""Entry of the zygote: ``python -I -S -E start.py CONFIG``. Finds this package without site-packages or environment."""
+"""Entry of the zygote: ``python -I -S -E start.py STATE_DIR READY_FD``; finds its package without site-packages."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from knarr_runtime.zygote.main import main
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))
