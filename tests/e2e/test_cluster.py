@@ -76,7 +76,7 @@ spec:
     cluster.ok("scale", "deployment", "web", "--replicas", "1")
     until_true(lambda: len(cluster.pods("app=web")) == 1, "two pods to go")
     cluster.ok("delete", "-f", "deploy/examples")
-    assert cluster.pods("app=web") == []
+    until_true(lambda: cluster.pods("app=web") == [], "what the deployment owned to go")
 
 
 def test_kill_9_of_anything_leaves_containers_as_they_are(
@@ -100,7 +100,8 @@ def test_kill_9_of_anything_leaves_containers_as_they_are(
     for process in (f"{where}-agent", f"{where}-runtime"):
         os.kill(cluster.pid(process), signal.SIGKILL)
     (tmp_path / "stop" / "now").touch()
-    cluster.ok("wait", "--for=jsonpath={.status.phase}=Failed", "pod/ending", "--timeout", "30s")
+    ended_command = ("wait", "--for=jsonpath={.status.phase}=Failed", "pod/ending", "--timeout", "10s")
+    until_true(lambda: cluster.run(*ended_command).returncode == 0, "the exit to be reported")
     ended = cluster.get("pod", "ending")["status"]["containerStatuses"][0]
     assert ended["state"]["terminated"]["exitCode"] == 42 and ended["restartCount"] == 0
     until_true(
