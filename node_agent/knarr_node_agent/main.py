@@ -11,8 +11,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -42,6 +43,7 @@ from knarr_node_agent.volumes import Volumes
 
 STATUS_S = 5.0
 NOT_READY_POLL_S = 0.1
+REPEAT_S = 60.0
 M_ARENA_MAX = -8
 """Of mallopt(3): gRPC's threads need no heaps of their own, Python runs one thread at a time anyway."""
 
@@ -251,9 +253,32 @@ def _settle_memory() -> None:
     ctypes.CDLL(None).malloc_trim(0)
 
 
+class _Repeats:
+    """Drops what was said a moment ago in the same words: of a server that is away one hears once a minute.
+
+    A processor of structlog. What differs in counters and waiting times alone is the same.
+    """
+
+    LEFT_OUT = frozenset({"failures", "retry_in_s", "waiting", "revision"})
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._said: dict[tuple[tuple[str, str], ...], float] = {}
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        words = tuple((key, str(value)) for key, value in event.items() if key not in self.LEFT_OUT)
+        now_s = self._clock.monotonic()
+        if method != "error" and now_s - self._said.get(words, -REPEAT_S) < REPEAT_S:
+            raise structlog.DropEvent
+        self._said = {key: at_s for key, at_s in self._said.items() if now_s - at_s < REPEAT_S}
+        self._said[words] = now_s
+        return event
+
+
 def _configure_logs(level: str) -> None:
     structlog.configure(
         processors=[
+            _Repeats(SystemClock()),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -57,6 +57,7 @@ REFRESH_S = 10.0
 ROUND_S = 15.0
 UNSYNCED_ROUND_S = 0.5
 LISTEN_AGAIN_S = 0.2
+SAVE_S = 1.0
 SLOW_S = 0.3
 """After so long the status is reported although the steps are not all done."""
 REPORT_AGAIN_S = 1.0
@@ -128,11 +129,13 @@ class PodManager:
                 self._group = group
                 group.create_task(self._listen(), name="runtime events")
                 group.create_task(self._rounds(), name="rounds")
+                group.create_task(self._keep_saved(), name="saving")
                 group.create_task(
                     run_reconciler("pods", self, self.queue, workers=WORKERS, deadline_s=DEADLINE_S), name="pods"
                 )
         finally:
             self._probes.close()
+            self._store.flush()
 
     # What should run
 
@@ -473,8 +476,13 @@ class PodManager:
                 self._log.info("the runtime does not answer", error=str(error))
             for uid in (*self._entries, *self._starter.known_pods()):
                 self.queue.add(uid)
-            self._store.flush()
             await self._clock.sleep(ROUND_S if self.synced else UNSYNCED_ROUND_S)
+
+    async def _keep_saved(self) -> None:
+        """What the API says of the pods' statuses is where a successor of this agent begins."""
+        while True:
+            await self._clock.sleep(SAVE_S)
+            self._store.flush()
 
     async def _refresh(self, entry: Entry) -> None:
         """Take changes of ConfigMaps, Secrets and the pod's own fields over into running volumes."""

@@ -43,9 +43,7 @@ def test_assigned_pod_runs_and_is_ready(on_node: OnNode, a_container: Make) -> N
     on_node(scenario)
 
 
-def test_killed_container_runs_again_at_once_and_then_after_ten_seconds(
-    on_node: OnNode, a_container: Make
-) -> None:
+def test_killed_container_runs_again_at_once_and_then_after_ten_seconds(on_node: OnNode, a_container: Make) -> None:
     async def scenario(node: Any) -> None:
         async with node.agent():
             await node.create(PodSpec(containers=(a_container(),)))
