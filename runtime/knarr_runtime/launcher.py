@@ -192,13 +192,13 @@ class _Container:
         self.told = asyncio.Event()
         """Not set while its exit is on the way to the events."""
         self.told.set()
-        self.root: int | str | None = None
+        self.root: int | None = None
         """Opened by create, until start takes it; a daemon restarted between opens it anew."""
         if value.exit is not None:
             self.exited.set()
 
     def close_root(self) -> None:
-        if isinstance(self.root, int):
+        if self.root is not None and self.root != start_request.BY_PATH:
             os.close(self.root)
         self.root = None
 
@@ -990,7 +990,7 @@ async def _all(*operations: Awaitable[Any]) -> list[Any]:
     for result in results:
         if isinstance(result, BaseException):
             for other in results:
-                if isinstance(other, int) and not isinstance(other, bool):
+                if isinstance(other, int) and other >= 0:  # the opened root
                     os.close(other)
             raise result
     return results

@@ -24,6 +24,7 @@ from knarr_runtime.kernel.seccomp import profile
 from knarr_runtime.spec import SECCOMP_DEFAULT, SECCOMP_UNCONFINED, ContainerSpec
 
 _PROFILE_LIMIT_BYTES = 1 << 20
+BY_PATH = -1
 _NOT_OFFERED = {"pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "stderr", "ptmx", "null", "zero", "full"}
 
 
@@ -87,22 +88,21 @@ def device_rules(spec: ContainerSpec) -> list[DeviceRule] | None:
     return rules
 
 
-def open_all(spec: ContainerSpec, filters: Filters, root: int | str | None) -> Opened:
+def open_all(spec: ContainerSpec, filters: Filters, root: int | None) -> Opened:
     """Raises Invalid for what is missing on the host, KernelRefused where a mount fails.
 
     root: what :func:`open_root` gave, taken over; None to open it now.
     """
     fields: dict[str, Any] = {}
-    descriptors: list[int] = [root] if isinstance(root, int) else []
+    descriptors: list[int] = [] if root is None or root == BY_PATH else [root]
     try:
         fields["seccomp"] = filters.get(spec)
         devices = [_device(device.source, device.target) for device in spec.devices]
         fields["devices"] = [*_all_devices(), *devices] if spec.privileged else devices
         if root is None:
             root = open_root(spec)
-            descriptors += [root] if isinstance(root, int) else []
-        if isinstance(root, str):
-            fields["overlay_options"] = root
+            descriptors += [] if root == BY_PATH else [root]
+        fields["root_by_path"] = root == BY_PATH
         for mount in spec.mounts:
             if mount.kind == "bind":
                 try:
@@ -119,15 +119,15 @@ def open_all(spec: ContainerSpec, filters: Filters, root: int | str | None) -> O
     return Opened(tuple(descriptors), fields)
 
 
-def open_root(spec: ContainerSpec) -> int | str:
-    """A detached root, or options for a kernel that cannot take layers one by one. Raises as open_all does."""
+def open_root(spec: ContainerSpec) -> int:
+    """A detached root, or BY_PATH if the container's first process must mount it. Raises as open_all does."""
     try:
         return _open_root(spec)
     except OSError as error:
         raise KernelRefused(f"rootfs: {error.filename}: {error.strerror}") from error
 
 
-def _open_root(spec: ContainerSpec) -> int | str:
+def _open_root(spec: ContainerSpec) -> int:
     root = spec.rootfs
     for path in root.lower:
         if not os.path.isdir(path):
@@ -136,13 +136,13 @@ def _open_root(spec: ContainerSpec) -> int | str:
         if len(root.lower) == 1:
             return mounts.bind(root.lower[0], readonly=root.readonly)
         tree = mounts.overlay(root.lower, "", "")
-        return mounts.overlay_options(root.lower, "", "") if tree is None else tree
+        return BY_PATH if tree is None else tree
     for path in (root.upper, root.work):
         os.makedirs(path, 0o755, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):  # of a daemon that ended between create and start
         os.rmdir(f"{root.work}/work/incompat/volatile")
     tree = mounts.overlay(root.lower, root.upper, root.work)
-    return mounts.overlay_options(root.lower, root.upper, root.work) if tree is None else tree
+    return BY_PATH if tree is None else tree
 
 
 def _device(source: str, target: str) -> dict[str, Any]:

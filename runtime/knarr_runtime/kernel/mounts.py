@@ -72,7 +72,7 @@ def layers_travel() -> bool:
 
 
 def overlay(lower: Sequence[str], upper: str, work: str) -> int | None:
-    """A detached overlay; None where the kernel cannot take layers one by one (before 6.5: see overlay_options).
+    """A detached overlay; None where the kernel cannot take layers one by one (before 6.5: see mount_overlay).
 
     ``volatile``: unmounting must not sync the whole filesystem below. Source: Documentation/filesystems/overlayfs.rst.
     """
@@ -92,18 +92,32 @@ def overlay(lower: Sequence[str], upper: str, work: str) -> int | None:
         os.close(fs)
 
 
-def overlay_options(lower: Sequence[str], upper: str, work: str) -> str:
-    """Data for the classic mount(2) of the same overlay; one page at most. Raises OSError E2BIG."""
+def mount_overlay(lower: Sequence[str], upper: str, work: str, target: str) -> None:
+    """The same overlay by the classic mount(2), for kernels where layers do not travel.
 
-    def escaped(path: str) -> str:
-        return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+    All options must fit into one page, so long lists are named by descriptors: a few characters for each layer.
+    Changes the working directory.
+    """
 
-    text = "lowerdir=" + ":".join(map(escaped, lower))
-    if upper:
-        text += f",upperdir={escaped(upper)},workdir={escaped(work)},volatile"
+    def options(names: Sequence[str]) -> str:
+        text = "lowerdir=" + ":".join(names)
+        return f"{text},upperdir={_escaped(upper)},workdir={_escaped(work)},volatile" if upper else text
+
+    text = options([_escaped(path) for path in lower])
+    opened: list[int] = []
     if len(os.fsencode(text)) >= os.sysconf("SC_PAGE_SIZE"):
-        raise OSError(errno.E2BIG, f"{len(lower)} layers do not fit into one page of mount options", "overlay")
-    return text
+        opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in lower]
+        os.chdir("/proc/self/fd")
+        text = options([str(fd) for fd in opened])
+    try:
+        syscalls.mount("overlay", target, "overlay", 0, text)
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
 def bind(source: str, *, readonly: bool = False, propagation: str = "private") -> int:

@@ -102,9 +102,9 @@ def run(preparation: Preparation, attached: bool) -> None:
 
 def _attach_root(spec: ContainerSpec, preparation: Preparation) -> int:
     """Attaches the root on the container's state directory (any directory will do) and returns its descriptor."""
-    options = preparation.request.get("overlay_options")
-    if options is not None:
-        syscalls.mount("overlay", preparation.directory, "overlay", 0, options)
+    if preparation.request["root_by_path"]:
+        layers = spec.rootfs
+        mounts.mount_overlay(layers.lower, layers.upper, layers.work, preparation.directory)
         return os.open(preparation.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     root = preparation.descriptors.pop(0)
     target = os.open(preparation.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

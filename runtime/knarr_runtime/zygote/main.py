@@ -57,6 +57,7 @@ class Zygote:
         self._reader_pid = 0
         self._reader_started_s = 0.0
         self._reader_fd = -1
+        self._started_s = time.monotonic()
         self._loop.on_children(self._reap)
         self._server = Server(
             self._loop,
@@ -95,8 +96,6 @@ class Zygote:
             for name in layout.names(f"{self._state_dir}/{layout.SANDBOXES}")
             if (record := layout.read(layout.sandbox_directory(self._state_dir, name), layout.SHIM_RECORD))
         )
-
-    _started_s = time.monotonic()
 
     # --- sandboxes ---
 
