@@ -1,0 +1,137 @@
+"""The daemon over CRI, on real namespaces, cgroups and links."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from knarr_proto.cri import api_pb2 as cri
+
+
+def failure(call: Any) -> grpc.RpcError:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value
+
+
+def test_a_container_runs_logs_and_ends(daemon: Any) -> None:
+    sandbox = daemon.sandbox("a")
+    identifier = daemon.container(sandbox, "sh", "-c", "hostname; echo err >&2; printf partial; exit 3")
+    daemon.start_container(identifier)
+    status = daemon.ended(identifier)
+    assert (status.exit_code, status.reason) == (3, "Error")
+    log = (Path(sandbox[1].log_directory) / "main/0.log").read_text().splitlines()
+    assert sorted(line.split(" ", 1)[1] for line in log) == ["stderr F err", "stdout F a", "stdout F partial"]
+    daemon.remove(sandbox)
+    assert daemon.left() == []
+
+
+def test_pods_reach_each_other_by_their_addresses(daemon: Any) -> None:
+    server, client = daemon.sandbox("server"), daemon.sandbox("client")
+    listening = daemon.container(server, "sh", "-c", "echo hello | nc -l -p 9000")
+    daemon.start_container(listening)
+    request = cri.PodSandboxStatusRequest(pod_sandbox_id=server[0])
+    address = daemon.runtime.PodSandboxStatus(request).status.network.ip
+    script = f"until nc -w 1 {address} 9000 </dev/null; do usleep 50000; done"
+    calling = daemon.container(client, "sh", "-c", script)
+    daemon.start_container(calling)
+    assert daemon.ended(calling).exit_code == 0
+    assert "hello" in (Path(client[1].log_directory) / "main/0.log").read_text()
+
+
+def test_exec_gives_output_exit_code_and_keeps_its_time(daemon: Any) -> None:
+    sandbox = daemon.sandbox("a")
+    identifier = daemon.container(sandbox, "sleep", "1000")
+    daemon.start_container(identifier)
+
+    def run(*command: str, timeout: int = 5) -> Any:
+        return daemon.runtime.ExecSync(cri.ExecSyncRequest(container_id=identifier, cmd=command, timeout=timeout))
+
+    answer = run("sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (answer.stdout, answer.stderr, answer.exit_code) == (b"out\n", b"err\n", 7)
+    assert failure(lambda: run("sleep", "100", timeout=1)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(run("pidof", "sleep").stdout.split()) == 1, "what timed out was killed"
+
+
+def test_out_of_memory_is_told_from_a_kill(daemon: Any) -> None:
+    sandbox = daemon.sandbox("a")
+    limits = cri.LinuxContainerConfig(resources=cri.LinuxContainerResources(memory_limit_in_bytes=16 << 20))
+    hungry = daemon.container(sandbox, "sh", "-c", "tail /dev/zero", name="hungry", linux=limits)
+    killed = daemon.container(sandbox, "sleep", "1000", name="killed", linux=limits)
+    daemon.start_container(hungry)
+    daemon.start_container(killed)
+    assert daemon.ended(hungry).reason == "OOMKilled"
+    daemon.runtime.StopContainer(cri.StopContainerRequest(container_id=killed, timeout=0))
+    status = daemon.ended(killed)
+    assert (status.exit_code, status.reason) == (137, "Error")
+
+
+def test_mistakes_are_said_precisely(daemon: Any) -> None:
+    sandbox = daemon.sandbox("a")
+    error = failure(lambda: daemon.container(sandbox, "x", image="nowhere:1"))
+    assert error.code() is grpc.StatusCode.NOT_FOUND and "knarr image import" in error.details()
+    missing = daemon.container(sandbox, "no-such-program", name="missing")
+    assert "no-such-program" in failure(lambda: daemon.start_container(missing)).details()
+    assert daemon.status(missing).exit_code == 127
+    security = cri.LinuxContainerSecurityContext(run_as_username="nobody-here")
+    linux = cri.LinuxContainerConfig(security_context=security)
+    error = failure(lambda: daemon.container(sandbox, "true", name="user", linux=linux))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "nobody-here" in error.details()
+    request = cri.ContainerStatusRequest(container_id="0" * 64)
+    assert failure(lambda: daemon.runtime.ContainerStatus(request)).code() is grpc.StatusCode.NOT_FOUND
+    for _ in range(2):
+        daemon.runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=sandbox[0]))
+        daemon.remove(sandbox)
+    assert daemon.left() == []
+
+
+def test_an_exit_is_told_as_an_event(daemon: Any) -> None:
+    sandbox = daemon.sandbox("a")
+    seen: list[Any] = []
+    stopped = threading.Event()
+    call = daemon.runtime.GetContainerEvents(cri.GetEventsRequest())
+
+    def follow() -> None:
+        try:
+            for event in call:
+                seen.append(event)
+                if event.container_event_type == cri.CONTAINER_STOPPED_EVENT:
+                    stopped.set()
+        except grpc.RpcError:
+            return
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    identifier = daemon.container(sandbox, "true")
+    daemon.start_container(identifier)
+    assert stopped.wait(10)
+    call.cancel()
+    thread.join(10)
+    last = next(e for e in seen if e.container_event_type == cri.CONTAINER_STOPPED_EVENT)
+    assert last.container_id == identifier and last.pod_sandbox_status.metadata.uid == "uid-a"
+    assert last.containers_statuses[0].state == cri.CONTAINER_EXITED
+
+
+def test_kill_9_of_the_daemon_loses_nothing(daemon: Any, tmp_path: Path) -> None:
+    sandbox = daemon.sandbox("a")
+    flag = tmp_path / "flag"
+    flag.mkdir()
+    mounts = [cri.Mount(host_path=str(flag), container_path="/flag")]
+    steady = daemon.container(sandbox, "sleep", "1000", name="steady")
+    script = "until test -e /flag/now; do usleep 10000; done; exit 9"
+    ending = daemon.container(sandbox, "sh", "-c", script, name="ending", mounts=mounts)
+    daemon.start_container(steady)
+    daemon.start_container(ending)
+    pid = daemon.pid(steady)
+    daemon.kill()
+    (flag / "now").touch()
+    daemon.start()
+    assert daemon.ended(ending).exit_code == 9
+    assert daemon.pid(steady) == pid and daemon.status(steady).state == cri.CONTAINER_RUNNING
+    daemon.remove(sandbox)
+    assert daemon.left() == []
+    assert not Path(f"/proc/{pid}").exists()
