@@ -123,7 +123,8 @@ class ContainerLog:
         if take == 0:
             if not _full(source):
                 return False
-            take = len(data)
+            data = self._peek(source)  # again: what made it full may have come after the first look
+            take = framing.takeable(data, full=True, last=last)
         now_ns = time.time_ns()
         unfinished = last and not data.endswith(b"\n")
         os.pwrite(self._note, _NOTE.pack(self._size, self._inode, now_ns, index | (2 if unfinished else 0)), 0)
