@@ -17,6 +17,7 @@ from knarr_api import errors
 from knarr_api.types.core_v1 import Node, Pod, PodCondition
 from knarr_client.client import Client, Key
 from knarr_client.clock import Clock
+from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
 from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
@@ -49,6 +50,7 @@ class Scheduler:
     columns: Columns = field(default_factory=Columns)
     queue: SchedulingQueue = field(default_factory=SchedulingQueue)
     plugins: tuple[Plugin, ...] = field(default_factory=load_plugins)
+    events: EventRecorder | None = None
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _assumed: dict[Key, str] = field(default_factory=dict)
     _decisions: int = 0
@@ -60,7 +62,9 @@ class Scheduler:
         nodes.add_handler(self.node_changed)
         pods.add_handler(self.pod_changed)
         log = structlog.get_logger("knarr.scheduler")
+        self.events = EventRecorder(self.client, component=SCHEDULER_NAME, clock=self.clock)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.events.run(), name="scheduler/events")
             group.create_task(nodes.run(), name="scheduler/nodes")
             group.create_task(pods.run(), name="scheduler/pods")
             await wait_synced(nodes, pods)
@@ -136,6 +140,9 @@ class Scheduler:
                 self.queue.failed(key, self.clock.monotonic())
                 self._wake(ClusterEvent.POD_REMOVED)
             structlog.get_logger("knarr.scheduler").info("binding failed", pod=str(key), error=str(error))
+            return
+        if self.events is not None:
+            self.events.normal(pod, "Scheduled", f"Successfully assigned {key} to {verdict.node}")
 
     async def _report(self, pod: Pod, verdict: Unschedulable) -> None:
         """Write the verdict into the pod's condition when it says something new."""
@@ -149,6 +156,8 @@ class Scheduler:
         present = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
         if present is not None and (present.status, present.message) == ("False", verdict.message):
             return
+        if self.events is not None:
+            self.events.warning(pod, "FailedScheduling", verdict.message)
         since = self.clock.now().replace(microsecond=0)
         if present is not None and present.status == "False" and present.last_transition_time is not None:
             since = present.last_transition_time
