@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from aetcd import rpc
+
 from knarr_controlplane.store.etcd import EtcdStore
 from knarr_controlplane.store.opening import open_store
 from knarr_controlplane.store.protocol import Put, Store

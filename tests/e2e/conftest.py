@@ -27,6 +27,7 @@ class Cluster:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
+        self.knarr = (KNARR,)
         self.environment = {**os.environ, "KUBECONFIG": str(data_dir / "admin.kubeconfig")}
 
     def up(self, *flags: str, nodes: int = 1) -> None:

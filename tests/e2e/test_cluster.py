@@ -201,3 +201,56 @@ def test_bad_manifests_are_refused_with_their_place(cluster: Any, tmp_path: Any,
     done = cluster.run("apply", "-f", str(file))
     assert done.returncode == 1 and said in done.stderr, done.stderr
     assert "nothing was changed" in done.stderr and len(done.stderr.splitlines()) < 10
+
+
+def test_mistakes_of_up_are_said_and_change_nothing(cluster: Any, tmp_path: Any) -> None:
+    cluster.up()
+    again = cluster.run("up", "--data-dir", str(cluster.data_dir), "--detach")
+    assert again.returncode == 1 and "is in use by process" in again.stderr
+    assert cluster.get("nodes")["items"], "the running cluster goes on"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    other = cluster.run("up", "--data-dir", str(tmp_path / "full"), "--detach")
+    assert other.returncode == 1 and "is not empty" in other.stderr
+    new = tmp_path / "new"
+    far = cluster.run("up", "--data-dir", str(new), "--store", "etcd://127.0.0.1:1", "--detach")
+    assert far.returncode == 1 and "127.0.0.1:1" in far.stderr and "Traceback" not in far.stderr
+    assert not new.exists()
+    away = cluster.run("--kubeconfig", str(tmp_path / "none"), "get", "pods")
+    assert away.returncode == 1 and "kubeconfig" in away.stderr
+
+
+def test_another_machine_joins_with_a_token(cluster: Any, tmp_path: Any) -> None:
+    """The other machine is the fabric's own namespace: it reaches the API over the network only."""
+    cluster.up()
+    state = cluster.state
+    token = cluster.ok("token", "create", "--ttl", "5m").strip()
+    port = state.server.rpartition(":")[2]
+    knarr = [f"--net=/run/netns/{state.name}", *cluster.knarr]
+    server = ("--server", f"10.240.0.1:{port}")
+    joined = tmp_path / "joined"
+    try:
+        words = [
+            "nsenter",
+            *knarr,
+            "node",
+            "join",
+            *server,
+            "--token",
+            "-",
+            "--name",
+            "other",
+            "--data-dir",
+            str(joined),
+        ]
+        done = subprocess.run(words, input=token, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        cluster.ok("wait", "--for=condition=Ready", "node/other", "--timeout", "20s")
+        wrong = token.replace(token.split(".")[2], "guess")
+        words = ["nsenter", *knarr, "node", "join", *server, "--token", wrong, "--name", "bad", "--timeout", "10"]
+        refused = subprocess.run([*words, "--data-dir", str(tmp_path / "bad")], capture_output=True, text=True)
+        assert refused.returncode == 1 and "token" in refused.stderr
+        assert not (tmp_path / "bad").exists()
+    finally:
+        subprocess.run(["nsenter", *knarr, "down", "--data-dir", str(joined)], check=False, capture_output=True)
+    assert not joined.exists()

@@ -103,13 +103,17 @@ def up_command(
         options = local.Options(
             data_dir=data_dir, nodes=nodes or 0, store=store, port=port or 0, control_plane_flags=tuple(flags)
         )
-        cluster = local.existing(options) or local.plan(options)
+        present = local.existing(options)
+        cluster = present or local.plan(options)
+        local.check_not_running(cluster)
         with progress.step(f"networks of {_count(cluster)}"):
             local.prepare(cluster)
         try:
             _bring_up(cluster, progress, time.monotonic() + timeout_s)
         except BaseException:
             local.stop(cluster)
+            if present is None:
+                local.remove_data(cluster)
             raise
     _how_to_use(cluster, detach)
     if not detach:
@@ -227,6 +231,7 @@ def join_command(
                 ready.wait_for_join(cluster, time.monotonic() + timeout_s)
         except BaseException:
             local.stop(cluster)
+            local.remove_data(cluster)
             raise
     click.echo(f"node/{cluster.nodes[0].name} joined; 'knarr down --data-dir {data_dir}' stops it", err=True)
 

@@ -21,8 +21,30 @@ TOKEN_TTL_S = 600
 def wait_for_control_plane(cluster: LocalCluster, deadline: float) -> None:
     """Until it has announced itself. Raises UpError with the end of its log when it doesn't, or dies on start."""
     ready = Path(cluster.data_dir) / "controlplane.ready"
-    if not local.wait_for(lambda: _announced(ready, cluster), timeout_s=deadline - time.monotonic()):
+    began = len(_lines(cluster, "controlplane"))
+
+    def decided() -> bool:
+        return _announced(ready, cluster) or bool(_refusal(cluster, "controlplane", began))
+
+    local.wait_for(decided, timeout_s=deadline - time.monotonic())
+    if not _announced(ready, cluster):
+        refusal = _refusal(cluster, "controlplane", began)
+        if refusal:
+            raise local.UpError(refusal)
         raise local.UpError(_failed(cluster, "controlplane", "the control plane does not come up"))
+
+
+def _refusal(cluster: LocalCluster, process: str, after: int) -> str:
+    """The one line with which a process says why it can't start."""
+    for line in _lines(cluster, process)[after:]:
+        for prefix in ("knarr-controlplane: ", "knarr-node-agent: "):
+            if line.startswith(prefix):
+                return line.removeprefix(prefix)
+    return ""
+
+
+def _lines(cluster: LocalCluster, process: str) -> list[str]:
+    return local.last_log_lines(cluster, process, count=1000).splitlines()
 
 
 def _announced(ready: Path, cluster: LocalCluster) -> bool:
@@ -86,7 +108,16 @@ async def _wait_for_nodes(cluster: LocalCluster, waiting: set[str], timeout_s: f
 def wait_for_join(cluster: LocalCluster, deadline: float) -> None:
     """Until the agent has its certificate. Raises UpError with the agent's last words."""
     certificate = Path(cluster.nodes[0].data_dir) / "agent" / "node.crt"
-    if not local.wait_for(certificate.exists, timeout_s=deadline - time.monotonic(), interval_s=0.05):
+    agent = f"{cluster.nodes[0].name}-agent"
+
+    def decided() -> bool:
+        return certificate.exists() or bool(_refusal(cluster, agent, 0))
+
+    local.wait_for(decided, timeout_s=deadline - time.monotonic(), interval_s=0.05)
+    if not certificate.exists():
+        refusal = _refusal(cluster, agent, 0)
+        if refusal:
+            raise local.UpError(f"the node can't join: {refusal}")
         raise local.UpError(_failed(cluster, f"{cluster.nodes[0].name}-agent", "the node does not join"))
 
 

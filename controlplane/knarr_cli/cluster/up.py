@@ -187,8 +187,8 @@ def prepare(cluster: LocalCluster) -> None:
             fabric.attach_node(cluster.name, f"{cluster.name}-{node.name}", node.ip)
 
 
-def start_supervisor(cluster: LocalCluster) -> int:
-    """Start the supervisor in a session of its own and return its pid. Raises UpError when one runs already."""
+def check_not_running(cluster: LocalCluster) -> None:
+    """Raises UpError when the cluster runs: nothing of it is touched."""
     running = supervisor_pid(cluster)
     if running is not None:
         raise UpError(
@@ -196,6 +196,11 @@ def start_supervisor(cluster: LocalCluster) -> int:
             f"use it with 'export KUBECONFIG={cluster.kubeconfig}' or stop it with "
             f"'knarr down --data-dir {cluster.data_dir}'"
         )
+
+
+def start_supervisor(cluster: LocalCluster) -> int:
+    """Start the supervisor in a session of its own and return its pid. Raises UpError when one runs already."""
+    check_not_running(cluster)
     cluster.run_dir.mkdir(mode=0o700, exist_ok=True)
     cluster.log_dir.mkdir(mode=0o700, exist_ok=True)
     with open(cluster.log_dir / "supervisor.log", "ab") as log:

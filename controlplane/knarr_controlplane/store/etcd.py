@@ -36,6 +36,7 @@ from knarr_controlplane.store.protocol import (
 )
 
 TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
 PAGE = 2000
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 Compare = rpc.Compare
@@ -59,7 +60,7 @@ class EtcdStore:
         endpoints: Sequence[str],
         *,
         tls: EtcdTls | None = None,
-        timeout_s: float = TIMEOUT_S,
+        timeout_s: float = CONNECT_TIMEOUT_S,
     ) -> EtcdStore:
         """Connect. Raises Unavailable naming the endpoints, Invalid for a version that loses data."""
         options = [
