@@ -145,7 +145,7 @@ def credentials(image: str, secrets: Iterable[Secret]) -> cri.AuthConfig | None:
             user, password = str(entry.get("username", "")), str(entry.get("password", ""))
             if not user and entry.get("auth"):
                 try:
-                    user, _, password = base64.b64decode(str(entry["auth"])).decode().partition(":")
+                    user, _, password = base64.b64decode(str(entry["auth"]), validate=True).decode().partition(":")
                 except (binascii.Error, UnicodeDecodeError):
                     continue
             return cri.AuthConfig(username=user, password=password, server_address=str(server))
