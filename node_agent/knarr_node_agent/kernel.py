@@ -31,7 +31,7 @@ def mount_tmpfs(directory: Path, options: str, *, executable: bool = True) -> No
 
 def bind(descriptor: int, target: Path) -> None:
     """Mount what ``descriptor`` (O_PATH will do) refers to on ``target``, with what is mounted below it."""
-    _mount(f"/proc/self/fd/{descriptor}".encode(), os.fsencode(target), b"", MS_BIND | MS_REC, b"")
+    _mount(f"/proc/thread-self/fd/{descriptor}".encode(), os.fsencode(target), b"", MS_BIND | MS_REC, b"")
 
 
 def unmount(point: Path) -> None:
@@ -48,7 +48,7 @@ def is_mount_point(path: Path) -> bool:
 
 def mount_points() -> tuple[str, ...]:
     """Of this mount namespace, in the order of mounting."""
-    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    lines = Path("/proc/thread-self/mountinfo").read_bytes().splitlines()
     return tuple(os.fsdecode(_unescaped(line.split(b" ")[4])) for line in lines)
 
 

@@ -108,6 +108,9 @@ class Volumes:
             for point in reversed(kernel.mount_points()):
                 if point.startswith(prefix):
                     kernel.unmount(Path(point))
+            # What was mounted here may be a part of the host: these are removed one by one, which fails if it still is.
+            for point in (directory / "subpaths").glob("*/*"):
+                _remove_point(Path(point))
             shutil.rmtree(directory)
 
     def uids(self) -> set[str]:
@@ -166,14 +169,19 @@ class Volumes:
         point.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         if point.exists():
             kernel.unmount(point)
-            if point.is_dir():
-                point.rmdir()
-            else:
-                point.unlink()
+            _remove_point(point)
         if directory:
             point.mkdir(mode=0o700)
         else:
             point.touch(mode=0o600)
+
+
+def _remove_point(point: Path) -> None:
+    """Remove what something was mounted on. Raises OSError when it still is."""
+    if point.is_dir():
+        point.rmdir()
+    else:
+        point.unlink()
 
 
 def is_written(volume: Volume) -> bool:
