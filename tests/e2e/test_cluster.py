@@ -160,7 +160,7 @@ def test_nothing_is_left_over(cluster: Any, left_over: Any) -> None:
     assert again.returncode == 1 and "no cluster in" in again.stderr
 
 
-def test_desired_state_in_etcd_is_readable(cluster: Any) -> None:
+def test_desired_state_in_etcd_is_readable_and_survives(cluster: Any, until_true: Any) -> None:
     cluster.up("--store", "etcd")
     cluster.ok("create", "namespace", "shop")
     pki = cluster.data_dir / "pki"
@@ -175,6 +175,9 @@ def test_desired_state_in_etcd_is_readable(cluster: Any) -> None:
     )
     assert json.loads(done.stdout)["metadata"]["name"] == "shop"
     assert cluster.get("namespace", "shop")["status"]["phase"] == "Active"
+    # Killed, the control plane takes its etcd along and starts it again with all there was.
+    cluster.kill("controlplane")
+    until_true(lambda: cluster.run("get", "namespace", "shop").returncode == 0, "the control plane to be back")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from knarr_api.errors import Invalid, Unavailable
 CORRUPTING_VERSIONS = ("3.5.0", "3.5.1", "3.5.2")
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
+PR_SET_PDEATHSIG = 1
 QUOTA_BYTES = 8 * 1024**3
 
 
@@ -82,7 +84,12 @@ async def start(data_dir: Path, tls: EtcdTls | None) -> EtcdProcess:
     log_path = data_dir / "etcd.log"
     with open(log_path, "ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": os.environ.get("PATH", "")}
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={"PATH": os.environ.get("PATH", "")},
+            preexec_fn=_end_with_parent,
         )
     running = EtcdProcess(process, endpoint)
     try:
@@ -91,6 +98,14 @@ async def start(data_dir: Path, tls: EtcdTls | None) -> EtcdProcess:
         await running.stop()
         raise
     return running
+
+
+def _end_with_parent() -> None:
+    """In the child: a control plane that is killed takes its etcd with it, so that the next one can start its own.
+
+    Source: PR_SET_PDEATHSIG(2const).
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def _check_version(program: str) -> None:
