@@ -20,6 +20,8 @@ from knarr_client.kubeconfig import Access
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 MANAGER = "knarr"
+ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "cronjobs")
+"""What ``all`` stands for: what runs, as with kubectl."""
 
 namespace_option = click.option("-n", "--namespace", default="", help='Default: the kubeconfig\'s, else "default".')
 all_namespaces_option = click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces.")
@@ -81,7 +83,8 @@ def targets(arguments: tuple[str, ...]) -> list[tuple[Kind, str]]:
                 "there is no need to specify a resource type as a separate argument: use KIND/NAME throughout"
             )
         return [(kinds.lookup(kind), name) for kind, name in pairs]
-    found = [kinds.lookup(word) for word in arguments[0].split(",") if word]
+    words = [word for word in arguments[0].split(",") if word]
+    found = [kinds.lookup(name) for word in words for name in (ALL if word == "all" else (word,))]
     names = arguments[1:]
     if names and len(found) > 1:
         raise Invalid("names can be given for one kind only")
