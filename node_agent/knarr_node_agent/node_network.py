@@ -91,7 +91,7 @@ class NodeNetwork:
             return
         wanted: frozenset[Peer] = peers(self._nodes(), self._node_name)
         if not wanted and self._overlay is None:
-            return  # alone: no device is needed, and pyroute2 is not loaded
+            return  # alone: no device is needed
         if self._overlay is None:
             self._overlay = Overlay(self._address, cidr)
         await asyncio.to_thread(self._overlay.apply, wanted)

@@ -6,24 +6,22 @@ and a MAC made of its node address, so that nothing else has to be exchanged; no
     10.244.2.0/24 ──route──► 10.244.2.0 on knarr.vx ──neighbour──► 0a:6e:<node ip> ──fdb──► 10.240.0.11
 
 What the kernel has is read and compared each time: only differences are written, a device that fits stays, so an agent
-that restarts interrupts nothing. Source: Documentation/networking/vxlan.rst; rtnetlink(7). By pyroute2, on a thread.
+that restarts interrupts nothing. Blocking for moments; on a thread.
+Source: Linux Documentation/networking/vxlan.rst; rtnetlink(7).
 """
 
 from __future__ import annotations
 
 import errno
 import ipaddress
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from knarr_api.types.core_v1 import Node
+from knarr_node_agent.rtnetlink import RouteSocket, Vxlan
 
 DEVICE, VNI, PORT = "knarr.vx", 1, 8472
 OVERHEAD_BYTES = 50
-PERMANENT = 0x80
-ONLINK = 0x04
 GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV)
 
 
@@ -105,129 +103,75 @@ class Overlay:
 
     def apply(self, wanted: frozenset[Peer]) -> Changes:
         """Make it so; returns what was done. Raises OSError."""
-        from pyroute2 import IPRoute
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        try:
-            with IPRoute() as route:
-                index = self._device(route)
-                todo = changes(_present(route, index), wanted_entries(wanted))
-                _remove(route, index, todo.removed)
-                _add(route, index, todo.added)
-                return todo
-        except NetlinkError as error:
-            raise OSError(error.code, f"the overlay network: {error}") from error
+        with RouteSocket() as route:
+            index = self._device(route)
+            present = Entries(
+                frozenset(route.routes(index)), frozenset(route.neighbours(index)), frozenset(route.forwards(index))
+            )
+            todo = changes(present, wanted_entries(wanted))
+            _remove(route, index, todo.removed)
+            _add(route, index, todo.added)
+            return todo
 
     def remove(self) -> None:
-        """Take the device away, and all that leads over it."""
-        from pyroute2 import IPRoute
+        """Take the device away, and all that leads over it. Raises OSError."""
+        with RouteSocket() as route:
+            index = route.index(DEVICE)
+            if index is not None:
+                route.remove_link(index)
 
-        with IPRoute() as route:
-            for index in route.link_lookup(ifname=DEVICE):
-                route.link("del", index=index)
-
-    def _device(self, route: Any) -> int:
+    def _device(self, route: RouteSocket) -> int:
         """The index of the device, made anew when there is none that fits."""
-        under, mtu = self._underlay(route)
+        wanted = self._wanted(route)
         address = str(ipaddress.IPv4Network(self._cidr)[0])
-        for index in route.link_lookup(ifname=DEVICE):
-            if self._fits(route.get_links(index)[0], under, mtu) and _addresses(route, index) == {address}:
-                return int(index)
-            route.link("del", index=index)
-        route.link(
-            "add",
-            ifname=DEVICE,
-            kind="vxlan",
-            vxlan_id=VNI,
-            vxlan_port=PORT,
-            vxlan_link=under,
-            vxlan_local=self._address,
-            vxlan_learning=0,
-            address=mac_of(self._address),
-            mtu=mtu,
-        )
-        index = int(route.link_lookup(ifname=DEVICE)[0])
-        route.addr("add", index=index, address=address, prefixlen=32)
-        route.link("set", index=index, state="up")
+        index = route.index(DEVICE)
+        if index is not None:
+            own = {each.address for each in route.addresses() if each.index == index}
+            if route.vxlan(DEVICE) == wanted and own == {address}:
+                return index
+            route.remove_link(index)
+        index = route.add_vxlan(wanted)
+        route.add_address(index, address)
+        route.set_up(index)
         return index
 
-    def _fits(self, link: Any, under: int, mtu: int) -> bool:
-        attributes = dict(link["attrs"])
-        data = dict(
-            dict(attributes.get("IFLA_LINKINFO", {}).get("attrs", ())).get("IFLA_INFO_DATA", {}).get("attrs", ())
-        )
-        return (
-            attributes.get("IFLA_ADDRESS") == mac_of(self._address)
-            and attributes.get("IFLA_MTU") == mtu
-            and link["state"] == "up"
-            and data.get("IFLA_VXLAN_ID") == VNI
-            and data.get("IFLA_VXLAN_LINK") == under
-            and data.get("IFLA_VXLAN_LOCAL") == self._address
-            and data.get("IFLA_VXLAN_PORT") == PORT
-        )
-
-    def _underlay(self, route: Any) -> tuple[int, int]:
-        """The interface that has the node's address, and the MTU that is left on it."""
-        for message in route.get_addr(family=socket.AF_INET):
-            if message.get_attr("IFA_LOCAL") == self._address or message.get_attr("IFA_ADDRESS") == self._address:
-                index = int(message["index"])
-                return index, int(route.get_links(index)[0].get_attr("IFLA_MTU")) - OVERHEAD_BYTES
+    def _wanted(self, route: RouteSocket) -> Vxlan:
+        for each in route.addresses():
+            if each.address == self._address:
+                return Vxlan(
+                    name=DEVICE,
+                    vni=VNI,
+                    port=PORT,
+                    under=each.index,
+                    local=self._address,
+                    mac=mac_of(self._address),
+                    mtu=route.mtu(each.index) - OVERHEAD_BYTES,
+                )
         raise OSError(errno.EADDRNOTAVAIL, f"no interface has the node's address {self._address}: see --node-ip")
 
 
-def _present(route: Any, index: int) -> Entries:
-    routes = {
-        (f"{message.get_attr('RTA_DST')}/{message['dst_len']}", str(message.get_attr("RTA_GATEWAY")))
-        for message in route.get_routes(family=socket.AF_INET, oif=index)
-        if message.get_attr("RTA_OIF") == index and message.get_attr("RTA_GATEWAY")
-    }
-    neighbours = {
-        (str(message.get_attr("NDA_DST")), str(message.get_attr("NDA_LLADDR")))
-        for message in route.get_neighbours(family=socket.AF_INET, ifindex=index)
-        if message["ifindex"] == index and message["state"] & PERMANENT
-    }
-    forwards = {
-        (str(message.get_attr("NDA_LLADDR")), str(message.get_attr("NDA_DST")))
-        for message in route.fdb("dump", ifindex=index)
-        if message["ifindex"] == index and message.get_attr("NDA_DST")
-    }
-    return Entries(frozenset(routes), frozenset(neighbours), frozenset(forwards))
-
-
-def _remove(route: Any, index: int, entries: Entries) -> None:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    steps: list[Any] = []
-    for cidr, gateway in entries.routes:
-        steps.append(lambda c=cidr, g=gateway: route.route("del", dst=c, gateway=g, oif=index))
-    for address, mac in entries.neighbours:
-        steps.append(lambda a=address, m=mac: route.neigh("del", dst=a, ifindex=index, lladdr=m))
-    for mac, address in entries.forwards:
-        steps.append(lambda a=address, m=mac: route.fdb("del", ifindex=index, lladdr=m, dst=a))
-    for step in steps:
+def _remove(route: RouteSocket, index: int, entries: Entries) -> None:
+    steps = (
+        *((route.remove_route, cidr, gateway) for cidr, gateway in sorted(entries.routes)),
+        *((route.remove_neighbour, address, mac) for address, mac in sorted(entries.neighbours)),
+        *((route.remove_forward, mac, address) for mac, address in sorted(entries.forwards)),
+    )
+    for step, first, second in steps:
         try:
-            step()
-        except NetlinkError as error:
-            if error.code not in GONE:
+            step(index, first, second)
+        except OSError as error:
+            if error.errno not in GONE:
                 raise
 
 
-def _add(route: Any, index: int, entries: Entries) -> None:
+def _add(route: RouteSocket, index: int, entries: Entries) -> None:
     """The way before the routes: no packet is sent where nothing leads on."""
     for mac, address in sorted(entries.forwards):
-        route.fdb("append", ifindex=index, lladdr=mac, dst=address)
+        route.add_forward(index, mac, address)
     for address, mac in sorted(entries.neighbours):
-        route.neigh("replace", dst=address, ifindex=index, lladdr=mac, state=PERMANENT)
+        route.replace_neighbour(index, address, mac)
     for cidr, gateway in sorted(entries.routes):
-        route.route("replace", dst=cidr, gateway=gateway, oif=index, flags=ONLINK)
-
-
-def _addresses(route: Any, index: int) -> set[str]:
-    return {
-        str(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
-        for message in route.get_addr(family=socket.AF_INET, index=index)
-        if message["index"] == index
-    }
+        route.replace_route(index, cidr, gateway)
 
 
 def _is_ipv4(text: str) -> bool:

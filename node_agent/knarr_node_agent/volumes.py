@@ -109,8 +109,8 @@ class Volumes:
                 if point.startswith(prefix):
                     kernel.unmount(Path(point))
             # What was mounted here may be a part of the host: these are removed one by one, which fails if it still is.
-            for point in (directory / "subpaths").glob("*/*"):
-                _remove_point(Path(point))
+            for held in (directory / "subpaths").glob("*/*"):
+                _remove_point(held)
             shutil.rmtree(directory)
 
     def uids(self) -> set[str]:
