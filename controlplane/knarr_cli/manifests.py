@@ -20,6 +20,7 @@ from knarr_api.kinds import Kind
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_NODES = 200_000
 MAX_DEPTH = 100
+PLAIN_TAGS = frozenset({"str", "int", "float", "bool", "null", "timestamp", "value"})
 ENDINGS = (".yaml", ".yml", ".json")
 ORDER = ("Namespace", "CustomResourceDefinition", "ConfigMap", "Secret", "ServiceAccount")
 
@@ -52,6 +53,10 @@ class Manifest:
     @property
     def namespace(self) -> str:
         return str((self.document.get("metadata") or {}).get("namespace") or "")
+
+    def place_of(self, path: str) -> str:
+        """Where a field is written, or the closest part of its path that is."""
+        return _nearest(path, self.lines, self.place)
 
 
 class Refused(Exception):
@@ -104,22 +109,14 @@ def _one_file(name: str, text: bytes, manifests: list[Manifest], problems: list[
         problems.append(Problem(name, f"has more than {MAX_FILE_BYTES} bytes"))
         return
     try:
-        nodes = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark is not None else name
-        problems.append(Problem(place, f"not YAML: {error.problem or error.context}"))
-        return
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problems.append(Problem(name, f"not YAML: {error}"))
+        nodes = _nodes(name, text)
+    except _Wrong as wrong:
+        problems.append(wrong.problem)
         return
     for node in nodes:
-        if node is None:
-            continue
         try:
             lines: dict[str, str] = {}
-            reader = _Reader(name, lines)
-            document = reader.value(node, "", 0)
+            document = _Reader(name, lines).value(node, "", 0)
         except _Wrong as wrong:
             problems.append(wrong.problem)
             continue
@@ -128,10 +125,46 @@ def _one_file(name: str, text: bytes, manifests: list[Manifest], problems: list[
         _objects(document, name, node, lines, manifests, problems)
 
 
+def read_value(text: str, name: str) -> Any:
+    """One value written in YAML or JSON, under the same limits as manifests. Raises Refused."""
+    try:
+        nodes = _nodes(name, text.encode())
+        return _Reader(name, {}).value(nodes[0], "", 0) if len(nodes) == 1 else None
+    except _Wrong as wrong:
+        raise Refused([wrong.problem]) from None
+
+
+def _nodes(name: str, text: bytes) -> list[Any]:
+    """The documents of a file as trees. Raises _Wrong.
+
+    The depth is found from the events first, because composing a tree recurses in C and would overflow the stack.
+    """
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise _Wrong(Problem(_place(name, event.start_mark), f"nested deeper than {MAX_DEPTH} levels"))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+        return [node for node in yaml.compose_all(text, Loader=yaml.CSafeLoader) if node is not None]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = _place(name, mark) if mark is not None else name
+        raise _Wrong(Problem(place, f"not YAML: {error.problem or error.context}")) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _Wrong(Problem(name, f"not YAML: {error}")) from error
+
+
+def _place(name: str, mark: Any) -> str:
+    return f"{name}:{mark.line + 1}:{mark.column + 1}"
+
+
 def _objects(
     document: Any, name: str, node: Any, lines: dict[str, str], manifests: list[Manifest], problems: list[Problem]
 ) -> None:
-    place = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+    place = _place(name, node.start_mark)
     if not isinstance(document, dict):
         problems.append(Problem(place, "expected an object with apiVersion and kind"))
         return
@@ -216,6 +249,7 @@ class _Reader:
 
     def _mapping(self, node: Any, path: str, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        inherited: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value
             if not isinstance(key, str):
@@ -224,25 +258,28 @@ class _Reader:
                 merged = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
                 for part in merged:
                     if isinstance(part, yaml.MappingNode):
-                        result = {**self._mapping(part, path, depth + 1), **result}
+                        inherited = {**self._mapping(part, path, depth + 1), **inherited}
                 continue
             if key in result:
                 raise _Wrong(Problem(self._place(key_node), f'key "{key}" is there twice'))
             at = f"{path}.{key}" if path else key
             self._lines[at] = self._place(key_node)
             result[key] = self.value(value_node, at, depth + 1)
-        return result
+        return {**inherited, **result}
 
     def _scalar(self, node: Any) -> Any:
         """As YAML 1.2's core schema would where 1.1 differs: only true and false are booleans, times stay text."""
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return node.value
-        if node.tag == "tag:yaml.org,2002:bool" and node.value.lower() not in ("true", "false"):
-            return node.value
+        text, kind = str(node.value), str(node.tag).removeprefix("tag:yaml.org,2002:")
+        if kind == "timestamp" or (kind in ("int", "float") and ":" in text):
+            return text
+        if kind == "bool" and text.lower() not in ("true", "false"):
+            return text
+        if kind not in PLAIN_TAGS:
+            raise _Wrong(Problem(self._place(node), f"the tag {node.tag} is not for manifests"))
         try:
             return self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
             raise _Wrong(Problem(self._place(node), f"{node.value!r}: {error}")) from error
 
     def _place(self, node: Any) -> str:
-        return f"{self._name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        return _place(self._name, node.start_mark)

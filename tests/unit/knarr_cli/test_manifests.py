@@ -62,8 +62,11 @@ def test_alias_bombs_are_refused(tmp_path: Path) -> None:
     assert any("aliases counted" in problem for problem in problems(tmp_path, "\n".join(lines)))
 
 
-def test_deep_nesting_is_refused(tmp_path: Path) -> None:
-    assert any("nested deeper" in problem for problem in problems(tmp_path, "a: " + "[" * 150 + "]" * 150))
+@pytest.mark.parametrize(
+    "text", ["a: " + "[" * 150 + "]" * 150, "a: " + "[" * 200_000, "{a: " * 200_000, "- " * 200_000, "a: &a [*a]\n"]
+)
+def test_deep_nesting_is_refused(tmp_path: Path, text: str) -> None:
+    assert any("nested deeper" in problem for problem in problems(tmp_path, text))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -75,3 +78,32 @@ def test_times_and_yes_stay_text(tmp_path: Path) -> None:
     file = tmp_path / "m.yaml"
     file.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {t: 2026-01-01, y: yes}\n")
     assert read((str(file),))[0].document["data"] == {"t": "2026-01-01", "y": "yes"}
+
+
+def test_merged_keys_can_be_overridden(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: &l {x: y, z: y}\n"
+        "  annotations: {<<: *l, z: other}\n"
+    )
+    assert read((str(file),))[0].document["metadata"]["annotations"] == {"x": "y", "z": "other"}
+
+
+def test_numbers_with_colons_stay_text(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {port: 22:22, much: 1:30.5}\n")
+    assert read((str(file),))[0].document["data"] == {"port": "22:22", "much": "1:30.5"}
+
+
+def test_foreign_tags_are_refused(tmp_path: Path) -> None:
+    for tag in ("!!binary aGk=", "!!python/object:os.system x", "!mine x"):
+        text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n  k: {tag}\n"
+        assert any(p.startswith("m.yaml:5:6: the tag") for p in problems(tmp_path, text))
+
+
+def test_a_place_for_every_path(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(GOOD)
+    (manifest,) = read((str(file),))
+    assert manifest.place_of("data.k").endswith("m.yaml:4:8")
+    assert manifest.place_of("metadata.labels[x]").endswith("m.yaml:3:1")
