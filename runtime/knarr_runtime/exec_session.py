@@ -90,7 +90,8 @@ class Output:
     async def linger(self) -> None:
         """The process has ended: reads what is there, and a moment longer if a child of it still holds the stream."""
         try:
-            await asyncio.wait_for(asyncio.shield(self._ended), _LINGER_S)
+            async with asyncio.timeout(_LINGER_S):
+                await asyncio.shield(self._ended)
         except TimeoutError:
             self.stop()
 

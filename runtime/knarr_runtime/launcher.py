@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import logging
 import os
 import shutil
 import signal
@@ -54,6 +55,7 @@ from knarr_runtime.peer import Peer
 from knarr_runtime.spec import ContainerSpec, NetworkConfig, Resources, SandboxSpec, User
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 _LOG_WAIT_S = 0.05
 _RECORD_WAIT_S = 0.3
 _POLL_S = 0.005
@@ -179,6 +181,7 @@ class _Sandbox:
         self.value = Sandbox(spec=spec, state=SandboxState.NOT_READY)
         self.directory = directory
         self.shim: Peer | None = None
+        self.ending = False
         self.lost = asyncio.Event()
         self.lock = asyncio.Lock()
 
@@ -237,7 +240,7 @@ class Launcher:
         if self._background is None:
             coroutine.close()
             return
-        self._background.create_task(coroutine)
+        self._background.create_task(_guarded(coroutine))
 
     async def _in_thread(self, function: Callable[..., _T], *arguments: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
@@ -317,6 +320,7 @@ class Launcher:
         shim = layout.read(directory, layout.SHIM_RECORD)
         if record is None or shim is None:
             if record is not None:
+                await self._abandon(name)
                 await self._remove_cgroup(str(record["spec"].get("cgroup_parent", "")))
             await self._in_thread(_remove_tree, directory)
             return
@@ -437,9 +441,13 @@ class Launcher:
 
     async def _announce(self, container: _Container) -> None:
         try:
-            await asyncio.wait_for(self._finish_log(container), _LOG_WAIT_S)
-        except TimeoutError:
-            pass  # it goes on; only the event does not wait for it
+            with contextlib.suppress(TimeoutError):  # it goes on; only the event does not wait for it
+                async with asyncio.timeout(_LOG_WAIT_S):
+                    await self._finish_log(container)
+        finally:
+            self._tell(container)
+
+    def _tell(self, container: _Container) -> None:
         value = container.value
         assert value.exit is not None
         self._events.put_nowait(
@@ -480,14 +488,19 @@ class Launcher:
                     if container.value.state is ContainerState.RUNNING and container.value.spec.id not in running:
                         await self._lost_container(sandbox, container, announce=True)
                 return
+        if sandbox.ending:
+            return
+        sandbox.ending = True
         sandbox.value = replace(sandbox.value, state=SandboxState.NOT_READY)
-        await self._kill_unsupervised(sandbox)
-        for container in self._containers_of(value.spec.id):
-            if container.value.state is ContainerState.RUNNING:
-                await self._lost_container(sandbox, container, announce=True)
-            await container.told.wait()
-        sandbox.lost.set()
-        self._events.put_nowait(SandboxExited(id=value.spec.id))
+        try:
+            await self._kill_unsupervised(sandbox)
+            for container in self._containers_of(value.spec.id):
+                if container.value.state is ContainerState.RUNNING:
+                    await self._lost_container(sandbox, container, announce=True)
+                await container.told.wait()
+        finally:
+            sandbox.lost.set()
+            self._events.put_nowait(SandboxExited(id=value.spec.id))
 
     async def _kill_unsupervised(self, sandbox: _Sandbox) -> None:
         parent = sandbox.value.spec.cgroup_parent
@@ -580,14 +593,19 @@ class Launcher:
 
     async def _undo_sandbox(self, sandbox: _Sandbox) -> None:
         """After a failed create: also of a shim that may have started meanwhile."""
-        record = layout.read(sandbox.directory, layout.SHIM_RECORD)
         self._disconnect(sandbox)
-        if record is not None and process.is_same(int(record["pid"]), int(record["start_time"])):
-            layout.touch(sandbox.directory, layout.STOPPED)
-            process.kill(int(record["pid"]), signal.SIGKILL)
+        await self._abandon(sandbox.value.spec.id)
         with contextlib.suppress(RuntimeFailure):
             await self._remove_cgroup(sandbox.value.spec.cgroup_parent)
         await self._in_thread(_remove_tree, sandbox.directory)
+
+    async def _abandon(self, sandbox_id: str) -> None:
+        """Of a sandbox that is not to be: a shim that exists or is just coming into being."""
+        if self._node.zygote is not None:
+            with contextlib.suppress(RuntimeFailure):  # a shim that cannot tell its zygote that it is ready ends itself
+                await self._node.zygote.request(
+                    "abandon", sandbox=sandbox_id, timeout_s=self.settings.request_timeout_s
+                )
 
     async def configure_network(self, sandbox_id: str, config: NetworkConfig) -> None:
         """Brings up lo and, with an address, the link ``config.ifname`` which must already be in the sandbox."""
@@ -604,7 +622,8 @@ class Launcher:
             elif sandbox.value.state is SandboxState.NOT_READY:
                 return
             try:
-                await asyncio.wait_for(sandbox.lost.wait(), self.settings.request_timeout_s)
+                async with asyncio.timeout(self.settings.request_timeout_s):
+                    await sandbox.lost.wait()
             except TimeoutError as error:
                 raise Unavailable(f"sandbox {sandbox_id!r} does not end") from error
 
@@ -757,7 +776,8 @@ class Launcher:
         if container.value.state is ContainerState.RUNNING and timeout_s > 0:
             await self.signal(container_id, signal_number(container.value.spec.stop_signal))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(container.exited.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await container.exited.wait()
         if container.value.state is ContainerState.RUNNING:
             await self._kill(container)
         assert container.value.exit is not None
@@ -770,7 +790,8 @@ class Launcher:
             with contextlib.suppress(Unavailable):  # its shim has ended, and with it the container
                 await shim.request("kill", container=spec.id, timeout_s=self.settings.request_timeout_s)
         try:
-            await asyncio.wait_for(container.exited.wait(), self.settings.request_timeout_s)
+            async with asyncio.timeout(self.settings.request_timeout_s):
+                await container.exited.wait()
         except TimeoutError as error:
             raise Unavailable(f"container {spec.id!r} does not end, even killed") from error
 
@@ -880,7 +901,8 @@ class Launcher:
                     feeding = group.create_task(feed(session.stdin, stdin))
                     session.stdin = -1
                 try:
-                    code = await asyncio.wait_for(session.wait(), timeout_s)
+                    async with asyncio.timeout(timeout_s):
+                        code = await session.wait()
                 except TimeoutError:
                     timed_out = True
                     await session.kill(signal.SIGKILL)
@@ -982,6 +1004,14 @@ class _Streams:
         for fd in set(self.ours) - {-1}:
             os.close(fd)
         self.ours = (-1, -1, -1)
+
+
+async def _guarded(coroutine: Coroutine[Any, Any, None]) -> None:
+    """One thing that fails in the background must not end the others; it is said and left to the next recovery."""
+    try:
+        await coroutine
+    except (OSError, RuntimeFailure) as error:
+        _log.warning("in the background: %s", error)
 
 
 async def _all(*operations: Awaitable[Any]) -> list[Any]:

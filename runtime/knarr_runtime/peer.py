@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from knarr_runtime import channel, errors
 from knarr_runtime.channel import Message
-from knarr_runtime.errors import Unavailable
+from knarr_runtime.errors import Invalid, Unavailable
 
 
 class Peer:
@@ -75,17 +75,20 @@ class Peer:
             raise Unavailable(f"{self.name} is not running")
         self._last_id += 1
         identifier = self._last_id
-        waiting = self._loop.create_future()
+        waiting: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
         self._waiting[identifier] = waiting
         try:
             channel.send(self._socket, {"id": identifier, "op": op, **fields}, descriptors)
-            return await asyncio.wait_for(waiting, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await waiting
         except TimeoutError as error:
             raise Unavailable(f"{self.name} did not answer {op!r} within {timeout_s:g} s") from error
         except BlockingIOError as error:
             raise Unavailable(f"{self.name} does not read its requests") from error
         except OSError as error:
             raise Unavailable(f"{self.name}: {error.strerror}") from error
+        except ValueError as error:
+            raise Invalid(f"{op}: {error}") from error
         finally:
             self._waiting.pop(identifier, None)
 

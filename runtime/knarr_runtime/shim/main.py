@@ -245,6 +245,9 @@ class Shim:
         del self._starting[starting.pid]
         if starting.error is None and not starting.reached_exec:
             starting.error = StartFailed("the process died before it could execute the program")
+        if starting.error is not None and starting.terminal >= 0:
+            os.close(starting.terminal)
+            starting.terminal = -1
         starting.finished(starting)
         return True
 

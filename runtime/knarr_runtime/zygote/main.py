@@ -7,7 +7,7 @@ Its own death stops only new sandboxes until the daemon has started another: shi
 As child subreaper it inherits the containers of a shim that was killed. Those are unsupervised then: it kills them
 and writes their exit records, so that even then no exit code is lost.
 
-Requests: create_sandbox, quit. Events: ``shim_exit``, ``exit`` (of an orphan).
+Requests: create_sandbox, abandon, quit. Events: ``shim_exit``, ``exit`` (of an orphan).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Zygote:
         self._server = Server(
             self._loop,
             channel.listen(state_dir, layout.ZYGOTE_SOCKET),
-            {"create_sandbox": self._create_sandbox, "quit": self._quit},
+            {"create_sandbox": self._create_sandbox, "abandon": self._abandon, "quit": self._quit},
         )
         pid = os.getpid()
         layout.write(state_dir, layout.ZYGOTE_RECORD, {"pid": pid, "start_time": process.start_time(pid)})
@@ -159,6 +159,14 @@ class Zygote:
         if "error" in message:
             failure = errors.from_json(message["error"])
         self._server.fail(forking.connection, forking.request, failure)
+
+    def _abandon(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        """Kills a shim that nobody waits for any more: whoever asked for it has died or given up."""
+        name = str(message["sandbox"])
+        forking = [pid for pid, one in self._forking.items() if one.request["spec"]["id"] == name]
+        for pid in (*forking, *(pid for pid, sandbox_id in self._shims.items() if sandbox_id == name)):
+            process.kill(pid, signal.SIGKILL)
+        return {}
 
     # --- deaths ---
 

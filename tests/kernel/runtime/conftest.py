@@ -141,7 +141,8 @@ class Runtime:
     def log(self, identifier: str) -> list[tuple[str, str, str]]:
         """[(stream, tag, text)] of a container's log file; nothing while there is none."""
         path = Path(self.value(identifier).spec.log_path)
-        lines = path.read_text().splitlines() if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()  # the last one may be being written
         return [(stream, tag, text) for _, stream, tag, text in (line.split(" ", 3) for line in lines)]
 
     def output(self, identifier: str) -> str:

@@ -217,6 +217,51 @@ async def test_container_waits_for_a_log_that_cannot_be_written_now(pod: Runtime
     assert pod.output(identifier) == "x\n"
 
 
+# --- leaks ---
+
+
+def _descriptors(pids: list[int]) -> list[int]:
+    return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+
+
+async def _use_everything(pod: Runtime) -> None:
+    identifier = await pod.begin("sleep", "100", stdin=True)
+    await pod.launcher.exec(identifier, ["cat"], stdin=b"x")
+    await pod.launcher.exec(identifier, ["true"], tty=True)
+    with contextlib.suppress(RuntimeFailure):
+        await pod.launcher.exec(identifier, ["nosuch"])
+    await pod.launcher.exec(identifier, ["sleep", "100"], timeout_s=0.01)
+    await pod.launcher.remove_container(identifier)
+    with contextlib.suppress(RuntimeFailure):
+        await pod.begin("nosuch", tty=True)
+    _, output = await pod.shell("echo terminal", tty=True)
+    assert output.strip() == "terminal"
+    await pod.launcher.create_container(pod.spec("true", id="never"))
+    with contextlib.suppress(RuntimeFailure):
+        await pod.sandbox("pod")
+    for name in tuple(pod.launcher.containers()):
+        await pod.launcher.remove_container(name)
+
+
+async def test_no_process_of_ours_leaks_descriptors(pod: Runtime) -> None:
+    await _use_everything(pod)
+    pids = [os.getpid(), _pid(pod, "zygote.json"), _pid(pod, "logs.json"), pod.launcher.sandboxes()["pod"].pid]
+    before = _descriptors(pids)
+    for _ in range(10):
+        await _use_everything(pod)
+    assert _descriptors(pids) == before
+
+
+async def test_sandbox_half_made_by_a_killed_daemon_is_removed(pod: Runtime) -> None:
+    shim = pod.launcher.sandboxes()["pod"].pid
+    (pod.settings.state_dir / "sandboxes/pod/shim.json").unlink()
+    await pod.restart()
+    assert not pod.launcher.sandboxes()
+    await pod.until(lambda: start_time(shim) is None)
+    assert not (pod.settings.state_dir / "sandboxes/pod").exists()
+    await pod.sandbox("pod")
+
+
 # --- random ---
 
 
