@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from knarr_cli.verb import global_options
+
 MODULES: dict[str, tuple[str, ...]] = {
     "knarr_cli.cluster.commands": ("up", "down", "node"),
     "knarr_cli.commands.reading": (
@@ -95,13 +97,14 @@ Examples:
   knarr get pods -o wide""",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--kubeconfig", default="", metavar="FILE", help="Default: $KUBECONFIG, else ~/.kube/config.")
-@click.option("--context", "context_name", default="", metavar="NAME", help="Of the kubeconfig.")
-@click.option("--request-timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds for a call.")
+@click.option("-n", "--namespace", default="", help='Default: the kubeconfig\'s, else "default".')
 @click.pass_context
-def cli(ctx: click.Context, kubeconfig: str, context_name: str, timeout_s: float) -> None:
+def cli(ctx: click.Context, namespace: str) -> None:
     """Knarr: a Kubernetes-style orchestrator, small enough to read."""
-    ctx.obj = {"kubeconfig": kubeconfig, "context": context_name, "timeout_s": timeout_s}
+    ctx.ensure_object(dict)["namespace"] = namespace
+
+
+cli.params = [*global_options(hidden=False), *cli.params]
 
 
 def main() -> None:
@@ -130,22 +133,13 @@ def main() -> None:
 
 
 def _explain(error: BaseException) -> str | None:
-    """What to tell the user of an error of the API; None for one that is a mistake of ours."""
-    from knarr_api.errors import KnarrError, NotFound, Unavailable
+    """What to tell the user of an error of the API or of the input; None for one that is a mistake of ours."""
+    from knarr_api.errors import KnarrError
+    from knarr_cli.refusal import explain
 
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, Unavailable):
-        return (
-            f"Unable to connect to the server: {error}\n"
-            "Is the cluster running, and is this its kubeconfig? See 'knarr config view'; "
-            "start a cluster with 'knarr up'."
-        )
-    if isinstance(error, NotFound) and ("kubeconfig" in str(error) or "resource type" in str(error)):
-        return f"error: {error}"
-    if isinstance(error, KnarrError):
-        return f"Error from server ({error.reason}): {error}"
-    return None
+    return explain(error) if isinstance(error, KnarrError) else None
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -31,23 +33,32 @@ selector_option = click.option("-l", "--selector", default="", metavar="SELECTOR
 class Session:
     """What the global options say."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
         self._access: Access | None = None
+        self._timeout_s = seconds(options.get("request_timeout") or "30s")
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The file in use. Raises NotFound."""
+        return kubeconfig.find(self._options.get("kubeconfig") or "")
 
     @property
     def access(self) -> Access:
         """Raises NotFound, Invalid."""
         if self._access is None:
-            path = kubeconfig.find(self._options["kubeconfig"])
-            self._access = kubeconfig.load(path, context=self._options["context"])
+            self._access = kubeconfig.load(self.kubeconfig, context=self._options.get("context") or "")
         return self._access
 
     def namespace(self, given: str) -> str:
-        return given or self.access.namespace or "default"
+        return self.asked(given) or self.access.namespace or "default"
+
+    def asked(self, given: str) -> str:
+        """The namespace that the user named, before or after the verb; else empty."""
+        return given or str(self._options.get("namespace") or "")
 
     def connect(self) -> GrpcClient:
-        return GrpcClient.connect(self.access, settings=CallSettings(deadline_s=self._options["timeout_s"]))
+        return GrpcClient.connect(self.access, settings=CallSettings(deadline_s=self._timeout_s))
 
     def run(self, work: Callable[[GrpcClient], Coroutine[Any, Any, R]]) -> R:
         """Do asynchronous work with a client."""
@@ -60,7 +71,18 @@ class Session:
 
 
 def session(ctx: click.Context) -> Session:
-    return Session(ctx.find_root().obj)
+    """What the command line says so far; also while it is being completed, when nothing has run yet."""
+    return Session({**ctx.find_root().params, **(ctx.find_root().obj or {})})
+
+
+def seconds(text: str) -> float:
+    """``90``, ``10s``, ``0.5s``, ``250ms``, ``1h30m``. Raises Invalid."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", text)
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise Invalid(f'duration "{text}": must be like 10s, 5m or 1h30m')
+    return sum(float(number) * {"h": 3600, "m": 60, "s": 1, "ms": 0.001}[unit] for number, unit in parts)
 
 
 def warn(messages: Iterable[str]) -> None:

@@ -17,11 +17,10 @@ from knarr_api import grpc_status, kinds
 from knarr_api.errors import Invalid, NotFound
 from knarr_cli import output
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
-from knarr_cli.commands.reading import seconds
 from knarr_cli.commands.writing import _until_gone
-from knarr_cli.session import MANAGER, session
+from knarr_cli.session import MANAGER, seconds, session
 from knarr_cli.tables import at
-from knarr_client import kubeconfig
+from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
@@ -33,7 +32,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def _cordoning(name: str, unschedulable: bool, help_text: str) -> click.Command:
-    @click.command(name, help=help_text, epilog=f"\b\nExamples:\n  knarr {name} n2")
+    @click.command(cls=Verb, name=name, help=help_text, epilog=f"\b\nExamples:\n  knarr {name} n2")
     @click.argument("nodes", nargs=-1, required=True)
     @click.pass_context
     def command(ctx: click.Context, nodes: tuple[str, ...]) -> None:
@@ -94,7 +93,9 @@ def plan_drain(
 
 
 @click.command(
-    "drain", epilog="\b\nExamples:\n  knarr drain n2\n  knarr drain n2 --force --delete-emptydir-data --timeout 60s"
+    cls=Verb,
+    name="drain",
+    epilog="\b\nExamples:\n  knarr drain n2\n  knarr drain n2 --force --delete-emptydir-data --timeout 60s",
 )
 @click.argument("node")
 @click.option("--ignore-daemonsets", is_flag=True)
@@ -151,7 +152,7 @@ def drain_command(
         raise SystemExit(1) from None
 
 
-@click.group("token")
+@click.group("token", cls=VerbGroup)
 def token_group() -> None:
     """Tokens with which machines join the cluster."""
 
@@ -168,7 +169,9 @@ def token_create(ctx: click.Context, ttl: str, description: str, node_name: str,
 
     async def work(client: GrpcClient) -> None:
         stub: Any = nodes_pb2_grpc.NodesStub(client.channel)
-        request = nodes_pb2.CreateTokenRequest(ttl_seconds=seconds(ttl), description=description, node_name=node_name)
+        request = nodes_pb2.CreateTokenRequest(
+            ttl_seconds=int(seconds(ttl)), description=description, node_name=node_name
+        )
         answer = await _call(stub.CreateToken, request)
         if print_join_command:
             output.write(f"knarr node join --server {own.access.endpoints[0]} --token {answer.token}")
@@ -216,7 +219,7 @@ async def _call(method: Any, request: Any) -> Any:
         raise grpc_status.from_rpc(error) from error
 
 
-@click.group("image")
+@click.group("image", cls=VerbGroup)
 def image_group() -> None:
     """Images of the nodes of this machine's cluster."""
 
@@ -287,7 +290,7 @@ def _local_nodes(ctx: click.Context, data_dir: Path | None, names: tuple[str, ..
     """The local cluster's nodes. Raises ClickException with the remedy."""
     directory = data_dir
     if directory is None:
-        directory = kubeconfig.find(ctx.find_root().obj["kubeconfig"]).resolve().parent
+        directory = session(ctx).kubeconfig.resolve().parent
     try:
         cluster = LocalCluster.load(directory)
         return [cluster.node(name) for name in names] if names else list(cluster.nodes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -18,12 +17,14 @@ from knarr_cli.describing import describe
 from knarr_cli.session import (
     all_namespaces_option,
     namespace_option,
+    seconds,
     selector_option,
     session,
     shown,
     targets,
 )
 from knarr_cli.tables import at
+from knarr_cli.verb import Verb
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc, pods_pb2, pods_pb2_grpc
@@ -33,7 +34,8 @@ POD = kinds.by_kind("v1", "Pod")
 
 
 @click.command(
-    "get",
+    cls=Verb,
+    name="get",
     epilog="""\b
 Examples:
   knarr get pods                                   # of the current namespace
@@ -214,7 +216,8 @@ def _sort_key(path: str, item: dict[str, Any]) -> tuple[int, Any]:
 
 
 @click.command(
-    "describe",
+    cls=Verb,
+    name="describe",
     epilog="""\b
 Examples:
   knarr describe pod web-1
@@ -255,7 +258,7 @@ def describe_command(ctx: click.Context, resources: tuple[str, ...], namespace: 
     own.run(work)
 
 
-@click.command("events", epilog="\b\nExamples:\n  knarr events -A\n  knarr events --for pod/web-1 -w")
+@click.command(cls=Verb, name="events", epilog="\b\nExamples:\n  knarr events -A\n  knarr events --for pod/web-1 -w")
 @namespace_option
 @all_namespaces_option
 @click.option("--for", "about", default="", metavar="KIND/NAME", help="Only about this object.")
@@ -290,7 +293,7 @@ def events_command(
 MARKS = {1: ("✓", 32), 2: ("·", 2), 3: ("!", 33), 4: ("✗", 31)}
 
 
-@click.command("why", epilog="\b\nExamples:\n  knarr why web-1\n  knarr why pod/web-1 -n shop")
+@click.command(cls=Verb, name="why", epilog="\b\nExamples:\n  knarr why web-1\n  knarr why pod/web-1 -n shop")
 @click.argument("pod")
 @namespace_option
 @click.pass_context
@@ -318,7 +321,8 @@ def why_command(ctx: click.Context, pod: str, namespace: str) -> None:
 
 
 @click.command(
-    "logs",
+    cls=Verb,
+    name="logs",
     epilog="""\b
 Examples:
   knarr logs web-1
@@ -357,7 +361,7 @@ def logs_command(
     if tail >= 0:
         base.tail_lines = tail
     if since:
-        base.since_seconds = seconds(since)
+        base.since_seconds = max(1, int(seconds(since)))
     if limit_bytes:
         base.limit_bytes = limit_bytes
 
@@ -404,17 +408,7 @@ async def _pod_of(client: GrpcClient, target: str, space: str) -> dict[str, Any]
     return dict(pods[0])
 
 
-def seconds(text: str) -> int:
-    """``90``, ``10s``, ``5m``, ``1h30m``. Raises Invalid."""
-    parts = re.findall(r"(\d+)(h|m|s)", text)
-    if text.isdecimal():
-        return int(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise Invalid(f'duration "{text}": must be like 10s, 5m or 1h30m')
-    return sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
-
-
-@click.command("api-resources")
+@click.command(cls=Verb, name="api-resources")
 def api_resources_command() -> None:
     """Show which kinds there are."""
     rows = [
@@ -431,7 +425,7 @@ def api_resources_command() -> None:
     output.table(["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "ACTED ON"], rows)
 
 
-@click.command("version")
+@click.command(cls=Verb, name="version")
 @click.option("--client", is_flag=True, help="Only this command's.")
 @click.pass_context
 def version_command(ctx: click.Context, client: bool) -> None:
@@ -453,7 +447,7 @@ def version_command(ctx: click.Context, client: bool) -> None:
     session(ctx).run(work)
 
 
-@click.command("cluster-info")
+@click.command(cls=Verb, name="cluster-info")
 @click.pass_context
 def cluster_info_command(ctx: click.Context) -> None:
     """Show where the API is and how it does; exit status 1 when it is not healthy."""

@@ -7,12 +7,14 @@ from click.shell_completion import get_completion_class
 
 from knarr_cli import output
 from knarr_cli.session import session
+from knarr_cli.verb import Verb, VerbGroup
 
 VARIABLE = "_KNARR_COMPLETE"
 
 
 @click.command(
-    "completion",
+    cls=Verb,
+    name="completion",
     epilog="\b\nExamples:\n  source <(knarr completion bash)\n  knarr completion fish | source",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -26,7 +28,7 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     output.write(class_(root, {}, "knarr", VARIABLE).source())
 
 
-@click.group("config")
+@click.group("config", cls=VerbGroup)
 def config_group() -> None:
     """Show the kubeconfig in use."""
 

@@ -13,9 +13,9 @@ from knarr_api import kinds
 from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import jsonpath, output
-from knarr_cli.commands.reading import seconds
-from knarr_cli.session import MANAGER, namespace_option, selector_option, session, shown, targets
+from knarr_cli.session import MANAGER, namespace_option, seconds, selector_option, session, shown, targets
 from knarr_cli.tables import at
+from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
 
@@ -27,7 +27,8 @@ Check = Callable[[dict[str, Any] | None], bool]
 
 
 @click.command(
-    "scale",
+    cls=Verb,
+    name="scale",
     epilog="\b\nExamples:\n  knarr scale deployment web --replicas 5\n  knarr scale deploy/web --replicas 3",
 )
 @click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME…")
@@ -59,7 +60,7 @@ def scale_command(
     own.run(work)
 
 
-@click.group("rollout")
+@click.group("rollout", cls=VerbGroup)
 def rollout_group() -> None:
     """Follow, undo, restart, pause or resume the rollout of a deployment."""
 
@@ -223,7 +224,8 @@ _change_command("resume", "Go on with a paused rollout.", lambda: {"spec": {"pau
 
 
 @click.command(
-    "wait",
+    cls=Verb,
+    name="wait",
     epilog="""\b
 Examples:
   knarr wait --for=condition=Ready pod/web-1 --timeout 30s

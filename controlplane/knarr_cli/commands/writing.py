@@ -13,12 +13,12 @@ import yaml
 from knarr_api.errors import Conflict, Expired, Invalid, KnarrError, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import manifests, output
-from knarr_cli.commands.reading import seconds
 from knarr_cli.manifests import Manifest, Refused
 from knarr_cli.session import (
     MANAGER,
     all_namespaces_option,
     namespace_option,
+    seconds,
     selector_option,
     session,
     shown,
@@ -26,6 +26,7 @@ from knarr_cli.session import (
     warn,
 )
 from knarr_cli.tables import at
+from knarr_cli.verb import Verb
 from knarr_client.client import EventType, Propagation
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer
@@ -42,7 +43,8 @@ form_option = click.option("-o", "--output", "form", default="", help="name, jso
 
 
 @click.command(
-    "apply",
+    cls=Verb,
+    name="apply",
     epilog="""\b
 Examples:
   knarr apply -f web.yaml
@@ -74,7 +76,9 @@ def apply_command(
     _send_all(ctx, files, recursive, namespace, dry_run, form, send)
 
 
-@click.command("create", epilog="\b\nExamples:\n  knarr create -f pod.yaml\n  knarr create namespace shop")
+@click.command(
+    cls=Verb, name="create", epilog="\b\nExamples:\n  knarr create -f pod.yaml\n  knarr create namespace shop"
+)
 @click.argument("words", nargs=-1, metavar="[namespace NAME]")
 @files_option
 @recursive_option
@@ -131,6 +135,7 @@ def _send_manifests(
     ctx: click.Context, found: list[Manifest], namespace: str, dry_run: str, form: str, send: Send
 ) -> None:
     own = session(ctx)
+    namespace = own.asked(namespace)
     failed: list[tuple[Manifest, KnarrError]] = []
 
     async def work(client: GrpcClient) -> None:
@@ -185,7 +190,8 @@ def _show_problems(refused: Refused) -> None:
 
 
 @click.command(
-    "delete",
+    cls=Verb,
+    name="delete",
     epilog="""\b
 Examples:
   knarr delete -f web.yaml
@@ -316,7 +322,8 @@ async def _until_gone(client: GrpcClient, kind: Kind, name: str, namespace: str,
 
 
 @click.command(
-    "patch",
+    cls=Verb,
+    name="patch",
     epilog="""\b
 Examples:
   knarr patch deployment web -p '{"spec":{"replicas":5}}'
@@ -350,7 +357,8 @@ def patch_command(
 
 def _set_command(name: str, field: str, done: str) -> click.Command:
     @click.command(
-        name,
+        cls=Verb,
+        name=name,
         help=f"Set or remove {field}: KEY=VALUE sets, KEY- removes.",
         epilog=f"\b\nExamples:\n  knarr {name} pod web-1 tier=front\n  knarr {name} node/n1 disk-",
     )
