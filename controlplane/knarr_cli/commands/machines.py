@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sys
+import tarfile
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import grpc
@@ -17,8 +22,8 @@ from knarr_api import grpc_status, kinds
 from knarr_api.errors import Invalid, NotFound
 from knarr_cli import output
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
-from knarr_cli.commands.writing import _until_gone
-from knarr_cli.session import MANAGER, seconds, session
+from knarr_cli.commands.writing import until_gone
+from knarr_cli.session import MANAGER, seconds, session, warn
 from knarr_cli.tables import at
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
@@ -29,6 +34,7 @@ from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 NODE, POD = kinds.by_kind("v1", "Node"), kinds.by_kind("v1", "Pod")
 CHUNK_BYTES = 1024 * 1024
+IMPORT_TIMEOUT_S = 600.0
 
 
 def _cordoning(name: str, unschedulable: bool, help_text: str) -> click.Command:
@@ -78,9 +84,10 @@ def plan_drain(
         if at(pod, "status.phase") in ("Succeeded", "Failed"):
             pass
         elif owner is not None and owner["kind"] == "DaemonSet":
-            (ignored if ignore_daemonsets else reasons).append(
-                f"cannot delete DaemonSet-managed Pods: {name} (use --ignore-daemonsets to ignore)"
-            )
+            if ignore_daemonsets:
+                ignored.append(f"ignoring DaemonSet-managed Pods: {name}")
+            else:
+                reasons.append(f"cannot delete DaemonSet-managed Pods: {name} (use --ignore-daemonsets to ignore)")
             continue
         elif owner is None and not force:
             reasons.append(f"cannot delete Pods that declare no controller: {name} (use --force to override)")
@@ -98,8 +105,8 @@ def plan_drain(
     epilog="\b\nExamples:\n  knarr drain n2\n  knarr drain n2 --force --delete-emptydir-data --timeout 60s",
 )
 @click.argument("node")
-@click.option("--ignore-daemonsets", is_flag=True)
-@click.option("--delete-emptydir-data", is_flag=True)
+@click.option("--ignore-daemonsets", is_flag=True, help="Leave pods of DaemonSets where they are.")
+@click.option("--delete-emptydir-data", is_flag=True, help="Also pods whose emptyDir data will be lost.")
 @click.option("--force", is_flag=True, help="Also pods that nothing will replace.")
 @click.option("--grace-period", type=int, default=-1, help="Seconds; -1 is the pod's own.")
 @click.option("--timeout", default="", metavar="DURATION", help="[default: none]")
@@ -119,17 +126,24 @@ def drain_command(
     node = node.removeprefix("node/")
 
     async def work(client: GrpcClient) -> None:
+        async def look() -> DrainPlan:
+            page = await client.raw.list(POD, field_selector=f"spec.nodeName={node}")
+            plan = plan_drain(
+                [dict(item) for item in page.items],
+                force=force,
+                ignore_daemonsets=ignore_daemonsets,
+                delete_emptydir_data=delete_emptydir_data,
+            )
+            if plan.reasons:
+                raise Invalid("\n  ".join([f"unable to drain node {node}:", *plan.reasons]))
+            return plan
+
+        await client.raw.get(NODE, node)
+        plan = await look()
         if not dry_run:
             await _cordon(client, node, True)
-        page = await client.raw.list(POD, field_selector=f"spec.nodeName={node}")
-        plan = plan_drain(
-            [dict(item) for item in page.items],
-            force=force,
-            ignore_daemonsets=ignore_daemonsets,
-            delete_emptydir_data=delete_emptydir_data,
-        )
-        if plan.reasons:
-            raise Invalid(f"unable to drain node {node}: " + "; ".join(plan.reasons))
+            plan = await look()  # pods may have come before the node was cordoned
+        warn(plan.ignored)
         for namespace, name, uid in plan.names:
             output.write(f"evicting pod {namespace}/{name}{' (dry run)' if dry_run else ''}")
             if not dry_run:
@@ -141,7 +155,7 @@ def drain_command(
         if not dry_run:
             async with asyncio.timeout(seconds(timeout) if timeout else None):
                 await asyncio.gather(
-                    *(_until_gone(client, POD, name, namespace, uid) for namespace, name, uid in plan.names)
+                    *(until_gone(client, POD, name, namespace, uid) for namespace, name, uid in plan.names)
                 )
         output.write(f"node/{node} drained{' (dry run)' if dry_run else ''}")
 
@@ -181,7 +195,7 @@ def token_create(ctx: click.Context, ttl: str, description: str, node_name: str,
     own.run(work)
 
 
-@token_group.command("list")
+@token_group.command("list", epilog="\b\nExamples:\n  knarr token list")
 @click.pass_context
 def token_list(ctx: click.Context) -> None:
     """Show which tokens there are, without their secrets."""
@@ -198,7 +212,9 @@ def token_list(ctx: click.Context) -> None:
     session(ctx).run(work)
 
 
-@token_group.command("revoke")
+@token_group.command(
+    "revoke", epilog="\b\nExamples:\n  knarr token revoke 8k2m4x   # the ID that 'knarr token list' shows"
+)
 @click.argument("identifier", metavar="ID")
 @click.pass_context
 def token_revoke(ctx: click.Context, identifier: str) -> None:
@@ -234,29 +250,27 @@ nodes_option = click.option("--node", "nodes", multiple=True, help="Only these n
     "import",
     epilog="\b\nExamples:\n  knarr image import busybox.tar\n  podman save app | knarr image import - --node n1",
 )
-@click.argument("archive", metavar="FILE|-")
+@click.argument("archive", metavar="FILE|DIR|-")
 @nodes_option
 @data_dir_option
 @click.pass_context
 def image_import(ctx: click.Context, archive: str, nodes: tuple[str, ...], data_dir: Path | None) -> None:
-    """Import a docker-archive or an OCI layout (as tar) on every node."""
+    """Import a docker-archive or an OCI layout, as a tar file or a directory, on every node."""
     chosen = _local_nodes(ctx, data_dir, nodes)
-    data = sys.stdin.buffer.read() if archive == "-" else b""
     names: list[str] = []
-    for node in chosen:
-        with grpc.insecure_channel(f"unix:{node.runtime_socket}") as channel:
-            stub: Any = images_pb2_grpc.ImagesStub(channel)
-            try:
-                answer = stub.Import(_chunks(archive, data), timeout=600.0)
-            except grpc.RpcError as error:
-                raise grpc_status.from_rpc(error) from error
-        names = list(answer.names) or list(answer.ids)
-        sys.stderr.write(f"imported on node {node.name}\n")
+    with _opened(archive) as file:
+        for node in chosen:
+            file.seek(0)
+            with _runtime(node) as channel:
+                stub: Any = images_pb2_grpc.ImagesStub(channel)
+                answer = stub.Import(_chunks(file), timeout=IMPORT_TIMEOUT_S)
+            names = list(answer.names) or list(answer.ids)
+            sys.stderr.write(f"imported on node {node.name}\n")
     for name in names:
         output.write(name)
 
 
-@image_group.command("ls")
+@image_group.command("ls", epilog="\b\nExamples:\n  knarr image ls --node n1")
 @nodes_option
 @data_dir_option
 @click.pass_context
@@ -264,26 +278,60 @@ def image_ls(ctx: click.Context, nodes: tuple[str, ...], data_dir: Path | None) 
     """Show the images on every node."""
     rows: list[list[str]] = []
     for node in _local_nodes(ctx, data_dir, nodes):
-        with grpc.insecure_channel(f"unix:{node.runtime_socket}") as channel:
+        with _runtime(node) as channel:
             stub: Any = api_pb2_grpc.ImageServiceStub(channel)
-            try:
-                answer = stub.ListImages(cri.ListImagesRequest(), timeout=30.0)
-            except grpc.RpcError as error:
-                raise grpc_status.from_rpc(error) from error
+            answer = stub.ListImages(cri.ListImagesRequest(), timeout=30.0)
         for image in answer.images:
             for tag in image.repo_tags or ["<none>"]:
                 rows.append([node.name, tag, image.id.removeprefix("sha256:")[:12], f"{image.size / 1e6:.1f}MB"])
     output.table(["NODE", "IMAGE", "IMAGE ID", "SIZE"], rows)
 
 
-def _chunks(archive: str, data: bytes) -> Iterator[Any]:
-    if archive == "-":
-        for start in range(0, len(data), CHUNK_BYTES):
-            yield images_pb2.ImportRequest(data=data[start : start + CHUNK_BYTES])
-        return
-    with open(archive, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield images_pb2.ImportRequest(data=chunk)
+@contextmanager
+def _opened(archive: str) -> Iterator[IO[bytes]]:
+    """The archive, to be read several times; a directory is packed. Raises ClickException."""
+    try:
+        if archive != "-" and not Path(archive).is_dir():
+            with open(archive, "rb") as file:
+                yield file
+            return
+        with tempfile.TemporaryFile(prefix="knarr-image-") as file:
+            if archive == "-":
+                shutil.copyfileobj(sys.stdin.buffer, file, CHUNK_BYTES)
+            else:
+                with tarfile.open(fileobj=file, mode="w") as packed:
+                    packed.add(archive, arcname=".")
+            yield file
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or archive}: cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _runtime(node: LocalNode) -> Iterator[grpc.Channel]:
+    """A channel to the runtime of a local node. Raises ClickException with the remedy."""
+    socket = Path(node.runtime_socket)
+    try:
+        socket.stat()
+    except PermissionError as error:
+        raise click.ClickException(f"{socket}: {error.strerror}: run it as root") from error
+    except OSError as error:
+        raise click.ClickException(
+            f"the runtime of node {node.name} does not run ({socket}: {error.strerror}): "
+            f"'knarr node start {node.name}' or 'knarr up' starts it"
+        ) from error
+    if not os.access(socket, os.W_OK):
+        raise click.ClickException(f"{socket}: permission denied: run it as root")
+    try:
+        with grpc.insecure_channel(f"unix:{socket}") as channel:
+            yield channel
+    except grpc.RpcError as error:
+        refused = grpc_status.from_rpc(error)
+        raise click.ClickException(f"node {node.name}: {refused}") from error
+
+
+def _chunks(file: IO[bytes]) -> Iterator[Any]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield images_pb2.ImportRequest(data=chunk)
 
 
 def _local_nodes(ctx: click.Context, data_dir: Path | None, names: tuple[str, ...]) -> list[LocalNode]:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import click
-import yaml
 
-from knarr_api.errors import Conflict, Expired, Invalid, KnarrError, NotFound, Unavailable
+from knarr_api.errors import (
+    Conflict,
+    DeadlineExceeded,
+    Expired,
+    Forbidden,
+    Invalid,
+    KnarrError,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from knarr_api.kinds import Kind
 from knarr_cli import manifests, output
 from knarr_cli.manifests import Manifest, Refused
+from knarr_cli.refusal import explain
 from knarr_cli.session import (
     MANAGER,
     all_namespaces_option,
@@ -137,6 +147,7 @@ def _send_manifests(
     own = session(ctx)
     namespace = own.asked(namespace)
     failed: list[tuple[Manifest, KnarrError]] = []
+    done: list[Manifest] = []
 
     async def work(client: GrpcClient) -> None:
         for manifest in found:
@@ -149,27 +160,53 @@ def _send_manifests(
                 continue
             space = (manifest.namespace or own.namespace(namespace)) if manifest.kind.namespaced else ""
             if dry_run == "client":
+                done.append(manifest)
                 _show_one(manifest, "created (dry run)", manifest.document, form)
                 continue
             try:
                 outcome, answer = await send(client, manifest, space)
-            except Unavailable:
-                raise
+            except (Unavailable, DeadlineExceeded, Unauthenticated) as error:
+                failed.append((manifest, error))
+                return
             except KnarrError as error:
                 failed.append((manifest, error))
                 continue
+            done.append(manifest)
             warn(answer.warnings)
             suffix = " (server dry run)" if dry_run == "server" else ""
             _show_one(manifest, outcome + suffix, answer.object, form)
 
     own.run(work)
     for manifest, error in failed:
-        sys.stderr.write(f"Error from server ({error.reason}): {manifest.place}: {error}\n")
+        sys.stderr.write(_failure(manifest, error) + "\n")
     if failed:
         if len(found) > 1:
-            names = ", ".join(shown(manifest.kind, manifest.name) for manifest, _ in failed)
-            sys.stderr.write(f"{len(found) - len(failed)} of {len(found)} objects done; refused: {names}\n")
+            sys.stderr.write(_summary(found, done, failed) + "\n")
         raise SystemExit(1)
+
+
+def _failure(manifest: Manifest, error: KnarrError) -> str:
+    """What was refused, with the places in the file of the fields concerned."""
+    text = explain(error)
+    details = error.details if isinstance(error, Invalid) else ()
+    if len(details) < 2:
+        place = manifest.place_of(details[0].path) if details else manifest.place
+        return f"{place}: {text}"
+    start, colon, _ = text.partition(": [")
+    listed = [f"  {manifest.place_of(detail.path)}: {detail}" for detail in details]
+    return "\n".join([f"{manifest.place}: {start}{colon[:1]}", *listed])
+
+
+def _summary(found: list[Manifest], done: list[Manifest], failed: list[tuple[Manifest, KnarrError]]) -> str:
+    """How many of the objects were done, and which were not."""
+
+    def names(some: Iterable[Manifest]) -> str:
+        return ", ".join(shown(manifest.kind, manifest.name) for manifest in some)
+
+    refused = [manifest for manifest, _ in failed]
+    text = f"{len(done)} of {len(found)} objects done; failed: {names(refused)}"
+    unsent = [each for each in found if each not in done and each not in refused]
+    return f"{text}; not tried: {names(unsent)}" if unsent else text
 
 
 def _show_one(manifest: Manifest, outcome: str, content: dict[str, Any], form: str) -> None:
@@ -214,7 +251,9 @@ Examples:
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until they are gone.  [default: wait]")
 @click.option("--timeout", default="", metavar="DURATION", help="Of the wait.  [default: none]")
-@click.option("--ignore-not-found", is_flag=True)
+@click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
+@click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none", help="Only say it.")
+@click.option("-o", "--output", "form", type=click.Choice(["", "name"]), default="", help="name")
 @click.pass_context
 def delete_command(
     ctx: click.Context,
@@ -232,6 +271,8 @@ def delete_command(
     wait: bool,
     timeout: str,
     ignore_not_found: bool,
+    dry_run: str,
+    form: str,
 ) -> None:
     """Delete objects, by name, by file or by selector."""
     own = session(ctx)
@@ -252,6 +293,7 @@ def delete_command(
     async def work(client: GrpcClient) -> None:
         nonlocal failed
         names = list(wanted)
+        found: set[tuple[Kind, str, str]] = set()
         for kind, name in targets(resources) if resources else []:
             if name:
                 names.append((kind, name, space))
@@ -261,33 +303,44 @@ def delete_command(
                 )
                 if not page.items:
                     sys.stderr.write("No resources found\n")
-                names += [(kind, at(i, "metadata.name"), at(i, "metadata.namespace")) for i in page.items]
+                listed = [(kind, at(i, "metadata.name"), at(i, "metadata.namespace")) for i in page.items]
+                found.update(listed)
+                names += listed
             else:
                 raise Invalid("resource(s) were provided, but no name was specified: give names, -l or --all")
         gone: list[tuple[Kind, str, str, str]] = []
         for kind, name, place in names:
             inner = place if kind.namespaced else ""
+            if dry_run == "client":
+                output.write(_deleted(kind, name, inner, "deleted (dry run)", form))
+                continue
             try:
                 answer = await client.raw.delete(
-                    kind, name, inner, grace_period_s=grace, propagation=Propagation(cascade.capitalize())
+                    kind,
+                    name,
+                    inner,
+                    grace_period_s=grace,
+                    propagation=Propagation(cascade.capitalize()),
+                    dry_run=dry_run == "server",
                 )
             except NotFound as error:
-                if not ignore_not_found:
-                    sys.stderr.write(f"Error from server (NotFound): {error}\n")
+                if not ignore_not_found and (kind, name, place) not in found:
+                    sys.stderr.write(explain(error) + "\n")
                     failed = True
                 continue
-            except (Conflict, Invalid) as error:
-                sys.stderr.write(f"Error from server ({error.reason}): {error}\n")
+            except (Conflict, Invalid, Forbidden) as error:
+                sys.stderr.write(explain(error) + "\n")
                 failed = True
                 continue
             word = "force deleted" if force else "deleted"
-            singular = f"{kind.singular}.{kind.group}" if kind.group else kind.singular
-            where = f" from {inner} namespace" if inner else ""
-            output.write(f'{singular} "{name}" {word}{where}')
+            if dry_run == "server":
+                output.write(_deleted(kind, name, inner, f"{word} (server dry run)", form))
+                continue
+            output.write(_deleted(kind, name, inner, word, form))
             gone.append((kind, name, inner, at(answer.object, "metadata.uid")))
         if wait:
             async with asyncio.timeout(seconds(timeout) if timeout else None):
-                await asyncio.gather(*(_until_gone(client, *each) for each in gone))
+                await asyncio.gather(*(until_gone(client, *each) for each in gone))
 
     try:
         own.run(work)
@@ -298,7 +351,14 @@ def delete_command(
         raise SystemExit(1)
 
 
-async def _until_gone(client: GrpcClient, kind: Kind, name: str, namespace: str, uid: str) -> None:
+def _deleted(kind: Kind, name: str, namespace: str, word: str, form: str) -> str:
+    if form == "name":
+        return shown(kind, name)
+    singular = f"{kind.singular}.{kind.group}" if kind.group else kind.singular
+    return f'{singular} "{name}" {word}' + (f" from {namespace} namespace" if namespace else "")
+
+
+async def until_gone(client: GrpcClient, kind: Kind, name: str, namespace: str, uid: str) -> None:
     """Returns when the object of that uid is not there any more."""
     while True:
         try:
@@ -347,8 +407,8 @@ def patch_command(
 ) -> None:
     """Change fields of an object by a JSON merge patch."""
     try:
-        patch = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+        patch = manifests.read_value(text, "--patch")
+    except Refused as error:
         raise Invalid(f"the patch is neither JSON nor YAML: {error}") from error
     if not isinstance(patch, dict):
         raise Invalid("the patch must be an object")
