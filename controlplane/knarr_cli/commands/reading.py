@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import output, tables
 from knarr_cli.describing import describe
+from knarr_cli.refusal import explain
 from knarr_cli.session import (
     all_namespaces_option,
     namespace_option,
@@ -31,6 +33,8 @@ from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc, pods_pb2, pods_pb2_grp
 
 EVENT = kinds.by_kind("v1", "Event")
 POD = kinds.by_kind("v1", "Pod")
+WATCH_ATTEMPTS, WATCH_PAUSE_S = 60, 0.5
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
 @click.command(
@@ -52,10 +56,10 @@ Examples:
 @click.option("--field-selector", default="", help="spec.nodeName=n1,metadata.name!=x")
 @click.option("-o", "--output", "form", default="", help=output.FORMS)
 @click.option("-w", "--watch", is_flag=True, help="Go on with every change.")
-@click.option("--show-labels", is_flag=True)
-@click.option("--no-headers", is_flag=True)
+@click.option("--show-labels", is_flag=True, help="As the last column.")
+@click.option("--no-headers", is_flag=True, help="Rows only.")
 @click.option("--sort-by", default="", metavar="JSONPATH", help=".metadata.creationTimestamp")
-@click.option("--ignore-not-found", is_flag=True)
+@click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
 @click.pass_context
 def get_command(
     ctx: click.Context,
@@ -81,6 +85,8 @@ def get_command(
         form, space, all_namespaces, show_labels, not no_headers, several=len({k for k, _ in wanted}) > 1
     )
 
+    missing: list[NotFound] = []
+
     async def work(client: GrpcClient) -> None:
         groups: dict[Kind, list[dict[str, Any]]] = {}
         revisions: dict[Kind, str] = {}
@@ -89,9 +95,9 @@ def get_command(
             if name:
                 try:
                     items.append(await client.raw.get(kind, name, space if kind.namespaced else ""))
-                except NotFound:
+                except NotFound as error:
                     if not ignore_not_found:
-                        raise
+                        missing.append(error)
                 continue
             page = await client.raw.list(
                 kind, space if kind.namespaced else "", label_selector=selector, field_selector=field_selector
@@ -101,23 +107,30 @@ def get_command(
         for items in groups.values():
             if sort_by:
                 items.sort(key=lambda item: _sort_key(sort_by, item))
-        printer.show(groups, single=len(wanted) == 1 and bool(wanted[0][1]))
-        if not watch:
+        if not missing or any(groups.values()):
+            printer.show(groups, single=len(wanted) == 1 and bool(wanted[0][1]))
+        if not watch or missing:
             return
-        if len(groups) != 1:
-            raise Invalid("you may only specify a single resource type when watching")
         ((kind, items),) = groups.items()
         name = wanted[0][1]
         fields = ",".join(part for part in (field_selector, f"metadata.name={name}" if name else "") if part)
         revision = revisions.get(kind) or max((at(i, "metadata.resourceVersion", "0") for i in items), default="0")
         await _follow(client, kind, space, selector, fields, revision, printer)
 
+    if watch and len({kind for kind, _ in wanted}) > 1:
+        raise Invalid("you may only specify a single resource type when watching")
     own.run(work)
+    for error in missing:
+        sys.stderr.write(explain(error) + "\n")
+    if missing:
+        raise SystemExit(1)
 
 
 async def _follow(
     client: GrpcClient, kind: Kind, space: str, selector: str, fields: str, revision: str, printer: _Printer
 ) -> None:
+    """Show every change, also over lost connections; never returns. Raises Unavailable when the API stays away."""
+    failures = 0
     while True:
         try:
             watching = client.raw.watch(
@@ -128,13 +141,23 @@ async def _follow(
                 resource_version=revision,
             )
             async for batch in watching:
+                failures = 0
                 for event in batch:
                     revision = event.resource_version
                     if event.type is not EventType.BOOKMARK and event.object is not None:
                         printer.change(kind, event.object)
-        except (Unavailable, Expired) as error:
-            sys.stderr.write(f"the watch ended: {error}\n")
-            raise
+        except Unavailable:
+            failures += 1
+            if failures > WATCH_ATTEMPTS:
+                raise
+            await asyncio.sleep(WATCH_PAUSE_S)
+        except Expired:
+            page = await client.raw.list(
+                kind, space if kind.namespaced else "", label_selector=selector, field_selector=fields
+            )
+            revision = page.resource_version
+            for item in page.items:
+                printer.change(kind, item)
 
 
 class _Printer:
@@ -170,7 +193,12 @@ class _Printer:
         """One more row, or document, of a watch."""
         if output.is_table(self._form):
             titles, cells = self._rows(kind, [item])
-            widths = self._widths or [len(title) for title in titles]
+            if not self._widths:
+                pairs = zip(titles, cells[0], strict=True)
+                self._widths = [max(len(title), len(cell)) for title, cell in pairs]
+                if self._headers:
+                    output.write("   ".join(t.ljust(w) for t, w in zip(titles, self._widths, strict=True)).rstrip())
+            widths = self._widths
             padded = [cell.ljust(width) for cell, width in zip(cells[0], widths, strict=True)]
             output.write("   ".join(padded).rstrip())
         else:
@@ -328,23 +356,27 @@ Examples:
   knarr logs web-1
   knarr logs -f deploy/web
   knarr logs web-1 -c sidecar --tail 20 --timestamps
-  knarr logs web-1 --previous                      # of the run before""",
+  knarr logs web-1 --previous                      # of the run before
+  knarr logs -f -l app=web --prefix""",
 )
-@click.argument("target", metavar="POD | KIND/NAME")
+@click.argument("words", nargs=-1, metavar="POD [CONTAINER] | KIND/NAME")
 @namespace_option
-@click.option("-c", "--container", default="")
-@click.option("-f", "--follow", is_flag=True)
+@selector_option
+@click.option("-c", "--container", default="", help="[default: the first]")
+@click.option("-f", "--follow", is_flag=True, help="Go on with every new line.")
 @click.option("-p", "--previous", is_flag=True, help="Of the run before the present one.")
 @click.option("--tail", type=int, default=-1, help="Only so many last lines.")
 @click.option("--since", default="", metavar="DURATION", help="Nothing older: 10s, 5m, 1h.")
-@click.option("--timestamps", is_flag=True)
-@click.option("--all-containers", is_flag=True)
-@click.option("--limit-bytes", type=int, default=0)
+@click.option("--timestamps", is_flag=True, help="When each line was written.")
+@click.option("--all-containers", is_flag=True, help="Of each pod.")
+@click.option("--prefix", is_flag=True, help="Say before each line whose it is.")
+@click.option("--limit-bytes", type=click.IntRange(min=0), default=0, help="At most so much of each.")
 @click.pass_context
 def logs_command(
     ctx: click.Context,
-    target: str,
+    words: tuple[str, ...],
     namespace: str,
+    selector: str,
     container: str,
     follow: bool,
     previous: bool,
@@ -352,9 +384,13 @@ def logs_command(
     since: str,
     timestamps: bool,
     all_containers: bool,
+    prefix: bool,
     limit_bytes: int,
 ) -> None:
-    """Print the log of a container."""
+    """Print the logs of containers."""
+    if bool(words) == bool(selector) or len(words) > 2 or (len(words) == 2 and container):
+        raise click.UsageError("name one pod, one workload as KIND/NAME, or give --selector", ctx)
+    container = container or (words[1] if len(words) == 2 else "")
     own = session(ctx)
     space = own.namespace(namespace)
     base = pods_pb2.LogsRequest(namespace=space, follow=follow, previous=previous, timestamps=timestamps)
@@ -366,24 +402,52 @@ def logs_command(
         base.limit_bytes = limit_bytes
 
     async def work(client: GrpcClient) -> None:
-        pod = await _pod_of(client, target, space)
-        name = at(pod, "metadata.name")
-        containers = [container]
+        if selector:
+            page = await client.raw.list(POD, space, label_selector=selector)
+            pods = [dict(item) for item in page.items]
+            if not pods:
+                sys.stderr.write(f"No resources found in {space} namespace.\n")
+        else:
+            pods = [await _pod_of(client, words[0], space)]
+        sources = [(at(pod, "metadata.name"), each) for pod in pods for each in _containers(pod)]
+        if not follow or len(sources) == 1:
+            for pod, each in sources:
+                await _print_log(client, base, pod, each, prefix)
+            return
+        async with asyncio.TaskGroup() as group:
+            for pod, each in sources:
+                group.create_task(_print_log(client, base, pod, each, prefix))
+
+    def _containers(pod: dict[str, Any]) -> list[str]:
+        names = [c["name"] for c in at(pod, "spec.containers", [])]
+        inits = [c["name"] for c in at(pod, "spec.initContainers", [])]
         if all_containers:
-            containers = [c["name"] for c in (*at(pod, "spec.initContainers", []), *at(pod, "spec.containers", []))]
-        stub: Any = pods_pb2_grpc.PodsStub(client.channel)
-        for each in containers:
-            request = pods_pb2.LogsRequest()
-            request.CopyFrom(base)
-            request.pod, request.container = name, each
-            try:
-                async for answer in stub.Logs(request):
-                    sys.stdout.buffer.write(answer.data)
-                    sys.stdout.buffer.flush()
-            except grpc.aio.AioRpcError as error:
-                raise grpc_status.from_rpc(error) from error
+            return [*inits, *names]
+        if container:
+            return [container]
+        chosen = str(at(pod, "metadata.annotations", {}).get(DEFAULT_CONTAINER) or names[0])
+        if len(names) > 1 and not selector:
+            sys.stderr.write(f'Defaulted container "{chosen}" out of: {", ".join([*names, *inits])}\n')
+        return [chosen]
 
     own.run(work)
+
+
+async def _print_log(client: GrpcClient, base: pods_pb2.LogsRequest, pod: str, container: str, prefix: bool) -> None:
+    stub: Any = pods_pb2_grpc.PodsStub(client.channel)
+    request = pods_pb2.LogsRequest()
+    request.CopyFrom(base)
+    request.pod, request.container = pod, container
+    head = f"[pod/{pod}/{container}] ".encode() if prefix else b""
+    try:
+        async for answer in stub.Logs(request):
+            data = answer.data
+            if head:
+                data = b"".join(head + line for line in data.splitlines(keepends=True))
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+    except grpc.aio.AioRpcError as error:
+        raise grpc_status.from_rpc(error) from error
 
 
 async def _pod_of(client: GrpcClient, target: str, space: str) -> dict[str, Any]:
@@ -408,7 +472,7 @@ async def _pod_of(client: GrpcClient, target: str, space: str) -> dict[str, Any]
     return dict(pods[0])
 
 
-@click.command(cls=Verb, name="api-resources")
+@click.command(cls=Verb, name="api-resources", epilog="\b\nExamples:\n  knarr api-resources")
 def api_resources_command() -> None:
     """Show which kinds there are."""
     rows = [
@@ -425,7 +489,7 @@ def api_resources_command() -> None:
     output.table(["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "ACTED ON"], rows)
 
 
-@click.command(cls=Verb, name="version")
+@click.command(cls=Verb, name="version", epilog="\b\nExamples:\n  knarr version\n  knarr version --client")
 @click.option("--client", is_flag=True, help="Only this command's.")
 @click.pass_context
 def version_command(ctx: click.Context, client: bool) -> None:
@@ -447,7 +511,7 @@ def version_command(ctx: click.Context, client: bool) -> None:
     session(ctx).run(work)
 
 
-@click.command(cls=Verb, name="cluster-info")
+@click.command(cls=Verb, name="cluster-info", epilog="\b\nExamples:\n  knarr cluster-info")
 @click.pass_context
 def cluster_info_command(ctx: click.Context) -> None:
     """Show where the API is and how it does; exit status 1 when it is not healthy."""

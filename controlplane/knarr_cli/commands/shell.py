@@ -33,7 +33,7 @@ def config_group() -> None:
     """Show the kubeconfig in use."""
 
 
-@config_group.command("view")
+@config_group.command("view", epilog="\b\nExamples:\n  knarr config view")
 @click.pass_context
 def view_command(ctx: click.Context) -> None:
     """Where the cluster is and who you are, without keys."""
@@ -48,7 +48,7 @@ def view_command(ctx: click.Context) -> None:
     output.document("yaml", content)
 
 
-@config_group.command("current-context")
+@config_group.command("current-context", epilog="\b\nExamples:\n  knarr config current-context")
 @click.pass_context
 def current_context_command(ctx: click.Context) -> None:
     """The context's name."""
