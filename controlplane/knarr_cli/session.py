@@ -25,7 +25,16 @@ MANAGER = "knarr"
 ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "cronjobs")
 """What ``all`` stands for: what runs, as with kubectl."""
 
-namespace_option = click.option("-n", "--namespace", default="", help='Default: the kubeconfig\'s, else "default".')
+
+def _namespaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    from knarr_cli import completing
+
+    return list(completing.namespaces(ctx, param, incomplete))
+
+
+namespace_option = click.option(
+    "-n", "--namespace", default="", help='Default: the kubeconfig\'s, else "default".', shell_complete=_namespaces
+)
 all_namespaces_option = click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces.")
 selector_option = click.option("-l", "--selector", default="", metavar="SELECTOR", help="app=web,tier in (a,b),!x")
 

@@ -20,7 +20,7 @@ import grpc.aio
 
 from knarr_api import grpc_status, kinds
 from knarr_api.errors import Invalid, NotFound
-from knarr_cli import output
+from knarr_cli import completing, output
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
 from knarr_cli.commands.writing import until_gone
 from knarr_cli.session import MANAGER, seconds, session, warn
@@ -39,7 +39,7 @@ IMPORT_TIMEOUT_S = 600.0
 
 def _cordoning(name: str, unschedulable: bool, help_text: str) -> click.Command:
     @click.command(cls=Verb, name=name, help=help_text, epilog=f"\b\nExamples:\n  knarr {name} n2")
-    @click.argument("nodes", nargs=-1, required=True)
+    @click.argument("nodes", nargs=-1, required=True, shell_complete=completing.nodes)
     @click.pass_context
     def command(ctx: click.Context, nodes: tuple[str, ...]) -> None:
         async def work(client: GrpcClient) -> None:
@@ -104,7 +104,7 @@ def plan_drain(
     name="drain",
     epilog="\b\nExamples:\n  knarr drain n2\n  knarr drain n2 --force --delete-emptydir-data --timeout 60s",
 )
-@click.argument("node")
+@click.argument("node", shell_complete=completing.nodes)
 @click.option("--ignore-daemonsets", is_flag=True, help="Leave pods of DaemonSets where they are.")
 @click.option("--delete-emptydir-data", is_flag=True, help="Also pods whose emptyDir data will be lost.")
 @click.option("--force", is_flag=True, help="Also pods that nothing will replace.")

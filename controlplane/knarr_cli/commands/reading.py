@@ -13,7 +13,7 @@ import grpc.aio
 from knarr_api import grpc_status, kinds
 from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
-from knarr_cli import output, tables
+from knarr_cli import completing, output, tables
 from knarr_cli.describing import describe
 from knarr_cli.refusal import explain
 from knarr_cli.session import (
@@ -49,7 +49,13 @@ Examples:
   knarr get pods -o jsonpath='{.items[*].metadata.name}'
   knarr get deployment web -w                      # and every change""",
 )
-@click.argument("resources", nargs=-1, required=True, metavar="KIND[,KIND…] [NAME…] | KIND/NAME…")
+@click.argument(
+    "resources",
+    nargs=-1,
+    required=True,
+    metavar="KIND[,KIND…] [NAME…] | KIND/NAME…",
+    shell_complete=completing.resources,
+)
 @namespace_option
 @all_namespaces_option
 @selector_option
@@ -252,7 +258,9 @@ Examples:
   knarr describe node/n1
   knarr describe deployments -l app=web""",
 )
-@click.argument("resources", nargs=-1, required=True, metavar="KIND [NAME…] | KIND/NAME…")
+@click.argument(
+    "resources", nargs=-1, required=True, metavar="KIND [NAME…] | KIND/NAME…", shell_complete=completing.resources
+)
 @namespace_option
 @selector_option
 @click.pass_context
@@ -322,7 +330,7 @@ MARKS = {1: ("✓", 32), 2: ("·", 2), 3: ("!", 33), 4: ("✗", 31)}
 
 
 @click.command(cls=Verb, name="why", epilog="\b\nExamples:\n  knarr why web-1\n  knarr why pod/web-1 -n shop")
-@click.argument("pod")
+@click.argument("pod", shell_complete=completing.pods)
 @namespace_option
 @click.pass_context
 def why_command(ctx: click.Context, pod: str, namespace: str) -> None:
@@ -359,7 +367,7 @@ Examples:
   knarr logs web-1 --previous                      # of the run before
   knarr logs -f -l app=web --prefix""",
 )
-@click.argument("words", nargs=-1, metavar="POD [CONTAINER] | KIND/NAME")
+@click.argument("words", nargs=-1, metavar="POD [CONTAINER] | KIND/NAME", shell_complete=completing.pods)
 @namespace_option
 @selector_option
 @click.option("-c", "--container", default="", help="[default: the first]")

@@ -15,7 +15,11 @@ VARIABLE = "_KNARR_COMPLETE"
 @click.command(
     cls=Verb,
     name="completion",
-    epilog="\b\nExamples:\n  source <(knarr completion bash)\n  knarr completion fish | source",
+    epilog="""\b
+Examples:
+  source <(knarr completion bash)
+  knarr completion zsh > ~/.zfunc/_knarr
+  knarr completion fish | source""",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context

@@ -12,7 +12,7 @@ import click
 from knarr_api import kinds
 from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
-from knarr_cli import jsonpath, output
+from knarr_cli import completing, jsonpath, output
 from knarr_cli.session import MANAGER, namespace_option, seconds, selector_option, session, shown, targets
 from knarr_cli.tables import at
 from knarr_cli.verb import Verb, VerbGroup
@@ -31,7 +31,9 @@ Check = Callable[[dict[str, Any] | None], bool]
     name="scale",
     epilog="\b\nExamples:\n  knarr scale deployment web --replicas 5\n  knarr scale deploy/web --replicas 3",
 )
-@click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME…")
+@click.argument(
+    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME…", shell_complete=completing.resources
+)
 @namespace_option
 @click.option("--replicas", type=click.IntRange(min=0), required=True)
 @click.option("--current-replicas", type=int, default=-1, help="Only if there are so many now.")
@@ -69,7 +71,9 @@ def rollout_group() -> None:
     "status",
     epilog="\b\nExamples:\n  knarr rollout status deployment/web\n  knarr rollout status deploy web --timeout 1m",
 )
-@click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME")
+@click.argument(
+    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
+)
 @namespace_option
 @click.option("--watch/--no-watch", default=True, help="Until it is done.  [default: watch]")
 @click.option("--timeout", default="", metavar="DURATION", help="[default: none]")
@@ -123,7 +127,9 @@ def rollout_state(deployment: dict[str, Any]) -> tuple[bool, str]:
 
 
 @rollout_group.command("history", epilog="\b\nExamples:\n  knarr rollout history deployment/web --revision 2")
-@click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME")
+@click.argument(
+    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
+)
 @namespace_option
 @click.option("--revision", type=int, default=0, help="Show this one in detail.")
 @click.pass_context
@@ -154,7 +160,9 @@ def history_command(ctx: click.Context, resources: tuple[str, ...], namespace: s
 @rollout_group.command(
     "undo", epilog="\b\nExamples:\n  knarr rollout undo deployment/web\n  knarr rollout undo deploy/web --to-revision 3"
 )
-@click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME")
+@click.argument(
+    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
+)
 @namespace_option
 @click.option("--to-revision", type=int, default=0, help="Default: the one before.")
 @click.pass_context
@@ -193,7 +201,9 @@ def undo_command(ctx: click.Context, resources: tuple[str, ...], namespace: str,
 
 def _change_command(name: str, help_text: str, patch: Callable[[], dict[str, Any]], done: str) -> click.Command:
     @rollout_group.command(name, help=help_text, epilog=f"\b\nExamples:\n  knarr rollout {name} deployment/web")
-    @click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME")
+    @click.argument(
+        "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
+    )
     @namespace_option
     @click.pass_context
     def command(ctx: click.Context, resources: tuple[str, ...], namespace: str) -> None:
@@ -233,7 +243,9 @@ Examples:
   knarr wait --for=delete pod/web-1
   knarr wait --for=jsonpath='{.status.phase}'=Succeeded pod/once""",
 )
-@click.argument("resources", nargs=-1, required=True, metavar="KIND NAME… | KIND/NAME…")
+@click.argument(
+    "resources", nargs=-1, required=True, metavar="KIND NAME… | KIND/NAME…", shell_complete=completing.resources
+)
 @namespace_option
 @selector_option
 @click.option(

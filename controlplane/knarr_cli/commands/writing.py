@@ -21,7 +21,7 @@ from knarr_api.errors import (
     Unavailable,
 )
 from knarr_api.kinds import Kind
-from knarr_cli import manifests, output
+from knarr_cli import completing, manifests, output
 from knarr_cli.manifests import Manifest, Refused
 from knarr_cli.refusal import explain
 from knarr_cli.session import (
@@ -236,7 +236,7 @@ Examples:
   knarr delete pods -l app=web --grace-period 5
   knarr delete pod/web-1 --force""",
 )
-@click.argument("resources", nargs=-1, metavar="[KIND NAME… | KIND/NAME…]")
+@click.argument("resources", nargs=-1, metavar="[KIND NAME… | KIND/NAME…]", shell_complete=completing.resources)
 @files_option
 @recursive_option
 @namespace_option
@@ -389,7 +389,9 @@ Examples:
   knarr patch deployment web -p '{"spec":{"replicas":5}}'
   knarr patch node/n1 --type merge -p 'spec: {unschedulable: true}'""",
 )
-@click.argument("resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME")
+@click.argument(
+    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
+)
 @namespace_option
 @click.option("-p", "--patch", "text", required=True, help="JSON or YAML.")
 @click.option("--type", "kind_of_patch", type=click.Choice(["merge"]), default="merge", show_default=True)
@@ -422,7 +424,13 @@ def _set_command(name: str, field: str, done: str) -> click.Command:
         help=f"Set or remove {field}: KEY=VALUE sets, KEY- removes.",
         epilog=f"\b\nExamples:\n  knarr {name} pod web-1 tier=front\n  knarr {name} node/n1 disk-",
     )
-    @click.argument("words", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME KEY=VALUE… KEY-…")
+    @click.argument(
+        "words",
+        nargs=-1,
+        required=True,
+        metavar="KIND NAME | KIND/NAME KEY=VALUE… KEY-…",
+        shell_complete=completing.resources,
+    )
     @namespace_option
     @click.option("--overwrite", is_flag=True, help="Change what is set already.")
     @form_option
