@@ -214,9 +214,10 @@ async def main(rounds: int, peers: list[list[str]]) -> None:
     finally:
         await launcher.destroy()
         shutil.rmtree(work, ignore_errors=True)
-        for directory in Path("/sys/fs/cgroup").glob(f"**/knarr-bench-{os.getpid()}-peers"):
-            with contextlib.suppress(OSError):
-                directory.rmdir()
+        for directory, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
+            if f"knarr-bench-{os.getpid()}-peers" in directory:
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
 
 
 def memory(launcher: Launcher) -> str:
