@@ -87,6 +87,8 @@ class Entry:
     refreshed_at_s: float = 0.0
     volumes_ready: bool = False
     told: tuple[PodStatus, bool] | None = None
+    told_before: tuple[PodStatus, bool] | None = None
+    """As ``told`` was a round ago."""
     seen: World | None = None
 
 
@@ -447,6 +449,15 @@ class PodManager:
             PodReport(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, status=new, terminated=gone)
         )
 
+    def _compare(self, entry: Entry) -> None:
+        """Say again what was told a round ago and is not what the API shows: somebody has overwritten it."""
+        if entry.told is None or entry.told is not entry.told_before:
+            entry.told_before = entry.told
+        elif not _shows(entry.pod.status, entry.told[0]):
+            metadata = entry.pod.metadata
+            self._log.info("telling a status again that was overwritten", pod=f"{metadata.namespace}/{metadata.name}")
+            entry.told = None
+
     def _unhealthy(self, target: Target, kind: str, why: str) -> None:
         self._events.warning(target.pod, "Unhealthy", f"{kind.capitalize()} probe failed: {why}")
 
@@ -474,6 +485,8 @@ class PodManager:
                     self.queue.add(uid)
             except errors.KnarrError as error:
                 self._log.info("the runtime does not answer", error=str(error))
+            for entry in self._entries.values():
+                self._compare(entry)
             for uid in (*self._entries, *self._starter.known_pods()):
                 self.queue.add(uid)
             await self._clock.sleep(ROUND_S if self.synced else UNSYNCED_ROUND_S)
@@ -517,3 +530,15 @@ def _before(entry: Entry, run: Container) -> Health | None:
         if told.container_id == f"{SCHEME}{run.id}" and told.state is not None and told.state.running is not None:
             return Health(started=bool(told.started), ready=bool(told.ready))
     return None
+
+
+def _shows(stored: PodStatus, told: PodStatus) -> bool:
+    """Whether a status in the API is what was told of a pod, as far as that is the agent's to say."""
+    conditions = {condition.type: condition.status for condition in stored.conditions}
+    return (
+        stored.phase == told.phase
+        and stored.pod_ip == told.pod_ip
+        and stored.container_statuses == told.container_statuses
+        and stored.init_container_statuses == told.init_container_statuses
+        and all(conditions.get(condition.type) == condition.status for condition in told.conditions)
+    )

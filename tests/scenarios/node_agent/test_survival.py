@@ -257,6 +257,24 @@ def test_probes_decide_about_readiness_and_restarts(on_node: OnNode, a_container
     on_node(scenario)
 
 
+def test_status_that_was_overwritten_is_told_again_and_only_then(on_node: OnNode, a_container: Make) -> None:
+    async def scenario(node: Any) -> None:
+        async with node.agent():
+            await node.create(PodSpec(containers=(a_container(),)))
+            await node.until_ready()
+            await node.clock.sleep(60)
+            count = len(node.reports)
+            await node.clock.sleep(300)
+            assert len(node.reports) == count, "nothing new, nothing said"
+            pod = await node.pod()
+            conditions = tuple(replace(c, status="False") for c in pod.status.conditions)
+            await node.admin.update_status(replace(pod, status=replace(pod.status, conditions=conditions)))
+            assert await node.condition("Ready") == "False"
+            await node.until_ready(within_s=40)
+
+    on_node(scenario)
+
+
 def test_sandbox_that_can_not_be_made_is_said_and_tried_again(on_node: OnNode, a_container: Make) -> None:
     async def scenario(node: Any) -> None:
         node.cri.sandbox_error = "no address left"
