@@ -115,6 +115,7 @@ def get_command(
                 items.sort(key=lambda item: _sort_key(sort_by, item))
         if not missing or any(groups.values()):
             printer.show(groups, single=len(wanted) == 1 and bool(wanted[0][1]))
+            sys.stdout.flush()
         if not watch or missing:
             return
         ((kind, items),) = groups.items()
@@ -320,6 +321,7 @@ def events_command(
         page = await client.raw.list(EVENT, space, field_selector=fields)
         items = sorted(page.items, key=lambda e: e.get("lastTimestamp") or at(e, "metadata.creationTimestamp"))
         printer.show({EVENT: items}, single=False)
+        sys.stdout.flush()
         if watch:
             await _follow(client, EVENT, space, "", fields, page.resource_version, printer)
 
