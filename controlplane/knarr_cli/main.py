@@ -88,7 +88,9 @@ class Lazy(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
-        except BrokenPipeError:
+        except (BrokenPipeError, ExceptionGroup) as error:
+            if isinstance(error, ExceptionGroup) and error.subgroup(BrokenPipeError) is None:
+                raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(141) from None
 

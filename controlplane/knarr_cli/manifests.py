@@ -211,7 +211,13 @@ def _nearest(path: str, lines: Mapping[str, str], place: str) -> str:
     while path:
         if path in lines:
             return lines[path]
-        path = path.rpartition(".")[0] if path.rfind(".") > path.rfind("[") else path[: path.rfind("[")]
+        if path.endswith("]"):
+            parent, _, key = path[:-1].rpartition("[")
+            if f"{parent}.{key}" in lines:  # a key of a map, like limits[cpu]
+                return lines[f"{parent}.{key}"]
+            path = parent
+        else:
+            path = path.rpartition(".")[0] if path.rfind(".") > path.rfind("[") else path[: path.rfind("[")]
     return place
 
 

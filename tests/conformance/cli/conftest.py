@@ -91,7 +91,7 @@ class Knarr:
             process.communicate()
 
     async def state(self) -> dict[str, str]:
-        """Resource versions of everything a user makes, by kind and name; nodes' and pods' status counts as well."""
+        """uid and generation of everything a user makes, by kind and name."""
         found: dict[str, str] = {}
         async with GrpcClient.connect(kubeconfig.load(self.kubeconfig)) as client:
             for name in WATCHED:
@@ -155,3 +155,9 @@ def knarr(cluster: Knarr) -> Knarr:
     name = f"space-{next(COUNTER)}"
     cluster.ok("create", "namespace", name)
     return Knarr(kubeconfig=cluster.kubeconfig, namespace=name, directory=cluster.directory)
+
+
+@pytest.fixture(scope="session")
+def runner() -> type[Knarr]:
+    """For tests that need a ``knarr`` of their own."""
+    return Knarr
