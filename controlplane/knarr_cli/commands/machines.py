@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 
 from knarr_api import grpc_status, kinds
-from knarr_api.errors import Invalid, NotFound
+from knarr_api.errors import Invalid, NotFound, Unavailable
 from knarr_cli import completing, output
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
 from knarr_cli.commands.writing import until_gone
@@ -310,15 +310,15 @@ def _opened(archive: str) -> Iterator[IO[bytes]]:
 def _runtime(node: LocalNode) -> Iterator[grpc.Channel]:
     """A channel to the runtime of a local node. Raises ClickException with the remedy."""
     socket = Path(node.runtime_socket)
+    not_running = (
+        f"the runtime of node {node.name} does not run; 'knarr node start {node.name}' or 'knarr up' starts it"
+    )
     try:
         socket.stat()
     except PermissionError as error:
         raise click.ClickException(f"{socket}: {error.strerror}: run it as root") from error
     except OSError as error:
-        raise click.ClickException(
-            f"the runtime of node {node.name} does not run ({socket}: {error.strerror}): "
-            f"'knarr node start {node.name}' or 'knarr up' starts it"
-        ) from error
+        raise click.ClickException(f"{not_running} ({socket}: {error.strerror})") from error
     if not os.access(socket, os.W_OK):
         raise click.ClickException(f"{socket}: permission denied: run it as root")
     try:
@@ -326,6 +326,8 @@ def _runtime(node: LocalNode) -> Iterator[grpc.Channel]:
             yield channel
     except grpc.RpcError as error:
         refused = grpc_status.from_rpc(error)
+        if isinstance(refused, Unavailable):
+            raise click.ClickException(not_running) from error
         raise click.ClickException(f"node {node.name}: {refused}") from error
 
 
