@@ -83,6 +83,7 @@ def pod_status(pod: Document) -> str:
     """The STATUS column: the phase, or what a container says that matters more."""
     reason = at(pod, "status.reason") or at(pod, "status.phase") or "Pending"
     specs = {c["name"]: c for c in at(pod, "spec.initContainers", [])}
+    conditions = {c["type"]: c for c in at(pod, "status.conditions", [])}
     initializing = False
     inits = at(pod, "status.initContainerStatuses", [])
     for number, status in enumerate(inits):
@@ -102,6 +103,8 @@ def pod_status(pod: Document) -> str:
         initializing = True
         break
     if not initializing:
+        if reason == "Pending" and conditions.get("PodScheduled", {}).get("reason") == "SchedulingGated":
+            reason = "SchedulingGated"
         running = False
         for status in reversed(at(pod, "status.containerStatuses", [])):
             state = status.get("state") or {}
@@ -114,7 +117,7 @@ def pod_status(pod: Document) -> str:
             elif state.get("running") is not None and status.get("ready"):
                 running = True
         if reason == "Completed" and running:
-            reason = "Running"
+            reason = "Running" if conditions.get("Ready", {}).get("status") == "True" else "NotReady"
     if at(pod, "metadata.deletionTimestamp"):
         return "Unknown" if at(pod, "status.reason") == "NodeLost" else "Terminating"
     return str(reason)
@@ -170,6 +173,36 @@ def _event_age(document: Document, now: datetime.datetime) -> str:
     if count > 1 and document.get("firstTimestamp"):
         return f"{age(stamp, now)} (x{count} over {age(document['firstTimestamp'], now)})"
     return age(stamp, now)
+
+
+def _about(event: Document) -> str:
+    """The object of an event of either group."""
+    about = event.get("involvedObject") or event.get("regarding") or {}
+    return f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
+
+
+def _job_status(job: Document) -> str:
+    true = {c["type"] for c in at(job, "status.conditions", []) if c.get("status") == "True"}
+    found = next((name for name in ("Complete", "Failed", "Suspended") if name in true), "")
+    return found or ("Suspended" if at(job, "spec.suspend", False) else "Running")
+
+
+def _duration_of(job: Document, now: datetime.datetime) -> str:
+    start, end = at(job, "status.startTime"), at(job, "status.completionTime")
+    if not start:
+        return ""
+    return age(start, datetime.datetime.fromisoformat(end.replace("Z", "+00:00")) if end else now)
+
+
+def _hosts(ingress: Document) -> str:
+    return ",".join(rule.get("host") or "*" for rule in at(ingress, "spec.rules", [])) or "*"
+
+
+ACCESS_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+
+
+def _access_modes(document: Document) -> str:
+    return ",".join(ACCESS_MODES.get(mode, mode) for mode in at(document, "spec.accessModes", []))
 
 
 NAME = Column("NAME", _path("metadata.name", ""))
@@ -239,13 +272,98 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("PORT(S)", _of(lambda d: _ports(d))),
         AGE,
     ),
+    "StatefulSet": (
+        NAME,
+        Column("READY", _of(lambda d: f"{at(d, 'status.readyReplicas', 0)}/{at(d, 'spec.replicas', 1)}")),
+        AGE,
+        Column("CONTAINERS", _of(_names), wide=True),
+        Column("IMAGES", _of(_images), wide=True),
+    ),
+    "DaemonSet": (
+        NAME,
+        Column("DESIRED", _path("status.desiredNumberScheduled", "0")),
+        Column("CURRENT", _path("status.currentNumberScheduled", "0")),
+        Column("READY", _path("status.numberReady", "0")),
+        Column("UP-TO-DATE", _path("status.updatedNumberScheduled", "0")),
+        Column("AVAILABLE", _path("status.numberAvailable", "0")),
+        AGE,
+        Column("CONTAINERS", _of(_names), wide=True),
+        Column("IMAGES", _of(_images), wide=True),
+        Column("SELECTOR", _of(_selector), wide=True),
+    ),
+    "Job": (
+        NAME,
+        Column("STATUS", _of(_job_status)),
+        Column("COMPLETIONS", _of(lambda d: f"{at(d, 'status.succeeded', 0)}/{at(d, 'spec.completions', 1)}")),
+        Column("DURATION", _duration_of),
+        AGE,
+        Column("CONTAINERS", _of(_names), wide=True),
+        Column("IMAGES", _of(_images), wide=True),
+        Column("SELECTOR", _of(_selector), wide=True),
+    ),
+    "CronJob": (
+        NAME,
+        Column("SCHEDULE", _path("spec.schedule", "")),
+        Column("TIMEZONE", _path("spec.timeZone")),
+        Column("SUSPEND", _of(lambda d: str(bool(at(d, "spec.suspend", False))))),
+        Column("ACTIVE", _of(lambda d: str(len(at(d, "status.active", []))))),
+        Column("LAST SCHEDULE", lambda d, now: age(s, now) if (s := at(d, "status.lastScheduleTime")) else NONE),
+        AGE,
+    ),
+    "ServiceAccount": (NAME, AGE),
+    "Ingress": (
+        NAME,
+        Column("CLASS", _path("spec.ingressClassName")),
+        Column("HOSTS", _of(_hosts)),
+        AGE,
+    ),
+    "PersistentVolumeClaim": (
+        NAME,
+        Column("STATUS", _path("status.phase", "Pending")),
+        Column("VOLUME", _path("spec.volumeName", "")),
+        Column("CAPACITY", _path("status.capacity.storage", "")),
+        Column("ACCESS MODES", _of(_access_modes)),
+        Column("STORAGECLASS", _path("spec.storageClassName", "")),
+        AGE,
+        Column("VOLUMEMODE", _path("spec.volumeMode", "Filesystem"), wide=True),
+    ),
+    "PersistentVolume": (
+        NAME,
+        Column("CAPACITY", _path("spec.capacity.storage", "")),
+        Column("ACCESS MODES", _of(_access_modes)),
+        Column("RECLAIM POLICY", _path("spec.persistentVolumeReclaimPolicy", "Retain")),
+        Column("STATUS", _path("status.phase", "Available")),
+        Column("STORAGECLASS", _path("spec.storageClassName", "")),
+        AGE,
+    ),
+    "StorageClass": (
+        NAME,
+        Column("PROVISIONER", _path("provisioner", "")),
+        Column("RECLAIMPOLICY", _path("reclaimPolicy", "Delete")),
+        Column("VOLUMEBINDINGMODE", _path("volumeBindingMode", "Immediate")),
+        AGE,
+    ),
+    "PriorityClass": (
+        NAME,
+        Column("VALUE", _path("value", "0")),
+        Column("GLOBAL-DEFAULT", _of(lambda d: str(bool(d.get("globalDefault"))).lower())),
+        AGE,
+    ),
+    "ClusterRole": (NAME, Column("CREATED AT", _path("metadata.creationTimestamp"))),
+    "ClusterRoleBinding": (
+        NAME,
+        Column("ROLE", _of(lambda d: f"{at(d, 'roleRef.kind')}/{at(d, 'roleRef.name')}")),
+        AGE,
+    ),
+    "RoleBinding": (NAME, Column("ROLE", _of(lambda d: f"{at(d, 'roleRef.kind')}/{at(d, 'roleRef.name')}")), AGE),
+    "Role": (NAME, Column("CREATED AT", _path("metadata.creationTimestamp"))),
     "Event": (
         Column("LAST SEEN", _event_age),
         Column("TYPE", _path("type", "")),
         Column("REASON", _path("reason", "")),
-        Column("OBJECT", _of(lambda d: f"{at(d, 'involvedObject.kind').lower()}/{at(d, 'involvedObject.name')}")),
+        Column("OBJECT", _of(_about)),
         Column("SOURCE", _path("source.component", ""), wide=True),
-        Column("MESSAGE", _of(lambda d: str(d.get("message", "")).strip().replace("\n", " "))),
+        Column("MESSAGE", _of(lambda d: str(d.get("message") or d.get("note") or "").strip().replace("\n", " "))),
     ),
 }
 
@@ -288,8 +406,27 @@ def rows(
     return titles, table
 
 
+CONTROL = {code: f"^{chr(code ^ 64)}" for code in (*range(32), 127) if chr(code) not in "\n\t"} | {
+    code: f"\\x{code:x}" for code in range(0x80, 0xA0)
+}
+
+
+def printable(text: str) -> str:
+    """Without control characters, with which text of others could take over the terminal."""
+    return text if text.isprintable() else text.translate(CONTROL)
+
+
+def one_line(text: str) -> str:
+    """As a cell of a table: the first line, with ``...`` where there is more."""
+    if text.isprintable():
+        return text
+    first, newline, _ = text.partition("\n")
+    return printable(first).replace("\t", " ") + ("..." if newline else "")
+
+
 def layout(titles: Sequence[str], table: Sequence[Sequence[str]], *, headers: bool = True) -> list[str]:
     """Aligned lines, three blanks between columns."""
-    lines = [list(titles), *table] if headers else [list(row) for row in table]
+    rows_shown = [[one_line(cell) for cell in row] for row in table]
+    lines = [list(titles), *rows_shown] if headers else rows_shown
     widths = [max((len(row[index]) for row in lines), default=0) for index in range(len(titles))]
     return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]

@@ -172,10 +172,10 @@ def token_group() -> None:
 
 
 @token_group.command("create", epilog="\b\nExamples:\n  knarr token create --ttl 2h --description rack-3")
-@click.option("--ttl", default="24h", show_default=True, metavar="DURATION")
-@click.option("--description", default="")
+@click.option("--ttl", default="24h", show_default=True, metavar="DURATION", help="How long it is good.")
+@click.option("--description", default="", help="For people, shown by 'token list'.")
 @click.option("--node-name", default="", help="The only node name it is good for.")
-@click.option("--print-join-command", is_flag=True)
+@click.option("--print-join-command", is_flag=True, help="The whole command for the new machine.")
 @click.pass_context
 def token_create(ctx: click.Context, ttl: str, description: str, node_name: str, print_join_command: bool) -> None:
     """Make a token and print it; it can't be shown again."""

@@ -209,6 +209,8 @@ class _Printer:
             padded = [cell.ljust(width) for cell, width in zip(cells[0], widths, strict=True)]
             output.write("   ".join(padded).rstrip())
         else:
+            if self._form == "yaml":
+                output.write("---")
             output.document(self._form, item, kind)
         sys.stdout.flush()
 
@@ -290,7 +292,7 @@ def describe_command(ctx: click.Context, resources: tuple[str, ...], namespace: 
                 more = list(page.items)
             if number:
                 output.write("\n")
-            output.write(describe(kind, item, list(events.items), output.now(), pods=more))
+            output.write(tables.printable(describe(kind, item, list(events.items), output.now(), pods=more)))
 
     own.run(work)
 
@@ -346,12 +348,13 @@ def why_command(ctx: click.Context, pod: str, namespace: str) -> None:
             answer = await stub.Why(cluster_pb2.WhyRequest(namespace=own.namespace(namespace), pod=name), timeout=30.0)
         except grpc.aio.AioRpcError as error:
             raise grpc_status.from_rpc(error) from error
-        output.write(answer.summary)
+        output.write(tables.printable(answer.summary))
         width = max((len(finding.subject) for finding in answer.findings), default=0)
         for finding in answer.findings:
             mark, colour = MARKS.get(finding.severity, ("·", 0))
             shown_mark = f"\033[{colour}m{mark}\033[0m" if output.colourful() else mark
-            output.write(f" {shown_mark} {finding.subject.ljust(width)}  {finding.reason}: {finding.message}")
+            said = tables.printable(f"{finding.subject.ljust(width)}  {finding.reason}: {finding.message}")
+            output.write(f" {shown_mark} {said}")
             if finding.remedy:
                 output.write(f"   {' ' * width}  → {finding.remedy}")
 

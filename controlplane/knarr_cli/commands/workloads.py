@@ -35,7 +35,7 @@ Check = Callable[[dict[str, Any] | None], bool]
     "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME…", shell_complete=completing.resources
 )
 @namespace_option
-@click.option("--replicas", type=click.IntRange(min=0), required=True)
+@click.option("--replicas", type=click.IntRange(min=0), required=True, help="How many.")
 @click.option("--current-replicas", type=int, default=-1, help="Only if there are so many now.")
 @click.pass_context
 def scale_command(
@@ -251,7 +251,7 @@ Examples:
 @click.option(
     "--for", "wanted", required=True, metavar="CONDITION", help="condition=X[=V], delete, create, jsonpath={…}=V"
 )
-@click.option("--timeout", default="30s", show_default=True, metavar="DURATION")
+@click.option("--timeout", default="30s", show_default=True, metavar="DURATION", help="Of all together: 10s, 5m.")
 @click.pass_context
 def wait_command(
     ctx: click.Context, resources: tuple[str, ...], namespace: str, selector: str, wanted: str, timeout: str

@@ -148,6 +148,16 @@ def _send_manifests(
     namespace = own.asked(namespace)
     failed: list[tuple[Manifest, KnarrError]] = []
     done: list[Manifest] = []
+    results: list[dict[str, Any]] = []
+
+    def show(manifest: Manifest, outcome: str, content: dict[str, Any]) -> None:
+        if form == "name":
+            output.document(form, content, manifest.kind)
+        elif form:
+            results.append(content)
+        else:
+            name = at(content, "metadata.name") or manifest.name
+            output.write(f"{shown(manifest.kind, name)} {outcome}")
 
     async def work(client: GrpcClient) -> None:
         for manifest in found:
@@ -161,7 +171,7 @@ def _send_manifests(
             space = (manifest.namespace or own.namespace(namespace)) if manifest.kind.namespaced else ""
             if dry_run == "client":
                 done.append(manifest)
-                _show_one(manifest, "created (dry run)", manifest.document, form)
+                show(manifest, "created (dry run)", manifest.document)
                 continue
             try:
                 outcome, answer = await send(client, manifest, space)
@@ -174,9 +184,13 @@ def _send_manifests(
             done.append(manifest)
             warn(answer.warnings)
             suffix = " (server dry run)" if dry_run == "server" else ""
-            _show_one(manifest, outcome + suffix, answer.object, form)
+            show(manifest, outcome + suffix, answer.object)
 
     own.run(work)
+    if len(results) == 1:
+        output.document(form, results[0])
+    elif results:
+        output.document(form, {"apiVersion": "v1", "items": results, "kind": "List", "metadata": {}})
     for manifest, error in failed:
         sys.stderr.write(_failure(manifest, error) + "\n")
     if failed:
@@ -209,14 +223,6 @@ def _summary(found: list[Manifest], done: list[Manifest], failed: list[tuple[Man
     return f"{text}; not tried: {names(unsent)}" if unsent else text
 
 
-def _show_one(manifest: Manifest, outcome: str, content: dict[str, Any], form: str) -> None:
-    if form:
-        output.document(form, content, manifest.kind)
-    else:
-        name = at(content, "metadata.name") or manifest.name
-        output.write(f"{shown(manifest.kind, name)} {outcome}")
-
-
 def _show_problems(refused: Refused) -> None:
     for problem in refused.problems[:50]:
         sys.stderr.write(f"error: {problem}\n")
@@ -247,7 +253,11 @@ Examples:
 @click.option("--now", "at_once", is_flag=True, help="The same as --grace-period=1.")
 @click.option("--force", is_flag=True, help="Remove at once, without waiting for the node.")
 @click.option(
-    "--cascade", type=click.Choice(["background", "foreground", "orphan"]), default="background", show_default=True
+    "--cascade",
+    type=click.Choice(["background", "foreground", "orphan"]),
+    default="background",
+    show_default=True,
+    help="What becomes of what it owns.",
 )
 @click.option("--wait/--no-wait", default=True, help="Wait until they are gone.  [default: wait]")
 @click.option("--timeout", default="", metavar="DURATION", help="Of the wait.  [default: none]")
@@ -394,7 +404,9 @@ Examples:
 )
 @namespace_option
 @click.option("-p", "--patch", "text", required=True, help="JSON or YAML.")
-@click.option("--type", "kind_of_patch", type=click.Choice(["merge"]), default="merge", show_default=True)
+@click.option(
+    "--type", "kind_of_patch", type=click.Choice(["merge"]), default="merge", show_default=True, help="RFC 7396."
+)
 @click.option("--subresource", default="", help="status")
 @form_option
 @click.pass_context

@@ -43,6 +43,11 @@ def status(*containers: dict[str, Any], phase: str = "Running", **more: Any) -> 
     }
 
 
+def gated() -> dict[str, Any]:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+    return {"metadata": {}, "spec": {}, "status": {"phase": "Pending", "conditions": [condition]}}
+
+
 RUNNING = {"name": "c0", "ready": True, "state": {"running": {}}}
 
 
@@ -57,7 +62,8 @@ RUNNING = {"name": "c0", "ready": True, "state": {"running": {}}}
         ),
         (status({"name": "c", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}), "OOMKilled"),
         (status({"name": "c", "state": {"terminated": {"exitCode": 3}}}), "ExitCode:3"),
-        (status({"name": "c", "state": {"terminated": {"exitCode": 1, "reason": "Completed"}}}, RUNNING), "Running"),
+        (status({"name": "c", "state": {"terminated": {"exitCode": 1, "reason": "Completed"}}}, RUNNING), "NotReady"),
+        (gated(), "SchedulingGated"),
         (status(RUNNING, deletionTimestamp="2026-01-01T00:00:00Z"), "Terminating"),
         ({"metadata": {}, "spec": {}, "status": {}}, "Pending"),
         (
@@ -97,11 +103,44 @@ def test_a_table_of_pods() -> None:
     ]
 
 
+def test_a_finished_sidecar_does_not_make_a_ready_pod_look_finished() -> None:
+    pod = status({"name": "c", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}, RUNNING)
+    pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert tables.pod_status(pod) == "Running"
+
+
+def test_foreign_text_does_not_reach_the_terminal() -> None:
+    assert tables.layout(["A"], [["\x1b[31mred\r\nsecond line"]]) == ["A", "^[[31mred^M..."]
+    assert tables.printable("one\n\ttwo\x07\x9b") == "one\n\ttwo^G\\x9b"
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "line"),
+    [
+        ("deploy", {"spec": {"replicas": 3}, "status": {"readyReplicas": 2}}, "x   2/3   0   0   <unknown>"),
+        ("sts", {"spec": {"replicas": 2}}, "x   0/2   <unknown>"),
+        ("ds", {"status": {"numberReady": 1}}, "x   0   0   1   0   0   <unknown>"),
+        ("jobs", {"status": {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}},
+         "x   Complete   1/1      <unknown>"),
+        ("cronjobs", {"spec": {"schedule": "@daily"}}, "x   @daily   <none>   False   0   <none>   <unknown>"),
+        ("svc", {"spec": {"ports": [{"port": 80}]}}, "x   ClusterIP   <none>   <none>   80/TCP   <unknown>"),
+        ("pvc", {"spec": {"accessModes": ["ReadWriteOnce"]}}, "x   Pending         RWO      <unknown>"),
+        ("ing", {"spec": {"rules": [{"host": "a.b"}, {}]}}, "x   <none>   a.b,*   <unknown>"),
+        ("no", {"spec": {"unschedulable": True}}, "x   NotReady,SchedulingDisabled   <none>   <unknown>   <none>"),
+        ("ns", {"status": {"phase": "Terminating"}}, "x   Terminating   <unknown>"),
+        ("clusterrolebindings", {"roleRef": {"kind": "Role", "name": "r"}}, "x   Role/r   <unknown>"),
+    ],
+)  # fmt: skip
+def test_columns_of_every_kind(kind: str, item: dict[str, Any], line: str) -> None:
+    _, cells = tables.rows(kinds.lookup(kind), [{"metadata": {"name": "x"}, **item}], NOW)
+    assert "   ".join(cells[0]) == line
+
+
 def test_kinds_without_columns_show_name_and_age() -> None:
     item = {
         "metadata": {"name": "r", "namespace": "n", "creationTimestamp": "2026-01-01T11:59:00Z", "labels": {"a": "b"}}
     }
-    titles, cells = tables.rows(kinds.lookup("roles"), [item], NOW, with_namespace=True, with_labels=True)
+    titles, cells = tables.rows(kinds.lookup("limitranges"), [item], NOW, with_namespace=True, with_labels=True)
     assert titles == ["NAMESPACE", "NAME", "AGE", "LABELS"] and cells == [["n", "r", "60s", "a=b"]]
 
 
