@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -122,6 +123,9 @@ cli.params = [*global_options(hidden=False), *cli.params]
 def main() -> None:
     """Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "…" still gets the rest
     try:
         status: Any = cli.main(prog_name="knarr", standalone_mode=False)
         sys.stdout.flush()

@@ -22,6 +22,8 @@ from knarr_client.kubeconfig import Access
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 MANAGER = "knarr"
+UNLIMITED_S = 86400.0
+"""For --request-timeout=0."""
 ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "cronjobs")
 """What ``all`` stands for: what runs, as with kubectl."""
 
@@ -45,7 +47,7 @@ class Session:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
         self._access: Access | None = None
-        self._timeout_s = seconds(options.get("request_timeout") or "30s")
+        self._timeout_s = seconds(options.get("request_timeout") or "30s") or UNLIMITED_S
 
     @property
     def kubeconfig(self) -> Path:
@@ -109,6 +111,9 @@ def targets(arguments: tuple[str, ...]) -> list[tuple[Kind, str]]:
         raise Invalid("You must specify the type of resource, for example: knarr get pods")
     if any("/" in argument for argument in arguments):
         pairs = [argument.partition("/")[::2] for argument in arguments]
+        empty = next((argument for argument in arguments if argument.endswith("/")), "")
+        if empty:
+            raise Invalid(f'"{empty}" has no name after the slash: use KIND/NAME')
         if not all(kind and name for kind, name in pairs):
             raise Invalid(
                 "there is no need to specify a resource type as a separate argument: use KIND/NAME throughout"

@@ -434,7 +434,11 @@ def _set_command(name: str, field: str, done: str) -> click.Command:
         cls=Verb,
         name=name,
         help=f"Set or remove {field}: KEY=VALUE sets, KEY- removes.",
-        epilog=f"\b\nExamples:\n  knarr {name} pod web-1 tier=front\n  knarr {name} node/n1 disk-",
+        epilog=f"""\b
+Examples:
+  knarr {name} pod web-1 tier=front
+  knarr {name} node/n1 disk-
+  knarr {name} nodes --all zone=a""",
     )
     @click.argument(
         "words",
@@ -444,10 +448,20 @@ def _set_command(name: str, field: str, done: str) -> click.Command:
         shell_complete=completing.resources,
     )
     @namespace_option
+    @selector_option
+    @click.option("--all", "everything", is_flag=True, help="All of the kind.")
     @click.option("--overwrite", is_flag=True, help="Change what is set already.")
     @form_option
     @click.pass_context
-    def command(ctx: click.Context, words: tuple[str, ...], namespace: str, overwrite: bool, form: str) -> None:
+    def command(
+        ctx: click.Context,
+        words: tuple[str, ...],
+        namespace: str,
+        selector: str,
+        everything: bool,
+        overwrite: bool,
+        form: str,
+    ) -> None:
         resources = tuple(word for word in words if "=" not in word and not word.endswith("-"))
         changes: dict[str, str | None] = {}
         for word in words:
@@ -466,7 +480,7 @@ def _set_command(name: str, field: str, done: str) -> click.Command:
                 raise Invalid(f"'{taken[0]}' already has a value ({have[taken[0]]}), and --overwrite is false")
             return {"metadata": {field: changes}}
 
-        _patch_each(ctx, resources, namespace, patch, done, form)
+        _patch_each(ctx, resources, namespace, patch, done, form, selector=selector, everything=everything)
 
     return command
 
@@ -480,15 +494,29 @@ def _patch_each(
     form: str,
     *,
     subresource: str = "",
+    selector: str = "",
+    everything: bool = False,
 ) -> None:
     own = session(ctx)
     space = own.namespace(namespace)
     wanted = targets(resources)
-    if not all(name for _, name in wanted):
+    chosen = bool(selector) or everything
+    if chosen and any(name for _, name in wanted):
+        raise Invalid("name the objects, or choose them with -l or --all, not both")
+    if not chosen and not all(name for _, name in wanted):
         raise Invalid("name the object: KIND NAME or KIND/NAME")
 
     async def work(client: GrpcClient) -> None:
+        names: list[tuple[Kind, str]] = []
         for kind, name in wanted:
+            if name:
+                names.append((kind, name))
+                continue
+            page = await client.raw.list(kind, space if kind.namespaced else "", label_selector=selector)
+            names += [(kind, at(item, "metadata.name")) for item in page.items]
+        if not names:
+            sys.stderr.write("No resources found\n")
+        for kind, name in names:
             place = space if kind.namespaced else ""
             present = await client.raw.get(kind, name, place)
             answer = await client.raw.patch(

@@ -171,6 +171,9 @@ def test_labels_annotations_and_patches(knarr):
     assert knarr.ok("label", "cm", "settings", "tier=front", "app-") == "configmap/settings labeled\n"
     assert "--overwrite is false" in knarr.fails("label", "cm/settings", "tier=back")
     knarr.ok("label", "cm/settings", "tier=back", "--overwrite")
+    assert knarr.ok("label", "cm", "-l", "tier=back", "side=left") == "configmap/settings labeled\n"
+    assert knarr.ok("label", "cm", "--all", "side-").startswith("configmap/settings ")
+    assert "not both" in knarr.fails("label", "cm", "settings", "--all", "a=b")
     knarr.ok("annotate", "cm/settings", "why=because of it")
     knarr.ok("patch", "cm", "settings", "-p", '{"data":{"colour":"green"}}')
     assert knarr.ok("patch", "cm", "settings", "-p", "data: {colour: green}").endswith("(no change)\n")
