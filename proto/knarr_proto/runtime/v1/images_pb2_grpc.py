@@ -39,14 +39,85 @@ class ImagesStub:
                 request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ImportRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ImportResponse.FromString,
                 _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/knarr.runtime.v1.Images/Export',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ExportRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ExportResponse.FromString,
+                _registered_method=True)
+        self.Pull = channel.unary_stream(
+                '/knarr.runtime.v1.Images/Pull',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PullRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TransferProgress.FromString,
+                _registered_method=True)
+        self.Push = channel.unary_stream(
+                '/knarr.runtime.v1.Images/Push',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PushRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TransferProgress.FromString,
+                _registered_method=True)
+        self.Tag = channel.unary_unary(
+                '/knarr.runtime.v1.Images/Tag',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagResponse.FromString,
+                _registered_method=True)
+        self.Inspect = channel.unary_unary(
+                '/knarr.runtime.v1.Images/Inspect',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.InspectRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.InspectResponse.FromString,
+                _registered_method=True)
+        self.Prune = channel.unary_unary(
+                '/knarr.runtime.v1.Images/Prune',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PruneRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PruneResponse.FromString,
+                _registered_method=True)
 
 
 class ImagesServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Import(self, request_iterator, context):
-        """A docker-archive (docker save) or an OCI layout as tar, in pieces of any size; gzip-compressed or not.
+        """A docker-archive (docker save) or an OCI layout as tar, in pieces of any size; gzip- or zstd-compressed or not.
         Errors: INVALID_ARGUMENT for an archive that is none, damaged or malicious: nothing of it is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """One archive with all the images named. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pull(self, request, context):
+        """Like CRI's PullImage, and tells how it goes; the last message has the result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Push(self, request, context):
+        """To the registry the name says. Errors: NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Tag(self, request, context):
+        """Give an image one more name; a name belongs to one image and moves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Inspect(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Prune(self, request, context):
+        """Remove what nothing uses: images without a name, with `all` every image without a container; and rubbish.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -59,6 +130,36 @@ def add_ImagesServicer_to_server(servicer, server):
                     servicer.Import,
                     request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ImportRequest.FromString,
                     response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ImportResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ExportRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ExportResponse.SerializeToString,
+            ),
+            'Pull': grpc.unary_stream_rpc_method_handler(
+                    servicer.Pull,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PullRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TransferProgress.SerializeToString,
+            ),
+            'Push': grpc.unary_stream_rpc_method_handler(
+                    servicer.Push,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PushRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TransferProgress.SerializeToString,
+            ),
+            'Tag': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tag,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagResponse.SerializeToString,
+            ),
+            'Inspect': grpc.unary_unary_rpc_method_handler(
+                    servicer.Inspect,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.InspectRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.InspectResponse.SerializeToString,
+            ),
+            'Prune': grpc.unary_unary_rpc_method_handler(
+                    servicer.Prune,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PruneRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PruneResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -88,6 +189,243 @@ class Images:
             '/knarr.runtime.v1.Images/Import',
             knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ImportRequest.SerializeToString,
             knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/knarr.runtime.v1.Images/Export',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ExportRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.ExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pull(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/knarr.runtime.v1.Images/Pull',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PullRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TransferProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Push(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/knarr.runtime.v1.Images/Push',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PushRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TransferProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Images/Tag',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Inspect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Images/Inspect',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.InspectRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.InspectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Prune(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Images/Prune',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PruneRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.PruneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class BuildsStub:
+    """Missing associated documentation comment in .proto file."""
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Build = channel.stream_stream(
+                '/knarr.runtime.v1.Builds/Build',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.BuildRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.BuildResponse.FromString,
+                _registered_method=True)
+
+
+class BuildsServicer:
+    """Missing associated documentation comment in .proto file."""
+
+    def Build(self, request_iterator, context):
+        """First a BuildStart, then the context as a tar in pieces; answers are the build's output as it comes, last the image.
+        Errors: INVALID_ARGUMENT with file and line for a Dockerfile that is wrong, FAILED_PRECONDITION for a RUN that
+        failed (the message has its exit code).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_BuildsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Build': grpc.stream_stream_rpc_method_handler(
+                    servicer.Build,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.BuildRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.BuildResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'knarr.runtime.v1.Builds', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('knarr.runtime.v1.Builds', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Builds:
+    """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Build(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/knarr.runtime.v1.Builds/Build',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.BuildRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.BuildResponse.FromString,
             options,
             channel_credentials,
             insecure,
