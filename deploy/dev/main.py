@@ -25,6 +25,7 @@ TEST_PACKAGES = {
     "etcd-server": "etcd",
     "etcd-client": "etcdctl",
     "iproute2": "ip",
+    "nftables": "nft",
     "procps": "ps",
 }
 BENCH_PACKAGES = {**TEST_PACKAGES, "crun": "crun", "runc": "runc"}

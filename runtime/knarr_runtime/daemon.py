@@ -18,12 +18,13 @@ import structlog
 from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import images_pb2_grpc
 from knarr_runtime.cri.image_service import Images, ImageService
-from knarr_runtime.cri.pods import Network, Pods
+from knarr_runtime.cri.pods import Pods
 from knarr_runtime.cri.records import Records
 from knarr_runtime.cri.runtime_service import RuntimeService
 from knarr_runtime.errors import Unavailable
 from knarr_runtime.images.store import ImageStore
 from knarr_runtime.launcher import Launcher, LauncherSettings
+from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.settings import Settings
 
 OPTIONS = (("grpc.max_receive_message_length", 16 << 20), ("grpc.so_reuseport", 0))
@@ -39,7 +40,8 @@ async def serve(settings: Settings) -> None:
         launcher = Launcher(LauncherSettings(state_dir=settings.root / "state", cgroup_root=settings.cgroup_root))
         await launcher.start()
         images = await asyncio.to_thread(ImageStore, settings.root / "images")
-        pods = Pods(launcher, images, Records(settings.root / "pods"), Network(settings.root / "network"))
+        network = PodNetwork(settings.root / "network", settings.pod_cidr)
+        pods = Pods(launcher, images, Records(settings.root / "pods"), network)
         await pods.recover()
         following = asyncio.create_task(pods.follow_exits(), name="exits")
         following.add_done_callback(lambda task: stopped.set() if not task.cancelled() else None)

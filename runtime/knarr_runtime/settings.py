@@ -16,6 +16,7 @@ class Settings:
     root: Path
     socket: Path
     cgroup_root: str
+    pod_cidr: str
     log_level: str
 
 
@@ -27,6 +28,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     serve.add_argument("--root", type=Path, default=Path("/var/lib/knarr-runtime"), help="images, containers, state")
     serve.add_argument("--socket", type=Path, default=Path("/run/knarr/runtime.sock"))
     serve.add_argument("--cgroup-root", default="pods", help="below the daemon's own cgroup (default: pods)")
+    serve.add_argument("--pod-cidr", default="", help="pods' addresses until the node has its own (10.88.0.0/24)")
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     commands.add_parser("check", help="what this kernel and these privileges allow")
     given = parser.parse_args(arguments)
@@ -35,5 +37,6 @@ def parse(arguments: Sequence[str]) -> Settings:
         root=getattr(given, "root", Path("/var/lib/knarr-runtime")).absolute(),
         socket=getattr(given, "socket", Path("/run/knarr/runtime.sock")).absolute(),
         cgroup_root=getattr(given, "cgroup_root", "pods"),
+        pod_cidr=getattr(given, "pod_cidr", ""),
         log_level=getattr(given, "log_level", "info"),
     )

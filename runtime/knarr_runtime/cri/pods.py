@@ -25,77 +25,16 @@ from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
 from knarr_runtime.images.store import ImageStore
 from knarr_runtime.launcher import Launcher
-from knarr_runtime.network.addresses import Addresses
-from knarr_runtime.network.links import Links, network_of
-from knarr_runtime.spec import Mount, NetworkConfig
+from knarr_runtime.network.pod_network import PodNetwork
+from knarr_runtime.spec import Mount
 
 MAX_FOLLOWER_EVENTS = 4096
-
-
-class Network:
-    """The pods' network of this node, once its CIDR is known."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._lock = asyncio.Lock()
-        self._links: Links | None = None
-        self.addresses: Addresses | None = None
-        self._cidr_file = root / "cidr"
-
-    @property
-    def ready(self) -> bool:
-        return self.addresses is not None
-
-    async def load(self, sandbox_ids: set[str]) -> None:
-        """After a restart: the CIDR used before, without what belongs to nobody."""
-        if self._cidr_file.exists():
-            await self.configure(self._cidr_file.read_text().strip())
-            if self.addresses is not None and self._links is not None:
-                self.addresses.keep_only(sandbox_ids)
-                await self._do(self._links.keep_only, sandbox_ids)
-
-    async def configure(self, cidr: str) -> None:
-        """Raises Invalid for what is no CIDR, KernelRefused."""
-        try:
-            network = network_of(cidr)
-        except ValueError as error:
-            raise Invalid(f"pod CIDR {cidr!r}: {error}") from error
-        if self.addresses is not None and self.addresses.network == network:
-            return
-        addresses = Addresses(self._root / "addresses", network)
-        if self._links is None:
-            self._links = await asyncio.to_thread(Links)
-        await self._do(self._links.make_bridge, addresses.gateway, network.prefixlen)
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._cidr_file.write_text(cidr + "\n")
-        self.addresses = addresses
-
-    async def attach(self, sandbox_id: str, netns: str) -> NetworkConfig:
-        """A link and an address. Raises Unavailable before the CIDR is known."""
-        if self.addresses is None or self._links is None:
-            raise Unavailable("the pod network is not configured yet: the node has no pod CIDR")
-        address = self.addresses.take(sandbox_id)
-        await self._do(self._links.attach, sandbox_id, netns)
-        return NetworkConfig(
-            address=f"{address}/{self.addresses.network.prefixlen}",
-            gateway=self.addresses.gateway,
-            mtu=self._links.mtu,
-        )
-
-    async def detach(self, sandbox_id: str) -> None:
-        if self.addresses is not None and self._links is not None:
-            await self._do(self._links.detach, sandbox_id)
-            self.addresses.release(sandbox_id)
-
-    async def _do(self, function: Any, *arguments: Any) -> None:
-        async with self._lock:
-            await asyncio.to_thread(function, *arguments)
 
 
 class Pods:
     """See the module's text."""
 
-    def __init__(self, launcher: Launcher, images: ImageStore, records: Records, network: Network) -> None:
+    def __init__(self, launcher: Launcher, images: ImageStore, records: Records, network: PodNetwork) -> None:
         self._launcher = launcher
         self._images = images
         self._records = records
@@ -122,7 +61,8 @@ class Pods:
         for identifier in [i for i in self.sandboxes if i not in known_sandboxes]:
             self._records.remove_sandbox(identifier)
             del self.sandboxes[identifier]
-        await self.network.load(set(self.sandboxes))
+        attached = [record for record in self.sandboxes.values() if not record.stopped]
+        await self.network.load({record.id: specs.port_mappings(record.config) for record in attached})
         self._log.info("recovered", sandboxes=len(self.sandboxes), containers=len(self.containers))
 
     async def follow_exits(self) -> None:
@@ -145,6 +85,7 @@ class Pods:
                 raise AlreadyExists(f"sandbox {_name(config)} attempt {config.metadata.attempt} exists, stopped")
         identifier = secrets.token_hex(32)
         spec = specs.sandbox(identifier, config)
+        ports = specs.port_mappings(config)
         own_network = spec.namespaces.net == "pod"
         if own_network and not self.network.ready:
             raise Unavailable("the pod network is not configured yet: the node has no pod CIDR")
@@ -155,7 +96,7 @@ class Pods:
             async with self._locks[identifier]:
                 sandbox = await self._launcher.create_sandbox(spec)
                 if own_network:
-                    settings = await self.network.attach(identifier, sandbox.netns_path)
+                    settings = await self.network.attach(identifier, sandbox.netns_path, ports)
                     await self._launcher.configure_network(identifier, settings)
                     record = replace(record, address=settings.address.partition("/")[0])
                 self._write_files(record)

@@ -12,6 +12,7 @@ from knarr_runtime.errors import Invalid
 from knarr_runtime.images.store import Image
 from knarr_runtime.kernel import paths
 from knarr_runtime.kernel.capabilities import NUMBER
+from knarr_runtime.network.ports import PortMapping
 from knarr_runtime.spec import (
     DEFAULT_CAPABILITIES,
     SECCOMP_DEFAULT,
@@ -57,6 +58,25 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
         resources=resources(linux.resources),
         sysctls=dict(linux.sysctls),
         labels=dict(config.labels),
+    )
+
+
+def port_mappings(config: Any) -> tuple[PortMapping, ...]:
+    """Of a PodSandboxConfig; those without a port of the node, and a pod on the host's network, need none.
+
+    Raises Invalid.
+    """
+    if config.linux.security_context.namespace_options.network == cri.NODE:
+        return ()
+    return tuple(
+        PortMapping(
+            protocol=cri.Protocol.Name(each.protocol),
+            host_port=each.host_port,
+            container_port=each.container_port,
+            host_ip=each.host_ip,
+        )
+        for each in config.port_mappings
+        if each.host_port
     )
 
 

@@ -11,7 +11,7 @@ import struct
 
 _NEWLINK, _GETLINK, _NEWADDR, _NEWROUTE = 16, 18, 20, 24
 _REQUEST, _ACK, _CREATE, _REPLACE = 0x01, 0x04, 0x400, 0x100
-_NLMSG_ERROR = 2
+_NLMSG_ERROR, _NLMSG_DONE, _INTERRUPTED = 2, 3, 0x10
 _IFLA_IFNAME, _IFLA_MTU = 3, 4
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _IFA_F_NODAD = 0x02
@@ -59,6 +59,27 @@ class RtNetlink:
                         raise OSError(-error, os.strerror(-error), what)
                     return answer
                 answer = packet[16:length]
+                packet = packet[length + -length % 4 :]
+
+    def _dump_once(self, kind: int, flags: int, body: bytes) -> tuple[list[bytes], bool]:
+        """The bodies of the messages of one listing, and whether nothing changed while it was made."""
+        self._sequence += 1
+        header = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | flags, self._sequence, 0)
+        self._socket.send(header + body)
+        found: list[bytes] = []
+        whole = True
+        while True:
+            packet = self._socket.recv(1 << 18)
+            while len(packet) >= 16:
+                length, kind, flags, sequence, _ = struct.unpack_from("=IHHII", packet)
+                if sequence == self._sequence:
+                    whole = whole and not flags & _INTERRUPTED
+                    if kind == _NLMSG_ERROR:
+                        (error,) = struct.unpack_from("=i", packet, 16)
+                        raise OSError(-error, os.strerror(-error))
+                    if kind == _NLMSG_DONE:
+                        return found, whole
+                    found.append(packet[16:length])
                 packet = packet[length + -length % 4 :]
 
     def link_index(self, name: str) -> int:

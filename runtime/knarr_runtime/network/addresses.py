@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from knarr_runtime.errors import Unavailable
@@ -23,6 +24,7 @@ class Addresses:
         self.network = network
         self._next = RESERVED
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._holders = {path.name: path.read_text() for path in directory.iterdir()}
 
     @property
     def gateway(self) -> str:
@@ -33,29 +35,31 @@ class Addresses:
         count = self.network.num_addresses
         for step in range(count):
             number = (self._next + step) % count
-            if number < RESERVED or number == count - 1:
-                continue
             address = str(self.network[number])
-            try:
-                descriptor = os.open(
-                    self._directory / address, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-                )
-            except FileExistsError:
+            if number < RESERVED or number == count - 1 or address in self._holders:
                 continue
-            os.write(descriptor, sandbox_id.encode())
-            os.close(descriptor)
+            descriptor = os.open(self._directory / address, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._holders[address] = sandbox_id
+            try:
+                os.write(descriptor, sandbox_id.encode())
+            finally:
+                os.close(descriptor)
             self._next = number + 1
             return address
         raise Unavailable(f"all addresses of {self.network} are in use")
 
+    def address_of(self, sandbox_id: str) -> str | None:
+        return next((address for address, holder in self._holders.items() if holder == sandbox_id), None)
+
     def release(self, sandbox_id: str) -> None:
         """Give back what a sandbox has."""
-        for path in self._directory.iterdir():
-            if path.read_text() == sandbox_id:
-                path.unlink(missing_ok=True)
+        self._forget(lambda holder: holder == sandbox_id)
 
     def keep_only(self, sandbox_ids: set[str]) -> None:
         """After a restart: what belongs to no sandbox is free."""
-        for path in self._directory.iterdir():
-            if path.read_text() not in sandbox_ids:
-                path.unlink(missing_ok=True)
+        self._forget(lambda holder: holder not in sandbox_ids)
+
+    def _forget(self, condition: Callable[[str], bool]) -> None:
+        for address in [address for address, holder in self._holders.items() if condition(holder)]:
+            (self._directory / address).unlink(missing_ok=True)
+            del self._holders[address]
