@@ -46,6 +46,16 @@ def set_name(name: str) -> None:
     syscalls.prctl(_PR_SET_NAME, ctypes.addressof(raw))
 
 
+def close_all_but(keep: set[int]) -> None:
+    """Closes every descriptor above 2 except ``keep``: a fork inherits what belongs to its parent alone."""
+    first = 3
+    for fd in sorted(keep):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = max(first, fd + 1)
+    syscalls.close_range(first)
+
+
 def no_new_privileges() -> None:
     syscalls.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 

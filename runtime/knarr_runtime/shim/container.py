@@ -45,6 +45,7 @@ class Preparation:
         request: Mapping[str, Any],
         descriptors: Sequence[int],
         directory: str,
+        shared_memory: str,
         cgroups: Cgroups,
         status: socket.socket,
         last_capability: int,
@@ -53,17 +54,21 @@ class Preparation:
         self.descriptors = list(descriptors)
         self.directory = directory
         self.cgroups = cgroups
-        self.shared_memory = f"{os.path.dirname(os.path.dirname(directory))}/{layout.SHARED_MEMORY}"
+        self.shared_memory = shared_memory
         self.status = status
         self.last_capability = last_capability
 
 
-def run(preparation: Preparation, attached: bool) -> None:
-    """Becomes the container's program. ``attached``: the clone put it into its cgroup. Raises RuntimeFailure."""
+def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = None) -> None:
+    """Becomes the container's program. ``attached``: the clone put it into its cgroup. Raises RuntimeFailure.
+
+    ahead: what a spare has mounted already, see :meth:`Filesystems.make_ahead`.
+    """
     stage = "container"
     try:
         spec = ContainerSpec.from_checked(preparation.request["spec"])
-        os.setsid()
+        if ahead is None:
+            os.setsid()
         stage = "cgroup"
         if spec.cgroup and not attached:
             preparation.cgroups.attach_self(spec.cgroup)
@@ -75,7 +80,8 @@ def run(preparation: Preparation, attached: bool) -> None:
         streams = _open_streams(spec, preparation.directory)
         stage = "root filesystem"
         root = _attach_root(spec, preparation)
-        filesystems = _Filesystems(spec, root, preparation)
+        filesystems = ahead or Filesystems(preparation)
+        filesystems.belong_to(spec, root)
         for step, make in filesystems.steps():
             stage = step
             make()
@@ -113,31 +119,47 @@ def _attach_root(spec: ContainerSpec, preparation: Preparation) -> int:
     return root
 
 
-class _Filesystems:
+class Filesystems:
     """Everything mounted into the root, in order; one method a step so that an error can say where."""
 
-    def __init__(self, spec: ContainerSpec, root: int, preparation: Preparation) -> None:
-        self._spec = spec
-        self._root = root
+    def __init__(self, preparation: Preparation) -> None:
         self._preparation = preparation
+        self._spec: ContainerSpec
+        self._root = -1
         self._proc = -1
         self._sys = -1
         self._dev = -1
+        self._ahead = False
         self.terminal: tuple[int, int] = (-1, -1)
+
+    def make_ahead(self, likely: ContainerSpec) -> None:
+        """Mounts over the host's /proc, /dev and /sys, in this mount namespace, what moves to a root later."""
+        self.belong_to(likely, os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        for make in (self._mount_proc, self._mount_dev, self._mount_sys, self._hide):
+            make()
+        os.close(self._root)
+        self._ahead = True
+
+    def belong_to(self, spec: ContainerSpec, root: int) -> None:
+        self._spec = spec
+        self._root = root
 
     def steps(self) -> list[tuple[str, Callable[[], None]]]:
         volumes = sorted(self._spec.mounts, key=lambda mount: mount.target.rstrip("/").count("/"))
         return [
             ("/proc", self._mount_proc),
             ("/dev", self._mount_dev),
+            ("/dev", self._add_devices),
             ("/sys", self._mount_sys),
+            ("/sys/fs/cgroup", self._mount_cgroups),
             *((f"mount {mount.target}", self._volume_step(mount)) for mount in volumes),
             ("masked paths", self._hide),
             ("read-only root", self._seal),
         ]
 
     def _mount_proc(self) -> None:
-        self._proc = mounts.filesystem("proc", attributes=mounts.NO_PRIVILEGE, source="proc")
+        if not self._ahead:
+            self._proc = mounts.filesystem("proc", attributes=mounts.NO_PRIVILEGE, source="proc")
         self._place(self._proc, "proc")
 
     def _place(self, tree: int, name: str) -> None:
@@ -147,13 +169,14 @@ class _Filesystems:
         os.close(target)
 
     def _mount_dev(self) -> None:
+        if self._ahead:
+            self._place(self._dev, "dev")
+            return
         self._dev = mounts.tmpfs("mode=755,size=64k", syscalls.MOUNT_ATTR_NOSUID)
         self._place(self._dev, "dev")
         os.umask(0)
         for name, major, minor in _DEVICES:
             os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=self._dev)
-        for device in self._preparation.request.get("devices", ()):
-            self._make_device(device)
         for target, name in _LINKS:
             os.symlink(target, name, dir_fd=self._dev)
         os.umask(0o022)
@@ -162,6 +185,14 @@ class _Filesystems:
         self._below_dev("pts", terminals)
         self._below_dev("mqueue", mounts.filesystem("mqueue", attributes=mounts.NO_PRIVILEGE))
         self._below_dev("shm", mounts.bind(self._preparation.shared_memory))
+
+    def _add_devices(self) -> None:
+        devices = self._preparation.request.get("devices", ())
+        if devices:
+            os.umask(0)
+            for device in devices:
+                self._make_device(device)
+            os.umask(0o022)
         if self._spec.tty:
             self._make_terminal()
 
@@ -199,9 +230,13 @@ class _Filesystems:
         self.terminal = (master, slave)
 
     def _mount_sys(self) -> None:
-        readonly = 0 if self._spec.privileged else mounts.READ_ONLY
-        self._sys = mounts.filesystem("sysfs", attributes=mounts.NO_PRIVILEGE | readonly, source="sysfs")
+        if not self._ahead:
+            readonly = 0 if self._spec.privileged else mounts.READ_ONLY
+            self._sys = mounts.filesystem("sysfs", attributes=mounts.NO_PRIVILEGE | readonly, source="sysfs")
         self._place(self._sys, "sys")
+
+    def _mount_cgroups(self) -> None:
+        readonly = 0 if self._spec.privileged else mounts.READ_ONLY
         try:
             target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)
         except FileNotFoundError:
@@ -238,7 +273,7 @@ class _Filesystems:
         mounts.attach(tree, paths.make_target(self._root, mount.target, directory=directory))
 
     def _hide(self) -> None:
-        if self._spec.privileged:
+        if self._spec.privileged or self._ahead:
             return
         empty = -1
         for path in self._spec.masked_paths:

@@ -26,7 +26,7 @@ from knarr_runtime.errors import KernelRefused, NotFound, RuntimeFailure, StartF
 from knarr_runtime.kernel import mounts, process, rtnetlink, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.loop import Connection, Loop, Server
-from knarr_runtime.shim import container, join, pause
+from knarr_runtime.shim import container, join, pause, spare
 from knarr_runtime.spec import SandboxSpec
 
 _TERMINAL_CHUNK = 16 << 10
@@ -83,6 +83,7 @@ class Shim:
         self._pause_fd = -1
         self._stopping: list[tuple[Connection, Message]] = []
         self._server: Server | None = None
+        self._spare: spare.Spare | None = None
 
     def set_up(self) -> None:
         """Hostname, sysctls, /dev/shm, the shared pid namespace, the socket. Raises OSError, RuntimeFailure."""
@@ -137,6 +138,7 @@ class Shim:
         self._pause_fd = os.pidfd_open(pid)
 
     def run(self) -> None:
+        self._make_spare()
         self._loop.run(lambda: None)
 
     # --- starting ---
@@ -157,36 +159,76 @@ class Shim:
             holds = self._open_fifos(directory, spec)
             one = _Container(identifier, str(spec["cgroup"]), holds, self._spec.namespaces.pid != "container")
             self._containers[identifier] = one
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-            preparation = container.Preparation(
-                request=message,
-                descriptors=descriptors,
-                directory=directory,
-                cgroups=self._cgroups,
-                status=theirs,
-                last_capability=self._last_capability,
-            )
-            flags = syscalls.CLONE_NEWNS
-            if self._spec.namespaces.pid == "container":
-                flags |= syscalls.CLONE_NEWPID
-            pid = self._clone(
-                flags, one.cgroup, self._pause_fd, theirs, lambda attached: container.run(preparation, attached)
-            )
+            ours = self._take_spare(one, message, descriptors)
+            if ours is None:
+                ours = self._fork(one, message, descriptors, directory)
         except (OSError, RuntimeFailure):
             self._forget(identifier)
             raise
         finally:
             for fd in descriptors:
                 os.close(fd)
-        theirs.close()
-        one.pid = pid
-        one.pidfd = os.pidfd_open(pid)  # nobody else reaps, so this is still the same process
-        one.start_time = process.start_time(pid) or 0
 
         def finished(starting: _Starting) -> None:
             self._started(one, starting, connection, message)
 
-        self._watch(_Starting(pid, ours, finished))
+        self._watch(_Starting(one.pid, ours, finished))
+
+    def _fork(self, one: _Container, message: Message, descriptors: list[int], directory: str) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        preparation = self._preparation(theirs, message, descriptors, directory)
+        one.pid = self._clone(
+            self._container_flags(),
+            one.cgroup,
+            self._pause_fd,
+            theirs,
+            lambda attached: container.run(preparation, attached),
+        )
+        theirs.close()
+        one.pidfd = os.pidfd_open(one.pid)  # nobody else reaps, so this is still the same process
+        one.start_time = process.start_time(one.pid) or 0
+        return ours
+
+    def _preparation(
+        self, status: socket.socket, message: Message, descriptors: list[int], directory: str
+    ) -> container.Preparation:
+        return container.Preparation(
+            request=message,
+            descriptors=descriptors,
+            directory=directory,
+            shared_memory=f"{self._directory}/{layout.SHARED_MEMORY}",
+            cgroups=self._cgroups,
+            status=status,
+            last_capability=self._last_capability,
+        )
+
+    def _container_flags(self) -> int:
+        own_pids = self._spec.namespaces.pid == "container"
+        return syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if own_pids else 0)
+
+    def _make_spare(self) -> None:
+        """Not on cgroup v2, where only a process born in a cgroup is there without waiting for the kernel."""
+        if self._cgroups.version == 2:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        preparation = self._preparation(theirs, {}, [], "")
+        containers = f"{self._directory}/{layout.CONTAINERS}"
+        pid = self._clone(
+            self._container_flags(), "", self._pause_fd, theirs, lambda _: spare.wait(preparation, containers)
+        )
+        theirs.close()
+        self._spare = spare.Spare(pid, ours)
+
+    def _take_spare(self, one: _Container, message: Message, descriptors: list[int]) -> socket.socket | None:
+        """The status socket of a spare that becomes ``one``; None if there is none that can."""
+        waiting, self._spare = self._spare, None
+        if waiting is None:
+            return None
+        if not spare.suits(message["spec"]) or not waiting.take(message, descriptors):
+            waiting.discard()
+            return None
+        one.pid, one.pidfd, one.start_time = waiting.pid, waiting.pidfd, waiting.start_time
+        return waiting.socket
 
     def _open_fifos(self, directory: str, spec: Mapping[str, object]) -> list[int]:
         names = [layout.STDIN] if spec["stdin"] else []
@@ -339,6 +381,9 @@ class Shim:
         if starting is not None:  # what it had to say is all in the socket, nobody else holds the other end
             starting.reaped = True
             self._read_status(starting)
+        if self._spare is not None and self._spare.pid == pid:
+            self._spare.close()
+            self._spare = None
         one = self._by_pid.pop(pid, None)
         if one is not None:
             self._record_exit(one, status)
@@ -495,6 +540,9 @@ class Shim:
         assert self._server is not None
         if self._spec.cgroup_parent:
             self._cgroups.kill(self._spec.cgroup_parent)
+        if self._spare is not None:
+            self._spare.discard()
+            self._spare = None
         if self._pause:
             process.kill(self._pause, signal.SIGKILL)
             os.waitpid(self._pause, 0)

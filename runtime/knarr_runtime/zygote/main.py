@@ -127,7 +127,7 @@ class Zygote:
 
         try:
             os.setsid()
-            _close_all_but({status.fileno(), *self._cgroups.descriptors()})
+            process.close_all_but({status.fileno(), *self._cgroups.descriptors()})
             shim.main(spec, self._state_dir, self._cgroups, self._last_capability, ready)
             os._exit(0)
         except RuntimeFailure as error:
@@ -249,7 +249,7 @@ class Zygote:
         if pid == 0:
             try:
                 os.setsid()
-                _close_all_but({self._host_mounts})
+                process.close_all_but({self._host_mounts})
                 syscalls.setns(self._host_mounts, syscalls.CLONE_NEWNS)
                 reader.main(self._state_dir)
             finally:
@@ -272,16 +272,6 @@ class Zygote:
             except FileNotFoundError:
                 continue
         self._loop.stop()
-
-
-def _close_all_but(keep: set[int]) -> None:
-    """Closes every descriptor above 2 except ``keep``: a fork inherits what belongs to the zygote alone."""
-    first = 3
-    for fd in sorted(keep):
-        if fd > first:
-            syscalls.close_range(first, fd - 1)
-        first = max(first, fd + 1)
-    syscalls.close_range(first)
 
 
 def main(state_dir: str, ready: int) -> None:

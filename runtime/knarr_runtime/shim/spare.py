@@ -1,0 +1,112 @@
+"""A container's first process, forked before anybody asks: most of a start is the same for every container.
+
+Made by a shim that has nothing to do, it mounts /proc, /dev and /sys with the default masks in its own mount
+namespace, runs through the code of a start once (a fresh fork pays for every page it touches), and waits for the
+request on its status socket. It has joined no cgroup and belongs to no container until then. There is one, until the
+sandbox's first container takes it; a container it does not suit is forked as ever. It ends when its shim does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from knarr_runtime import channel
+from knarr_runtime.channel import Message
+from knarr_runtime.kernel import capabilities, process
+from knarr_runtime.shim import confine, container
+from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, ContainerSpec, Mount, Rlimit, Rootfs
+
+_READY_S = 1.0
+
+
+class Spare:
+    """The shim's view of it."""
+
+    def __init__(self, pid: int, sock: socket.socket) -> None:
+        self.pid = pid
+        self.socket = sock
+        sock.settimeout(_READY_S)
+        self.pidfd = os.pidfd_open(pid)
+        self.start_time = process.start_time(pid) or 0
+
+    def take(self, message: Message, descriptors: Sequence[int]) -> bool:
+        """Hands it the request; False if it is not ready, or dead."""
+        try:
+            readiness = channel.receive(self.socket)
+            if readiness is None or not readiness[0].get("ready"):
+                return False
+            channel.send(self.socket, message, descriptors)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def discard(self) -> None:
+        """Kills it and waits for its end."""
+        process.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        self.close()
+
+    def close(self) -> None:
+        os.close(self.pidfd)
+        self.socket.close()
+
+
+def suits(spec: Mapping[str, Any]) -> bool:
+    """Whether what was made ahead is what this container wants."""
+    if spec["privileged"]:
+        return False
+    if tuple(spec["masked_paths"]) != DEFAULT_MASKED_PATHS or tuple(spec["readonly_paths"]) != DEFAULT_READONLY_PATHS:
+        return False
+    return not any(f"{one['target']}/".startswith(("/proc/", "/sys/")) for one in spec["mounts"])
+
+
+def wait(preparation: container.Preparation, containers: str) -> None:
+    """The spare's life up to execve. Raises RuntimeFailure, OSError; returns if it is not needed any more.
+
+    containers: the directory in which the container will have its own.
+    """
+    status = preparation.status
+    process.close_all_but({status.fileno(), *preparation.cgroups.descriptors()})
+    os.setsid()
+    filesystems = container.Filesystems(preparation)
+    filesystems.make_ahead(_LIKELY)
+    _rehearse()
+    channel.send(status, {"ready": True})
+    received = channel.receive(status)
+    if received is not None:
+        preparation.request, preparation.descriptors = received
+        preparation.directory = f"{containers}/{preparation.request['spec']['id']}"
+        container.run(preparation, attached=False, ahead=filesystems)
+
+
+_LIKELY = ContainerSpec(
+    id="spare",
+    sandbox_id="spare",
+    args=("/bin/true",),
+    env=("HOME=/",),
+    rootfs=Rootfs(lower=("/",), upper="/", work="/"),
+    mounts=(Mount(target="/etc/hosts", source="/"),),
+    rlimits=(Rlimit(name="RLIMIT_NOFILE", soft=1, hard=1),),
+)
+
+
+def _rehearse() -> None:
+    """Goes through the code of a start that changes nothing."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    with ours, theirs:
+        channel.send(ours, {"spec": _LIKELY.to_json(), "seccomp": "AAAA" * 400}, (theirs.fileno(),))
+        received = channel.receive(theirs)
+    assert received is not None
+    message, descriptors = received
+    os.close(descriptors[0])
+    spec = ContainerSpec.from_checked(message["spec"])
+    confine.environment(spec.env, 0)
+    confine.decode_filter(message["seccomp"])
+    capabilities.mask(spec.capabilities.bounding)
+    process.reset_signals()
