@@ -16,7 +16,8 @@ import grpc
 import structlog
 
 from knarr_proto.cri import api_pb2_grpc
-from knarr_proto.runtime.v1 import images_pb2_grpc
+from knarr_proto.runtime.v1 import containers_pb2_grpc, images_pb2_grpc
+from knarr_runtime.cri.containers_service import AutoRemoval, ContainersService
 from knarr_runtime.cri.image_service import Images, ImageService
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.cri.records import Records
@@ -43,11 +44,16 @@ async def serve(settings: Settings) -> None:
         network = PodNetwork(settings.root / "network", settings.pod_cidr)
         pods = Pods(launcher, images, Records(settings.root / "pods"), network)
         await pods.recover()
-        following = asyncio.create_task(pods.follow_exits(), name="exits")
-        following.add_done_callback(lambda task: stopped.set() if not task.cancelled() else None)
+        background = [
+            asyncio.create_task(pods.follow_exits(), name="exits"),
+            asyncio.create_task(AutoRemoval(pods).follow(), name="auto-removal"),
+        ]
+        for task in background:
+            task.add_done_callback(lambda task: stopped.set() if not task.cancelled() else None)
         server = grpc.aio.server(options=OPTIONS)
         api_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeService(pods, launcher), server)
         api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(images, pods), server)
+        containers_pb2_grpc.add_ContainersServicer_to_server(ContainersService(pods, launcher), server)
         images_pb2_grpc.add_ImagesServicer_to_server(Images(images), server)
         _listen(server, settings.socket)
         await server.start()
@@ -60,11 +66,12 @@ async def serve(settings: Settings) -> None:
         await stopped.wait()
         log.info("stopping; containers go on")
         await server.stop(GRACE_S)
-        failed = following.done() and not following.cancelled() and following.exception() is not None
-        following.cancel()
+        failed = [task for task in background if task.done() and not task.cancelled()]
+        for task in background:
+            task.cancel()
         await launcher.close()
-        if failed:
-            raise Unavailable(f"the processes below the daemon were lost: {following.exception()}")
+        for task in failed:
+            raise Unavailable(f"{task.get_name()} could not be followed: {task.exception()}")
 
 
 def _listen(server: grpc.aio.Server, socket: Path) -> None:

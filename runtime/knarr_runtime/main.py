@@ -1,23 +1,31 @@
-"""``knarr-runtime``: reads the settings and runs the daemon or the check."""
+"""``knarr-runtime``: the daemon, or a verb for people who want containers without a cluster."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 
 import structlog
 
-from knarr_runtime import check
 from knarr_runtime import settings as settings_module
 from knarr_runtime.errors import RuntimeFailure
 
 
 def main() -> None:
+    """The daemon starts without what only the other verbs need."""
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[1:])
+        return
+    from knarr_runtime.cli.main import main as verbs
+
+    verbs()
+
+
+def serve(arguments: Sequence[str]) -> None:
     """Exit status 1 with one message on standard error when it can't start."""
-    settings = settings_module.parse(sys.argv[1:])
-    if settings.command == "check":
-        raise SystemExit(check.run())
+    settings = settings_module.parse(arguments)
     _configure_logs(settings.log_level)
     from knarr_runtime import daemon
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.spec import Mount
 
 MAX_FOLLOWER_EVENTS = 4096
+Event = tuple[str, str, int, SandboxRecord | None]
+"""Sandbox id, container id or empty, CRI's event type, the sandbox as it was."""
 
 
 class Pods:
@@ -42,7 +44,7 @@ class Pods:
         self.sandboxes: dict[str, SandboxRecord] = {}
         self.containers: dict[str, ContainerRecord] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._followers: set[asyncio.Queue[Any]] = set()
+        self._followers: set[asyncio.Queue[Event | None]] = set()
         self._log = structlog.get_logger("knarr.cri")
 
     async def recover(self) -> None:
@@ -235,16 +237,13 @@ class Pods:
 
     # Events
 
-    async def follow(self) -> AsyncIterator[tuple[str, str, int, SandboxRecord | None]]:
-        """(sandbox id, container id or empty, event type, the sandbox as it was) from now on."""
-        queue: asyncio.Queue[Any] = asyncio.Queue(MAX_FOLLOWER_EVENTS)
+    @contextlib.contextmanager
+    def following(self) -> Iterator[AsyncIterator[Event]]:
+        """What happens from the moment this is entered on. Raises Unavailable for a follower that does not keep up."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(MAX_FOLLOWER_EVENTS)
         self._followers.add(queue)
         try:
-            while True:
-                event = await queue.get()
-                if event is None:
-                    raise Unavailable("the follower of events did not keep up")
-                yield event
+            yield _events(queue)
         finally:
             self._followers.discard(queue)
 
@@ -300,6 +299,14 @@ class Pods:
         return tuple(
             Mount(source=str(directory / name), target=f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")
         )
+
+
+async def _events(queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
+    while True:
+        event = await queue.get()
+        if event is None:
+            raise Unavailable("the follower of events did not keep up")
+        yield event
 
 
 def _by_prefix(records: dict[str, Any], identifier: str) -> Any:

@@ -231,21 +231,22 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     @streaming
     async def GetContainerEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
         kind: Any
-        async for _, container_id, kind, record in self._pods.follow():
-            if record is None:
-                continue
-            statuses = [
-                self._container_status(container)
-                for container in self._pods.containers.values()
-                if container.sandbox_id == record.id
-            ]
-            yield cri.ContainerEventResponse(
-                container_id=container_id or record.id,
-                container_event_type=kind,
-                created_at=record.created_at_ns,
-                pod_sandbox_status=self._sandbox_status(record),
-                containers_statuses=statuses,
-            )
+        with self._pods.following() as events:
+            async for _, container_id, kind, record in events:
+                if record is None:
+                    continue
+                statuses = [
+                    self._container_status(container)
+                    for container in self._pods.containers.values()
+                    if container.sandbox_id == record.id
+                ]
+                yield cri.ContainerEventResponse(
+                    container_id=container_id or record.id,
+                    container_event_type=kind,
+                    created_at=record.created_at_ns,
+                    pod_sandbox_status=self._sandbox_status(record),
+                    containers_statuses=statuses,
+                )
 
     # Inside
 

@@ -1,0 +1,110 @@
+"""The command's root: which verbs there are, and where the daemon is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from knarr_runtime.cli import containers, images, running
+from knarr_runtime.cli.session import DEFAULT_SOCKET, Session
+
+
+@click.group(
+    context_settings={"help_option_names": ["--help"]},
+    epilog="A daemon serves all verbs: start one with 'knarr-runtime serve'.",
+)
+@click.option(
+    "-H",
+    "--socket",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_SOCKET,
+    envvar="KNARR_RUNTIME_SOCKET",
+    show_default=True,
+    help="Where the daemon serves; also $KNARR_RUNTIME_SOCKET.",
+)
+@click.pass_context
+def knarr_runtime(context: click.Context, socket: Path) -> None:
+    """Containers on this machine, without a cluster."""
+    context.obj = Session(socket)
+
+
+@knarr_runtime.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def serve(arguments: tuple[str, ...]) -> None:
+    """Serve CRI on a unix socket (the daemon)"""
+    from knarr_runtime import main
+
+    main.serve(["serve", *arguments])
+
+
+@knarr_runtime.command()
+def check() -> None:
+    """Say what this kernel and these privileges allow"""
+    from knarr_runtime import check as checking
+
+    raise SystemExit(checking.run())
+
+
+@knarr_runtime.command()
+def version() -> None:
+    """Print the versions of this command and of the daemon"""
+    import importlib.metadata
+
+    from knarr_proto.cri import api_pb2 as cri
+    from knarr_runtime.cli.session import QUICK_S, failures, session
+
+    click.echo(f"Client: {importlib.metadata.version('knarr')}")
+    with failures():
+        answer = session().runtime.Version(cri.VersionRequest(), timeout=QUICK_S)
+        click.echo(f"Daemon: {answer.runtime_name} {answer.runtime_version} (CRI {answer.runtime_api_version})")
+
+
+@knarr_runtime.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that completes this command in SHELL
+
+    \b
+    Example:
+      source <(knarr-runtime completion bash)
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(knarr_runtime, {}, "knarr-runtime", "_KNARR_RUNTIME_COMPLETE").source())
+
+
+for verb, name in (
+    (running.run, "run"),
+    (containers.ps, "ps"),
+    (containers.logs_command, "logs"),
+    (containers.exec_command, "exec"),
+    (containers.attach, "attach"),
+    (containers.stop, "stop"),
+    (containers.kill, "kill"),
+    (containers.rm, "rm"),
+    (containers.wait, "wait"),
+    (containers.inspect, "inspect"),
+    (containers.port, "port"),
+    (containers.stats, "stats"),
+    (images.images, "images"),
+    (images.pull, "pull"),
+    (images.push, "push"),
+    (images.tag, "tag"),
+    (images.rmi, "rmi"),
+    (images.load, "load"),
+    (images.save, "save"),
+    (images.prune, "prune"),
+):
+    knarr_runtime.add_command(verb, name)
+
+
+def main() -> None:
+    """Entry of the verbs."""
+    try:
+        knarr_runtime(prog_name="knarr-runtime")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,96 @@
+"""Knarr's own Containers service: what people at a terminal need of containers and CRI has no word for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from knarr_proto.cri import api_pb2 as cri
+from knarr_proto.runtime.v1 import containers_pb2, containers_pb2_grpc
+from knarr_runtime.cri.calls import unary
+from knarr_runtime.cri.pods import Pods
+from knarr_runtime.errors import NotFound, WrongState
+from knarr_runtime.launcher import Container, ContainerState, Launcher, signal_number
+
+AUTO_REMOVE = "knarr.io/auto-remove"
+
+
+class ContainersService(containers_pb2_grpc.ContainersServicer):
+    """See containers.proto."""
+
+    def __init__(self, pods: Pods, launcher: Launcher) -> None:
+        self._pods = pods
+        self._launcher = launcher
+
+    @unary
+    async def Signal(self, request: Any, context: Any) -> Any:
+        number = signal_number(request.signal)
+        record = self._pods.container(request.container_id)
+        launched = self._pods.launched(record)
+        if launched is None or launched.state is not ContainerState.RUNNING:
+            raise WrongState(f"container {record.id} is not running")
+        await self._launcher.signal(record.id, number)
+        return containers_pb2.SignalResponse()
+
+    @unary
+    async def Wait(self, request: Any, context: Any) -> Any:
+        record = self._pods.container(request.container_id)
+        with self._pods.following() as events:
+            ended = self._ended(record.id)
+            while ended is None:
+                await anext(events)
+                ended = self._ended(record.id)
+        return ended
+
+    def _ended(self, identifier: str) -> Any:
+        """The answer once it has ended; raises NotFound when it is removed."""
+        launched = self._launcher.containers().get(identifier)
+        if launched is None:
+            raise NotFound(f'container "{identifier}" has been removed')
+        if launched.state is not ContainerState.EXITED or launched.exit is None:
+            return None
+        return containers_pb2.WaitResponse(
+            exit_code=launched.exit.exit_code, reason=_reason(launched), message=launched.exit.reason
+        )
+
+
+def _reason(container: Container) -> str:
+    assert container.exit is not None
+    if container.exit.oom_killed:
+        return "OOMKilled"
+    if container.exit.reason:
+        return "StartError"
+    return "Completed" if container.exit.exit_code == 0 else "Error"
+
+
+class AutoRemoval:
+    """Removes the pods of containers that were started to be removed when they end (``run -d --rm``)."""
+
+    def __init__(self, pods: Pods) -> None:
+        self._pods = pods
+
+    async def follow(self) -> None:
+        """Until cancelled; also those that ended while no daemon ran."""
+        with self._pods.following() as events:
+            for record in list(self._pods.containers.values()):
+                await self._remove(record.id)
+            async for _, container_id, kind, _ in events:
+                if kind == cri.CONTAINER_STOPPED_EVENT and container_id:
+                    await self._remove(container_id)
+
+    async def _remove(self, identifier: str) -> None:
+        record = self._pods.containers.get(identifier)
+        if record is None or record.config.annotations.get(AUTO_REMOVE) != "true":
+            return
+        launched = self._pods.launched(record)
+        if launched is None or launched.state is not ContainerState.EXITED:
+            return
+        others = [each for each in self._pods.containers.values() if each.sandbox_id == record.sandbox_id]
+        try:
+            if len(others) > 1:
+                await self._pods.remove_container(record.id)
+            else:
+                await self._pods.remove_sandbox(record.sandbox_id)
+        except (NotFound, WrongState) as error:
+            structlog.get_logger("knarr.cri").warning("not removed", container=identifier, why=str(error))
