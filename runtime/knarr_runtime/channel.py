@@ -5,8 +5,9 @@
     event     {"event": "exit", …}             whenever it happens
 
 A packet is one message. One too large for a packet travels in a memory file whose descriptor goes with an empty
-packet. Sockets live in directories only root can enter; both ends also check the other's user (SO_PEERCRED).
-Paths longer than a socket address can hold are reached through /proc/self/fd.
+packet. Behind the JSON and a NUL there may be a body, handed on as it is (``message["body"]``, bytes): what the
+middle man need not read. Sockets live in directories only root can enter; both ends also check the other's user
+(SO_PEERCRED). Paths longer than a socket address can hold are reached through /proc/self/fd.
 """
 
 from __future__ import annotations
@@ -90,9 +91,11 @@ def accept(listener: socket.socket) -> socket.socket | None:
     return sock
 
 
-def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
+def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = (), body: bytes = b"") -> None:
     """Sends a message, whole. Raises BlockingIOError if the peer does not read, BrokenPipeError if it is gone."""
     raw = json.dumps(message, separators=(",", ":")).encode()
+    if body:
+        raw = b"%b\0%b" % (raw, body)
     if len(descriptors) > _MOST_DESCRIPTORS:
         raise ValueError(f"{len(descriptors)} descriptors do not fit into one message")
     if len(raw) <= _LARGE:
@@ -137,9 +140,12 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]] | None:
                 text = os.pread(memory, _LARGEST, 0)
             finally:
                 os.close(memory)
+        text, separator, body = text.partition(b"\0")
         message = json.loads(text)
         if not isinstance(message, dict):
             raise ValueError("message is no object")
+        if separator:
+            message["body"] = body
     except (ValueError, IndexError) as error:
         for fd in descriptors:
             os.close(fd)

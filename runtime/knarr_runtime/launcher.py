@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import json
 import logging
 import os
 import shutil
@@ -53,6 +54,7 @@ from knarr_runtime.kernel.cgroup import DeviceRule, Usage
 from knarr_runtime.node import Node
 from knarr_runtime.peer import Peer
 from knarr_runtime.spec import ContainerSpec, NetworkConfig, Resources, SandboxSpec, User
+from knarr_runtime.start_request import StartRequest
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -195,15 +197,15 @@ class _Container:
         self.told = asyncio.Event()
         """Not set while its exit is on the way to the events."""
         self.told.set()
-        self.root: int | None = None
-        """Opened by create, until start takes it; a daemon restarted between opens it anew."""
+        self.request: StartRequest | None = None
+        """Made by create, until start takes it; a daemon restarted between makes it anew."""
         if value.exit is not None:
             self.exited.set()
 
-    def close_root(self) -> None:
-        if self.root is not None and self.root != start_request.BY_PATH:
-            os.close(self.root)
-        self.root = None
+    def close_request(self) -> None:
+        if self.request is not None:
+            self.request.close()
+        self.request = None
 
 
 class Launcher:
@@ -257,7 +259,7 @@ class Launcher:
             if sandbox.shim is not None:
                 sandbox.shim.close()
         for container in self._containers.values():
-            container.close_root()
+            container.close_request()
         self._node.close()
         self._events.put_nowait(None)
         self._threads.shutdown(wait=False)
@@ -668,24 +670,32 @@ class Launcher:
         value = Container(spec=spec, state=ContainerState.CREATED, created_at_ns=time.time_ns())
         directory = f"{sandbox.directory}/{layout.CONTAINERS}/{spec.id}"
         container = self._containers[spec.id] = _Container(value, directory)
+        making = asyncio.ensure_future(self._in_thread(self._make_container, value, directory))
         try:
-            os.mkdir(directory, 0o700)
-            devices = start_request.device_rules(spec)
-            _, _, container.root = await _all(
-                self._in_thread(self._create_cgroup, spec.cgroup, spec.resources, devices),
-                self._in_thread(self._prepare_container, value, directory),
-                self._in_thread(start_request.open_root, spec),
-            )
+            container.request = await asyncio.shield(making)
         except BaseException:
             del self._containers[spec.id]
-            self._spawn(self._undo_container(spec, directory))
+            self._spawn(self._undo_container(spec, directory, making))
             raise
         if spec.log_path and self._node.logs is not None:
             with contextlib.suppress(Unavailable):  # its successor finds the container on the disk
                 self._node.logs.notify("follow", sandbox=spec.sandbox_id, container=spec.id)
         return value
 
-    def _prepare_container(self, value: Container, directory: str) -> None:
+    def _make_container(self, value: Container, directory: str) -> StartRequest | None:
+        """All of create that can block, in one go: threads that take turns cost more than they save."""
+        spec = value.spec
+        devices = start_request.device_rules(spec)
+        text = json.dumps(spec.to_json(), separators=(",", ":"))
+        os.mkdir(directory, 0o700)
+        self._prepare_container(value, directory, text)
+        self._create_cgroup(spec.cgroup, spec.resources, devices)
+        root = start_request.open_root(spec)
+        with contextlib.suppress(Invalid, KernelRefused):  # what is missing now may be there when it starts
+            return start_request.make(spec, self._filters, root, text)
+        return None
+
+    def _prepare_container(self, value: Container, directory: str, text: str) -> None:
         spec = value.spec
         names = [layout.STDIN] if spec.stdin else []
         if spec.log_path:
@@ -693,10 +703,15 @@ class Launcher:
             os.makedirs(os.path.dirname(spec.log_path), 0o755, exist_ok=True)
         for name in names:
             os.mkfifo(f"{directory}/{name}", 0o600)
-        record = {"spec": spec.to_json(), "created_at_ns": value.created_at_ns}
-        layout.write(directory, layout.CONTAINER_SPEC, record)
+        layout.write_text(directory, layout.CONTAINER_SPEC, f'{{"spec":{text},"created_at_ns":{value.created_at_ns}}}')
 
-    async def _undo_container(self, spec: ContainerSpec, directory: str) -> None:
+    async def _undo_container(
+        self, spec: ContainerSpec, directory: str, making: asyncio.Future[StartRequest | None]
+    ) -> None:
+        with contextlib.suppress(RuntimeFailure, OSError):
+            request = await making
+            if request is not None:
+                request.close()
         with contextlib.suppress(RuntimeFailure):
             await self._remove_cgroup(spec.cgroup)
         await self._in_thread(_remove_tree, directory)
@@ -710,18 +725,20 @@ class Launcher:
                 raise WrongState(f"container {container_id!r} is {container.value.state.value}, not created")
             shim = self._shim(spec.sandbox_id)
             try:
-                root, container.root = container.root, None
-                opened = await self._in_thread(start_request.open_all, spec, self._filters, root)
+                request, container.request = container.request, None
+                if request is None:
+                    text = json.dumps(spec.to_json())
+                    request = await self._in_thread(start_request.make, spec, self._filters, None, text)
                 try:
                     reply = await shim.request(
                         "start",
-                        spec=spec.to_json(),
-                        descriptors=opened.descriptors,
+                        spec=request.header,
+                        descriptors=request.descriptors,
+                        body=request.body,
                         timeout_s=self.settings.request_timeout_s,
-                        **opened.fields,
                     )
                 finally:
-                    opened.close()
+                    request.close()
             except (StartFailed, KernelRefused, Invalid, RuntimeFailure) as error:
                 raise await self._start_failed(container, error) from error
             started = Started(pid=int(reply["pid"]), started_at_ns=int(reply["started_at_ns"]))
@@ -739,7 +756,7 @@ class Launcher:
         """Its end, as the shim wrote it down or, when it never came to the shim, as we do."""
         if isinstance(error, (Unavailable, WrongState)):
             return error
-        container.close_root()
+        container.close_request()
         failure = error if isinstance(error, StartFailed) else StartFailed(str(error))
         record = layout.read(container.directory, layout.EXIT_RECORD)
         if record is None:
@@ -805,7 +822,7 @@ class Launcher:
         async with container.lock:
             if container_id not in self._containers:
                 return
-            container.close_root()
+            container.close_request()
             await self._finish_log(container)
             spec = container.value.spec
             shim = self._sandbox(spec.sandbox_id).shim
@@ -1019,9 +1036,6 @@ async def _all(*operations: Awaitable[Any]) -> list[Any]:
     results = await asyncio.gather(*operations, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
-            for other in results:
-                if isinstance(other, int) and other >= 0:  # the opened root
-                    os.close(other)
             raise result
     return results
 

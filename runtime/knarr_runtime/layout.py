@@ -59,10 +59,15 @@ def container_directory(state_dir: str, sandbox_id: str, container_id: str) -> s
 
 def write(directory: str, name: str, record: Record) -> None:
     """Replaces the record atomically."""
+    write_text(directory, name, json.dumps(record, separators=(",", ":")))
+
+
+def write_text(directory: str, name: str, text: str) -> None:
+    """The same with a record that is JSON already."""
     temporary = f"{directory}/.{name}.new"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, json.dumps(record, separators=(",", ":")).encode())
+        os.write(fd, text.encode())
     finally:
         os.close(fd)
     os.rename(temporary, f"{directory}/{name}")

@@ -60,15 +60,19 @@ class Peer:
         else:
             waiting.set_result((message, descriptors))
 
-    async def request(self, op: str, *, descriptors: Sequence[int] = (), timeout_s: float, **fields: object) -> Message:
+    async def request(
+        self, op: str, *, descriptors: Sequence[int] = (), body: bytes = b"", timeout_s: float, **fields: object
+    ) -> Message:
         """The reply. Raises what the other side says, Unavailable if it is gone or does not answer in time."""
-        message, received = await self.request_descriptors(op, descriptors=descriptors, timeout_s=timeout_s, **fields)
+        message, received = await self.request_descriptors(
+            op, descriptors=descriptors, body=body, timeout_s=timeout_s, **fields
+        )
         for fd in received:
             os.close(fd)
         return message
 
     async def request_descriptors(
-        self, op: str, *, descriptors: Sequence[int] = (), timeout_s: float, **fields: object
+        self, op: str, *, descriptors: Sequence[int] = (), body: bytes = b"", timeout_s: float, **fields: object
     ) -> tuple[Message, list[int]]:
         """The reply and the descriptors that came with it, the caller's to close."""
         if not self.open:
@@ -78,7 +82,7 @@ class Peer:
         waiting: asyncio.Future[tuple[Message, list[int]]] = self._loop.create_future()
         self._waiting[identifier] = waiting
         try:
-            channel.send(self._socket, {"id": identifier, "op": op, **fields}, descriptors)
+            channel.send(self._socket, {"id": identifier, "op": op, **fields}, descriptors, body)
             async with asyncio.timeout(timeout_s):
                 return await waiting
         except TimeoutError as error:

@@ -8,9 +8,9 @@ Blocking: call from a thread.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,12 +28,16 @@ BY_PATH = -1
 _NOT_OFFERED = {"pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "stderr", "ptmx", "null", "zero", "full"}
 
 
+_FOR_SHIM = ("id", "cgroup", "stdin", "stdin_once", "tty", "log_path", "privileged", "masked_paths", "readonly_paths")
+
+
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """Descriptors to send (and close), and fields of the start request."""
+class StartRequest:
+    """Descriptors to send (and close), what the shim reads (``header``), and what only the first process reads."""
 
     descriptors: tuple[int, ...]
-    fields: Mapping[str, Any]
+    header: Mapping[str, Any]
+    body: bytes
 
     def close(self) -> None:
         for fd in self.descriptors:
@@ -88,21 +92,21 @@ def device_rules(spec: ContainerSpec) -> list[DeviceRule] | None:
     return rules
 
 
-def open_all(spec: ContainerSpec, filters: Filters, root: int | None) -> Opened:
+def make(spec: ContainerSpec, filters: Filters, root: int | None, spec_text: str) -> StartRequest:
     """Raises Invalid for what is missing on the host, KernelRefused where a mount fails.
 
-    root: what :func:`open_root` gave, taken over; None to open it now.
+    root: what :func:`open_root` gave, taken over; None to open it now. spec_text: the spec as JSON.
     """
-    fields: dict[str, Any] = {}
+    others: dict[str, Any] = {}
     descriptors: list[int] = [] if root is None or root == BY_PATH else [root]
     try:
-        fields["seccomp"] = filters.get(spec)
+        others["seccomp"] = filters.get(spec)
         devices = [_device(device.source, device.target) for device in spec.devices]
-        fields["devices"] = [*_all_devices(), *devices] if spec.privileged else devices
+        others["devices"] = [*_all_devices(), *devices] if spec.privileged else devices
         if root is None:
             root = open_root(spec)
             descriptors += [] if root == BY_PATH else [root]
-        fields["root_by_path"] = root == BY_PATH
+        others["root_by_path"] = root == BY_PATH
         for mount in spec.mounts:
             if mount.kind == "bind":
                 try:
@@ -116,7 +120,10 @@ def open_all(spec: ContainerSpec, filters: Filters, root: int | None) -> Opened:
         if isinstance(error, OSError):
             raise KernelRefused(f"{error.filename}: {error.strerror}") from error
         raise
-    return Opened(tuple(descriptors), fields)
+    header: dict[str, Any] = {name: getattr(spec, name) for name in _FOR_SHIM}
+    header["targets"] = [mount.target for mount in spec.mounts]
+    text = f'{{"spec":{spec_text},{json.dumps(others)[1:]}'
+    return StartRequest(tuple(descriptors), header, text.encode())
 
 
 def open_root(spec: ContainerSpec) -> int:
@@ -139,8 +146,9 @@ def _open_root(spec: ContainerSpec) -> int:
         return BY_PATH if tree is None else tree
     for path in (root.upper, root.work):
         os.makedirs(path, 0o755, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):  # of a daemon that ended between create and start
-        os.rmdir(f"{root.work}/work/incompat/volatile")
+    marker = f"{root.work}/work/incompat"
+    if os.path.exists(marker):  # of a create whose start comes only now: nobody has written there
+        shutil.rmtree(marker, ignore_errors=True)
     tree = mounts.overlay(root.lower, root.upper, root.work)
     return BY_PATH if tree is None else tree
 

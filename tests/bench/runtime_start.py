@@ -27,6 +27,8 @@ from knarr_runtime.kernel import syscalls
 from knarr_runtime.launcher import Launcher, LauncherSettings
 from knarr_runtime.spec import ContainerSpec, Mount, NetworkConfig, Resources, Rootfs, SandboxSpec
 
+IDLE_S = 0.02
+"""Before each start: what the last one left behind has come to rest."""
 BUSYBOX = "/bin/busybox"
 
 
@@ -97,6 +99,7 @@ async def knarr_round(launcher: Launcher, root: Path, work: Path, number: int, f
     sandbox = SandboxSpec(id=pod, hostname=pod, cgroup_parent=f"kubepods/{pod}")
     await times.measure("knarr create sandbox", launcher.create_sandbox(sandbox))
     await times.measure("knarr configure network (lo)", launcher.configure_network(pod, NetworkConfig()))
+    await asyncio.sleep(IDLE_S)
     life = time.perf_counter()
     layer = work / f"layer{number}"
     spec = ContainerSpec(
@@ -164,8 +167,10 @@ async def peer_round(
     (bundle / "u").mkdir(parents=True)
     (bundle / "w").mkdir()
     identifier = f"knarr-bench-{os.getpid()}-{number}"
+    await asyncio.sleep(IDLE_S)
     peer_config(root, fifo.path, f"{cgroup}/{name}{number}", bundle)
     started = time.perf_counter()
+    peer = [*peer, "--root", str(work / "peers")]
     running = asyncio.create_task(_call(*peer, "run", "--detach", "--bundle", str(bundle), identifier))
     first = asyncio.create_task(fifo.written())
     await asyncio.wait([running, first], return_when=asyncio.FIRST_EXCEPTION)
@@ -180,7 +185,7 @@ async def peer_round(
 
 
 def leave_hybrid() -> None:
-    """crun 1.8 wants to see plain v1."""
+    """Own mounts: crun 1.8 wants to see plain v1, and everybody's state and writable layers lie on a tmpfs."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     with contextlib.suppress(OSError):
@@ -189,6 +194,7 @@ def leave_hybrid() -> None:
 
 async def main(rounds: int, peers: list[list[str]]) -> None:
     work = Path(tempfile.mkdtemp(prefix="knarr-bench-"))
+    syscalls.mount("tmpfs", str(work), "tmpfs", 0)
     root = work / "root"
     make_root(root)
     (root / "fifo").touch()
@@ -213,7 +219,8 @@ async def main(rounds: int, peers: list[list[str]]) -> None:
         print(memory(launcher))
     finally:
         await launcher.destroy()
-        shutil.rmtree(work, ignore_errors=True)
+        syscalls.umount(str(work))
+        work.rmdir()
         for directory, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
             if f"knarr-bench-{os.getpid()}-peers" in directory:
                 with contextlib.suppress(OSError):

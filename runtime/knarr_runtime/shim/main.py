@@ -13,6 +13,7 @@ away), the masters of their terminals, a pidfd. It keeps the pod's namespaces al
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import select
 import signal
@@ -176,7 +177,7 @@ class Shim:
 
     def _fork(self, one: _Container, message: Message, descriptors: list[int], directory: str) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        preparation = self._preparation(theirs, message, descriptors, directory)
+        preparation = self._preparation(theirs, json.loads(message["body"]), descriptors, directory)
         one.pid = self._clone(
             self._container_flags(),
             one.cgroup,

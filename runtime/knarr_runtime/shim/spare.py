@@ -9,6 +9,7 @@ sandbox's first container takes it; a container it does not suit is forked as ev
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -40,7 +41,7 @@ class Spare:
             readiness = channel.receive(self.socket)
             if readiness is None or not readiness[0].get("ready"):
                 return False
-            channel.send(self.socket, message, descriptors)
+            channel.send(self.socket, {}, descriptors, message["body"])
         except (OSError, ValueError):
             return False
         return True
@@ -63,7 +64,7 @@ def suits(spec: Mapping[str, Any]) -> bool:
         return False
     if tuple(spec["masked_paths"]) != DEFAULT_MASKED_PATHS or tuple(spec["readonly_paths"]) != DEFAULT_READONLY_PATHS:
         return False
-    return not any(f"{one['target']}/".startswith(("/proc/", "/sys/")) for one in spec["mounts"])
+    return not any(os.path.normpath(f"/{one}/.").startswith(("/proc", "/sys")) for one in spec["targets"])
 
 
 def wait(preparation: container.Preparation, containers: str) -> None:
@@ -80,7 +81,8 @@ def wait(preparation: container.Preparation, containers: str) -> None:
     channel.send(status, {"ready": True})
     received = channel.receive(status)
     if received is not None:
-        preparation.request, preparation.descriptors = received
+        message, preparation.descriptors = received
+        preparation.request = json.loads(message["body"])
         preparation.directory = f"{containers}/{preparation.request['spec']['id']}"
         container.run(preparation, attached=False, ahead=filesystems)
 
@@ -100,13 +102,15 @@ def _rehearse() -> None:
     """Goes through the code of a start that changes nothing."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     with ours, theirs:
-        channel.send(ours, {"spec": _LIKELY.to_json(), "seccomp": "AAAA" * 400}, (theirs.fileno(),))
+        body = json.dumps({"spec": _LIKELY.to_json(), "seccomp": "AAAA" * 400}).encode()
+        channel.send(ours, {}, (theirs.fileno(),), body)
         received = channel.receive(theirs)
     assert received is not None
     message, descriptors = received
     os.close(descriptors[0])
-    spec = ContainerSpec.from_checked(message["spec"])
+    request = json.loads(message["body"])
+    spec = ContainerSpec.from_checked(request["spec"])
     confine.environment(spec.env, 0)
-    confine.decode_filter(message["seccomp"])
+    confine.decode_filter(request["seccomp"])
     capabilities.mask(spec.capabilities.bounding)
     process.reset_signals()
