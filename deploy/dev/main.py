@@ -25,6 +25,7 @@ TEST_PACKAGES = {
     "etcd-server": "etcd",
     "etcd-client": "etcdctl",
     "iproute2": "ip",
+    "kubernetes-client": "kubectl",
     "nftables": "nft",
     "procps": "ps",
 }

@@ -22,11 +22,13 @@ from knarr_runtime.cri.image_service import Images, ImageService
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.cri.records import Records
 from knarr_runtime.cri.runtime_service import RuntimeService
+from knarr_runtime.cri.streams import Streams
 from knarr_runtime.errors import Unavailable
 from knarr_runtime.images.store import ImageStore
 from knarr_runtime.launcher import Launcher, LauncherSettings
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.settings import Settings
+from knarr_runtime.streaming.server import StreamingSettings
 
 OPTIONS = (("grpc.max_receive_message_length", 16 << 20), ("grpc.so_reuseport", 0))
 GRACE_S = 0.5
@@ -50,8 +52,10 @@ async def serve(settings: Settings) -> None:
         ]
         for task in background:
             task.add_done_callback(lambda task: stopped.set() if not task.cancelled() else None)
+        streams = Streams(pods, launcher, StreamingSettings(address=settings.streaming_address))
+        await streams.server.start()
         server = grpc.aio.server(options=OPTIONS)
-        api_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeService(pods, launcher), server)
+        api_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeService(pods, launcher, streams), server)
         api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(images, pods), server)
         containers_pb2_grpc.add_ContainersServicer_to_server(ContainersService(pods, launcher), server)
         images_pb2_grpc.add_ImagesServicer_to_server(Images(images), server)
@@ -62,10 +66,11 @@ async def serve(settings: Settings) -> None:
         log = structlog.get_logger("knarr.runtime")
         for sentence in launcher.conditions():
             log.warning("limited", what=sentence)
-        log.info("serving", socket=str(settings.socket))
+        log.info("serving", socket=str(settings.socket), streaming=streams.server.base_url)
         await stopped.wait()
         log.info("stopping; containers go on")
         await server.stop(GRACE_S)
+        await streams.server.close()
         failed = [task for task in background if task.done() and not task.cancelled()]
         for task in background:
             task.cancel()

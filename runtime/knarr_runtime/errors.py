@@ -39,6 +39,12 @@ class Unavailable(RuntimeFailure):
     code = "unavailable"
 
 
+class Exhausted(RuntimeFailure):
+    """A limit of the runtime is reached; it will be free again when others have finished."""
+
+    code = "exhausted"
+
+
 class StartFailed(RuntimeFailure):
     """The program could not be started; ``exit_code`` as a shell would give it: 127 not found, 126 not executable,
     128 when preparing the container failed."""
@@ -58,7 +64,17 @@ class KernelRefused(RuntimeFailure):
 
 _BY_CODE: dict[str, type[RuntimeFailure]] = {
     cls.code: cls
-    for cls in (RuntimeFailure, Invalid, NotFound, AlreadyExists, WrongState, Unavailable, StartFailed, KernelRefused)
+    for cls in (
+        RuntimeFailure,
+        Invalid,
+        NotFound,
+        AlreadyExists,
+        WrongState,
+        Unavailable,
+        Exhausted,
+        StartFailed,
+        KernelRefused,
+    )
 }
 
 

@@ -17,6 +17,7 @@ class Settings:
     socket: Path
     cgroup_root: str
     pod_cidr: str
+    streaming_address: str
     log_level: str
 
 
@@ -29,6 +30,11 @@ def parse(arguments: Sequence[str]) -> Settings:
     serve.add_argument("--socket", type=Path, default=Path("/run/knarr/runtime.sock"))
     serve.add_argument("--cgroup-root", default="pods", help="below the daemon's own cgroup (default: pods)")
     serve.add_argument("--pod-cidr", default="", help="pods' addresses until the node has its own (10.88.0.0/24)")
+    serve.add_argument(
+        "--streaming-address",
+        default="127.0.0.1:0",
+        help="for exec, attach and port-forward: HOST:PORT or unix:PATH (default: a free port of loopback)",
+    )
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     commands.add_parser("check", help="what this kernel and these privileges allow")
     given = parser.parse_args(arguments)
@@ -37,6 +43,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         root=getattr(given, "root", Path("/var/lib/knarr-runtime")).absolute(),
         socket=getattr(given, "socket", Path("/run/knarr/runtime.sock")).absolute(),
         cgroup_root=getattr(given, "cgroup_root", "pods"),
+        streaming_address=getattr(given, "streaming_address", "127.0.0.1:0"),
         pod_cidr=getattr(given, "pod_cidr", ""),
         log_level=getattr(given, "log_level", "info"),
     )

@@ -17,6 +17,7 @@ CODES: dict[type[errors.RuntimeFailure], grpc.StatusCode] = {
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StartFailed: grpc.StatusCode.UNKNOWN,
     errors.KernelRefused: grpc.StatusCode.INTERNAL,
 }

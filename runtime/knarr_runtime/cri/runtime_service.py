@@ -14,6 +14,7 @@ from knarr_runtime.cri import specs
 from knarr_runtime.cri.calls import streaming, unary
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.cri.records import ContainerRecord, SandboxRecord
+from knarr_runtime.cri.streams import Streams
 from knarr_runtime.errors import Invalid, WrongState
 from knarr_runtime.launcher import ContainerState, Launcher, Stats
 
@@ -29,8 +30,9 @@ DEFAULT_EXEC_TIMEOUT_S = 60.0
 class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     """What is not here answers UNIMPLEMENTED, as the generated base class does."""
 
-    def __init__(self, pods: Pods, launcher: Launcher) -> None:
+    def __init__(self, pods: Pods, launcher: Launcher, streams: Streams) -> None:
         self._pods = pods
+        self._streams = streams
         self._launcher = launcher
 
     @unary
@@ -205,6 +207,18 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
                 grpc.StatusCode.DEADLINE_EXCEEDED, f"command timed out: {timeout_s or DEFAULT_EXEC_TIMEOUT_S:g}s"
             )
         return cri.ExecSyncResponse(stdout=result.stdout, stderr=result.stderr, exit_code=result.exit_code)
+
+    @unary
+    async def Exec(self, request: Any, context: Any) -> Any:
+        return cri.ExecResponse(url=self._streams.exec_url(request))
+
+    @unary
+    async def Attach(self, request: Any, context: Any) -> Any:
+        return cri.AttachResponse(url=self._streams.attach_url(request))
+
+    @unary
+    async def PortForward(self, request: Any, context: Any) -> Any:
+        return cri.PortForwardResponse(url=self._streams.port_forward_url(request))
 
     # Stats
 

@@ -35,6 +35,7 @@ class Daemon:
         self.name = f"knarr-test-{secrets.token_hex(3)}"
         self.parents = cgroups.parents()
         self.socket = base / "s.sock"
+        self.arguments: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: grpc.Channel | None = None
         pyroute2.netns.create(self.name)
@@ -43,7 +44,7 @@ class Daemon:
         cgroups.make(self.parents, self.name)
         command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{self.name}", self.name]
         command += [json.dumps(self.parents), sys.executable, "-m", "knarr_runtime", "serve"]
-        command += ["--root", str(self.base / "root"), "--socket", str(self.socket)]
+        command += ["--root", str(self.base / "root"), "--socket", str(self.socket), *self.arguments]
         with open(self.base / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self.channel = grpc.insecure_channel(f"unix:{self.socket}")

@@ -1,0 +1,175 @@
+"""An exec or attach with its client: copies streams until the process ends or the client leaves, then tells how it was.
+
+As containerd does it: a client that leaves takes only the streams along (a terminal's process is hung up by that, a
+pipe's reads its end or finds nobody at the other); an attached container goes on. What the process wrote before it
+ended has been sent before the end is told. Unlike there, a child that keeps the streams open keeps no client waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from knarr_runtime.errors import RuntimeFailure
+from knarr_runtime.streaming import status
+from knarr_runtime.streaming.channels import Channels, Output
+from knarr_runtime.streaming.descriptors import Descriptor
+from knarr_runtime.streaming.status import Failed, Outcome, Success
+
+_LINGER_S = 0.1
+_MAX_RESIZE_CHARACTERS = 4096
+_MAX_CELLS = 0xFFFF
+
+
+class Process(Protocol):
+    """Descriptors, non-blocking, -1 where absent; with a terminal ``stdin`` and ``stdout`` are the same."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+
+    async def wait(self) -> int: ...
+    def resize(self, columns: int, rows: int) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What of the process the client is to have; the rest of its output is dropped. exit_code: whether the outcome is
+    the process's, or success whatever it was (attach)."""
+
+    tty: bool
+    stdin: bool
+    stdout: bool
+    stderr: bool
+    exit_code: bool
+
+
+async def serve(process: Process, channels: Channels, wanted: Wanted) -> None:
+    """Takes over ``process`` and closes it."""
+    work = asyncio.create_task(_work(process, channels, wanted))
+    gone = asyncio.create_task(channels.gone.wait())
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        work.cancel()
+        gone.cancel()
+        await asyncio.wait({work, gone})
+        process.close()
+    if not work.cancelled():
+        await channels.finish(work.result())
+
+
+async def _work(process: Process, channels: Channels, wanted: Wanted) -> Outcome:
+    outputs = {}
+    if process.stdout >= 0:
+        outputs[Output.STDOUT] = Descriptor(process.stdout)
+    if process.stderr >= 0 and process.stderr != process.stdout:
+        outputs[Output.STDERR] = Descriptor(process.stderr)
+    ended = asyncio.Event()
+    outcome: Outcome = Failed(message="the client gave up one of the streams")
+    try:
+        async with asyncio.TaskGroup() as group:
+            incoming = []
+            if wanted.stdin and process.stdin >= 0:
+                incoming.append(group.create_task(_feed(process, channels, wanted.tty)))
+            if wanted.tty:
+                incoming.append(group.create_task(_resize(process, channels)))
+            for output, source in outputs.items():
+                is_wanted = wanted.stdout if output is Output.STDOUT else wanted.stderr
+                group.create_task(_copy(source, output, channels if is_wanted else None, ended))
+            try:
+                outcome = status.of_exit(await process.wait()) if wanted.exit_code else await _attached(process)
+            except RuntimeFailure as error:
+                outcome = Failed(message=str(error))
+            ended.set()
+            for source in outputs.values():
+                source.wake()
+            for task in incoming:
+                task.cancel()
+    except* ConnectionError:
+        pass
+    return outcome
+
+
+async def _attached(process: Process) -> Outcome:
+    await process.wait()
+    return Success()
+
+
+async def _copy(source: Descriptor, output: Output, channels: Channels | None, ended: asyncio.Event) -> None:
+    """Until the end of the stream; after that of the process only what is there, and a moment longer."""
+    source.widen()
+    while True:
+        data = source.read_now()
+        if data is None:
+            if not ended.is_set():
+                await source.readable()
+                continue
+            try:
+                async with asyncio.timeout(_LINGER_S):
+                    await source.readable()
+            except TimeoutError:
+                return
+            continue
+        if not data:
+            return
+        if channels is not None:
+            await channels.write(output, data)
+        await asyncio.sleep(0)  # a process that always has more must not keep the loop for itself
+
+
+async def _feed(process: Process, channels: Channels, tty: bool) -> None:
+    """The client's stdin to the process, whose own ends with it; a terminal has no such end."""
+    target = Descriptor(process.stdin)
+    broken = False
+    with contextlib.suppress(ConnectionError):
+        while data := await channels.read_stdin():
+            if broken:
+                continue
+            try:
+                await target.write(data)
+            except OSError:  # nobody reads it any more; the client may go on sending
+                broken = True
+        if not tty:
+            os.close(process.stdin)
+            process.stdin = -1
+
+
+async def _resize(process: Process, channels: Channels) -> None:
+    text = ""
+    with contextlib.suppress(ConnectionError):
+        while data := await channels.read_resize():
+            text += data.decode("utf-8", "replace")
+            sizes, text = take_sizes(text)
+            for columns, rows in sizes[-1:]:
+                with contextlib.suppress(OSError):
+                    process.resize(columns, rows)
+
+
+def take_sizes(text: str) -> tuple[list[tuple[int, int]], str]:
+    """The (columns, rows) of all complete ``{"Width": …, "Height": …}``, and what remains. What is none is dropped."""
+    sizes = []
+    position = 0
+    for value, position in _objects(text):  # noqa: B007 the last position is what counts
+        match value:
+            case {"Width": int(columns), "Height": int(rows)} if 0 < columns <= _MAX_CELLS and 0 < rows <= _MAX_CELLS:
+                sizes.append((columns, rows))
+    rest = text[position:]
+    return sizes, rest if len(rest) <= _MAX_RESIZE_CHARACTERS else ""
+
+
+def _objects(text: str) -> Iterator[tuple[object, int]]:
+    decoder = json.JSONDecoder()
+    position = 0
+    while (position := text.find("{", position)) >= 0:
+        try:
+            value, position = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return
+        yield value, position
