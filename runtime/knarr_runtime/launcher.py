@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import functools
 import json
 import logging
 import os
@@ -670,7 +671,9 @@ class Launcher:
         value = Container(spec=spec, state=ContainerState.CREATED, created_at_ns=time.time_ns())
         directory = f"{sandbox.directory}/{layout.CONTAINERS}/{spec.id}"
         container = self._containers[spec.id] = _Container(value, directory)
-        making = asyncio.ensure_future(self._in_thread(self._make_container, value, directory))
+        loop = asyncio.get_running_loop()
+        soon = functools.partial(loop.call_soon_threadsafe, self._expect, spec)
+        making = asyncio.ensure_future(self._in_thread(self._make_container, value, directory, soon))
         try:
             container.request = await asyncio.shield(making)
         except BaseException:
@@ -682,18 +685,28 @@ class Launcher:
                 self._node.logs.notify("follow", sandbox=spec.sandbox_id, container=spec.id)
         return value
 
-    def _make_container(self, value: Container, directory: str) -> StartRequest | None:
-        """All of create that can block, in one go: threads that take turns cost more than they save."""
+    def _make_container(self, value: Container, directory: str, placed: Callable[[], object]) -> StartRequest | None:
+        """All of create that can block, in one go: threads that take turns cost more than they save.
+
+        placed: called when a process of the container could be made.
+        """
         spec = value.spec
         devices = start_request.device_rules(spec)
         text = json.dumps(spec.to_json(), separators=(",", ":"))
         os.mkdir(directory, 0o700)
         self._prepare_container(value, directory, text)
         self._create_cgroup(spec.cgroup, spec.resources, devices)
+        placed()
         root = start_request.open_root(spec)
         with contextlib.suppress(Invalid, KernelRefused):  # what is missing now may be there when it starts
             return start_request.make(spec, self._filters, root, text)
         return None
+
+    def _expect(self, spec: ContainerSpec) -> None:
+        """Tells the shim that it will be started soon. Nothing depends on it but the time that takes."""
+        if spec.id in self._containers:
+            with contextlib.suppress(RuntimeFailure):
+                self._shim(spec.sandbox_id).notify("expect", spec=start_request.header(spec))
 
     def _prepare_container(self, value: Container, directory: str, text: str) -> None:
         spec = value.spec
@@ -712,6 +725,9 @@ class Launcher:
             request = await making
             if request is not None:
                 request.close()
+        with contextlib.suppress(RuntimeFailure):
+            timeout_s = self.settings.request_timeout_s
+            await self._shim(spec.sandbox_id).request("release", container=spec.id, timeout_s=timeout_s)
         with contextlib.suppress(RuntimeFailure):
             await self._remove_cgroup(spec.cgroup)
         await self._in_thread(_remove_tree, directory)

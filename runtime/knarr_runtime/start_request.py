@@ -29,6 +29,7 @@ _NOT_OFFERED = {"pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "std
 
 
 _FOR_SHIM = ("id", "cgroup", "stdin", "stdin_once", "tty", "log_path", "privileged", "masked_paths", "readonly_paths")
+"""What of a spec the shim itself needs to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +121,16 @@ def make(spec: ContainerSpec, filters: Filters, root: int | None, spec_text: str
         if isinstance(error, OSError):
             raise KernelRefused(f"{error.filename}: {error.strerror}") from error
         raise
-    header: dict[str, Any] = {name: getattr(spec, name) for name in _FOR_SHIM}
-    header["targets"] = [mount.target for mount in spec.mounts]
     text = f'{{"spec":{spec_text},{json.dumps(others)[1:]}'
-    return StartRequest(tuple(descriptors), header, text.encode())
+    return StartRequest(tuple(descriptors), header(spec), text.encode())
+
+
+def header(spec: ContainerSpec) -> dict[str, Any]:
+    """What the shim reads of it."""
+    fields: dict[str, Any] = {name: getattr(spec, name) for name in _FOR_SHIM}
+    fields["targets"] = [mount.target for mount in spec.mounts]
+    fields["bounding"] = spec.capabilities.bounding
+    return fields
 
 
 def open_root(spec: ContainerSpec) -> int:

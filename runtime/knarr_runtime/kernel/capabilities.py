@@ -52,10 +52,13 @@ def keep_over_setuid() -> None:
     syscalls.prctl(_PR_SET_KEEPCAPS, 1)
 
 
-def bound(keep: int, last_capability: int) -> None:
-    """Drops from the bounding set what is not in ``keep``."""
+EVERY = (1 << 64) - 1
+
+
+def bound(keep: int, last_capability: int, bounding: int = EVERY) -> None:
+    """Drops what is not in ``keep`` from the bounding set, which is ``bounding`` by now."""
     for number in range(last_capability + 1):
-        if not keep >> number & 1:
+        if bounding & ~keep & 1 << number:
             syscalls.prctl(_PR_CAPBSET_DROP, number)
 
 

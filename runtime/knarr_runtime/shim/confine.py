@@ -61,8 +61,13 @@ def enter_directory(path: str) -> None:
         raise StartFailed(f"cwd {path!r}: outside of the container's root") from None
 
 
-def confine(spec: ContainerSpec, user: User, seccomp_program: bytes, last_capability: int) -> None:
-    """Becomes ``user`` with the spec's capabilities and filter. Everything that needs privileges comes before."""
+def confine(
+    spec: ContainerSpec, user: User, seccomp_program: bytes, last_capability: int, bounded: int = capabilities.EVERY
+) -> None:
+    """Becomes ``user`` with the spec's capabilities and filter. Everything that needs privileges comes before.
+
+    bounded: the bounding set as it is by now.
+    """
     if spec.privileged:
         bounding = effective = permitted = capabilities.mask(capabilities.ALL) & capabilities.effective_here()
         inheritable = ambient = 0
@@ -75,7 +80,7 @@ def confine(spec: ContainerSpec, user: User, seccomp_program: bytes, last_capabi
         seccomp.load(seccomp_program)  # allowed now because of CAP_SYS_ADMIN, later only with no_new_privs
     if user.uid:
         capabilities.keep_over_setuid()
-    capabilities.bound(bounding, last_capability)
+    capabilities.bound(bounding, last_capability, bounded)
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)

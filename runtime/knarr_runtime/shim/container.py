@@ -19,7 +19,7 @@ from typing import Any
 
 from knarr_runtime import channel, layout
 from knarr_runtime.errors import Invalid, KernelRefused, RuntimeFailure
-from knarr_runtime.kernel import mounts, paths, syscalls
+from knarr_runtime.kernel import capabilities, mounts, paths, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.shim import confine
 from knarr_runtime.spec import ContainerSpec, Mount
@@ -70,9 +70,8 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         if ahead is None:
             os.setsid()
         stage = "cgroup"
-        if spec.cgroup and not attached:
-            preparation.cgroups.attach_self(spec.cgroup)
-        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        if ahead is None or ahead.cgroup != spec.cgroup:
+            enter_cgroup(spec.cgroup, preparation, attached)
         stage = "oom_score_adj"
         if spec.oom_score_adj is not None:
             confine.adjust_oom_score(spec.oom_score_adj)
@@ -99,11 +98,19 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         stage = "privileges"
         env = confine.environment(spec.env, spec.user.uid)
         program = confine.decode_filter(str(preparation.request.get("seccomp", "")))
-        confine.confine(spec, spec.user, program, preparation.last_capability)
+        bounded = capabilities.EVERY if ahead is None else ahead.bounded
+        confine.confine(spec, spec.user, program, preparation.last_capability, bounded)
     except OSError as error:
         raise KernelRefused(f"{stage}: {error.filename or ''}: {error.strerror}".replace(": : ", ": ")) from error
     channel.send(preparation.status, {"exec": True})
     confine.execute(spec.args, env)
+
+
+def enter_cgroup(cgroup: str, preparation: Preparation, attached: bool) -> None:
+    """Joins it, if the clone did not, and sees it as the root of all cgroups from now on."""
+    if cgroup and not attached:
+        preparation.cgroups.attach_self(cgroup)
+    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 
 
 def _attach_root(spec: ContainerSpec, preparation: Preparation) -> int:
@@ -130,6 +137,10 @@ class Filesystems:
         self._sys = -1
         self._dev = -1
         self._ahead = False
+        self.cgroup: str | None = None
+        """The one that :meth:`enter_cgroup_ahead` has entered."""
+        self.bounded = capabilities.EVERY
+        """Capabilities that can still be had."""
         self.terminal: tuple[int, int] = (-1, -1)
 
     def make_ahead(self, likely: ContainerSpec) -> None:
@@ -139,6 +150,14 @@ class Filesystems:
             make()
         os.close(self._root)
         self._ahead = True
+        self.bounded = capabilities.mask(likely.capabilities.bounding)
+        capabilities.bound(self.bounded, self._preparation.last_capability)
+
+    def enter_cgroup_ahead(self, cgroup: str, attached: bool) -> None:
+        """After :meth:`make_ahead`, when the container is known but not to be started yet."""
+        enter_cgroup(cgroup, self._preparation, attached)
+        self._mount_cgroups()
+        self.cgroup = cgroup
 
     def belong_to(self, spec: ContainerSpec, root: int) -> None:
         self._spec = spec
@@ -236,6 +255,8 @@ class Filesystems:
         self._place(self._sys, "sys")
 
     def _mount_cgroups(self) -> None:
+        if self.cgroup is not None:
+            return
         readonly = 0 if self._spec.privileged else mounts.READ_ONLY
         try:
             target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)

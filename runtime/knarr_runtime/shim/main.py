@@ -3,8 +3,9 @@
     (no process) ──start──► starting ──execve──► running ──exit──► ended (exit.json) ──release──► forgotten
                                └── failed (exit.json with reason) ──────────────────────┘
 
-Requests: start, signal, kill, exec, exec_signal, network, release, list, stop. Events to every connected daemon:
-``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a daemon that was away reads it there.
+Requests: expect, start, signal, kill, exec, exec_signal, network, release, list, stop. Events to every connected
+daemon: ``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a daemon that was away reads it
+there.
 
 The shim holds for its containers: the FIFOs of their output (so nothing in them is lost while the log reader is
 away), the masters of their terminals, a pidfd. It keeps the pod's namespaces alive merely by living.
@@ -12,6 +13,7 @@ away), the masters of their terminals, a pidfd. It keeps the pod's namespaces al
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -106,6 +108,7 @@ class Shim:
             self._loop,
             channel.listen(self._directory, layout.SHIM_SOCKET),
             {
+                "expect": self._expect,
                 "start": self._start,
                 "signal": self._signal,
                 "kill": self._kill,
@@ -139,7 +142,8 @@ class Shim:
         self._pause_fd = os.pidfd_open(pid)
 
     def run(self) -> None:
-        self._make_spare()
+        if self._cgroups.version == 1:
+            self._make_spare()
         self._loop.run(lambda: None)
 
     # --- starting ---
@@ -207,29 +211,48 @@ class Shim:
         own_pids = self._spec.namespaces.pid == "container"
         return syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if own_pids else 0)
 
-    def _make_spare(self) -> None:
-        """Not on cgroup v2, where only a process born in a cgroup is there without waiting for the kernel."""
-        if self._cgroups.version == 2:
-            return
+    def _make_spare(self, cgroup: str = "") -> None:
+        """cgroup: where it is to be born, if anywhere."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         preparation = self._preparation(theirs, {}, [], "")
         containers = f"{self._directory}/{layout.CONTAINERS}"
         pid = self._clone(
-            self._container_flags(), "", self._pause_fd, theirs, lambda _: spare.wait(preparation, containers)
+            self._container_flags(),
+            cgroup,
+            self._pause_fd,
+            theirs,
+            lambda attached: spare.wait(preparation, containers, attached),
         )
         theirs.close()
         self._spare = spare.Spare(pid, ours)
 
+    def _expect(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        """A container is about to be started: the spare becomes its first process, a new one if there is none."""
+        spec = message["spec"]
+        if not spare.suits(spec) or (self._spare is not None and self._spare.container):
+            return {}
+        if self._spare is None:
+            self._make_spare(str(spec["cgroup"]))
+        assert self._spare is not None
+        self._spare.expect(spec)
+        return {}
+
     def _take_spare(self, one: _Container, message: Message, descriptors: list[int]) -> socket.socket | None:
         """The status socket of a spare that becomes ``one``; None if there is none that can."""
-        waiting, self._spare = self._spare, None
-        if waiting is None:
+        waiting = self._spare
+        if waiting is None or waiting.container not in ("", one.id):
             return None
+        self._spare = None
         if not spare.suits(message["spec"]) or not waiting.take(message, descriptors):
             waiting.discard()
             return None
         one.pid, one.pidfd, one.start_time = waiting.pid, waiting.pidfd, waiting.start_time
         return waiting.socket
+
+    def _discard_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.discard()
+            self._spare = None
 
     def _open_fifos(self, directory: str, spec: Mapping[str, object]) -> list[int]:
         names = [layout.STDIN] if spec["stdin"] else []
@@ -455,7 +478,10 @@ class Shim:
             pids_of = -1 if self._spec.namespaces.pid == "host" else one.pidfd
             try:
                 pid = self._clone(0, one.cgroup, pids_of, theirs, child)
-            except ProcessLookupError as error:
+            except OSError as error:
+                ended = (errno.ESRCH, errno.ENOMEM) if pids_of >= 0 else (errno.ESRCH,)
+                if error.errno not in ended:  # a pid namespace whose first process is dying says ENOMEM
+                    raise
                 raise WrongState(f"container {one.id} is not running") from error
         finally:
             for fd in descriptors:
@@ -512,6 +538,8 @@ class Shim:
         if one is not None and one.running:
             raise WrongState(f"container {one.id} is running")
         self._forget(str(message["container"]))
+        if self._spare is not None and self._spare.container == str(message["container"]):
+            self._discard_spare()
         return {}
 
     def _forget(self, identifier: str) -> None:
@@ -541,9 +569,7 @@ class Shim:
         assert self._server is not None
         if self._spec.cgroup_parent:
             self._cgroups.kill(self._spec.cgroup_parent)
-        if self._spare is not None:
-            self._spare.discard()
-            self._spare = None
+        self._discard_spare()
         if self._pause:
             process.kill(self._pause, signal.SIGKILL)
             os.waitpid(self._pause, 0)

@@ -1,9 +1,11 @@
 """A container's first process, forked before anybody asks: most of a start is the same for every container.
 
-Made by a shim that has nothing to do, it mounts /proc, /dev and /sys with the default masks in its own mount
-namespace, runs through the code of a start once (a fresh fork pays for every page it touches), and waits for the
-request on its status socket. It has joined no cgroup and belongs to no container until then. There is one, until the
-sandbox's first container takes it; a container it does not suit is forked as ever. It ends when its shim does.
+It mounts /proc, /dev and /sys with the default masks in its own mount namespace, runs through the code of a start once
+(a fresh fork pays for every page it touches), and waits on its status socket, first for the container it is to be,
+whose cgroup it joins, then for the request to become it. A shim with nothing to do makes one for the sandbox's first
+container; for others it makes one when they are created. On cgroup v2 only a process born in a cgroup is there
+without waiting for the kernel, so there every spare is made for its container. A container without a suitable spare
+is forked when it is started. A spare ends when its shim does.
 """
 
 from __future__ import annotations
@@ -20,7 +22,15 @@ from knarr_runtime import channel
 from knarr_runtime.channel import Message
 from knarr_runtime.kernel import capabilities, process
 from knarr_runtime.shim import confine, container
-from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, ContainerSpec, Mount, Rlimit, Rootfs
+from knarr_runtime.spec import (
+    DEFAULT_CAPABILITIES,
+    DEFAULT_MASKED_PATHS,
+    DEFAULT_READONLY_PATHS,
+    ContainerSpec,
+    Mount,
+    Rlimit,
+    Rootfs,
+)
 
 _READY_S = 1.0
 
@@ -30,10 +40,17 @@ class Spare:
 
     def __init__(self, pid: int, sock: socket.socket) -> None:
         self.pid = pid
+        self.container = ""
         self.socket = sock
         sock.settimeout(_READY_S)
         self.pidfd = os.pidfd_open(pid)
         self.start_time = process.start_time(pid) or 0
+
+    def expect(self, spec: Mapping[str, Any]) -> None:
+        """Tells it whose first process it will be."""
+        self.container = str(spec["id"])
+        with contextlib.suppress(OSError):  # it is dead: whoever wants to take it will see
+            channel.send(self.socket, {"cgroup": spec["cgroup"]})
 
     def take(self, message: Message, descriptors: Sequence[int]) -> bool:
         """Hands it the request; False if it is not ready, or dead."""
@@ -64,13 +81,15 @@ def suits(spec: Mapping[str, Any]) -> bool:
         return False
     if tuple(spec["masked_paths"]) != DEFAULT_MASKED_PATHS or tuple(spec["readonly_paths"]) != DEFAULT_READONLY_PATHS:
         return False
+    if not set(spec["bounding"]) <= set(DEFAULT_CAPABILITIES):
+        return False
     return not any(os.path.normpath(f"/{one}/.").startswith(("/proc", "/sys")) for one in spec["targets"])
 
 
-def wait(preparation: container.Preparation, containers: str) -> None:
+def wait(preparation: container.Preparation, containers: str, attached: bool) -> None:
     """The spare's life up to execve. Raises RuntimeFailure, OSError; returns if it is not needed any more.
 
-    containers: the directory in which the container will have its own.
+    containers: the directory in which the container will have its own. attached: born in the container's cgroup.
     """
     status = preparation.status
     process.close_all_but({status.fileno(), *preparation.cgroups.descriptors()})
@@ -79,12 +98,14 @@ def wait(preparation: container.Preparation, containers: str) -> None:
     filesystems.make_ahead(_LIKELY)
     _rehearse()
     channel.send(status, {"ready": True})
-    received = channel.receive(status)
-    if received is not None:
+    while (received := channel.receive(status)) is not None:
         message, preparation.descriptors = received
+        if "cgroup" in message:
+            filesystems.enter_cgroup_ahead(str(message["cgroup"]), attached)
+            continue
         preparation.request = json.loads(message["body"])
         preparation.directory = f"{containers}/{preparation.request['spec']['id']}"
-        container.run(preparation, attached=False, ahead=filesystems)
+        container.run(preparation, attached=attached, ahead=filesystems)
 
 
 _LIKELY = ContainerSpec(
