@@ -28,6 +28,11 @@ TEST_PACKAGES = {
     "kubernetes-client": "kubectl",
     "nftables": "nft",
     "procps": "ps",
+    "containerd": "containerd",
+    "runc": "runc",
+    "docker-registry": "docker-registry",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "iptables": "iptables",
 }
 BENCH_PACKAGES = {**TEST_PACKAGES, "crun": "crun", "runc": "runc"}
 

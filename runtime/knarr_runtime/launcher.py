@@ -165,18 +165,11 @@ class ExecResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """From the container's (or pod's) cgroup, at ``at_ns``; None where the kernel has no such figure."""
+    """What a container's (or pod's) cgroup had used at ``at_ns``. processes: pids in it and below."""
 
     at_ns: int
-    cpu_usage_ns: int | None
-    memory_usage_bytes: int | None
-    memory_working_set_bytes: int | None
-    memory_rss_bytes: int | None
-    memory_page_faults: int | None
-    memory_major_page_faults: int | None
-    pids: int | None
-    pids_limit: int | None
-    memory_limit_bytes: int | None = None
+    usage: Usage
+    processes: tuple[int, ...] = ()
 
 
 class _Sandbox:
@@ -293,6 +286,10 @@ class Launcher:
     def containers(self) -> Mapping[str, Container]:
         """All known containers, from memory."""
         return {identifier: container.value for identifier, container in self._containers.items()}
+
+    @property
+    def cgroup_version(self) -> int:
+        return self._node.cgroups.version
 
     def conditions(self) -> tuple[str, ...]:
         """What this kernel or these privileges do not allow, one sentence each (no CAP_SYS_RESOURCE …)."""
@@ -970,11 +967,16 @@ class Launcher:
         return await self._stats(self._sandbox(sandbox_id).value.spec.cgroup_parent)
 
     async def _stats(self, path: str) -> Stats:
-        usage = await self._in_thread(self._node.cgroups.usage, path) if path else Usage()
-        return Stats(at_ns=time.time_ns(), **asdict(usage))
+        if not path:
+            return Stats(at_ns=time.time_ns(), usage=Usage())
+        usage = await self._in_thread(self._node.cgroups.usage, path)
+        processes = await self._in_thread(self._node.cgroups.processes, path)
+        return Stats(at_ns=time.time_ns(), usage=usage, processes=tuple(processes))
 
-    async def update_resources(self, container_id: str, resources: Resources) -> None:
-        """Writes the limits that are set in ``resources``; the others stay."""
+    async def update_resources(
+        self, container_id: str, resources: Resources, *, oom_score_adj: int | None = None
+    ) -> None:
+        """Writes the limits that are set in ``resources``; the others stay. oom_score_adj: for what runs now."""
         container = self._container(container_id)
         async with container.lock:
             spec = container.value.spec
@@ -984,11 +986,29 @@ class Launcher:
                 await self._in_thread(self._node.cgroups.update, spec.cgroup, resources)
             except OSError as error:
                 raise Invalid(f"cgroup {error.filename}: {error.strerror}") from error
+            if oom_score_adj is not None:
+                for pid in await self._in_thread(self._node.cgroups.processes, spec.cgroup):
+                    process.adjust_oom_score(pid, oom_score_adj)
+                spec = replace(spec, oom_score_adj=oom_score_adj)
             changed = {name: value for name, value in asdict(resources).items() if value}
             spec = replace(spec, resources=replace(spec.resources, **changed))
             container.value = replace(container.value, spec=spec)
             record = {"spec": spec.to_json(), "created_at_ns": container.value.created_at_ns}
             layout.write(container.directory, layout.CONTAINER_SPEC, record)
+
+    async def update_sandbox_resources(self, sandbox_id: str, resources: Resources) -> None:
+        """The same for the pod's own cgroup."""
+        sandbox = self._sandbox(sandbox_id)
+        async with sandbox.lock:
+            spec = sandbox.value.spec
+            try:
+                await self._in_thread(self._node.cgroups.update, spec.cgroup_parent, resources)
+            except OSError as error:
+                raise Invalid(f"cgroup {error.filename}: {error.strerror}") from error
+            changed = {name: value for name, value in asdict(resources).items() if value}
+            spec = replace(spec, resources=replace(spec.resources, **changed))
+            sandbox.value = replace(sandbox.value, spec=spec)
+            layout.write(sandbox.directory, layout.SANDBOX_SPEC, {"spec": spec.to_json()})
 
     async def reopen_log(self, container_id: str) -> None:
         """Makes the log reader open ``log_path`` anew (after it was renamed); returns when it has."""

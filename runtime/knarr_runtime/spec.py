@@ -185,7 +185,11 @@ class Rootfs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """kind ``bind``: host ``source`` on ``target``; ``tmpfs``: ``options`` as for mount -o (``size=64m,mode=1777``)."""
+    """kind ``bind``: host ``source`` on ``target``; ``tmpfs``: ``options`` as for mount -o (``size=64m,mode=1777``).
+
+    recursive: ``readonly`` goes for everything mounted below the source, too. layers: instead of ``source``, an image's
+    directories from the topmost down, read-only, of which ``sub_path`` ("": all) is mounted.
+    """
 
     target: str
     source: str = ""
@@ -193,13 +197,21 @@ class Mount:
     readonly: bool = False
     propagation: str = "private"
     options: str = ""
+    recursive: bool = False
+    layers: tuple[str, ...] = ()
+    sub_path: str = ""
 
     def __post_init__(self) -> None:
         _absolute(self.target, "mount target")
         _one_of(self.kind, MOUNT_KINDS, "mount kind")
         _one_of(self.propagation, PROPAGATIONS, "mount propagation")
         if self.kind == "bind":
-            _absolute(self.source, f"source of mount {self.target}")
+            for source in self.layers or (self.source,):
+                _absolute(source, f"source of mount {self.target}")
+        if self.layers and not self.readonly:
+            raise Invalid(f"mount {self.target}: an image can only be mounted read-only")
+        if self.recursive and (not self.readonly or self.propagation != "private"):
+            raise Invalid(f"mount {self.target}: recursively read-only must be read-only and private")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from knarr_runtime.kernel import capabilities, mounts
 from knarr_runtime.kernel.cgroup import DeviceRule
 from knarr_runtime.kernel.cgroup.values import DEFAULT_DEVICES
 from knarr_runtime.kernel.seccomp import profile
-from knarr_runtime.spec import SECCOMP_DEFAULT, SECCOMP_UNCONFINED, ContainerSpec
+from knarr_runtime.spec import SECCOMP_DEFAULT, SECCOMP_UNCONFINED, ContainerSpec, Mount
 
 _PROFILE_LIMIT_BYTES = 1 << 20
 BY_PATH = -1
@@ -110,11 +110,7 @@ def make(spec: ContainerSpec, filters: Filters, root: int | None, spec_text: str
         others["root_by_path"] = root == BY_PATH
         for mount in spec.mounts:
             if mount.kind == "bind":
-                try:
-                    opened = mounts.bind(mount.source, readonly=mount.readonly, propagation=mount.propagation)
-                except FileNotFoundError as error:
-                    raise Invalid(f"mount {mount.target}: source {mount.source} does not exist") from error
-                descriptors.append(opened)
+                descriptors.append(open_volume(mount))
     except (OSError, Invalid, KernelRefused) as error:
         for fd in descriptors:
             os.close(fd)
@@ -131,6 +127,21 @@ def header(spec: ContainerSpec) -> dict[str, Any]:
     fields["targets"] = [mount.target for mount in spec.mounts]
     fields["bounding"] = spec.capabilities.bounding
     return fields
+
+
+def open_volume(mount: Mount) -> int:
+    """The detached mount of a volume. Raises Invalid for what is missing or not possible here, OSError."""
+    try:
+        if mount.layers:
+            return mounts.image(mount.layers, mount.sub_path)
+        return mounts.bind(
+            mount.source, readonly=mount.readonly, recursive=mount.recursive, propagation=mount.propagation
+        )
+    except FileNotFoundError as error:
+        missing = f"the image has no {mount.sub_path}" if mount.layers else f"source {mount.source} does not exist"
+        raise Invalid(f"mount {mount.target}: {missing}") from error
+    except NotImplementedError as error:
+        raise Invalid(f"mount {mount.target}: {error}") from error
 
 
 def open_root(spec: ContainerSpec) -> int:

@@ -8,10 +8,11 @@ import structlog
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.runtime.v1 import containers_pb2, containers_pb2_grpc
+from knarr_runtime.cri import status
 from knarr_runtime.cri.calls import unary
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.errors import NotFound, WrongState
-from knarr_runtime.launcher import Container, ContainerState, Launcher, signal_number
+from knarr_runtime.launcher import ContainerState, Launcher, signal_number
 
 AUTO_REMOVE = "knarr.io/auto-remove"
 
@@ -51,17 +52,8 @@ class ContainersService(containers_pb2_grpc.ContainersServicer):
         if launched.state is not ContainerState.EXITED or launched.exit is None:
             return None
         return containers_pb2.WaitResponse(
-            exit_code=launched.exit.exit_code, reason=_reason(launched), message=launched.exit.reason
+            exit_code=launched.exit.exit_code, reason=status.reason(launched.exit), message=launched.exit.reason
         )
-
-
-def _reason(container: Container) -> str:
-    assert container.exit is not None
-    if container.exit.oom_killed:
-        return "OOMKilled"
-    if container.exit.reason:
-        return "StartError"
-    return "Completed" if container.exit.exit_code == 0 else "Error"
 
 
 class AutoRemoval:
@@ -75,9 +67,9 @@ class AutoRemoval:
         with self._pods.following() as events:
             for record in list(self._pods.containers.values()):
                 await self._remove(record.id)
-            async for _, container_id, kind, _ in events:
-                if kind == cri.CONTAINER_STOPPED_EVENT and container_id:
-                    await self._remove(container_id)
+            async for event in events:
+                if event.kind == cri.CONTAINER_STOPPED_EVENT and event.container_id:
+                    await self._remove(event.container_id)
 
     async def _remove(self, identifier: str) -> None:
         record = self._pods.containers.get(identifier)
@@ -86,7 +78,7 @@ class AutoRemoval:
         launched = self._pods.launched(record)
         if launched is None or launched.state is not ContainerState.EXITED:
             return
-        others = [each for each in self._pods.containers.values() if each.sandbox_id == record.sandbox_id]
+        others = self._pods.containers_of(record.sandbox_id)
         try:
             if len(others) > 1:
                 await self._pods.remove_container(record.id)

@@ -11,13 +11,15 @@ from typing import Any
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
-from knarr_runtime.cri.calls import unary
+from knarr_runtime.cri.calls import streaming, unary
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images.store import Image, ImageStore
 
 MAX_ARCHIVE_BYTES = 16 * 1024**3
 IN_MEMORY_BYTES = 8 * 1024 * 1024
+STREAM_BATCH = 100
+"""Images in one message of a streamed list."""
 
 
 class ImageService(api_pb2_grpc.ImageServiceServicer):
@@ -29,14 +31,22 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
 
     @unary
     async def ListImages(self, request: Any, context: Any) -> Any:
-        wanted = request.filter.image.image
-        found = self._images.images()
-        if wanted:
-            try:
-                found = (self._images.find(wanted),)
-            except NotFound:
-                found = ()
-        return cri.ListImagesResponse(images=[_image(image) for image in found])
+        return cri.ListImagesResponse(images=[_image(image) for image in self._chosen(request.filter)])
+
+    @streaming
+    async def StreamImages(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        found = self._chosen(request.filter)
+        for start in range(0, len(found), STREAM_BATCH):
+            batch = found[start : start + STREAM_BATCH]
+            yield cri.StreamImagesResponse(images=[_image(image) for image in batch])
+
+    def _chosen(self, chosen: Any) -> tuple[Image, ...]:
+        if not chosen.image.image:
+            return self._images.images()
+        try:
+            return (self._images.find(chosen.image.image),)
+        except NotFound:
+            return ()
 
     @unary
     async def ImageStatus(self, request: Any, context: Any) -> Any:

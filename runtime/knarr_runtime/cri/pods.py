@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import structlog
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime import launcher as launching
+from knarr_runtime import start_request
 from knarr_runtime.cri import specs
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
@@ -29,8 +30,23 @@ from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.spec import Mount
 
 MAX_FOLLOWER_EVENTS = 4096
-Event = tuple[str, str, int, SandboxRecord | None]
-"""Sandbox id, container id or empty, CRI's event type, the sandbox as it was."""
+HANDLERS = ("", "knarr")
+"""Runtime handlers: there is one, and it is the default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something happened to a container, or with an empty container_id to a sandbox; and the pod as it was then.
+
+    kind: CRI's ContainerEventType.
+    """
+
+    kind: Any
+    at_ns: int
+    container_id: str
+    sandbox: SandboxRecord
+    ready: bool
+    containers: tuple[tuple[ContainerRecord, launching.Container | None], ...]
 
 
 class Pods:
@@ -77,21 +93,24 @@ class Pods:
 
     # Sandboxes
 
-    async def run_sandbox(self, config: Any) -> str:
-        """Raises AlreadyExists for a name that is taken by another sandbox."""
+    async def run_sandbox(self, config: Any, runtime_handler: str = "") -> str:
+        """Raises AlreadyExists for a name and attempt that another sandbox has, until that one is removed."""
         _check_metadata(config)
+        if runtime_handler not in HANDLERS:
+            raise Invalid(f'runtime_handler: there is no "{runtime_handler}", only {" and ".join(map(repr, HANDLERS))}')
         for record in self.sandboxes.values():
             if record.config.metadata == config.metadata:
-                if not record.stopped:
-                    return record.id
-                raise AlreadyExists(f"sandbox {_name(config)} attempt {config.metadata.attempt} exists, stopped")
+                attempt = config.metadata.attempt
+                raise AlreadyExists(f"the name of sandbox {_name(config)} attempt {attempt} belongs to {record.id}")
         identifier = secrets.token_hex(32)
         spec = specs.sandbox(identifier, config)
         ports = specs.port_mappings(config)
         own_network = spec.namespaces.net == "pod"
         if own_network and not self.network.ready:
             raise Unavailable("the pod network is not configured yet: the node has no pod CIDR")
-        record = SandboxRecord(id=identifier, config=config, created_at_ns=time.time_ns())
+        record = SandboxRecord(
+            id=identifier, config=config, created_at_ns=time.time_ns(), runtime_handler=runtime_handler
+        )
         self._records.save_sandbox(record)
         self.sandboxes[identifier] = record
         try:
@@ -111,6 +130,7 @@ class Pods:
             self._records.remove_sandbox(identifier)
             self.sandboxes.pop(identifier, None)
             raise
+        self._tell(identifier, "", cri.CONTAINER_CREATED_EVENT)
         self._tell(identifier, "", cri.CONTAINER_STARTED_EVENT)
         return identifier
 
@@ -120,7 +140,7 @@ class Pods:
         if record is None:
             return
         async with self._locks[record.id]:
-            for container in [c for c in self.containers.values() if c.sandbox_id == record.id]:
+            for container in self.containers_of(record.id):
                 with contextlib.suppress(NotFound):
                     await self._launcher.stop_container(container.id, 0.0)
             await self._launcher.stop_sandbox(record.id)
@@ -137,7 +157,7 @@ class Pods:
         if record is None:
             return
         await self.stop_sandbox(record.id)
-        for container in [c for c in self.containers.values() if c.sandbox_id == record.id]:
+        for container in self.containers_of(record.id):
             await self.remove_container(container.id)
         async with self._locks[record.id]:
             await self._launcher.remove_sandbox(record.id)
@@ -158,7 +178,7 @@ class Pods:
 
     # Containers
 
-    async def create_container(self, sandbox_id: str, config: Any, sandbox_config: Any) -> str:
+    async def create_container(self, sandbox_id: str, config: Any) -> str:
         """Raises NotFound (sandbox, image), Invalid, AlreadyExists."""
         record = self.sandbox(sandbox_id)
         if not self.sandbox_ready(record):
@@ -171,6 +191,11 @@ class Pods:
                     f"container {config.metadata.name} attempt {config.metadata.attempt} exists: {other.id}"
                 )
         image = self._images.find(config.image.image)
+        volumes = {
+            mount.container_path: self._images.find(mount.image.image or mount.image.user_specified_image)
+            for mount in config.mounts
+            if mount.HasField("image")
+        }
         identifier = secrets.token_hex(32)
         directory = self._records.container_directory(identifier)
         spec = specs.container(
@@ -182,9 +207,19 @@ class Pods:
             self._images.layer_paths(image),
             directory,
             self._files(record),
+            {path: self._images.layer_paths(volume) for path, volume in volumes.items()},
         )
+        for mount in spec.mounts:
+            if mount.layers:  # tells now what is missing in the image
+                os.close(await asyncio.to_thread(start_request.open_volume, mount))
         container = ContainerRecord(
-            id=identifier, sandbox_id=record.id, config=config, image_id=image.id, created_at_ns=time.time_ns()
+            id=identifier,
+            sandbox_id=record.id,
+            config=config,
+            image_id=image.id,
+            created_at_ns=time.time_ns(),
+            image_ref=next((name for name in image.names if "@" in name), ""),
+            volume_images={path: volume.id for path, volume in volumes.items()},
         )
         self._records.save_container(container)
         self.containers[identifier] = container
@@ -233,7 +268,19 @@ class Pods:
         return self._launcher.containers().get(record.id)
 
     def images_in_use(self) -> set[str]:
-        return {record.image_id for record in self.containers.values()}
+        volumes = {image for record in self.containers.values() for image in record.volume_images.values()}
+        return volumes | {record.image_id for record in self.containers.values()}
+
+    def containers_of(self, sandbox_id: str) -> list[ContainerRecord]:
+        return [record for record in self.containers.values() if record.sandbox_id == sandbox_id]
+
+    def layer(self, record: ContainerRecord) -> Path:
+        """Where what the container writes into its root lies."""
+        return self._records.container_directory(record.id) / "upper"
+
+    def launched_sandbox(self, identifier: str) -> launching.Sandbox | None:
+        """What the launcher knows of it."""
+        return self._launcher.sandboxes().get(identifier)
 
     # Events
 
@@ -247,8 +294,18 @@ class Pods:
         finally:
             self._followers.discard(queue)
 
-    def _tell(self, sandbox_id: str, container_id: str, kind: int, gone: SandboxRecord | None = None) -> None:
-        event = (sandbox_id, container_id, kind, self.sandboxes.get(sandbox_id, gone))
+    def _tell(self, sandbox_id: str, container_id: str, kind: Any, gone: SandboxRecord | None = None) -> None:
+        record = self.sandboxes.get(sandbox_id, gone)
+        if record is None or not self._followers:
+            return
+        event = Event(
+            kind=kind,
+            at_ns=time.time_ns(),
+            container_id=container_id,
+            sandbox=record,
+            ready=self.sandbox_ready(record),
+            containers=tuple((each, self.launched(each)) for each in self.containers_of(sandbox_id)),
+        )
         for queue in list(self._followers):
             try:
                 queue.put_nowait(event)
@@ -278,8 +335,8 @@ class Pods:
         host_network = config.linux.security_context.namespace_options.network == cri.NODE
         dns = config.dns_config
         lines = [
-            *(f"nameserver {server}" for server in dns.servers),
             *([f"search {' '.join(dns.searches)}"] if dns.searches else []),
+            *(f"nameserver {server}" for server in dns.servers),
             *([f"options {' '.join(dns.options)}"] if dns.options else []),
         ]
         resolv = "\n".join(lines) + "\n" if lines else _read("/etc/resolv.conf")

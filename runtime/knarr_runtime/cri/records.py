@@ -14,7 +14,8 @@ import base64
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +24,33 @@ from knarr_proto.cri import api_pb2 as cri
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRecord:
-    """config: a PodSandboxConfig. address: without prefix; empty with the host's network."""
+    """config: a PodSandboxConfig. address: without prefix; empty with the host's network.
+
+    runtime_handler: as it was asked for.
+    """
 
     id: str
     config: Any
     created_at_ns: int
     address: str = ""
     stopped: bool = False
+    runtime_handler: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerRecord:
-    """config: a ContainerConfig."""
+    """config: a ContainerConfig. image_ref: the image by repository and digest, "" for one that came without.
+
+    volume_images: path in the container → id, of images mounted as volumes.
+    """
 
     id: str
     sandbox_id: str
     config: Any
     image_id: str
     created_at_ns: int
+    image_ref: str = ""
+    volume_images: Mapping[str, str] = field(default_factory=dict)
 
 
 class Records:
@@ -63,6 +73,7 @@ class Records:
             "created_at_ns": record.created_at_ns,
             "address": record.address,
             "stopped": record.stopped,
+            "runtime_handler": record.runtime_handler,
         }
         _write(self.sandbox_directory(record.id), document)
 
@@ -72,6 +83,8 @@ class Records:
             "config": _encode(record.config),
             "image_id": record.image_id,
             "created_at_ns": record.created_at_ns,
+            "image_ref": record.image_ref,
+            "volume_images": dict(record.volume_images),
         }
         _write(self.container_directory(record.id), document)
 

@@ -1,30 +1,33 @@
-"""CRI's RuntimeService."""
+"""CRI's RuntimeService: messages in and out. What is done stands in ``pods``, what is told in ``status`` and beside."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, TypeVar
 
 import grpc
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
-from knarr_runtime.cri import specs
+from knarr_runtime.cri import fields, filters, inspect, metrics, specs, status
 from knarr_runtime.cri.calls import streaming, unary
-from knarr_runtime.cri.pods import Pods
-from knarr_runtime.cri.records import ContainerRecord, SandboxRecord
+from knarr_runtime.cri.pods import HANDLERS, Pods
+from knarr_runtime.cri.stats import Statistics
 from knarr_runtime.cri.streams import Streams
-from knarr_runtime.errors import Invalid, WrongState
-from knarr_runtime.launcher import ContainerState, Launcher, Stats
+from knarr_runtime.errors import Invalid, NotFound, WrongState
+from knarr_runtime.launcher import Launcher
 
+T = TypeVar("T")
 NAME, VERSION = "knarr", "0.1.0"
-STATES = {
-    ContainerState.CREATED: cri.CONTAINER_CREATED,
-    ContainerState.RUNNING: cri.CONTAINER_RUNNING,
-    ContainerState.EXITED: cri.CONTAINER_EXITED,
-}
-DEFAULT_EXEC_TIMEOUT_S = 60.0
+API_VERSION = "v1"
+KUBELET_VERSION = "0.1.0"
+MAX_OUTPUT_BYTES = 16_000_000
+"""Of one stream of ExecSync. Source: CRI, ExecSyncResponse; more than 16 MiB in all is no answer for a kubelet."""
+MAX_ANSWER_BYTES = 16_700_000
+STREAM_BATCH = 100
+"""Items in one message of a streamed list."""
 
 
 class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
@@ -34,28 +37,47 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         self._pods = pods
         self._streams = streams
         self._launcher = launcher
+        self._statistics = Statistics(pods, launcher)
+
+    # The runtime itself
 
     @unary
     async def Version(self, request: Any, context: Any) -> Any:
         return cri.VersionResponse(
-            version="0.1.0", runtime_name=NAME, runtime_version=VERSION, runtime_api_version="v1"
+            version=KUBELET_VERSION, runtime_name=NAME, runtime_version=VERSION, runtime_api_version=API_VERSION
         )
 
     @unary
     async def Status(self, request: Any, context: Any) -> Any:
         ready = self._pods.network.ready
-        conditions = [
-            cri.RuntimeCondition(type="RuntimeReady", status=True),
-            cri.RuntimeCondition(
-                type="NetworkReady",
-                status=ready,
-                reason="" if ready else "NetworkPluginNotReady",
-                message="" if ready else "the node has no pod CIDR yet",
+        features = cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True)
+        answer = cri.StatusResponse(
+            status=cri.RuntimeStatus(
+                conditions=[
+                    cri.RuntimeCondition(type="RuntimeReady", status=True),
+                    cri.RuntimeCondition(
+                        type="NetworkReady",
+                        status=ready,
+                        reason="" if ready else "NetworkPluginNotReady",
+                        message="" if ready else "the node has no pod CIDR yet",
+                    ),
+                ]
             ),
-        ]
-        answer = cri.StatusResponse(status=cri.RuntimeStatus(conditions=conditions))
+            runtime_handlers=[cri.RuntimeHandler(name=name, features=features) for name in HANDLERS],
+            features=cri.RuntimeFeatures(),
+        )
         if request.verbose:
             answer.info["limits"] = json.dumps(list(self._launcher.conditions()))
+            answer.info["config"] = json.dumps(
+                {
+                    "runtimeVersion": VERSION,
+                    "stateDir": str(self._launcher.settings.state_dir),
+                    "cgroupRoot": self._launcher.settings.cgroup_root,
+                    "cgroupVersion": self._launcher.cgroup_version,
+                    "sandboxes": len(self._pods.sandboxes),
+                    "containers": len(self._pods.containers),
+                }
+            )
         return answer
 
     @unary
@@ -73,7 +95,9 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @unary
     async def RunPodSandbox(self, request: Any, context: Any) -> Any:
-        return cri.RunPodSandboxResponse(pod_sandbox_id=await self._pods.run_sandbox(request.config))
+        fields.check(request)
+        identifier = await self._pods.run_sandbox(request.config, request.runtime_handler)
+        return cri.RunPodSandboxResponse(pod_sandbox_id=identifier)
 
     @unary
     async def StopPodSandbox(self, request: Any, context: Any) -> Any:
@@ -88,43 +112,42 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     @unary
     async def PodSandboxStatus(self, request: Any, context: Any) -> Any:
         record = self._pods.sandbox(request.pod_sandbox_id)
-        statuses = [
-            self._container_status(container)
-            for container in self._pods.containers.values()
-            if container.sandbox_id == record.id
-        ]
-        return cri.PodSandboxStatusResponse(status=self._sandbox_status(record), containers_statuses=statuses)
+        ready = self._pods.sandbox_ready(record)
+        answer = cri.PodSandboxStatusResponse(
+            status=status.sandbox_status(record, ready),
+            containers_statuses=[
+                status.container_status(container, self._pods.launched(container))
+                for container in self._pods.containers_of(record.id)
+            ],
+        )
+        if request.verbose:
+            answer.info["info"] = inspect.sandbox(record, self._pods.launched_sandbox(record.id), ready)
+        return answer
 
     @unary
     async def ListPodSandbox(self, request: Any, context: Any) -> Any:
-        wanted = request.filter
-        items = []
-        for record in self._pods.sandboxes.values():
-            ready = self._pods.sandbox_ready(record)
-            state = cri.SANDBOX_READY if ready else cri.SANDBOX_NOTREADY
-            if wanted.id and not record.id.startswith(wanted.id):
-                continue
-            if wanted.HasField("state") and wanted.state.state != state:
-                continue
-            if not _has_labels(record.config.labels, wanted.label_selector):
-                continue
-            items.append(
-                cri.PodSandbox(
-                    id=record.id,
-                    metadata=record.config.metadata,
-                    state=state,
-                    created_at=record.created_at_ns,
-                    labels=record.config.labels,
-                    annotations=record.config.annotations,
-                )
-            )
-        return cri.ListPodSandboxResponse(items=items)
+        return cri.ListPodSandboxResponse(items=self._sandboxes(request.filter))
+
+    @streaming
+    async def StreamPodSandboxes(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        for batch in _batches(self._sandboxes(request.filter)):
+            yield cri.StreamPodSandboxesResponse(pod_sandboxes=batch)
+
+    @unary
+    async def UpdatePodSandboxResources(self, request: Any, context: Any) -> Any:
+        record = self._pods.sandbox(request.pod_sandbox_id)
+        fields.check(request)
+        await self._launcher.update_sandbox_resources(
+            record.id, specs.sandbox_resources(request.resources, request.overhead)
+        )
+        return cri.UpdatePodSandboxResourcesResponse()
 
     # Containers
 
     @unary
     async def CreateContainer(self, request: Any, context: Any) -> Any:
-        identifier = await self._pods.create_container(request.pod_sandbox_id, request.config, request.sandbox_config)
+        fields.check(request.config, "config")
+        identifier = await self._pods.create_container(request.pod_sandbox_id, request.config)
         return cri.CreateContainerResponse(container_id=identifier)
 
     @unary
@@ -144,53 +167,36 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @unary
     async def ListContainers(self, request: Any, context: Any) -> Any:
-        wanted = request.filter
-        containers = []
-        for record in self._pods.containers.values():
-            state = self._state(record)
-            if wanted.id and not record.id.startswith(wanted.id):
-                continue
-            if wanted.pod_sandbox_id and not record.sandbox_id.startswith(wanted.pod_sandbox_id):
-                continue
-            if wanted.HasField("state") and wanted.state.state != state:
-                continue
-            if not _has_labels(record.config.labels, wanted.label_selector):
-                continue
-            containers.append(
-                cri.Container(
-                    id=record.id,
-                    pod_sandbox_id=record.sandbox_id,
-                    metadata=record.config.metadata,
-                    image=record.config.image,
-                    image_ref=record.image_id,
-                    image_id=record.image_id,
-                    state=state,
-                    created_at=record.created_at_ns,
-                    labels=record.config.labels,
-                    annotations=record.config.annotations,
-                )
-            )
-        return cri.ListContainersResponse(containers=containers)
+        return cri.ListContainersResponse(containers=self._containers(request.filter))
+
+    @streaming
+    async def StreamContainers(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        for batch in _batches(self._containers(request.filter)):
+            yield cri.StreamContainersResponse(containers=batch)
 
     @unary
     async def ContainerStatus(self, request: Any, context: Any) -> Any:
         record = self._pods.container(request.container_id)
-        answer = cri.ContainerStatusResponse(status=self._container_status(record))
         launched = self._pods.launched(record)
+        answer = cri.ContainerStatusResponse(status=status.container_status(record, launched))
         if request.verbose and launched is not None:
-            answer.info["info"] = json.dumps({"pid": launched.pid, "sandboxID": record.sandbox_id})
+            sandbox = self._pods.launched_sandbox(record.sandbox_id)
+            answer.info["info"] = inspect.container(record, launched, sandbox)
         return answer
 
     @unary
     async def UpdateContainerResources(self, request: Any, context: Any) -> Any:
         record = self._pods.container(request.container_id)
-        await self._launcher.update_resources(record.id, specs.resources(request.linux))
+        fields.check(request)
+        await self._launcher.update_resources(
+            record.id, specs.resources(request.linux), oom_score_adj=request.linux.oom_score_adj or None
+        )
         return cri.UpdateContainerResourcesResponse()
 
     @unary
     async def ReopenContainerLog(self, request: Any, context: Any) -> Any:
         record = self._pods.container(request.container_id)
-        if self._state(record) != cri.CONTAINER_RUNNING:
+        if status.container_state(self._pods.launched(record)) != cri.CONTAINER_RUNNING:
             raise WrongState(f"container {record.id} is not running")
         await self._launcher.reopen_log(record.id)
         return cri.ReopenContainerLogResponse()
@@ -201,12 +207,15 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         if not request.cmd:
             raise Invalid("cmd: required")
         timeout_s = float(request.timeout) if request.timeout > 0 else None
-        result = await self._launcher.exec(record.id, tuple(request.cmd), timeout_s=timeout_s)
+        result = await self._launcher.exec(
+            record.id, tuple(request.cmd), timeout_s=timeout_s, limit_bytes=MAX_OUTPUT_BYTES
+        )
         if result.timed_out:
             await context.abort(
-                grpc.StatusCode.DEADLINE_EXCEEDED, f"command timed out: {timeout_s or DEFAULT_EXEC_TIMEOUT_S:g}s"
+                grpc.StatusCode.DEADLINE_EXCEEDED, f"command {list(request.cmd)} timed out after {timeout_s:g} s"
             )
-        return cri.ExecSyncResponse(stdout=result.stdout, stderr=result.stderr, exit_code=result.exit_code)
+        room = MAX_ANSWER_BYTES - len(result.stdout)
+        return cri.ExecSyncResponse(stdout=result.stdout, stderr=result.stderr[:room], exit_code=result.exit_code)
 
     @unary
     async def Exec(self, request: Any, context: Any) -> Any:
@@ -220,122 +229,115 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def PortForward(self, request: Any, context: Any) -> Any:
         return cri.PortForwardResponse(url=self._streams.port_forward_url(request))
 
-    # Stats
+    # Statistics
 
     @unary
     async def ContainerStats(self, request: Any, context: Any) -> Any:
         record = self._pods.container(request.container_id)
-        return cri.ContainerStatsResponse(stats=_stats(record, await self._launcher.stats(record.id)))
+        return cri.ContainerStatsResponse(stats=await self._statistics.container(record))
 
     @unary
     async def ListContainerStats(self, request: Any, context: Any) -> Any:
-        wanted = request.filter
-        found = []
-        for record in list(self._pods.containers.values()):
-            if wanted.id and not record.id.startswith(wanted.id):
-                continue
-            if wanted.pod_sandbox_id and not record.sandbox_id.startswith(wanted.pod_sandbox_id):
-                continue
-            if not _has_labels(record.config.labels, wanted.label_selector):
-                continue
-            if self._state(record) == cri.CONTAINER_RUNNING:
-                found.append(_stats(record, await self._launcher.stats(record.id)))
-        return cri.ListContainerStatsResponse(stats=found)
+        return cri.ListContainerStatsResponse(stats=await self._container_stats(request.filter))
+
+    @streaming
+    async def StreamContainerStats(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        for batch in _batches(await self._container_stats(request.filter)):
+            yield cri.StreamContainerStatsResponse(container_stats=batch)
+
+    @unary
+    async def PodSandboxStats(self, request: Any, context: Any) -> Any:
+        record = self._pods.sandbox(request.pod_sandbox_id)
+        return cri.PodSandboxStatsResponse(stats=await self._statistics.sandbox(record))
+
+    @unary
+    async def ListPodSandboxStats(self, request: Any, context: Any) -> Any:
+        return cri.ListPodSandboxStatsResponse(stats=await self._sandbox_stats(request.filter))
+
+    @streaming
+    async def StreamPodSandboxStats(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        for batch in _batches(await self._sandbox_stats(request.filter)):
+            yield cri.StreamPodSandboxStatsResponse(pod_sandbox_stats=batch)
+
+    @unary
+    async def ListMetricDescriptors(self, request: Any, context: Any) -> Any:
+        return cri.ListMetricDescriptorsResponse(descriptors=metrics.descriptors())
+
+    @unary
+    async def ListPodSandboxMetrics(self, request: Any, context: Any) -> Any:
+        return cri.ListPodSandboxMetricsResponse(pod_metrics=await self._metrics())
+
+    @streaming
+    async def StreamPodSandboxMetrics(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        for batch in _batches(await self._metrics()):
+            yield cri.StreamPodSandboxMetricsResponse(pod_sandbox_metrics=batch)
 
     @streaming
     async def GetContainerEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        kind: Any
         with self._pods.following() as events:
-            async for _, container_id, kind, record in events:
-                if record is None:
-                    continue
-                statuses = [
-                    self._container_status(container)
-                    for container in self._pods.containers.values()
-                    if container.sandbox_id == record.id
-                ]
+            await context.send_initial_metadata(())  # the client may know that nothing is missed from now on
+            async for event in events:
                 yield cri.ContainerEventResponse(
-                    container_id=container_id or record.id,
-                    container_event_type=kind,
-                    created_at=record.created_at_ns,
-                    pod_sandbox_status=self._sandbox_status(record),
-                    containers_statuses=statuses,
+                    container_id=event.container_id or event.sandbox.id,
+                    container_event_type=event.kind,
+                    created_at=event.at_ns,
+                    pod_sandbox_status=status.sandbox_status(event.sandbox, event.ready),
+                    containers_statuses=[status.container_status(*container) for container in event.containers],
                 )
 
     # Inside
 
-    def _state(self, record: ContainerRecord) -> Any:
-        launched = self._pods.launched(record)
-        return STATES[launched.state] if launched is not None else cri.CONTAINER_UNKNOWN
+    def _sandboxes(self, chosen: Any) -> list[Any]:
+        items = []
+        for record in self._pods.sandboxes.values():
+            ready = self._pods.sandbox_ready(record)
+            if filters.sandbox_fits(chosen, record, status.sandbox_state(ready)):
+                items.append(status.sandbox_item(record, ready))
+        return items
 
-    def _sandbox_status(self, record: SandboxRecord) -> Any:
-        ready = self._pods.sandbox_ready(record)
-        return cri.PodSandboxStatus(
-            id=record.id,
-            metadata=record.config.metadata,
-            state=cri.SANDBOX_READY if ready else cri.SANDBOX_NOTREADY,
-            created_at=record.created_at_ns,
-            network=cri.PodSandboxNetworkStatus(ip=record.address),
-            linux=cri.LinuxPodSandboxStatus(
-                namespaces=cri.Namespace(options=record.config.linux.security_context.namespace_options)
-            ),
-            labels=record.config.labels,
-            annotations=record.config.annotations,
+    def _containers(self, chosen: Any) -> list[Any]:
+        items = []
+        for record in self._pods.containers.values():
+            launched = self._pods.launched(record)
+            if filters.container_fits(chosen, record, status.container_state(launched)):
+                items.append(status.container_item(record, launched))
+        return items
+
+    async def _container_stats(self, chosen: Any) -> list[Any]:
+        """Of those that run; one that is removed meanwhile is left out."""
+        self._statistics.keep_only((*self._pods.containers, *self._pods.sandboxes))
+        running = [
+            record
+            for record in self._pods.containers.values()
+            if filters.container_fits(chosen, record, cri.CONTAINER_RUNNING)
+            and status.container_state(self._pods.launched(record)) == cri.CONTAINER_RUNNING
+        ]
+        return await _existing(self._statistics.container(record) for record in running)
+
+    async def _sandbox_stats(self, chosen: Any) -> list[Any]:
+        self._statistics.keep_only((*self._pods.containers, *self._pods.sandboxes))
+        ready = [
+            record
+            for record in self._pods.sandboxes.values()
+            if self._pods.sandbox_ready(record) and filters.sandbox_fits(chosen, record, cri.SANDBOX_READY)
+        ]
+        return await _existing(self._statistics.sandbox(record) for record in ready)
+
+    async def _metrics(self) -> list[Any]:
+        ready = [record for record in self._pods.sandboxes.values() if self._pods.sandbox_ready(record)]
+        return await _existing(
+            metrics.sandbox(record, self._pods, self._launcher, self._statistics) for record in ready
         )
 
-    def _container_status(self, record: ContainerRecord) -> Any:
-        launched = self._pods.launched(record)
-        status = cri.ContainerStatus(
-            id=record.id,
-            metadata=record.config.metadata,
-            state=self._state(record),
-            created_at=record.created_at_ns,
-            image=record.config.image,
-            image_ref=record.image_id,
-            image_id=record.image_id,
-            labels=record.config.labels,
-            annotations=record.config.annotations,
-            mounts=record.config.mounts,
-            log_path=launched.spec.log_path if launched is not None else "",
-        )
-        if launched is not None:
-            status.started_at = launched.started_at_ns
-            if launched.exit is not None:
-                ended = launched.exit
-                status.finished_at = ended.finished_at_ns
-                status.exit_code = ended.exit_code
-                status.message = ended.reason
-                if ended.oom_killed:
-                    status.reason = "OOMKilled"
-                elif ended.reason:
-                    status.reason = "StartError"
-                else:
-                    status.reason = "Completed" if ended.exit_code == 0 else "Error"
-        return status
+
+def _batches(items: list[T]) -> Iterable[list[T]]:
+    return (items[start : start + STREAM_BATCH] for start in range(0, len(items), STREAM_BATCH))
 
 
-def _has_labels(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(labels.get(name) == value for name, value in wanted.items())
-
-
-def _stats(record: ContainerRecord, stats: Stats) -> Any:
-    answer = cri.ContainerStats(
-        attributes=cri.ContainerAttributes(
-            id=record.id,
-            metadata=record.config.metadata,
-            labels=record.config.labels,
-            annotations=record.config.annotations,
-        )
-    )
-    answer.cpu.timestamp = answer.memory.timestamp = stats.at_ns
-    for target, value in (
-        (answer.cpu.usage_core_nano_seconds, stats.cpu_usage_ns),
-        (answer.memory.usage_bytes, stats.memory_usage_bytes),
-        (answer.memory.working_set_bytes, stats.memory_working_set_bytes),
-        (answer.memory.rss_bytes, stats.memory_rss_bytes),
-        (answer.memory.page_faults, stats.memory_page_faults),
-        (answer.memory.major_page_faults, stats.memory_major_page_faults),
-    ):
-        if value is not None:
-            target.value = value
-    return answer
+async def _existing(asked: Iterable[Any]) -> list[Any]:
+    """The answers about what is still there."""
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, NotFound):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]

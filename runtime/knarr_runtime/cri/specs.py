@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
             ipc="host" if options.ipc == cri.NODE else "pod",
             pid=PID_MODES[options.pid],
         ),
-        resources=resources(linux.resources),
+        resources=sandbox_resources(linux.resources, linux.overhead),
         sysctls=dict(linux.sysctls),
         labels=dict(config.labels),
     )
@@ -89,8 +91,10 @@ def container(
     layers: tuple[str, ...],
     directory: Path,
     files: Iterable[Mount],
+    volume_layers: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ContainerSpec:
-    """files: /etc/hosts and the like, mounted where the configuration mounts nothing. Raises Invalid."""
+    """files: /etc/hosts and the like, mounted where the configuration mounts nothing. volume_layers: of images that
+    are mounted as volumes, by their path in the container. Raises Invalid."""
     security = config.linux.security_context
     privileged = security.privileged
     args = (
@@ -99,7 +103,10 @@ def container(
     )
     if not args:
         raise Invalid("config.command: no command given and the image has none")
-    given = tuple(_mount(mount) for mount in config.mounts)
+    given = tuple(
+        _image_mount(mount, (volume_layers or {})[mount.container_path]) if mount.HasField("image") else _mount(mount)
+        for mount in config.mounts
+    )
     targets = {mount.target.rstrip("/") for mount in given}
     log_path = ""
     if sandbox_config.log_directory and config.log_path:
@@ -112,7 +119,7 @@ def container(
         id=identifier,
         sandbox_id=sandbox_id,
         args=tuple(args),
-        env=_environment(image.config.env, config.envs),
+        env=_environment(_hostname(sandbox_config), image.config.env, config.envs),
         cwd=config.working_dir or image.config.working_dir or "/",
         user=user(security, image, layers),
         rootfs=Rootfs(
@@ -138,24 +145,40 @@ def container(
         stdin_once=config.stdin_once,
         log_path=log_path,
         oom_score_adj=config.linux.resources.oom_score_adj or None,
-        stop_signal=image.config.stop_signal or "SIGTERM",
+        stop_signal=_stop_signal(config.stop_signal) or image.config.stop_signal or "SIGTERM",
         labels=dict(config.labels),
     )
 
 
 def resources(given: Any) -> Resources:
-    """CRI's limits; 0 is no limit in both."""
+    """CRI's limits; in both, 0 says nothing and -1 lifts a limit."""
     return Resources(
         cpu_shares=given.cpu_shares,
-        cpu_quota_us=max(given.cpu_quota, 0),
+        cpu_quota_us=given.cpu_quota,
         cpu_period_us=given.cpu_period,
-        memory_limit_bytes=max(given.memory_limit_in_bytes, 0),
-        memory_swap_limit_bytes=max(given.memory_swap_limit_in_bytes, 0),
-        pids_limit=max(int(dict(given.unified).get("pids.max", "0") or 0), 0),
+        memory_limit_bytes=given.memory_limit_in_bytes,
+        memory_swap_limit_bytes=given.memory_swap_limit_in_bytes,
+        pids_limit=_pids_limit(given.unified.get("pids.max", "")),
         cpuset_cpus=given.cpuset_cpus,
         cpuset_mems=given.cpuset_mems,
         unified={name: value for name, value in given.unified.items() if name != "pids.max"},
     )
+
+
+def sandbox_resources(given: Any, overhead: Any) -> Resources:
+    """The pod's limits: those of its containers and what the sandbox itself may take; no limit stays none."""
+    limits, more = resources(given), resources(overhead)
+    names = ("cpu_shares", "cpu_quota_us", "memory_limit_bytes", "memory_swap_limit_bytes")
+    sums = {name: getattr(limits, name) + max(getattr(more, name), 0) for name in names if getattr(limits, name) > 0}
+    return replace(limits, **sums)
+
+
+def _pids_limit(text: str) -> int:
+    if text == "max":
+        return -1
+    if text and not text.isdigit():
+        raise Invalid(f'resources.unified: pids.max "{text}" is neither a number nor "max"')
+    return int(text or 0)
 
 
 def capabilities(given: Any, privileged: bool) -> Capabilities:
@@ -216,13 +239,40 @@ def _mount(mount: Any) -> Mount:
         target=os.path.normpath("/" + mount.container_path),
         source=os.path.abspath(mount.host_path),
         readonly=mount.readonly,
+        recursive=mount.recursive_read_only,
         propagation=PROPAGATION[mount.propagation],
     )
 
 
-def _environment(of_image: Iterable[str], given: Iterable[Any]) -> tuple[str, ...]:
-    """The image's variables, then the configuration's; PATH always."""
-    variables = dict(text.partition("=")[::2] for text in (PATH, *of_image))
+def _image_mount(mount: Any, layers: tuple[str, ...]) -> Mount:
+    if mount.host_path:
+        raise Invalid(f"config.mounts: {mount.container_path} has both an image and a host_path")
+    if ".." in mount.image_sub_path.split("/") or mount.image_sub_path.startswith("/"):
+        raise Invalid(f"config.mounts: image_sub_path {mount.image_sub_path!r} must be relative and stay in the image")
+    return Mount(
+        target=os.path.normpath("/" + mount.container_path),
+        layers=layers,
+        sub_path=mount.image_sub_path,
+        readonly=mount.readonly,
+        propagation=PROPAGATION[mount.propagation],
+    )
+
+
+def _stop_signal(chosen: int) -> str:
+    """ "" for the runtime's (that is the image's) choice; CRI writes RTMIN+1 as SIGRTMINPLUS1."""
+    if chosen == cri.SIGNAL_RUNTIME_DEFAULT:
+        return ""
+    name, minus, offset = cri.Signal.Name(chosen).removeprefix("SIGNAL_").partition("MINUS")
+    return str(signal.SIGRTMAX - int(offset)) if minus else name.replace("PLUS", "+")
+
+
+def _hostname(sandbox_config: Any) -> tuple[str, ...]:
+    return (f"HOSTNAME={sandbox_config.hostname}",) if sandbox_config.hostname else ()
+
+
+def _environment(first: Iterable[str], of_image: Iterable[str], given: Iterable[Any]) -> tuple[str, ...]:
+    """``first``, the image's variables, then the configuration's; PATH always."""
+    variables = dict(text.partition("=")[::2] for text in (PATH, *first, *of_image))
     variables.update({pair.key: pair.value.decode(errors="surrogateescape") for pair in given})
     return tuple(f"{name}={value}" for name, value in variables.items())
 

@@ -40,9 +40,26 @@ class Traffic:
     """What an interface has carried since it was made, seen from its own side."""
 
     rx_bytes: int
+    rx_packets: int
     rx_errors: int
+    rx_dropped: int
     tx_bytes: int
+    tx_packets: int
     tx_errors: int
+    tx_dropped: int
+
+    def from_the_other_side(self) -> Traffic:
+        """What the other end of a pair has seen."""
+        return Traffic(
+            rx_bytes=self.tx_bytes,
+            rx_packets=self.tx_packets,
+            rx_errors=self.tx_errors,
+            rx_dropped=self.tx_dropped,
+            tx_bytes=self.rx_bytes,
+            tx_packets=self.rx_packets,
+            tx_errors=self.rx_errors,
+            tx_dropped=self.rx_dropped,
+        )
 
 
 class BridgeNetlink(RtNetlink):
@@ -104,7 +121,16 @@ class BridgeNetlink(RtNetlink):
                 return None
             raise
         counters = struct.unpack_from("=8Q", dict(_attributes(answer[16:]))[_STATS64])
-        return Traffic(rx_bytes=counters[2], tx_bytes=counters[3], rx_errors=counters[4], tx_errors=counters[5])
+        return Traffic(
+            rx_packets=counters[0],
+            tx_packets=counters[1],
+            rx_bytes=counters[2],
+            tx_bytes=counters[3],
+            rx_errors=counters[4],
+            tx_errors=counters[5],
+            rx_dropped=counters[6],
+            tx_dropped=counters[7],
+        )
 
     def default_link_mtu(self) -> int | None:
         """MTU of the interface that the IPv4 default route leaves by; None without one."""

@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Iterable, Sequence
 
-from knarr_runtime.kernel import syscalls
+from knarr_runtime.kernel import paths, syscalls
 from knarr_runtime.kernel.syscalls import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
@@ -120,17 +120,46 @@ def _escaped(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def bind(source: str, *, readonly: bool = False, propagation: str = "private") -> int:
-    """A detached copy of the tree mounted at host path ``source``, with everything mounted below it."""
+def bind(source: str, *, readonly: bool = False, recursive: bool = True, propagation: str = "private") -> int:
+    """A detached copy of the tree mounted at host path ``source``, with everything mounted below it.
+
+    recursive: ``readonly`` is for what is mounted below, too.
+    """
     tree = syscalls.open_tree(source)
+    everywhere = READ_ONLY if readonly and recursive else 0
     try:
-        syscalls.mount_setattr(
-            tree, set_=READ_ONLY if readonly else 0, propagation=_PROPAGATION[propagation], recursive=True
-        )
+        syscalls.mount_setattr(tree, set_=everywhere, propagation=_PROPAGATION[propagation], recursive=True)
+        if readonly and not recursive:
+            syscalls.mount_setattr(tree, set_=READ_ONLY)
     except OSError:
         os.close(tree)
         raise
     return tree
+
+
+def image(layers: Sequence[str], sub_path: str = "") -> int:
+    """A detached read-only mount of an image's layers (topmost first), or of ``sub_path`` in them.
+
+    Raises FileNotFoundError for a path that is not in the image, OSError (EINVAL) where the kernel cannot copy a part
+    of a detached mount (before 6.15), NotImplementedError where it cannot detach an overlay (before 6.5).
+    """
+    tree: int | None
+    if len(layers) == 1:
+        tree = bind(layers[0], readonly=True)
+    else:
+        tree = overlay(layers, "", "")
+        if tree is None:
+            raise NotImplementedError("images can be volumes from Linux 6.5 on")
+    if not sub_path:
+        return tree
+    try:
+        part = paths.open_inside(tree, sub_path)
+        try:
+            return copy_of(part, readonly=True)
+        finally:
+            os.close(part)
+    finally:
+        os.close(tree)
 
 
 def copy_of(fd: int, *, readonly: bool = False) -> int:

@@ -27,6 +27,15 @@ def is_same(pid: int, started: int) -> bool:
     return pid > 0 and start_time(pid) == started
 
 
+def adjust_oom_score(pid: int, adjustment: int) -> None:
+    """Best effort: lowering it needs CAP_SYS_RESOURCE; a process that is gone is fine."""
+    try:
+        with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(str(adjustment))
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return
+
+
 def boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()

@@ -93,11 +93,7 @@ class Links:
     def traffic(self, sandbox_id: str) -> Traffic | None:
         """Seen from the pod's side; None without a link."""
         ours = self._netlink.traffic(host_interface(sandbox_id))
-        if ours is None:
-            return None
-        return Traffic(
-            rx_bytes=ours.tx_bytes, rx_errors=ours.tx_errors, tx_bytes=ours.rx_bytes, tx_errors=ours.rx_errors
-        )
+        return None if ours is None else ours.from_the_other_side()
 
 
 def host_interface(sandbox_id: str) -> str:

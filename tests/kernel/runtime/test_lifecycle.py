@@ -156,9 +156,9 @@ async def test_limits_are_in_the_cgroup_files(pod: Runtime) -> None:
     assert _cgroup_file(pod, "cpu", identifier, "cpu.cfs_quota_us", "cpu.max").split()[0] == "50000"
     assert _cgroup_file(pod, "cpu", identifier, "cpu.shares", "cpu.weight") in ("512", "20")
     stats = await pod.launcher.stats(identifier)
-    assert stats.memory_limit_bytes == 64 << 20
-    assert stats.pids == 1
-    assert stats.cpu_usage_ns
+    assert stats.usage.memory_limit_bytes == 64 << 20
+    assert stats.usage.pids == len(stats.processes) == 1
+    assert stats.usage.cpu_usage_ns
     await pod.launcher.update_resources(identifier, Resources(memory_limit_bytes=128 << 20))
     assert _cgroup_file(pod, "memory", identifier, "memory.limit_in_bytes", "memory.max") == str(128 << 20)
     assert pod.value(identifier).spec.resources.pids_limit == 33

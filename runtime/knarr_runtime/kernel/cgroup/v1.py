@@ -17,6 +17,7 @@ from knarr_runtime.kernel.cgroup.values import DeviceRule, Usage, flat_keyed, nu
 from knarr_runtime.spec import Resources
 
 _KILL_ROUNDS = 8
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 class CgroupsV1:
@@ -155,14 +156,32 @@ class CgroupsV1:
     def usage(self, path: str) -> Usage:
         memory = flat_keyed(self._read("memory", path, "memory.stat") or "")
         used = number(self._read("memory", path, "memory.usage_in_bytes"))
+        limit = number(self._read("memory", path, "memory.limit_in_bytes"))
+        with_swap = number(self._read("memory", path, "memory.memsw.usage_in_bytes"))
+        swap_limit = number(self._read("memory", path, "memory.memsw.limit_in_bytes"))
+        ticks = flat_keyed(self._read("cpuacct", path, "cpuacct.stat") or "")
+        throttling = flat_keyed(self._read("cpu", path, "cpu.stat") or "")
         return Usage(
+            swap_usage_bytes=None if used is None or with_swap is None else max(with_swap - used, 0),
+            swap_limit_bytes=None if limit is None or swap_limit is None else max(swap_limit - limit, 0),
+            cpu_user_ns=ticks["user"] * _TICK_NS if "user" in ticks else None,
+            cpu_system_ns=ticks["system"] * _TICK_NS if "system" in ticks else None,
+            cpu_periods=throttling.get("nr_periods"),
+            cpu_throttled_periods=throttling.get("nr_throttled"),
+            cpu_throttled_ns=throttling.get("throttled_time"),
+            memory_cache_bytes=memory.get("total_cache"),
+            memory_mapped_bytes=memory.get("total_mapped_file"),
+            memory_kernel_bytes=number(self._read("memory", path, "memory.kmem.usage_in_bytes")),
+            memory_peak_bytes=number(self._read("memory", path, "memory.max_usage_in_bytes")),
+            memory_limit_hits=number(self._read("memory", path, "memory.failcnt")),
+            oom_kills=self.oom_kills(path),
             cpu_usage_ns=number(self._read("cpuacct", path, "cpuacct.usage")),
             memory_usage_bytes=used,
             memory_working_set_bytes=None if used is None else max(used - memory.get("total_inactive_file", 0), 0),
             memory_rss_bytes=memory.get("total_rss"),
             memory_page_faults=memory.get("total_pgfault"),
             memory_major_page_faults=memory.get("total_pgmajfault"),
-            memory_limit_bytes=number(self._read("memory", path, "memory.limit_in_bytes")),
+            memory_limit_bytes=limit,
             pids=number(self._read("pids", path, "pids.current")),
             pids_limit=number(self._read("pids", path, "pids.max")),
         )

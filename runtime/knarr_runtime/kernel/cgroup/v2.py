@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from knarr_runtime.kernel.cgroup import values
 from knarr_runtime.kernel.cgroup.tree import Tree
@@ -119,9 +119,25 @@ class CgroupsV2:
         memory = flat_keyed(self._tree.read(path, "memory.stat") or "")
         cpu = flat_keyed(self._tree.read(path, "cpu.stat") or "")
         used = number(self._tree.read(path, "memory.current"))
-        microseconds = cpu.get("usage_usec")
+        stalls = {name: values.pressure(self._tree.read(path, f"{name}.pressure")) for name in ("cpu", "memory", "io")}
+        events = flat_keyed(self._tree.read(path, "memory.events") or "")
         return Usage(
-            cpu_usage_ns=None if microseconds is None else microseconds * 1000,
+            cpu_usage_ns=_nanoseconds(cpu, "usage_usec"),
+            swap_usage_bytes=number(self._tree.read(path, "memory.swap.current")),
+            swap_limit_bytes=number(self._tree.read(path, "memory.swap.max")),
+            pressure={name: stall for name, stall in stalls.items() if stall is not None},
+            cpu_user_ns=_nanoseconds(cpu, "user_usec"),
+            cpu_system_ns=_nanoseconds(cpu, "system_usec"),
+            cpu_periods=cpu.get("nr_periods"),
+            cpu_throttled_periods=cpu.get("nr_throttled"),
+            cpu_throttled_ns=_nanoseconds(cpu, "throttled_usec"),
+            memory_cache_bytes=memory.get("file"),
+            memory_mapped_bytes=memory.get("file_mapped"),
+            memory_kernel_bytes=memory.get("kernel"),
+            memory_peak_bytes=number(self._tree.read(path, "memory.peak")),
+            memory_limit_hits=events.get("max"),
+            oom_kills=events.get("oom_kill"),
+            disks=values.disks(self._tree.read(path, "io.stat")),
             memory_usage_bytes=used,
             memory_working_set_bytes=None if used is None else max(used - memory.get("inactive_file", 0), 0),
             memory_rss_bytes=memory.get("anon"),
@@ -139,6 +155,10 @@ class CgroupsV2:
         for each in self._tree.below(path):
             self._enabled.discard(each)
         return self._tree.remove(path)
+
+
+def _nanoseconds(figures: Mapping[str, int], name: str) -> int | None:
+    return figures[name] * 1000 if name in figures else None
 
 
 def _enable(directory: str) -> None:

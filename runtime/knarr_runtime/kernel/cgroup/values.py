@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 DEFAULT_PERIOD_US = 100_000
 
@@ -50,6 +51,79 @@ class Usage:
     memory_limit_bytes: int | None = None
     pids: int | None = None
     pids_limit: int | None = None
+    swap_usage_bytes: int | None = None
+    swap_limit_bytes: int | None = None
+    """Of swap alone."""
+    pressure: Mapping[str, Pressure] = field(default_factory=dict)
+    """``cpu``, ``memory``, ``io``; empty on v1."""
+    cpu_user_ns: int | None = None
+    cpu_system_ns: int | None = None
+    cpu_periods: int | None = None
+    cpu_throttled_periods: int | None = None
+    cpu_throttled_ns: int | None = None
+    memory_cache_bytes: int | None = None
+    memory_mapped_bytes: int | None = None
+    memory_kernel_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    memory_limit_hits: int | None = None
+    oom_kills: int | None = None
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    """By ``major:minor``; empty on v1, where containers don't join blkio."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """One line of a pressure file: percentages of time over 10, 60 and 300 seconds, and all of it."""
+
+    avg10: float
+    avg60: float
+    avg300: float
+    total_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressure:
+    """How long some, and all, tasks waited. Source: Linux Documentation/accounting/psi.rst."""
+
+    some: Stall
+    full: Stall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    read_bytes: int = 0
+    write_bytes: int = 0
+    reads: int = 0
+    writes: int = 0
+
+
+def pressure(text: str | None) -> Pressure | None:
+    """Of a file like ``cpu.pressure``; None if there is none. ``full`` is missing for the cpu of a whole machine."""
+    lines: dict[str, Stall] = {}
+    for line in (text or "").splitlines():
+        kind, *pairs = line.split()
+        found = dict(pair.partition("=")[::2] for pair in pairs)
+        lines[kind] = Stall(
+            avg10=float(found["avg10"]),
+            avg60=float(found["avg60"]),
+            avg300=float(found["avg300"]),
+            total_us=int(found["total"]),
+        )
+    if "some" not in lines:
+        return None
+    nothing = Stall(avg10=0.0, avg60=0.0, avg300=0.0, total_us=0)
+    return Pressure(some=lines["some"], full=lines.get("full", nothing))
+
+
+def disks(text: str | None) -> dict[str, Disk]:
+    """Of ``io.stat``."""
+    names = {"rbytes": "read_bytes", "wbytes": "write_bytes", "rios": "reads", "wios": "writes"}
+    found: dict[str, Disk] = {}
+    for line in (text or "").splitlines():
+        device, *pairs = line.split()
+        figures = {names[key]: int(value) for key, _, value in (pair.partition("=") for pair in pairs) if key in names}
+        found[device] = Disk(**figures)
+    return found
 
 
 def cpu_weight(shares: int) -> int:

@@ -1,0 +1,168 @@
+"""Makes the suite's images from the machine's own static busybox: ``make_images.py OUT.tar REPOSITORY``.
+
+One OCI archive with all of them, named ``REPOSITORY/<name>``. Standard library only; the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+PASSWD = """root:x:0:0:root:/root:/bin/sh
+www-data:x:33:33:www:/www:/bin/sh
+in-image:x:1000:1000:has a group of its own:/home:/bin/sh
+nobody:x:65534:65534:nobody:/:/bin/false
+"""
+GROUP = "root:x:0:\nwww-data:x:33:\nin-image:x:1000:\ngroup-in-image:x:50000:in-image\nnogroup:x:65534:\n"
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Image:
+    """config: as in an image's configuration. files: path → content, in a layer of its own."""
+
+    config: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+SLEEP = {"Cmd": ["sleep", "100000"]}
+IMAGES = {
+    "busybox:1": Image({"Cmd": ["sh"]}),
+    "busybox:same": Image({"Cmd": ["sh"]}),
+    "busybox:latest": Image({"Cmd": ["sh"]}),
+    "pause:1": Image({"Entrypoint": ["/bin/busybox", "sleep", "2000000000"]}),
+    "web:1": Image(
+        {"Entrypoint": ["httpd", "-f", "-h", "/www", "-p"], "Cmd": ["80"]}, {"www/index.html": "served by the pod\n"}
+    ),
+    "different:1": Image(SLEEP, {"which": "1"}),
+    "different:2": Image(SLEEP, {"which": "2"}),
+    "different:3": Image(SLEEP, {"which": "3"}),
+    "user:number": Image({**SLEEP, "User": "1002"}),
+    "user:number-group": Image({**SLEEP, "User": "1003:1004"}),
+    "user:name": Image({**SLEEP, "User": "www-data"}),
+    "user:name-group": Image({**SLEEP, "User": "www-data:www-data"}),
+    "user:in-image": Image({**SLEEP, "User": "1000"}),
+    "entry:1": Image(
+        {
+            "Entrypoint": ["/bin/echo", "entry"],
+            "Cmd": ["default"],
+            "Env": [PATH, "FROM_IMAGE=image", "BOTH=image"],
+            "WorkingDir": "/work/here",
+            "StopSignal": "SIGUSR1",
+            "Volumes": {"/declared": {}},
+            "Labels": {"maker": "conformance"},
+        },
+        {"declared/from-image": "kept\n"},
+    ),
+    "nothing:1": Image({}),
+}
+
+
+def main() -> int:
+    """Exit status 1 when there is no busybox."""
+    target, repository = sys.argv[1:]
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        print("no busybox found: install it (Debian: apt install busybox-static)", file=sys.stderr)
+        return 1
+    blobs: dict[str, bytes] = {}
+    base = base_layer(busybox)
+    manifests = []
+    for name, image in IMAGES.items():
+        layers = [base, *([layer(image.files)] if image.files else [])]
+        described = describe(manifest(image, layers, blobs), MANIFEST, blobs)
+        names = {
+            "io.containerd.image.name": f"{repository}/{name}",
+            "org.opencontainers.image.ref.name": f"{repository}/{name}",
+        }
+        manifests.append({**described, "annotations": names})
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
+    with tarfile.open(target, "w") as archive:
+        add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+        add(archive, "index.json", json.dumps(index).encode())
+        for digest, data in blobs.items():
+            add(archive, f"blobs/sha256/{digest}", data)
+    return 0
+
+
+def manifest(image: Image, layers: list[bytes], blobs: dict[str, bytes]) -> bytes:
+    architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
+    config = {
+        "architecture": architecture,
+        "os": "linux",
+        "created": "2026-01-01T00:00:00Z",
+        "config": {"Env": [PATH], **image.config},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in layers]},
+    }
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": describe(
+            json.dumps(config, sort_keys=True).encode(), "application/vnd.oci.image.config.v1+json", blobs
+        ),
+        "layers": [describe(one, "application/vnd.oci.image.layer.v1.tar", blobs) for one in layers],
+    }
+    return json.dumps(document, sort_keys=True).encode()
+
+
+def describe(data: bytes, media_type: str, blobs: dict[str, bytes]) -> dict[str, Any]:
+    digest = hashlib.sha256(data).hexdigest()
+    blobs[digest] = data
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+
+def base_layer(busybox: str) -> bytes:
+    """busybox, a link per applet, users and groups."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as out:
+        for directory in ("bin", "dev", "etc", "home", "proc", "root", "sys", "usr", "var", "www"):
+            add_directory(out, directory, 0o755)
+        add_directory(out, "tmp", 0o1777)
+        with open(busybox, "rb") as file:
+            add(out, "bin/busybox", file.read(), 0o755)
+        listed = subprocess.run([busybox, "--list"], check=True, stdout=subprocess.PIPE, text=True)
+        for applet in sorted(set(listed.stdout.split()) - {"busybox"}):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname, link.mode = tarfile.SYMTYPE, "busybox", 0o777
+            out.addfile(link)
+        add(out, "etc/passwd", PASSWD.encode())
+        add(out, "etc/group", GROUP.encode())
+    return buffer.getvalue()
+
+
+def layer(files: Mapping[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as out:
+        for path, content in files.items():
+            directory, slash, _ = path.rpartition("/")
+            if slash:
+                add_directory(out, directory, 0o755)
+            add(out, path, content.encode())
+    return buffer.getvalue()
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), mode
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def add_directory(archive: tarfile.TarFile, name: str, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = tarfile.DIRTYPE, mode
+    archive.addfile(entry)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
