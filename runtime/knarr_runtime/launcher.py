@@ -29,6 +29,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -37,7 +38,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from knarr_runtime import channel, layout, start_request, sysctls
+from knarr_runtime import channel, layout, pod_socket, start_request, sysctls
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import (
     AlreadyExists,
@@ -956,6 +957,10 @@ class Launcher:
             timed_out=timed_out,
             truncated=any(output.truncated for output in outputs),
         )
+
+    async def connect_port(self, sandbox_id: str, port: int) -> socket.socket:
+        """A TCP connection, non-blocking, to a port on the pod's loopback. Raises Unavailable if nobody listens."""
+        return await pod_socket.connect(self._shim(sandbox_id), port, timeout_s=self.settings.request_timeout_s)
 
     # --- resources and logs ---
 

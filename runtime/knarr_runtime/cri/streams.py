@@ -9,7 +9,7 @@ from knarr_runtime.cri.pods import Pods
 from knarr_runtime.errors import Invalid, Unavailable, WrongState
 from knarr_runtime.launcher import ContainerState, Launcher
 from knarr_runtime.streaming.remote_command import Process
-from knarr_runtime.streaming.server import Backend, StreamingServer, StreamingSettings
+from knarr_runtime.streaming.server import StreamingServer, StreamingSettings
 from knarr_runtime.streaming.tokens import AttachRequest, ExecRequest, PortForwardRequest
 
 
@@ -68,12 +68,10 @@ class LauncherBackend:
         return await self._launcher.open_exec(container_id, args, tty=tty, stdin=stdin)
 
     async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool) -> Process:
-        return await self._extended().attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr)
+        attach = getattr(self._launcher, "attach", None)
+        if attach is None:
+            raise Unavailable("attach is not there yet")
+        return cast(Process, await attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr))
 
     async def connect_port(self, sandbox_id: str, port: int) -> socket.socket:
-        return await self._extended().connect_port(sandbox_id, port)
-
-    def _extended(self) -> Backend:
-        if not hasattr(self._launcher, "connect_port"):
-            raise Unavailable("attach and port-forward are not there yet")
-        return cast(Backend, self._launcher)
+        return await self._launcher.connect_port(sandbox_id, port)

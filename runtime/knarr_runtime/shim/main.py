@@ -3,9 +3,9 @@
     (no process) ──start──► starting ──execve──► running ──exit──► ended (exit.json) ──release──► forgotten
                                └── failed (exit.json with reason) ──────────────────────┘
 
-Requests: expect, start, signal, kill, exec, exec_signal, network, release, list, stop. Events to every connected
-daemon: ``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a daemon that was away reads it
-there.
+Requests: expect, start, signal, kill, exec, exec_signal, network, tcp_socket, release, list, stop. Events to every
+connected daemon: ``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a daemon that was away
+reads it there.
 
 The shim holds for its containers: the FIFOs of their output (so nothing in them is lost while the log reader is
 away), the masters of their terminals, a pidfd. It keeps the pod's namespaces alive merely by living.
@@ -115,6 +115,7 @@ class Shim:
                 "exec": self._exec,
                 "exec_signal": self._exec_signal,
                 "network": self._network,
+                "tcp_socket": self._tcp_socket,
                 "release": self._release,
                 "list": self._list,
                 "stop": self._stop,
@@ -521,6 +522,12 @@ class Shim:
         routes = [(str(route["destination"]), str(route["gateway"])) for route in config["routes"]]
         rtnetlink.configure(config["address"], config["gateway"], int(config["mtu"]), config["ifname"], routes)
         return {}
+
+    def _tcp_socket(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        """One of the pod's network namespace, for the daemon to connect."""
+        assert self._server is not None
+        with socket.socket(int(message["family"]), socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as own:
+            self._server.reply(connection, message, {}, (own.fileno(),))
 
     def _list(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         return {

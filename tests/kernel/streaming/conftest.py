@@ -27,6 +27,11 @@ class Box:
     sandbox: tuple[str, Any]
     container: str
 
+    def run(self, *command: str) -> str:
+        """What a command in the container prints."""
+        request = cri.ExecSyncRequest(container_id=self.container, cmd=command, timeout=10)
+        return str(self.daemon.runtime.ExecSync(request).stdout.decode())
+
     def url(self, verb: str, query: Query) -> str:
         """As an API server would ask the kubelet for it."""
         flags = {name: query.get(name, ["false"])[0] in ("true", "1") for name in ("stdin", "stdout", "stderr", "tty")}

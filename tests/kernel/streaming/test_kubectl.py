@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from knarr_proto.cri import api_pb2 as cri
 from tests.kernel.cri.conftest import until
 from tests.kernel.streaming.conftest import Box, Kubectl
 
@@ -64,9 +63,7 @@ def terminal(kubectl: Kubectl, *arguments: str, rows: int = 31, columns: int = 1
 
 def running(box: Box, name: str) -> int:
     """How many processes of the container have that name."""
-    command = ("sh", "-c", f"pidof {name} | wc -w")
-    request = cri.ExecSyncRequest(container_id=box.container, cmd=command, timeout=10)
-    return int(box.daemon.runtime.ExecSync(request).stdout)
+    return int(box.run("sh", "-c", f"pidof {name} | wc -w"))
 
 
 def test_exec_keeps_stdout_stderr_and_exit_code_apart(kubectl: Kubectl) -> None:
