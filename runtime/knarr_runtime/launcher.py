@@ -814,6 +814,14 @@ class Launcher:
         assert container.value.exit is not None
         return container.value.exit
 
+    async def wait(self, container_id: str) -> Exit:
+        """Its end, once it has come and its log is complete. Raises NotFound."""
+        container = self._container(container_id)
+        await container.exited.wait()
+        await container.told.wait()
+        assert container.value.exit is not None
+        return container.value.exit
+
     async def _kill(self, container: _Container) -> None:
         spec = container.value.spec
         shim = self._sandbox(spec.sandbox_id).shim
