@@ -194,11 +194,13 @@ class StreamingServer:
 
     async def _spdy(self, request: Request, version: str, pipe: Pipe) -> None:
         async with _running(Session(pipe)) as session:
+            served = True
             if isinstance(request, PortForwardRequest):
                 await self._forward(request, session)
             else:
-                await self._command_spdy(request, protocols.REMOTE_COMMAND_SPDY.get(version, Version.V1), session)
-            await session.close(_FAREWELL_S)
+                known = protocols.REMOTE_COMMAND_SPDY.get(version, Version.V1)
+                served = await self._command_spdy(request, known, session)
+            await session.close(_FAREWELL_S if served else 0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_S):
                     await session.gone.wait()
@@ -225,15 +227,17 @@ class StreamingServer:
                 await asyncio.wait({reading})
         await pipe.end()
 
-    async def _command_spdy(self, request: ExecRequest | AttachRequest, version: Version, session: Session) -> None:
+    async def _command_spdy(self, request: ExecRequest | AttachRequest, version: Version, session: Session) -> bool:
+        """False: the client did not open its streams."""
         wanted = channels_spdy.expected(
             version, tty=request.tty, stdin=request.stdin, stdout=request.stdout, stderr=request.stderr
         )
         streams = await channels_spdy.accept(session, wanted, self._settings.creation_timeout_s)
         if streams is None:
             self._log.info("the client did not open its streams", wanted=sorted(wanted))
-            return
+            return False
         await self._command(request, channels_spdy.SpdyChannels(session, version, streams))
+        return True
 
     async def _command(self, request: ExecRequest | AttachRequest, channels: Channels) -> None:
         try:

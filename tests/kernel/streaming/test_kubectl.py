@@ -147,5 +147,5 @@ def test_a_client_that_leaves_closes_the_streams(kubectl: Kubectl, box: Box) -> 
 def test_many_at_once_get_each_their_own(kubectl: Kubectl) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     started = [kubectl.start("exec", "web", "--", "sh", "-c", f"echo {i}; exit {i}", **pipes) for i in range(12)]
-    results = [(process.communicate(timeout=60)[0], process.returncode) for process in started]
-    assert results == [(f"{i}\n".encode(), i) for i in range(12)]
+    ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    assert [(stdout, code) for stdout, _, code in ended] == [(f"{i}\n".encode(), i) for i in range(12)], ended

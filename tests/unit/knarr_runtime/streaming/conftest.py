@@ -40,6 +40,7 @@ class LocalBackend:
     """Container ``box`` runs what it is told; attaching to it runs ``attached``."""
 
     def __init__(self) -> None:
+        self.started = asyncio.Event()
         self.processes: list[LocalProcess] = []
         self.attached: tuple[str, ...] = ("cat",)
 
@@ -50,6 +51,7 @@ class LocalBackend:
             raise NotFound(f"container {container_id!r} does not exist")
         started = await (_on_terminal(args) if tty else _on_pipes(args, stdin))
         self.processes.append(started)
+        self.started.set()
         return started
 
     async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool) -> LocalProcess:
