@@ -55,7 +55,15 @@ from knarr_runtime.kernel import capabilities, process
 from knarr_runtime.kernel.cgroup import DeviceRule, Usage
 from knarr_runtime.node import Node
 from knarr_runtime.peer import Peer
-from knarr_runtime.spec import ContainerSpec, NetworkConfig, Resources, SandboxSpec, User
+from knarr_runtime.spec import (
+    SECCOMP_DEFAULT,
+    SECCOMP_UNCONFINED,
+    ContainerSpec,
+    NetworkConfig,
+    Resources,
+    SandboxSpec,
+    User,
+)
 from knarr_runtime.start_request import StartRequest
 
 _T = TypeVar("_T")
@@ -898,6 +906,7 @@ class Launcher:
                 user=None if user is None else asdict(user),
                 tty=tty,
                 seccomp=self._filters.get(spec),
+                may_spawn=spec.seccomp in (SECCOMP_DEFAULT, SECCOMP_UNCONFINED),
             )
         except BaseException:
             self._execs.pop(exec_id, None)

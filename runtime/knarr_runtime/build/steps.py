@@ -245,9 +245,7 @@ class StageRun:
             sources += await in_thread(files.find, root, local, exclude, archives=instruction.add)
         for url in urls:
             checksum = self.expanded(instruction.checksum)
-            directory, name = await in_thread(
-                files.download, url, checksum, self.tools.workspace, self.tools.cancelled
-            )
+            directory, name = await in_thread(files.download, url, checksum, self.tools.workspace, self.tools.cancelled)
             found = await in_thread(files.find, directory_root(directory), (name,), exclude, archives=False)
             sources += found
         job = files.Job(

@@ -7,9 +7,9 @@ import errno
 import os
 import resource
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from knarr_runtime.errors import KernelRefused, StartFailed
+from knarr_runtime.errors import KernelRefused, StartFailed, Unavailable
 from knarr_runtime.kernel import capabilities, process, seccomp, syscalls
 from knarr_runtime.spec import DEFAULT_PATH, ContainerSpec, Rlimit, User
 
@@ -131,20 +131,38 @@ def _home(uid: int) -> str:
 
 def execute(args: tuple[str, ...], env: dict[str, str]) -> None:
     """execve, searching PATH. Returns never; raises StartFailed with 127 or 126 and the message users know."""
+    _run(args, env, os.execve)
+
+
+def spawn(args: tuple[str, ...], env: dict[str, str]) -> int:
+    """The same in a new process and session; its pid. Raises Unavailable if there is no room for a process."""
+    return _run(args, env, _spawn)
+
+
+def _spawn(path: str, args: tuple[str, ...], env: dict[str, str]) -> int:
+    try:
+        return os.posix_spawn(path, args, env, setsid=True)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):
+            raise Unavailable(f"exec: {error.strerror}") from error
+        raise
+
+
+def _run(args: tuple[str, ...], env: dict[str, str], run: Callable[..., int]) -> int:
     os.umask(0o022)
     syscalls.close_range(3, on_exec=True)
     process.reset_signals()
     name = args[0]
     if "/" in name:
         try:
-            os.execve(name, args, env)
+            return run(name, args, env)
         except OSError as error:
             raise _failure(name, name, error) from error
     denied: tuple[str, OSError] | None = None
     for directory in env["PATH"].split(":"):
         candidate = f"{directory or '.'}/{name}"
         try:
-            os.execve(candidate, args, env)
+            return run(candidate, args, env)
         except (FileNotFoundError, NotADirectoryError) as error:
             if os.path.lexists(candidate):
                 denied = denied or (candidate, error)

@@ -8,40 +8,73 @@ from __future__ import annotations
 
 import array
 import fcntl
+import json
 import os
 import socket
 import struct
 import termios
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from knarr_runtime import channel, layout
 from knarr_runtime.errors import KernelRefused, RuntimeFailure, WrongState
-from knarr_runtime.kernel import syscalls
+from knarr_runtime.kernel import process, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.shim import confine
+from knarr_runtime.shim.spare import rehearse
 from knarr_runtime.spec import ContainerSpec, User
 
 
-def run(
-    request: Mapping[str, Any],
-    descriptors: Sequence[int],
-    *,
-    directory: str,
-    process: int,
-    cgroups: Cgroups,
-    attached: bool,
-    status: socket.socket,
-    last_capability: int,
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """One exec: what was asked for, its streams, the container's directory and a pidfd of its first process."""
+
+    request: Mapping[str, Any]
+    descriptors: Sequence[int]
+    directory: str
+    process: int
+    status: socket.socket
+
+
+def run(joining: Joining, cgroups: Cgroups, attached: bool, last_capability: int) -> None:
+    """Becomes the program. Raises RuntimeFailure."""
+    os.setsid()
+    env = _join(joining, cgroups, attached, last_capability, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+    channel.send(joining.status, {"exec": True})
+    confine.execute(tuple(joining.request["args"]), env)
+
+
+def help_out(
+    status: socket.socket, containers: str, cgroups: Cgroups, last_capability: int, *, host_pids: bool
 ) -> None:
-    """Becomes the program of ``request``; ``process`` is a pidfd of the container. Raises RuntimeFailure."""
+    """The life of a helper (see :mod:`knarr_runtime.shim.execs`); returns if nobody needs it. Raises RuntimeFailure."""
+    process.close_all_but({status.fileno(), *cgroups.descriptors()})
+    os.setsid()
+    rehearse()
+    channel.send(status, {"ready": True})
+    received = channel.receive(status)
+    if received is None:
+        return
+    request = json.loads(received[0]["body"])
+    pidfd, *streams = received[1]
+    joining = Joining(request, streams, f"{containers}/{request['container']}", pidfd, status)
+    namespaces = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP | (0 if host_pids else syscalls.CLONE_NEWPID)
+    env = _join(joining, cgroups, False, last_capability, namespaces)
+    program = confine.spawn(tuple(request["args"]), env)
+    channel.send(status, {"exec": True, "program": program})
+    os._exit(0)
+
+
+def _join(joining: Joining, cgroups: Cgroups, attached: bool, last_capability: int, namespaces: int) -> dict[str, str]:
+    """Enters the container and sheds all privileges; the program's environment."""
+    request, descriptors = joining.request, joining.descriptors
     stage = "container"
     try:
-        record = layout.read(directory, layout.CONTAINER_SPEC)
+        record = layout.read(joining.directory, layout.CONTAINER_SPEC)
         if record is None:
-            raise RuntimeFailure(f"{directory}: no container")
+            raise RuntimeFailure(f"{joining.directory}: no container")
         spec = ContainerSpec.from_checked(record["spec"])
-        os.setsid()
         stage = "cgroup"
         if spec.cgroup and not attached:
             cgroups.attach_self(spec.cgroup)
@@ -50,12 +83,12 @@ def run(
             confine.adjust_oom_score(spec.oom_score_adj)
         stage = "namespaces"
         try:
-            syscalls.setns(process, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+            syscalls.setns(joining.process, namespaces)
         except ProcessLookupError as error:
             raise WrongState(f"container {spec.id} is not running") from error
         stage = "standard streams"
         if request.get("tty"):
-            _take_terminal(status, int(request.get("columns", 80)), int(request.get("rows", 24)))
+            _take_terminal(joining.status, int(request.get("columns", 80)), int(request.get("rows", 24)))
         else:
             for number, fd in enumerate(descriptors):
                 os.dup2(fd, number)
@@ -73,8 +106,7 @@ def run(
         confine.confine(spec, user, program, last_capability)
     except OSError as error:
         raise KernelRefused(f"{stage}: {error.filename or ''}: {error.strerror}".replace(": : ", ": ")) from error
-    channel.send(status, {"exec": True})
-    confine.execute(tuple(request["args"]), env)
+    return env
 
 
 def _take_terminal(status: socket.socket, columns: int, rows: int) -> None:

@@ -13,7 +13,6 @@ away), the masters of their terminals, a pidfd. It keeps the pod's namespaces al
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -29,24 +28,13 @@ from knarr_runtime.errors import KernelRefused, NotFound, RuntimeFailure, StartF
 from knarr_runtime.kernel import mounts, process, rtnetlink, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.loop import Connection, Loop, Server
-from knarr_runtime.shim import container, join, pause, spare
+from knarr_runtime.shim import container, pause, spare
+from knarr_runtime.shim.execs import Execs, Target
+from knarr_runtime.shim.starting import Starting
 from knarr_runtime.spec import SandboxSpec
 
 _TERMINAL_CHUNK = 16 << 10
 _TERMINAL_LAST_BYTES = 256 << 10
-
-
-class _Starting:
-    """A clone whose execve has not been seen yet; ``finished`` gets the error, or None."""
-
-    def __init__(self, pid: int, status: socket.socket, finished: Callable[[_Starting], None]) -> None:
-        self.pid = pid
-        self.status = status
-        self.finished = finished
-        self.reached_exec = False
-        self.reaped = False
-        self.error: RuntimeFailure | None = None
-        self.terminal = -1
 
 
 class _Container:
@@ -79,9 +67,16 @@ class Shim:
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._loop = Loop()
         self._containers: dict[str, _Container] = {}
-        self._starting: dict[int, _Starting] = {}
+        self._starting: dict[int, Starting] = {}
         self._by_pid: dict[int, _Container] = {}
-        self._execs: dict[int, tuple[str, Connection]] = {}
+        self._execs = Execs(
+            cgroups=cgroups,
+            last_capability=last_capability,
+            containers=f"{self._directory}/{layout.CONTAINERS}",
+            host_pids=spec.namespaces.pid == "host",
+            clone=self._clone,
+            watch=self._watch,
+        )
         self._pause = 0
         self._pause_fd = -1
         self._stopping: list[tuple[Connection, Message]] = []
@@ -145,7 +140,7 @@ class Shim:
     def run(self) -> None:
         if self._cgroups.version == 1:
             self._make_spare()
-        self._loop.run(lambda: None)
+        self._loop.run(self._execs.prepare)
 
     # --- starting ---
 
@@ -175,10 +170,10 @@ class Shim:
             for fd in descriptors:
                 os.close(fd)
 
-        def finished(starting: _Starting) -> None:
+        def finished(starting: Starting) -> None:
             self._started(one, starting, connection, message)
 
-        self._watch(_Starting(one.pid, ours, finished))
+        self._watch(Starting(one.pid, ours, finished))
 
     def _fork(self, one: _Container, message: Message, descriptors: list[int], directory: str) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
@@ -282,43 +277,22 @@ class Shim:
                 os.close(into)
         return pid
 
-    def _watch(self, starting: _Starting) -> None:
+    def _watch(self, starting: Starting) -> None:
         self._starting[starting.pid] = starting
         starting.status.setblocking(False)
         self._loop.add(starting.status.fileno(), lambda _: self._read_status(starting))
 
-    def _read_status(self, starting: _Starting) -> bool:
-        """Takes what the child says; True when it has said all (execve or its death closed the socket)."""
-        while True:
-            try:
-                received = channel.receive(starting.status)
-            except BlockingIOError:
-                return False
-            except (OSError, ValueError):
-                received = None
-            if received is None:
-                break
-            message, descriptors = received
-            if message.get("exec"):
-                starting.reached_exec = True
-            if message.get("terminal") and descriptors:
-                starting.terminal = descriptors.pop()
-            if "error" in message:
-                starting.error = errors.from_json(message["error"])
-            for fd in descriptors:
-                os.close(fd)
+    def _read_status(self, starting: Starting) -> bool:
+        """True when it has said all."""
+        if not starting.read():
+            return False
         self._loop.remove(starting.status.fileno())
         starting.status.close()
         del self._starting[starting.pid]
-        if starting.error is None and not starting.reached_exec:
-            starting.error = StartFailed("the process died before it could execute the program")
-        if starting.error is not None and starting.terminal >= 0:
-            os.close(starting.terminal)
-            starting.terminal = -1
         starting.finished(starting)
         return True
 
-    def _started(self, one: _Container, starting: _Starting, connection: Connection, request: Message) -> None:
+    def _started(self, one: _Container, starting: Starting, connection: Connection, request: Message) -> None:
         assert self._server is not None
         if starting.error is not None:
             if not starting.reaped:
@@ -406,16 +380,19 @@ class Shim:
         if starting is not None:  # what it had to say is all in the socket, nobody else holds the other end
             starting.reaped = True
             self._read_status(starting)
-        if self._spare is not None and self._spare.pid == pid:
+            if pid in self._by_pid:
+                self._record_exit(self._by_pid.pop(pid), status)
+            else:
+                self._execs.ended(pid, status)
+        elif self._spare is not None and self._spare.pid == pid:
             self._spare.close()
             self._spare = None
-        one = self._by_pid.pop(pid, None)
-        if one is not None:
-            self._record_exit(one, status)
-        elif pid in self._execs:
-            exec_id, connection = self._execs.pop(pid)
-            code, signum = process.exit_code(status)
-            connection.send({"event": "exec_exit", "exec": exec_id, "exit_code": code, "signal": signum})
+        elif pid in self._by_pid:
+            self._record_exit(self._by_pid.pop(pid), status)
+        elif not self._execs.discard_helper(pid) and not self._execs.ended(pid, status):
+            for each in tuple(self._starting.values()):  # perhaps spawned by a helper whose word is still unread
+                self._read_status(each)
+            self._execs.ended(pid, status)
 
     def _record_exit(self, one: _Container, status: int) -> None:
         assert self._server is not None
@@ -458,63 +435,20 @@ class Shim:
             self._cgroups.kill(one.cgroup)
 
     def _exec(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        assert self._server is not None
         try:
             one = self._container(message)
             if not one.running or one.pid in self._starting:
                 raise WrongState(f"container {one.id} is not running")
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-
-            def child(attached: bool) -> None:
-                join.run(
-                    message,
-                    descriptors,
-                    directory=self._container_directory(one),
-                    process=one.pidfd,
-                    cgroups=self._cgroups,
-                    attached=attached,
-                    status=theirs,
-                    last_capability=self._last_capability,
-                )
-
-            pids_of = -1 if self._spec.namespaces.pid == "host" else one.pidfd
-            try:
-                pid = self._clone(0, one.cgroup, pids_of, theirs, child)
-            except OSError as error:
-                ended = (errno.ESRCH, errno.ENOMEM) if pids_of >= 0 else (errno.ESRCH,)
-                if error.errno not in ended:  # a pid namespace whose first process is dying says ENOMEM
-                    raise
-                raise WrongState(f"container {one.id} is not running") from error
-        finally:
+        except RuntimeFailure:
             for fd in descriptors:
                 os.close(fd)
-        theirs.close()
-        exec_id = str(message["exec"])
-
-        def finished(starting: _Starting) -> None:
-            self._exec_started(starting, connection, message, exec_id)
-
-        self._watch(_Starting(pid, ours, finished))
-
-    def _exec_started(self, starting: _Starting, connection: Connection, request: Message, exec_id: str) -> None:
-        assert self._server is not None
-        if starting.error is not None:
-            if not starting.reaped:
-                os.waitpid(starting.pid, 0)
-            self._server.fail(connection, request, starting.error)
-            return
-        self._execs[starting.pid] = (exec_id, connection)
-        terminal = (starting.terminal,) if starting.terminal >= 0 else ()
-        self._server.reply(connection, request, {"pid": starting.pid}, terminal)
-        for fd in terminal:
-            os.close(fd)
+            raise
+        target = Target(one.id, one.cgroup, one.pidfd, self._container_directory(one))
+        self._execs.start(target, self._server, connection, message, descriptors)
 
     def _exec_signal(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
-        for pid, (exec_id, _) in self._execs.items():
-            if exec_id == message["exec"]:
-                try:
-                    os.killpg(pid, int(message["signum"]))
-                except ProcessLookupError:
-                    break
+        self._execs.signal(message)
         return {}
 
     def _network(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
@@ -577,6 +511,7 @@ class Shim:
         if self._spec.cgroup_parent:
             self._cgroups.kill(self._spec.cgroup_parent)
         self._discard_spare()
+        self._execs.discard_helper()
         if self._pause:
             process.kill(self._pause, signal.SIGKILL)
             os.waitpid(self._pause, 0)

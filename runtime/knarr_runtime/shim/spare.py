@@ -58,7 +58,8 @@ class Spare:
             readiness = channel.receive(self.socket)
             if readiness is None or not readiness[0].get("ready"):
                 return False
-            channel.send(self.socket, {}, descriptors, message["body"])
+            body = message["body"] if "body" in message else json.dumps(message).encode()
+            channel.send(self.socket, {}, descriptors, body)
         except (OSError, ValueError):
             return False
         return True
@@ -96,7 +97,7 @@ def wait(preparation: container.Preparation, containers: str, attached: bool) ->
     os.setsid()
     filesystems = container.Filesystems(preparation)
     filesystems.make_ahead(_LIKELY)
-    _rehearse()
+    rehearse()
     channel.send(status, {"ready": True})
     while (received := channel.receive(status)) is not None:
         message, preparation.descriptors = received
@@ -119,7 +120,7 @@ _LIKELY = ContainerSpec(
 )
 
 
-def _rehearse() -> None:
+def rehearse() -> None:
     """Goes through the code of a start that changes nothing."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     with ours, theirs:
