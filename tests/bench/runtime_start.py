@@ -1,11 +1,11 @@
-"""How long sandboxes, containers and execs take, beside crun and runc where they are installed.
+"""How long containers and execs take, beside crun, runc and a C program that makes the same system calls.
 
     python tests/bench/runtime_start.py [--rounds 60]
 
 All on one busybox root, interleaved, so that a busy moment of the machine falls on everybody. "start" is from the
 request to the first instruction of the program, which writes into a FIFO at once. The peers get the same isolation
 (namespaces, capabilities, seccomp where their default config has it) from a config.json without a daemon.
-crun 1.8 refuses a hybrid cgroup layout, so it runs in a mount namespace without /sys/fs/cgroup/unified.
+"lock warm": somebody else just moved a process between cgroups, so the kernel's lock for that is quick for everybody.
 """
 
 from __future__ import annotations
@@ -20,81 +20,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
 from pathlib import Path
 
+from runtime_common import Fifo, Times, make_root, own_mounts
+
 from knarr_runtime.kernel import syscalls
+from knarr_runtime.kernel.cgroup import discover
+from knarr_runtime.kernel.seccomp import profile
 from knarr_runtime.launcher import Launcher, LauncherSettings
-from knarr_runtime.spec import ContainerSpec, Mount, NetworkConfig, Resources, Rootfs, SandboxSpec
+from knarr_runtime.spec import (
+    DEFAULT_CAPABILITIES,
+    ContainerSpec,
+    Mount,
+    NetworkConfig,
+    Resources,
+    Rootfs,
+    SandboxSpec,
+)
 
 IDLE_S = 0.02
 """Before each start: what the last one left behind has come to rest."""
-BUSYBOX = "/bin/busybox"
+WARM = ", lock warm"
 
 
-def make_root(directory: Path) -> None:
-    (directory / "bin").mkdir(parents=True)
-    shutil.copy(BUSYBOX, directory / "bin/busybox")
-    for applet in ("sh", "true", "sleep", "echo"):
-        (directory / "bin" / applet).symlink_to("busybox")
-
-
-class Times:
-    """Milliseconds per operation; prints p50 and p99."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, list[float]] = {}
-
-    def add(self, name: str, seconds: float) -> None:
-        self._times.setdefault(name, []).append(seconds * 1000)
-
-    async def measure(self, name: str, what: Awaitable[object]) -> None:
-        started = time.perf_counter()
-        await what
-        self.add(name, time.perf_counter() - started)
-
-    def median(self, name: str) -> float | None:
-        times = sorted(self._times.get(name, ()))
-        return times[len(times) // 2] if times else None
-
-    def report(self) -> None:
-        print(f"{'':44}{'p50 ms':>9}{'p99 ms':>9}")
-        for name, times in self._times.items():
-            times.sort()
-            print(f"{name:44}{times[len(times) // 2]:9.2f}{times[min(len(times) * 99 // 100, len(times) - 1)]:9.2f}")
-        for ours, what in (
-            ("knarr start to first instruction", "start to first instruction"),
-            ("knarr exec true", "exec true"),
-            ("knarr whole life of a container", "whole life of a container"),
-        ):
-            for peer in ("crun", "runc"):
-                mine, theirs = self.median(ours), self.median(f"{peer} {what}")
-                if mine and theirs:
-                    print(f"{what}: {mine / theirs:.2f} x {peer}")
-
-
-class Fifo:
-    """Says when the program's first output arrived."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        os.mkfifo(path)
-        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    async def written(self) -> float:
-        loop = asyncio.get_running_loop()
-        event = asyncio.Event()
-        loop.add_reader(self.fd, event.set)
-        try:
-            await event.wait()
-        finally:
-            loop.remove_reader(self.fd)
-        at = time.perf_counter()
-        os.read(self.fd, 100)
-        return at
-
-
-async def knarr_round(launcher: Launcher, root: Path, work: Path, number: int, fifo: Fifo, times: Times) -> None:
+async def knarr_round(
+    launcher: Launcher, root: Path, work: Path, number: int, fifo: Fifo, times: Times, suffix: str = ""
+) -> None:
     pod = f"pod{number}"
     sandbox = SandboxSpec(id=pod, hostname=pod, cgroup_parent=f"kubepods/{pod}")
     await times.measure("knarr create sandbox", launcher.create_sandbox(sandbox))
@@ -116,14 +67,18 @@ async def knarr_round(launcher: Launcher, root: Path, work: Path, number: int, f
     await times.measure("knarr create container", launcher.create_container(spec))
     starting = asyncio.create_task(launcher.start_container(spec.id))
     at = await fifo.written()
-    times.add("knarr start to first instruction", at - started)
+    times.add(f"knarr start to first instruction{suffix}", at - started)
     await starting
     times.add("knarr create and start, answered", time.perf_counter() - started)
-    for _ in range(2):
+    paused = time.perf_counter()
+    await times.measure("knarr exec true, the first", launcher.exec(spec.id, ["true"]))
+    for _ in range(3):
+        await asyncio.sleep(IDLE_S)
         await times.measure("knarr exec true", launcher.exec(spec.id, ["true"]))
+    paused = time.perf_counter() - paused
     await times.measure("knarr kill and see it end", launcher.stop_container(spec.id, 0))
     await times.measure("knarr remove container", launcher.remove_container(spec.id))
-    times.add("knarr whole life of a container", time.perf_counter() - life)
+    times.add("knarr whole life of a container", time.perf_counter() - life - paused)
     await times.measure("knarr stop and remove sandbox", launcher.remove_sandbox(pod))
 
 
@@ -160,7 +115,7 @@ async def _call(*arguments: str) -> None:
 
 
 async def peer_round(
-    peer: list[str], root: Path, work: Path, number: int, fifo: Fifo, times: Times, cgroup: str
+    peer: list[str], root: Path, work: Path, number: int, fifo: Fifo, times: Times, cgroup: str, suffix: str = ""
 ) -> None:
     name = Path(peer[0]).name
     bundle = work / f"{name}{number}"
@@ -177,22 +132,70 @@ async def peer_round(
     if not first.done():
         first.cancel()
     await running
-    times.add(f"{name} start to first instruction", first.result() - started)
+    times.add(f"{name} start to first instruction{suffix}", first.result() - started)
+    paused = time.perf_counter()
     for _ in range(2):
+        await asyncio.sleep(IDLE_S)
         await times.measure(f"{name} exec true", _call(*peer, "exec", identifier, "true"))
+    paused = time.perf_counter() - paused
     await _call(*peer, "delete", "--force", identifier)
-    times.add(f"{name} whole life of a container", time.perf_counter() - started)
+    times.add(f"{name} whole life of a container", time.perf_counter() - started - paused)
 
 
-def leave_hybrid() -> None:
-    """Own mounts: crun 1.8 wants to see plain v1, and everybody's state and writable layers lie on a tmpfs."""
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
-    with contextlib.suppress(OSError):
-        syscalls.umount("/sys/fs/cgroup/unified")
+class Floor:
+    """The C program of floor.c, built here; None where there is no compiler."""
+
+    def __init__(self, work: Path, root: Path, fifo: Fifo) -> None:
+        source, program = Path(__file__).with_name("floor.c"), work / "floor"
+        subprocess.run(["cc", "-O2", "-o", program, source], check=True)
+        (work / "filter").write_bytes(profile.default_filter(frozenset(DEFAULT_CAPABILITIES)))
+        (work / "floor.d").mkdir()
+        bases = discover(f"knarr-bench-{os.getpid()}-floor")
+        bases.pop("cpuset", None)
+        arguments = [program, root, work / "floor.d", fifo.path, work / "filter", *bases.values()]
+        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def round(self, times: Times, suffix: str = "") -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        time.sleep(IDLE_S)
+        self._process.stdin.write("start\n")
+        first, life = self._process.stdout.readline().split()
+        times.add(f"C floor start to first instruction{suffix}", float(first) / 1000)
+        times.add(f"C floor whole life of a container{suffix}", float(life) / 1000)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+class Warmth:
+    """Keeps the kernel's cgroup lock warm: a process that moves itself to and fro."""
+
+    _SCRIPT = """
+import sys, time
+files = [open(f"{path}/cgroup.procs", "w") for path in sys.argv[1:]]
+while True:
+    for file in files:
+        file.write("0"); file.flush()
+        time.sleep(0.001)
+"""
+
+    def __init__(self) -> None:
+        base = next(iter(discover(f"knarr-bench-{os.getpid()}-warm").values()))
+        self._paths = [Path(base) / name for name in ("a", "b")]
+        for path in self._paths:
+            path.mkdir(parents=True)
+        arguments = [sys.executable, "-S", "-c", self._SCRIPT, *map(str, self._paths)]
+        self._process = subprocess.Popen(arguments)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for path in (*self._paths, self._paths[0].parent):
+            path.rmdir()
 
 
 async def main(rounds: int, peers: list[list[str]]) -> None:
+    own_mounts()
     work = Path(tempfile.mkdtemp(prefix="knarr-bench-"))
     syscalls.mount("tmpfs", str(work), "tmpfs", 0)
     root = work / "root"
@@ -200,31 +203,55 @@ async def main(rounds: int, peers: list[list[str]]) -> None:
     (root / "fifo").touch()
     fifo = Fifo(work / "fifo")
     times = Times()
+    floor = Floor(work, root, fifo)
+    cgroup = f"knarr-bench-{os.getpid()}-peers"
     launcher = Launcher(LauncherSettings(state_dir=work / "state", cgroup_root=f"knarr-bench-{os.getpid()}"))
     started = time.perf_counter()
     await launcher.start()
     times.add("knarr start zygote and log reader", time.perf_counter() - started)
+    warmth = None
     try:
         await launcher.recover()
-        for number in range(rounds):
-            await knarr_round(launcher, root, work, number, fifo, times)
-            if number % 3 == 0:
+        for number in range(rounds * 3 // 2):
+            suffix = WARM if number >= rounds else ""
+            if suffix and warmth is None:
+                warmth = Warmth()
+            await knarr_round(launcher, root, work, number, fifo, times, suffix)
+            floor.round(times, suffix)
+            if number % 2 == 0:
                 for peer in tuple(peers):
                     try:
-                        await peer_round(peer, root, work, number, fifo, times, f"knarr-bench-{os.getpid()}-peers")
+                        await peer_round(peer, root, work, number, fifo, times, cgroup, suffix)
                     except (RuntimeError, AssertionError) as error:
                         print(f"{peer[0]} does not run here: {error}", file=sys.stderr)
                         peers.remove(peer)
-        times.report()
+        report(times, peers)
         print(memory(launcher))
     finally:
+        if warmth is not None:
+            warmth.close()
+        floor.close()
         await launcher.destroy()
         syscalls.umount(str(work))
         work.rmdir()
         for directory, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
-            if f"knarr-bench-{os.getpid()}-peers" in directory:
+            if cgroup in directory:
                 with contextlib.suppress(OSError):
                     os.rmdir(directory)
+
+
+def report(times: Times, peers: list[list[str]]) -> None:
+    times.report()
+    start, life = "start to first instruction", "whole life of a container"
+    times.ratio(f"knarr {start}", f"C floor {start}", 2.5)
+    for peer, aims in (("crun", (0.2, 0.5, 0.3, 0.25)), ("runc", (None, None, None, None))):
+        times.ratio(f"knarr {start}", f"{peer} {start}", aims[0])
+        times.ratio(f"knarr {start}{WARM}", f"{peer} {start}{WARM}", aims[1])
+        times.ratio(f"knarr {life}", f"{peer} {life}", aims[2])
+        times.ratio("knarr exec true", f"{peer} exec true", aims[3])
+    for peer in peers:
+        said = subprocess.run([peer[0], "--version"], capture_output=True, text=True, check=False).stdout
+        print(said.splitlines()[0])
 
 
 def memory(launcher: Launcher) -> str:
@@ -242,7 +269,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
-    leave_hybrid()
     found = [[name] for name in ("crun", "runc") if shutil.which(name)]
     found = [[*one, "--cgroup-manager=cgroupfs"] if one[0] == "crun" else one for one in found]
     asyncio.run(main(options.rounds, found))
