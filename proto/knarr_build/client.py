@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -60,6 +60,29 @@ def opened(directory: str, dockerfile: str, stdin: IO[bytes], **more: Any) -> Re
         except OSError as error:
             raise context.ContextError(f"unable to read the Dockerfile {path}: {error.strerror}") from error
     return Request(dockerfile=text, dockerfile_name=name, directory=root, patterns=context.ignored(root, path), **more)
+
+
+def build_args(given: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Of ``--build-arg``: ``NAME=VALUE``, or ``NAME`` with the value of the environment, if it has one."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise context.ContextError(f'--build-arg "{text}": must be NAME or NAME=VALUE')
+        if equals or name in environment:
+            found[name] = value if equals else environment[name]
+    return found
+
+
+def pairs(given: Iterable[str], option: str) -> dict[str, str]:
+    """``NAME=VALUE``; without ``=`` the value is empty. Raises ContextError."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if not name:
+            raise context.ContextError(f'{option} "{text}": must be NAME=VALUE')
+        found[name] = value
+    return found
 
 
 def build(channel: Any, request: Request, show: Callable[[Any], None]) -> str:

@@ -17,14 +17,18 @@ import structlog
 
 from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import containers_pb2_grpc, images_pb2_grpc
+from knarr_runtime.build.cache import Cache
+from knarr_runtime.build.images import PackedImages, Progress
+from knarr_runtime.build.running import ContainerRunner
+from knarr_runtime.build.service import Builds
 from knarr_runtime.cri.containers_service import AutoRemoval, ContainersService
 from knarr_runtime.cri.image_service import Images, ImageService
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.cri.records import Records
 from knarr_runtime.cri.runtime_service import RuntimeService
 from knarr_runtime.cri.streams import Streams
-from knarr_runtime.errors import Unavailable
-from knarr_runtime.images.store import ImageStore
+from knarr_runtime.errors import NotFound, Unavailable
+from knarr_runtime.images.store import Image, ImageStore
 from knarr_runtime.launcher import Launcher, LauncherSettings
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.settings import Settings
@@ -59,6 +63,10 @@ async def serve(settings: Settings) -> None:
         api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(images, pods), server)
         containers_pb2_grpc.add_ContainersServicer_to_server(ContainersService(pods, launcher), server)
         images_pb2_grpc.add_ImagesServicer_to_server(Images(images), server)
+        cache = await asyncio.to_thread(Cache, settings.root / "build")
+        runner = ContainerRunner(launcher, network)
+        builds = Builds(PackedImages(images, cache), cache, runner, pull=_not_here)
+        images_pb2_grpc.add_BuildsServicer_to_server(builds, server)
         _listen(server, settings.socket)
         await server.start()
         settings.socket.chmod(0o600)
@@ -77,6 +85,10 @@ async def serve(settings: Settings) -> None:
         await launcher.close()
         for task in failed:
             raise Unavailable(f"{task.get_name()} could not be followed: {task.exception()}")
+
+
+async def _not_here(name: str, platform: str, progress: Progress) -> Image:
+    raise NotFound(f"image \"{name}\" not found: import it with 'knarr image import'")
 
 
 def _listen(server: grpc.aio.Server, socket: Path) -> None:

@@ -256,12 +256,12 @@ nodes_option = click.option("--node", "nodes", multiple=True, help="Only these n
 @click.pass_context
 def image_import(ctx: click.Context, archive: str, nodes: tuple[str, ...], data_dir: Path | None) -> None:
     """Import a docker-archive or an OCI layout, as a tar file or a directory, on every node."""
-    chosen = _local_nodes(ctx, data_dir, nodes)
+    chosen = local_nodes(ctx, data_dir, nodes)
     names: list[str] = []
     with _opened(archive) as file:
         for node in chosen:
             file.seek(0)
-            with _runtime(node) as channel:
+            with runtime_channel(node) as channel:
                 stub: Any = images_pb2_grpc.ImagesStub(channel)
                 answer = stub.Import(_chunks(file), timeout=IMPORT_TIMEOUT_S)
             names = list(answer.names) or list(answer.ids)
@@ -277,8 +277,8 @@ def image_import(ctx: click.Context, archive: str, nodes: tuple[str, ...], data_
 def image_ls(ctx: click.Context, nodes: tuple[str, ...], data_dir: Path | None) -> None:
     """Show the images on every node."""
     rows: list[list[str]] = []
-    for node in _local_nodes(ctx, data_dir, nodes):
-        with _runtime(node) as channel:
+    for node in local_nodes(ctx, data_dir, nodes):
+        with runtime_channel(node) as channel:
             stub: Any = api_pb2_grpc.ImageServiceStub(channel)
             answer = stub.ListImages(cri.ListImagesRequest(), timeout=30.0)
         for image in answer.images:
@@ -307,7 +307,7 @@ def _opened(archive: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _runtime(node: LocalNode) -> Iterator[grpc.Channel]:
+def runtime_channel(node: LocalNode) -> Iterator[grpc.Channel]:
     """A channel to the runtime of a local node. Raises ClickException with the remedy."""
     socket = Path(node.runtime_socket)
     not_running = (
@@ -336,7 +336,7 @@ def _chunks(file: IO[bytes]) -> Iterator[Any]:
         yield images_pb2.ImportRequest(data=chunk)
 
 
-def _local_nodes(ctx: click.Context, data_dir: Path | None, names: tuple[str, ...]) -> list[LocalNode]:
+def local_nodes(ctx: click.Context, data_dir: Path | None, names: tuple[str, ...]) -> list[LocalNode]:
     """The local cluster's nodes. Raises ClickException with the remedy."""
     directory = data_dir
     if directory is None:

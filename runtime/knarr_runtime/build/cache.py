@@ -82,11 +82,16 @@ class Cache:
 
     def add(self, upper: Path, latest_s: int | None) -> Layer:
         """The layer that ``upper``, which is taken over, makes."""
+        layer = self.pack(upper, latest_s)
+        self._put(upper, layer)
+        return layer
+
+    def pack(self, directory: Path, latest_s: int | None = None) -> Layer:
+        """The layer that ``directory``, which stays, makes."""
         descriptor, name = tempfile.mkstemp(dir=self._root / "tmp")
         os.close(descriptor)
-        layer = diff.write_layer(upper, Path(name), latest_s=latest_s)
+        layer = diff.write_layer(directory, Path(name), latest_s=latest_s)
         os.rename(name, self.blob(layer))
-        self._put(upper, layer)
         return layer
 
     def blob(self, layer: Layer) -> Path:

@@ -1,0 +1,192 @@
+"""A real daemon in a network namespace and a cgroup of its own, and builds asked of it as the commands ask."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pyroute2.netns
+import pytest
+
+from knarr_build import client
+from knarr_cli.cluster import cgroups
+from knarr_proto.cri import api_pb2 as cri
+from knarr_proto.cri import api_pb2_grpc
+
+ROOT = Path(__file__).resolve().parents[3]
+ENTER = ROOT / "controlplane/knarr_cli/cluster/enter.py"
+PATIENCE_S = 20.0
+BUSYBOX = "/bin/busybox"
+BASE = """FROM scratch
+COPY busybox /bin/busybox
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+COPY <<PASSWD /etc/passwd
+root:x:0:0:root:/root:/bin/sh
+user:x:1000:1000::/home/user:/bin/sh
+PASSWD
+COPY <<GROUP /etc/group
+root:x:0:
+user:x:1000:
+GROUP
+CMD ["sh"]
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.root)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@dataclass(frozen=True)
+class Built:
+    id: str
+    lines: tuple[str, ...]
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def cached(self) -> int:
+        return sum("Using cache" in line for line in self.lines)
+
+
+class Daemon:
+    """The process and its clients."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.name = f"knarr-test-{secrets.token_hex(3)}"
+        self.parents = cgroups.parents()
+        self.socket = base / "s.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+        pyroute2.netns.create(self.name)
+
+    def start(self) -> None:
+        cgroups.make(self.parents, self.name)
+        command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{self.name}", self.name]
+        command += [json.dumps(self.parents), sys.executable, "-m", "knarr_runtime", "serve"]
+        command += ["--root", str(self.base / "root"), "--socket", str(self.socket)]
+        with open(self.base / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self.channel = grpc.insecure_channel(f"unix:{self.socket}")
+        self.runtime: Any = api_pb2_grpc.RuntimeServiceStub(self.channel)
+
+        def answers() -> bool:
+            with contextlib.suppress(grpc.RpcError):
+                return bool(self.runtime.Version(cri.VersionRequest(), timeout=1.0).runtime_name)
+            return False
+
+        until(answers, "the daemon to serve")
+
+    def kill(self) -> None:
+        """SIGKILL to the daemon alone."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.channel.close()
+
+    def configure_network(self) -> None:
+        config = cri.RuntimeConfig(network_config=cri.NetworkConfig(pod_cidr="10.244.9.0/24"))
+        self.runtime.UpdateRuntimeConfig(cri.UpdateRuntimeConfigRequest(runtime_config=config))
+
+    def build(self, dockerfile: str, directory: Path | None = None, **more: Any) -> Built:
+        """Raises grpc.RpcError."""
+        lines: list[str] = []
+        identifier = self.build_with(lambda answer: lines.append(answer.line), dockerfile, directory, **more)
+        return Built(identifier, tuple(lines))
+
+    def build_with(
+        self, show: Callable[[Any], None], dockerfile: str, directory: Path | None = None, **more: Any
+    ) -> str:
+        where = str(directory) if directory is not None else "-"
+        file = "-" if directory is not None else ""
+        request = client.opened(where, file, io.BytesIO(dockerfile.encode()), **more)
+        return client.build(self.channel, request, show)
+
+    def fails(self, dockerfile: str, directory: Path | None = None, **more: Any) -> tuple[grpc.StatusCode, str]:
+        with pytest.raises(grpc.RpcError) as raised:
+            self.build(dockerfile, directory, **more)
+        return raised.value.code(), str(raised.value.details())
+
+    def build_base(self) -> None:
+        directory = self.base / "busybox"
+        directory.mkdir()
+        (directory / "busybox").write_bytes(Path(BUSYBOX).read_bytes())
+        (directory / "busybox").chmod(0o755)
+        self.build(BASE, directory, tags=("base",))
+
+    def left(self) -> list[str]:
+        """What builds have left behind beside the cache."""
+        found = [str(p) for parent in self.parents.values() for p in (Path(parent) / self.name).glob("**/builds/*/")]
+        found += [str(p) for p in (self.base / "root/network/addresses").glob("*")]
+        found += [str(p) for p in (self.base / "root/build/tmp").glob("*")]
+        found += [str(p) for p in (self.base / "root/state/sandboxes").glob("*")]
+        found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.base) in line]
+        return found
+
+    @staticmethod
+    def until(check: Callable[[], Any], what: str) -> None:
+        until(check, what)
+
+    def close(self) -> None:
+        self.channel.close()
+        cgroups.kill(self.parents, self.name)
+        if self.process is not None:
+            self.process.wait()
+        cgroups.remove(self.parents, self.name)
+        pyroute2.netns.remove(self.name)
+
+
+def until(check: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not check():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One daemon for a module's tests, with the image ``base`` (busybox)."""
+    own = Daemon(tmp_path_factory.mktemp("daemon"))
+    try:
+        own.start()
+        own.configure_network()
+        own.build_base()
+        yield own
+    finally:
+        own.close()
+
+
+@pytest.fixture
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    yield shared
+    assert shared.left() == []
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    directory = tmp_path / "context"
+    (directory / "src/deep").mkdir(parents=True)
+    (directory / "src/a.txt").write_text("a\n")
+    (directory / "src/deep/b.md").write_text("b\n")
+    with tarfile.open(directory / "x.tgz", "w:gz") as archive:
+        archive.add(directory / "src", "src")
+    return directory
