@@ -893,19 +893,23 @@ class Launcher:
         exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._execs[exec_id] = exited
         streams = _Streams(tty=tty, stdin=stdin)
+        request = {
+            "args": list(args),
+            "env": list(env),
+            "cwd": cwd,
+            "user": None if user is None else asdict(user),
+            "tty": tty,
+            "seccomp": self._filters.get(spec),
+        }
         try:
             _, received = await shim.request_descriptors(
                 "exec",
                 descriptors=streams.theirs,
                 timeout_s=self.settings.request_timeout_s,
+                body=json.dumps(request).encode(),
                 container=container_id,
                 exec=exec_id,
-                args=list(args),
-                env=list(env),
-                cwd=cwd,
-                user=None if user is None else asdict(user),
                 tty=tty,
-                seccomp=self._filters.get(spec),
                 may_spawn=spec.seccomp in (SECCOMP_DEFAULT, SECCOMP_UNCONFINED),
             )
         except BaseException:

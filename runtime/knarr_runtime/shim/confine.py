@@ -162,10 +162,13 @@ def _run(args: tuple[str, ...], env: dict[str, str], run: Callable[..., int]) ->
     for directory in env["PATH"].split(":"):
         candidate = f"{directory or '.'}/{name}"
         try:
+            os.lstat(candidate)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # cheaper than to try
+        except OSError:
+            pass
+        try:
             return run(candidate, args, env)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if os.path.lexists(candidate):
-                denied = denied or (candidate, error)
         except OSError as error:
             denied = denied or (candidate, error)
     if denied is not None:

@@ -1,9 +1,9 @@
 """The execs of a pod: how they are started, who waits for them, and a helper for those that come soon after another.
 
 An exec is a fork of the shim that joins the container (:mod:`knarr_runtime.shim.join`). That is costly: a fork pays
-for every page it touches. So after an exec the shim keeps a *helper* for a moment, forked and warm, in no container.
-The next exec's request goes to it: it joins the container, sheds its privileges and spawns the program (vfork: nothing
-is copied), which the shim inherits when the helper ends.
+for every page it touches. So after an exec the shim keeps a *helper* for a moment, forked and warm, in no container
+but knowing whose it will be. That one's next exec goes to it: it joins the container, sheds its privileges and spawns
+the program (vfork: nothing is copied), which the shim inherits when the helper ends.
 
 Not used for terminals (they want a session of the helper's), for filters that may forbid to spawn, and on cgroup v2,
 where only a process born in a cgroup is there without waiting for the kernel.
@@ -12,6 +12,7 @@ where only a process born in a cgroup is there without waiting for the kernel.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import time
@@ -51,20 +52,19 @@ class Execs:
         *,
         cgroups: Cgroups,
         last_capability: int,
-        containers: str,
         host_pids: bool,
         clone: Clone,
         watch: Callable[[Starting], None],
     ) -> None:
         self._cgroups = cgroups
         self._last_capability = last_capability
-        self._containers = containers
         self._host_pids = host_pids
         self._clone = clone
         self._watch = watch
         self._running: dict[int, tuple[str, Connection]] = {}
         self._helper: Spare | None = None
         self._wanted_until_s = 0.0
+        self._wanted_for: Target | None = None
 
     def start(
         self, target: Target, server: Server, connection: Connection, message: Message, descriptors: list[int]
@@ -101,10 +101,11 @@ class Execs:
         if message.get("tty") or not message.get("may_spawn"):
             return False
         self._wanted_until_s = time.monotonic() + _KEEP_S
+        self._wanted_for = target
         helper, self._helper = self._helper, None
         if helper is None:
             return False
-        if not helper.take(message, (target.pidfd, *descriptors)):
+        if helper.container != target.id or not helper.take(message, (target.pidfd, *descriptors)):
             helper.discard()
             return False
         os.close(helper.pidfd)
@@ -117,7 +118,7 @@ class Execs:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
 
         def child(attached: bool) -> None:
-            joining = join.Joining(message, descriptors, target.directory, target.pidfd, theirs)
+            joining = join.Joining(json.loads(message["body"]), descriptors, target.directory, target.pidfd, theirs)
             join.run(joining, self._cgroups, attached, self._last_capability)
 
         pids_of = -1 if self._host_pids else target.pidfd
@@ -178,14 +179,17 @@ class Execs:
         return left_s
 
     def _make_helper(self) -> None:
+        assert self._wanted_for is not None
+        directory = self._wanted_for.directory
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
 
         def child(attached: bool) -> None:
-            join.help_out(theirs, self._containers, self._cgroups, self._last_capability, host_pids=self._host_pids)
+            join.help_out(theirs, directory, self._cgroups, self._last_capability, host_pids=self._host_pids)
 
         pid = self._clone(0, "", -1, theirs, child)
         theirs.close()
         self._helper = Spare(pid, ours)
+        self._helper.container = self._wanted_for.id
 
     def discard_helper(self, pid: int = 0) -> bool:
         """pid: only this one, which has died."""

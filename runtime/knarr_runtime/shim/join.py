@@ -19,7 +19,7 @@ from typing import Any
 
 from knarr_runtime import channel, layout
 from knarr_runtime.errors import KernelRefused, RuntimeFailure, WrongState
-from knarr_runtime.kernel import process, syscalls
+from knarr_runtime.kernel import capabilities, process, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.shim import confine
 from knarr_runtime.shim.spare import rehearse
@@ -40,42 +40,56 @@ class Joining:
 def run(joining: Joining, cgroups: Cgroups, attached: bool, last_capability: int) -> None:
     """Becomes the program. Raises RuntimeFailure."""
     os.setsid()
-    env = _join(joining, cgroups, attached, last_capability, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+    spec = _spec(joining.directory)
+    env = _join(joining, spec, cgroups, attached, last_capability, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
     channel.send(joining.status, {"exec": True})
     confine.execute(tuple(joining.request["args"]), env)
 
 
-def help_out(
-    status: socket.socket, containers: str, cgroups: Cgroups, last_capability: int, *, host_pids: bool
-) -> None:
+def help_out(status: socket.socket, directory: str, cgroups: Cgroups, last_capability: int, *, host_pids: bool) -> None:
     """The life of a helper (see :mod:`knarr_runtime.shim.execs`); returns if nobody needs it. Raises RuntimeFailure."""
     process.close_all_but({status.fileno(), *cgroups.descriptors()})
     os.setsid()
     rehearse()
+    spec = _spec(directory)
+    bounded = capabilities.EVERY
+    if not spec.privileged:
+        bounded = capabilities.mask(spec.capabilities.bounding)
+        capabilities.bound(bounded, last_capability)
     channel.send(status, {"ready": True})
     received = channel.receive(status)
     if received is None:
         return
     request = json.loads(received[0]["body"])
     pidfd, *streams = received[1]
-    joining = Joining(request, streams, f"{containers}/{request['container']}", pidfd, status)
+    joining = Joining(request, streams, directory, pidfd, status)
     namespaces = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP | (0 if host_pids else syscalls.CLONE_NEWPID)
-    env = _join(joining, cgroups, False, last_capability, namespaces)
+    env = _join(joining, spec, cgroups, False, last_capability, namespaces, bounded)
     program = confine.spawn(tuple(request["args"]), env)
     channel.send(status, {"exec": True, "program": program})
     os._exit(0)
 
 
-def _join(joining: Joining, cgroups: Cgroups, attached: bool, last_capability: int, namespaces: int) -> dict[str, str]:
+def _spec(directory: str) -> ContainerSpec:
+    record = layout.read(directory, layout.CONTAINER_SPEC)
+    if record is None:
+        raise RuntimeFailure(f"{directory}: no container")
+    return ContainerSpec.from_checked(record["spec"])
+
+
+def _join(
+    joining: Joining,
+    spec: ContainerSpec,
+    cgroups: Cgroups,
+    attached: bool,
+    last_capability: int,
+    namespaces: int,
+    bounded: int = capabilities.EVERY,
+) -> dict[str, str]:
     """Enters the container and sheds all privileges; the program's environment."""
     request, descriptors = joining.request, joining.descriptors
-    stage = "container"
+    stage = "cgroup"
     try:
-        record = layout.read(joining.directory, layout.CONTAINER_SPEC)
-        if record is None:
-            raise RuntimeFailure(f"{joining.directory}: no container")
-        spec = ContainerSpec.from_checked(record["spec"])
-        stage = "cgroup"
         if spec.cgroup and not attached:
             cgroups.attach_self(spec.cgroup)
         stage = "oom_score_adj"
@@ -103,7 +117,7 @@ def _join(joining: Joining, cgroups: Cgroups, attached: bool, last_capability: i
             user = User(uid=int(asked["uid"]), gid=int(asked["gid"]), groups=tuple(asked["groups"]))
         env = confine.environment((*spec.env, *request.get("env", ())), user.uid)
         program = confine.decode_filter(str(request.get("seccomp", "")))
-        confine.confine(spec, user, program, last_capability)
+        confine.confine(spec, user, program, last_capability, bounded)
     except OSError as error:
         raise KernelRefused(f"{stage}: {error.filename or ''}: {error.strerror}".replace(": : ", ": ")) from error
     return env

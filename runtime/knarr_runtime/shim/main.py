@@ -72,7 +72,6 @@ class Shim:
         self._execs = Execs(
             cgroups=cgroups,
             last_capability=last_capability,
-            containers=f"{self._directory}/{layout.CONTAINERS}",
             host_pids=spec.namespaces.pid == "host",
             clone=self._clone,
             watch=self._watch,

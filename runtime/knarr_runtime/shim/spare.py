@@ -58,8 +58,7 @@ class Spare:
             readiness = channel.receive(self.socket)
             if readiness is None or not readiness[0].get("ready"):
                 return False
-            body = message["body"] if "body" in message else json.dumps(message).encode()
-            channel.send(self.socket, {}, descriptors, body)
+            channel.send(self.socket, {}, descriptors, message["body"])
         except (OSError, ValueError):
             return False
         return True

@@ -266,12 +266,25 @@ class Zygote:
             process.kill(self._reader_pid, signal.SIGTERM)
             if self._reader_fd < 0:  # our child, so ours to bury
                 os.waitpid(self._reader_pid, 0)
+        self._bury_orphans()
         for name in (layout.ZYGOTE_SOCKET, layout.ZYGOTE_RECORD):
             try:
                 os.unlink(f"{self._state_dir}/{name}")
             except FileNotFoundError:
                 continue
         self._loop.stop()
+
+    def _bury_orphans(self) -> None:
+        """What shims that were killed left behind is ending already: containers killed, processes made ahead."""
+        own = os.getpid()
+        try:
+            with open(f"/proc/{own}/task/{own}/children", encoding="ascii") as file:
+                orphans = set(map(int, file.read().split())) - set(self._shims) - set(self._forking)
+        except FileNotFoundError:  # a kernel without that list: they end by themselves
+            return
+        for pid in orphans:
+            process.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def main(state_dir: str, ready: int) -> None:
