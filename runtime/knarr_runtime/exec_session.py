@@ -43,6 +43,12 @@ class ExecSession:
         """Of a terminal."""
         fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, pack_window(rows, columns))
 
+    def close_stdin(self) -> None:
+        """The caller has no more input. A terminal has no such end."""
+        if self.stdin >= 0 and self.stdin != self.stdout:
+            os.close(self.stdin)
+            self.stdin = -1
+
     def close(self) -> None:
         """Closes the streams, for callers that have no other plans for them."""
         for fd in {self.stdin, self.stdout, self.stderr} - {-1}:

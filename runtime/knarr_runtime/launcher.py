@@ -38,7 +38,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from knarr_runtime import channel, layout, pod_socket, start_request, sysctls
+from knarr_runtime import attach_session, channel, layout, pod_socket, start_request, sysctls
+from knarr_runtime.attach_session import AttachSession
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import (
     AlreadyExists,
@@ -977,6 +978,37 @@ class Launcher:
             stderr=outputs[1].data(),
             timed_out=timed_out,
             truncated=any(output.truncated for output in outputs),
+        )
+
+    async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool) -> AttachSession:
+        """The streams of a running container; its output from now on. Raises WrongState, Unavailable.
+
+        A client that does not read its output is dropped: it reads the end. With stdin_once the container's stdin ends
+        with that of the first client.
+        """
+        container = self._container(container_id)
+        spec = container.value.spec
+        if container.value.state is not ContainerState.RUNNING:
+            raise WrongState(f"container {container_id!r} is not running")
+        shim = self._shim(spec.sandbox_id)
+
+        def stdin_ended() -> None:
+            if spec.stdin_once and not spec.tty:
+                with contextlib.suppress(Unavailable):
+                    shim.notify("close_stdin", container=container_id)
+
+        return await attach_session.open_session(
+            attach_session.Container(
+                spec=spec,
+                directory=container.directory,
+                ended=container.exited,
+                exit_code=lambda: container.value.exit.exit_code if container.value.exit is not None else 0,
+            ),
+            attach_session.Wanted(stdin=stdin, stdout=stdout, stderr=stderr),
+            shim=shim,
+            logs=self._node.logs,
+            on_stdin_end=stdin_ended,
+            timeout_s=self.settings.request_timeout_s,
         )
 
     async def connect_port(self, sandbox_id: str, port: int) -> socket.socket:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, cast
+from typing import Any
 
 from knarr_runtime.cri.pods import Pods
-from knarr_runtime.errors import Invalid, Unavailable, WrongState
+from knarr_runtime.errors import Invalid, WrongState
 from knarr_runtime.launcher import ContainerState, Launcher
 from knarr_runtime.streaming.remote_command import Process
 from knarr_runtime.streaming.server import StreamingServer, StreamingSettings
@@ -68,10 +68,7 @@ class LauncherBackend:
         return await self._launcher.open_exec(container_id, args, tty=tty, stdin=stdin)
 
     async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool) -> Process:
-        attach = getattr(self._launcher, "attach", None)
-        if attach is None:
-            raise Unavailable("attach is not there yet")
-        return cast(Process, await attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr))
+        return await self._launcher.attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr)
 
     async def connect_port(self, sandbox_id: str, port: int) -> socket.socket:
         return await self._launcher.connect_port(sandbox_id, port)

@@ -1,7 +1,7 @@
 """The log reader's process: follows every container of the state directory. How it loses nothing: see the package.
 
-Requests: follow, finish (reply when the log is complete), reopen. Needs nobody: started anew, it finds its containers
-on the disk.
+Requests: follow, finish (reply when the log is complete), reopen, listen. Needs nobody: started anew, it finds
+its containers on the disk.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import time
 
 from knarr_runtime import channel, layout
 from knarr_runtime.channel import Message
-from knarr_runtime.errors import NotFound
+from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.kernel import process, syscalls
 from knarr_runtime.logs import framing
+from knarr_runtime.logs.listeners import Listener, Listeners, close_all
 from knarr_runtime.loop import Connection, Loop, Server
 
 _NOTE = struct.Struct("=QQQB")
@@ -45,6 +46,7 @@ class ContainerLog:
         self._inode = 0
         self._size = 0
         self._unwritten = b""
+        self.listeners = Listeners()
         self.open_log()
         self._finish_interrupted()
 
@@ -56,7 +58,17 @@ class ContainerLog:
         status = os.fstat(self._log)
         self._inode, self._size = status.st_ino, status.st_size
 
+    def listen(self, listener: Listener) -> None:
+        """From now on, while those before it miss nothing."""
+        there = []
+        for index, source in enumerate(self.sources):
+            data = self._peek(source)
+            self.listeners.tell(index, data)
+            there.append(len(data))
+        self.listeners.add(listener, there)
+
     def close(self) -> None:
+        self.listeners.end()
         for fd in (*self.sources, self._staged, self._note, self._log):
             os.close(fd)
 
@@ -101,7 +113,7 @@ class ContainerLog:
 
         last: the container has ended; what is left is moved, newline or not.
         """
-        if not self.flush():
+        if not self.flush() or (self.listeners.behind() and not last):
             return None
         for _ in range(pieces):
             moved = False
@@ -119,16 +131,19 @@ class ContainerLog:
         data = self._peek(source)
         if not data:
             return False
+        self.listeners.tell(index, data)
         take = framing.takeable(data, full=False, last=last)
         if take == 0:
             if not _full(source):
                 return False
             data = self._peek(source)  # again: what made it full may have come after the first look
+            self.listeners.tell(index, data)
             take = framing.takeable(data, full=True, last=last)
         now_ns = time.time_ns()
         unfinished = last and not data.endswith(b"\n")
         os.pwrite(self._note, _NOTE.pack(self._size, self._inode, now_ns, index | (2 if unfinished else 0)), 0)
         count = os.splice(source, self._staged, take)
+        self.listeners.taken(index, count)
         self._unwritten = framing.frame(
             data[:count], framing.timestamp(now_ns), _STREAMS[index], last=unfinished and count == len(data)
         )
@@ -153,7 +168,13 @@ class Reader:
         self._server = Server(
             self._loop,
             channel.listen(state_dir, layout.LOGS_SOCKET),
-            {"follow": self._follow_request, "finish": self._finish, "reopen": self._reopen, "ping": _pong},
+            {
+                "follow": self._follow_request,
+                "finish": self._finish,
+                "reopen": self._reopen,
+                "listen": self._listen,
+                "ping": _pong,
+            },
         )
         pid = os.getpid()
         layout.write(state_dir, layout.LOGS_RECORD, {"pid": pid, "start_time": process.start_time(pid)})
@@ -251,6 +272,22 @@ class Reader:
             raise NotFound(f"container {message['container']} has no open log")
         log.flush()
         log.open_log()
+        return {}
+
+    def _listen(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        """``streams`` says which of stdout and stderr the descriptors, pipes to write to, are for."""
+        try:
+            directory = self._directory(message)
+            log = self._follow(directory)
+            wanted = [bool(flag) for flag in message["streams"]]
+            if len(wanted) != 2 or sum(wanted) != len(descriptors):
+                raise Invalid("listen: a descriptor for each stream is needed")
+        except BaseException:
+            close_all(descriptors)
+            raise
+        rest = iter(descriptors)
+        targets = [next(rest) if flag else -1 for flag in wanted]
+        log.listen(Listener(self._loop, targets, lambda: self._wake(directory)))
         return {}
 
 

@@ -3,9 +3,9 @@
     (no process) ──start──► starting ──execve──► running ──exit──► ended (exit.json) ──release──► forgotten
                                └── failed (exit.json with reason) ──────────────────────┘
 
-Requests: expect, start, signal, kill, exec, exec_signal, network, tcp_socket, release, list, stop. Events to every
-connected daemon: ``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a daemon that was away
-reads it there.
+Requests: expect, start, signal, kill, exec, exec_signal, network, tcp_socket, terminal, close_stdin, release, list,
+stop. Events to every connected daemon: ``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a
+daemon that was away reads it there.
 
 The shim holds for its containers: the FIFOs of their output (so nothing in them is lost while the log reader is
 away), the masters of their terminals, a pidfd. It keeps the pod's namespaces alive merely by living.
@@ -48,6 +48,7 @@ class _Container:
         self.started_at_ns = 0
         self.pidfd = -1
         self.terminal = -1
+        self.stdin = -1  # one of holds
         self.sink = -1
         self.pending = b""
         self.throttled = False
@@ -110,6 +111,8 @@ class Shim:
                 "exec_signal": self._exec_signal,
                 "network": self._network,
                 "tcp_socket": self._tcp_socket,
+                "terminal": self._terminal,
+                "close_stdin": self._close_stdin,
                 "release": self._release,
                 "list": self._list,
                 "stop": self._stop,
@@ -158,6 +161,7 @@ class Shim:
             directory = f"{self._directory}/{layout.CONTAINERS}/{identifier}"
             holds = self._open_fifos(directory, spec)
             one = _Container(identifier, str(spec["cgroup"]), holds, self._spec.namespaces.pid != "container")
+            one.stdin = holds[0] if spec["stdin"] else -1
             self._containers[identifier] = one
             ours = self._take_spare(one, message, descriptors)
             if ours is None:
@@ -454,6 +458,23 @@ class Shim:
         config = message["config"]
         routes = [(str(route["destination"]), str(route["gateway"])) for route in config["routes"]]
         rtnetlink.configure(config["address"], config["gateway"], int(config["mtu"]), config["ifname"], routes)
+        return {}
+
+    def _terminal(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        """The container's terminal, for an attached client to write to and resize; reading it is the shim's."""
+        assert self._server is not None
+        one = self._container(message)
+        if one.terminal < 0:
+            raise WrongState(f"container {one.id} has no terminal")
+        self._server.reply(connection, message, {}, (one.terminal,))
+
+    def _close_stdin(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        """The container reads the end of its standard input once nobody else has it open for writing."""
+        one = self._container(message)
+        if one.stdin >= 0:
+            one.holds.remove(one.stdin)
+            os.close(one.stdin)
+            one.stdin = -1
         return {}
 
     def _tcp_socket(self, connection: Connection, message: Message, descriptors: list[int]) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from knarr_runtime.streaming.descriptors import Descriptor
 from knarr_runtime.streaming.status import Failed, Outcome, Success
 
 _LINGER_S = 0.1
+_ATTACH_LINGER_S = 5.0  # the log reader closes the streams once it has passed everything on
 _MAX_RESIZE_CHARACTERS = 4096
 _MAX_CELLS = 0xFFFF
 
@@ -35,6 +35,7 @@ class Process(Protocol):
 
     async def wait(self) -> int: ...
     def resize(self, columns: int, rows: int) -> None: ...
+    def close_stdin(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -77,14 +78,17 @@ async def _work(process: Process, channels: Channels, wanted: Wanted) -> Outcome
         async with asyncio.TaskGroup() as group:
             incoming = []
             if wanted.stdin and process.stdin >= 0:
-                incoming.append(group.create_task(_feed(process, channels, wanted.tty)))
+                incoming.append(group.create_task(_feed(process, channels)))
             if wanted.tty:
                 incoming.append(group.create_task(_resize(process, channels)))
+            linger_s = _LINGER_S if wanted.exit_code else _ATTACH_LINGER_S
+            copies = []
             for output, source in outputs.items():
                 is_wanted = wanted.stdout if output is Output.STDOUT else wanted.stderr
-                group.create_task(_copy(source, output, channels if is_wanted else None, ended))
+                copy = _copy(source, output, channels if is_wanted else None, ended, linger_s)
+                copies.append(group.create_task(copy))
             try:
-                outcome = status.of_exit(await process.wait()) if wanted.exit_code else await _attached(process)
+                outcome = await (_exited(process) if wanted.exit_code else _attached(process, copies))
             except RuntimeFailure as error:
                 outcome = Failed(message=str(error))
             ended.set()
@@ -97,12 +101,30 @@ async def _work(process: Process, channels: Channels, wanted: Wanted) -> Outcome
     return outcome
 
 
-async def _attached(process: Process) -> Outcome:
-    await process.wait()
+async def _exited(process: Process) -> Outcome:
+    return status.of_exit(await process.wait())
+
+
+async def _attached(process: Process, copies: Sequence[asyncio.Task[None]]) -> Outcome:
+    """Until the container has ended, or (the log reader was restarted, the client was too slow) its output."""
+    waiting = asyncio.create_task(process.wait())
+    all_copied = asyncio.create_task(_all_done(copies))
+    try:
+        await asyncio.wait({waiting, all_copied}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        all_copied.cancel()
     return Success()
 
 
-async def _copy(source: Descriptor, output: Output, channels: Channels | None, ended: asyncio.Event) -> None:
+async def _all_done(copies: Sequence[asyncio.Task[None]]) -> None:
+    """Never, where there are none."""
+    await (asyncio.wait(copies) if copies else asyncio.Event().wait())
+
+
+async def _copy(
+    source: Descriptor, output: Output, channels: Channels | None, ended: asyncio.Event, linger_s: float
+) -> None:
     """Until the end of the stream; after that of the process only what is there, and a moment longer."""
     source.widen()
     while True:
@@ -112,7 +134,7 @@ async def _copy(source: Descriptor, output: Output, channels: Channels | None, e
                 await source.readable()
                 continue
             try:
-                async with asyncio.timeout(_LINGER_S):
+                async with asyncio.timeout(linger_s):
                     await source.readable()
             except TimeoutError:
                 return
@@ -124,7 +146,7 @@ async def _copy(source: Descriptor, output: Output, channels: Channels | None, e
         await asyncio.sleep(0)  # a process that always has more must not keep the loop for itself
 
 
-async def _feed(process: Process, channels: Channels, tty: bool) -> None:
+async def _feed(process: Process, channels: Channels) -> None:
     """The client's stdin to the process, whose own ends with it; a terminal has no such end."""
     target = Descriptor(process.stdin)
     broken = False
@@ -136,9 +158,7 @@ async def _feed(process: Process, channels: Channels, tty: bool) -> None:
                 await target.write(data)
             except OSError:  # nobody reads it any more; the client may go on sending
                 broken = True
-        if not tty:
-            os.close(process.stdin)
-            process.stdin = -1
+        process.close_stdin()
 
 
 async def _resize(process: Process, channels: Channels) -> None:

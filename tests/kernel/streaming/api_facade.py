@@ -124,7 +124,10 @@ class ApiFacade:
         else:
             upstream = await asyncio.open_connection(parts.hostname, parts.port)
         upstream[1].write(f"{method} {parts.path} HTTP/1.1\r\n{headers}".encode())
-        await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
+        try:
+            await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
+        finally:
+            upstream[1].transport.abort()
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -132,4 +135,5 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
         while data := await source.read(1 << 20):
             target.write(data)
             await target.drain()
+    with contextlib.suppress(OSError):
         target.write_eof()

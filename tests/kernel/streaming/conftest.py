@@ -85,6 +85,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         own.start()
         own.import_busybox()
         yield own
+        assert "Traceback" not in (base / "log").read_text()
     finally:
         own.close()
 

@@ -30,6 +30,11 @@ class LocalProcess:
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def close_stdin(self) -> None:
+        if self.stdin != self.stdout:
+            os.close(self.stdin)
+            self.stdin = -1
+
     def close(self) -> None:
         for fd in {self.stdin, self.stdout, self.stderr} - {-1}:
             os.close(fd)
