@@ -33,6 +33,9 @@ TEST_PACKAGES = {
     "docker-registry": "docker-registry",
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "iptables": "iptables",
+    "skopeo": "skopeo",
+    "buildah": "buildah",
+    "podman": "podman",
 }
 BENCH_PACKAGES = {**TEST_PACKAGES, "crun": "crun", "runc": "runc"}
 

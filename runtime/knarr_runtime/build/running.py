@@ -22,7 +22,7 @@ from knarr_runtime.build.threads import in_thread
 from knarr_runtime.kernel import paths
 from knarr_runtime.launcher import Exit, Launcher
 from knarr_runtime.network.pod_network import PodNetwork
-from knarr_runtime.spec import ContainerSpec, Mount, Namespaces, Resources, Rootfs, SandboxSpec, User
+from knarr_runtime.spec import ContainerSpec, Mount, Namespaces, NetworkConfig, Resources, Rootfs, SandboxSpec, User
 
 CGROUP = "builds"
 PIDS_LIMIT = 4096
@@ -95,6 +95,8 @@ class ContainerRunner:
             if attached:
                 config = await self._network.attach(identifier, sandbox.netns_path)
                 await self._launcher.configure_network(identifier, config)
+            elif not host:
+                await self._launcher.configure_network(identifier, NetworkConfig())  # the loopback alone
             yield
         finally:
             # Also for a build that was cancelled: the program must be gone before its layers are.

@@ -84,8 +84,10 @@ class Pods:
         self._log.info("recovered", sandboxes=len(self.sandboxes), containers=len(self.containers))
 
     async def follow_exits(self) -> None:
-        """Pass the launcher's events on, until cancelled."""
+        """Pass the launcher's events on, until cancelled; a build's sandboxes are no pods."""
         async for event in self._launcher.events():
+            if (event.sandbox_id if isinstance(event, launching.ContainerExited) else event.id) not in self.sandboxes:
+                continue
             if isinstance(event, launching.ContainerExited):
                 self._tell(event.sandbox_id, event.id, cri.CONTAINER_STOPPED_EVENT)
             else:

@@ -77,7 +77,9 @@ class Daemon:
         self.parents = cgroups.parents()
         self.socket = base / "s.sock"
         self.process: subprocess.Popen[bytes] | None = None
+        self.servers: list[subprocess.Popen[bytes]] = []
         pyroute2.netns.create(self.name)
+        subprocess.run(["ip", "-n", self.name, "link", "set", "lo", "up"], check=True)
 
     def start(self) -> None:
         cgroups.make(self.parents, self.name)
@@ -126,6 +128,18 @@ class Daemon:
             self.build(dockerfile, directory, **more)
         return raised.value.code(), str(raised.value.details())
 
+    def fails_with(self, show: Callable[[Any], None], dockerfile: str) -> None:
+        with pytest.raises(grpc.RpcError):
+            self.build_with(show, dockerfile)
+
+    def serve_http(self, directory: Path, port: int) -> None:
+        """Where the daemon is; ends with it, being in its cgroup."""
+        command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{self.name}", self.name]
+        command += [json.dumps(self.parents), BUSYBOX, "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", str(directory)]
+        self.servers.append(subprocess.Popen(command, start_new_session=True))
+        inside = ["nsenter", f"--net=/run/netns/{self.name}", "bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"]
+        until(lambda: subprocess.run(inside, capture_output=True).returncode == 0, "the web server")
+
     def build_base(self) -> None:
         directory = self.base / "busybox"
         directory.mkdir()
@@ -149,6 +163,8 @@ class Daemon:
     def close(self) -> None:
         self.channel.close()
         cgroups.kill(self.parents, self.name)
+        for server in self.servers:
+            server.wait()
         if self.process is not None:
             self.process.wait()
         cgroups.remove(self.parents, self.name)
@@ -171,6 +187,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         own.configure_network()
         own.build_base()
         yield own
+    finally:
+        own.close()
+
+
+@pytest.fixture
+def new_daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon of the test's own, without network and images."""
+    own = Daemon(tmp_path)
+    try:
+        own.start()
+        yield own
+        assert own.left() == []
     finally:
         own.close()
 

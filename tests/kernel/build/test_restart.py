@@ -1,0 +1,71 @@
+"""Builds and a daemon that is killed or has no network to offer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+
+@pytest.fixture
+def own(new_daemon: Any) -> Iterator[Any]:
+    yield new_daemon
+
+
+def test_a_killed_daemon_leaves_nothing_and_its_cache_is_used_again(own: Any) -> None:
+    own.configure_network()
+    own.build_base()
+    text = "FROM base\nRUN echo first > /first\nRUN echo running; sleep 600\n"
+    running = threading.Event()
+
+    def build() -> None:
+        with pytest.raises(grpc.RpcError):
+            own.build_with(lambda answer: answer.line == "running" and running.set(), text)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    assert running.wait(20)
+    own.kill()
+    thread.join(20)
+    own.start()
+    own.until(lambda: own.left() == [], "the killed build to be cleaned up")
+    again = own.build("FROM base\nRUN echo first > /first\n")
+    assert again.cached == 1
+
+
+def test_without_a_pod_network_the_hosts_is_used_and_said(own: Any) -> None:
+    own.build_base()
+    built = own.build(
+        "FROM base\nRUN ip link show eth0 2>&1 || echo none\nRUN --network=none ip link show lo | grep -q LOOPBACK,UP\n"
+    )
+    assert any("host's network" in line for line in built.lines)
+    assert "none" in built.lines
+
+
+def test_urls(own: Any, tmp_path: Path) -> None:
+    own.build_base()
+    served = tmp_path / "www"
+    served.mkdir()
+    (served / "file.txt").write_text("content\n")
+    own.serve_http(served, 8080)
+    digest = "sha256:" + "0" * 64
+    right = "sha256:434728a410a78f56fc1b5899c3593436e61ab0c731e9072d95e96db290205e53"
+    built = own.build(
+        "FROM base\nADD http://127.0.0.1:8080/file.txt /d/\n"
+        f"ADD --checksum={right} http://127.0.0.1:8080/file.txt /renamed\n"
+        "RUN cat /d/file.txt /renamed; stat -c %a /d/file.txt\n"
+    )
+    assert built.lines.count("content") == 2
+    assert "600" in built.lines
+    for text, message in (
+        (f"ADD --checksum={digest} http://127.0.0.1:8080/file.txt /x", "digest mismatch"),
+        ("ADD http://127.0.0.1:8080/nothing /x", "the server answered 404"),
+        ("ADD http://127.0.0.1:1/x /x", "127.0.0.1:1"),
+        ("ADD https://example.com/x.git /x", "git repositories can not be added"),
+    ):
+        _, details = own.fails(f"FROM base\n{text}\n")
+        assert message in details
