@@ -855,6 +855,7 @@ class Launcher:
                 return
             container.close_request()
             await self._finish_log(container)
+            await container.told.wait()
             spec = container.value.spec
             shim = self._sandbox(spec.sandbox_id).shim
             if shim is not None:

@@ -12,6 +12,7 @@ from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
 from knarr_runtime.cri.calls import streaming, unary
+from knarr_runtime.cri.disk import DiskUsages
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images.store import Image, ImageStore
@@ -28,6 +29,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
     def __init__(self, images: ImageStore, pods: Pods) -> None:
         self._images = images
         self._pods = pods
+        self._disks = DiskUsages()
 
     @unary
     async def ListImages(self, request: Any, context: Any) -> Any:
@@ -74,7 +76,14 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
             fs_id=cri.FilesystemIdentifier(mountpoint=str(self._images.root)),
             used_bytes=cri.UInt64Value(value=self._images.layer_bytes()),
         )
-        return cri.ImageFsInfoResponse(image_filesystems=[usage])
+        layers = [await self._disks.of(self._pods.layer(record)) for record in list(self._pods.containers.values())]
+        of_containers = cri.FilesystemUsage(
+            timestamp=time.time_ns(),
+            fs_id=cri.FilesystemIdentifier(mountpoint=str(self._pods.containers_directory)),
+            used_bytes=cri.UInt64Value(value=sum(layer.used_bytes for layer in layers)),
+            inodes_used=cri.UInt64Value(value=sum(layer.inodes for layer in layers)),
+        )
+        return cri.ImageFsInfoResponse(image_filesystems=[usage], container_filesystems=[of_containers])
 
 
 class Images(images_pb2_grpc.ImagesServicer):

@@ -60,6 +60,8 @@ class Pods:
         self.sandboxes: dict[str, SandboxRecord] = {}
         self.containers: dict[str, ContainerRecord] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._stopping: set[str] = set()
+        """Sandboxes whose end is expected and told by who stops them."""
         self._followers: set[asyncio.Queue[Event | None]] = set()
         self._log = structlog.get_logger("knarr.cri")
 
@@ -90,7 +92,7 @@ class Pods:
                 continue
             if isinstance(event, launching.ContainerExited):
                 self._tell(event.sandbox_id, event.id, cri.CONTAINER_STOPPED_EVENT)
-            else:
+            elif event.id not in self._stopping and event.id in self.sandboxes and not self.sandboxes[event.id].stopped:
                 self._tell(event.id, "", cri.CONTAINER_STOPPED_EVENT)
 
     # Sandboxes
@@ -139,34 +141,47 @@ class Pods:
     async def stop_sandbox(self, identifier: str) -> None:
         """Everything in it is killed; its address is free again. Idempotent."""
         record = self._sandbox(identifier, missing_ok=True)
-        if record is None:
+        if record is not None:
+            async with self._locks[record.id]:
+                await self._stop_sandbox(record.id)
+
+    async def _stop_sandbox(self, identifier: str) -> None:
+        """With its lock held."""
+        record = self.sandboxes.get(identifier)
+        if record is None:  # removed while this call waited
             return
-        async with self._locks[record.id]:
-            for container in self.containers_of(record.id):
+        ran = self.sandbox_ready(record)
+        self._stopping.add(identifier)
+        try:
+            for container in self.containers_of(identifier):
                 with contextlib.suppress(NotFound):
                     await self._launcher.stop_container(container.id, 0.0)
-            await self._launcher.stop_sandbox(record.id)
-            await self.network.detach(record.id)
+            await self._launcher.stop_sandbox(identifier)
+            await self.network.detach(identifier)
             if not record.stopped:
                 record = replace(record, stopped=True)
-                self.sandboxes[record.id] = record
+                self.sandboxes[identifier] = record
                 self._records.save_sandbox(record)
-        self._tell(record.id, "", cri.CONTAINER_STOPPED_EVENT)
+        finally:
+            self._stopping.discard(identifier)
+        if ran:
+            self._tell(identifier, "", cri.CONTAINER_STOPPED_EVENT)
 
     async def remove_sandbox(self, identifier: str) -> None:
         """Idempotent."""
         record = self._sandbox(identifier, missing_ok=True)
         if record is None:
             return
-        await self.stop_sandbox(record.id)
-        for container in self.containers_of(record.id):
-            await self.remove_container(container.id)
         async with self._locks[record.id]:
+            await self._stop_sandbox(record.id)
+            for container in self.containers_of(record.id):
+                await self.remove_container(container.id)
             await self._launcher.remove_sandbox(record.id)
-            self.sandboxes.pop(record.id, None)
-            await asyncio.to_thread(self._records.remove_sandbox, record.id)
+            gone = self.sandboxes.pop(record.id, None)
+            if gone is not None:
+                await asyncio.to_thread(self._records.remove_sandbox, record.id)
+                self._tell(record.id, "", cri.CONTAINER_DELETED_EVENT, gone)
         self._locks.pop(record.id, None)
-        self._tell(record.id, "", cri.CONTAINER_DELETED_EVENT, record)
 
     def sandbox_ready(self, record: SandboxRecord) -> bool:
         sandbox = self._launcher.sandboxes().get(record.id)
@@ -187,11 +202,6 @@ class Pods:
             raise Unavailable(f"sandbox {sandbox_id} is not ready")
         if not config.metadata.name:
             raise Invalid("config.metadata.name: required")
-        for other in self.containers.values():
-            if other.sandbox_id == record.id and other.config.metadata == config.metadata:
-                raise AlreadyExists(
-                    f"container {config.metadata.name} attempt {config.metadata.attempt} exists: {other.id}"
-                )
         image = self._images.find(config.image.image)
         volumes = {
             mount.container_path: self._images.find(mount.image.image or mount.image.user_specified_image)
@@ -214,6 +224,11 @@ class Pods:
         for mount in spec.mounts:
             if mount.layers:  # tells now what is missing in the image
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
+        for other in self.containers.values():
+            if other.sandbox_id == record.id and other.config.metadata == config.metadata:
+                raise AlreadyExists(
+                    f"container {config.metadata.name} attempt {config.metadata.attempt} exists: {other.id}"
+                )
         container = ContainerRecord(
             id=identifier,
             sandbox_id=record.id,
@@ -238,7 +253,16 @@ class Pods:
         return identifier
 
     async def start_container(self, identifier: str) -> None:
-        record = self.container(identifier)
+        """A start that is given up comes to its end all the same: what runs must be known."""
+        starting = asyncio.create_task(self._start_container(self.container(identifier)))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(RuntimeFailure):
+                await starting
+            raise
+
+    async def _start_container(self, record: ContainerRecord) -> None:
         await self._launcher.start_container(record.id)
         self._tell(record.sandbox_id, record.id, cri.CONTAINER_STARTED_EVENT)
 
@@ -255,9 +279,9 @@ class Pods:
         if record is None:
             return
         await self._launcher.remove_container(record.id)
-        self.containers.pop(record.id, None)
-        await asyncio.to_thread(self._records.remove_container, record.id)
-        self._tell(record.sandbox_id, record.id, cri.CONTAINER_DELETED_EVENT)
+        if self.containers.pop(record.id, None) is not None:
+            await asyncio.to_thread(self._records.remove_container, record.id)
+            self._tell(record.sandbox_id, record.id, cri.CONTAINER_DELETED_EVENT)
 
     def container(self, identifier: str) -> ContainerRecord:
         """By id or its unique beginning. Raises NotFound."""
@@ -275,6 +299,11 @@ class Pods:
 
     def containers_of(self, sandbox_id: str) -> list[ContainerRecord]:
         return [record for record in self.containers.values() if record.sandbox_id == sandbox_id]
+
+    @property
+    def containers_directory(self) -> Path:
+        """What the containers' writable layers lie in."""
+        return self._records.containers
 
     def layer(self, record: ContainerRecord) -> Path:
         """Where what the container writes into its root lies."""

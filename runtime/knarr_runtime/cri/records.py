@@ -64,8 +64,12 @@ class Records:
     def sandbox_directory(self, identifier: str) -> Path:
         return self._root / "sandboxes" / identifier
 
+    @property
+    def containers(self) -> Path:
+        return self._root / "containers"
+
     def container_directory(self, identifier: str) -> Path:
-        return self._root / "containers" / identifier
+        return self.containers / identifier
 
     def save_sandbox(self, record: SandboxRecord) -> None:
         document = {

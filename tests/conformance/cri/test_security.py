@@ -1,0 +1,393 @@
+"""Security contexts: namespaces, users and groups, privileges, capabilities, hidden paths, seccomp, AppArmor."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from knarr_proto.cri import api_pb2 as cri
+
+IPC_PRIVATE, IPC_RMID = 0, 0
+
+
+def value(number: int) -> Any:
+    return cri.Int64Value(value=number)
+
+
+def pod_with(runtime: Any, **modes: Any) -> tuple[Any, dict[str, Any]]:
+    """A pod with these namespaces, and what its containers' security contexts must say."""
+    options = cri.NamespaceOption(**modes)
+    security = cri.LinuxSandboxSecurityContext(namespace_options=options)
+    return runtime.pod(linux=cri.LinuxPodSandboxConfig(security_context=security)), {"namespace_options": options}
+
+
+# Namespaces
+
+
+def test_with_the_hosts_pids_everything_is_seen(runtime: Any) -> None:
+    pod, namespaces = pod_with(runtime, pid=cri.NODE)
+    container = runtime.secure(pod, **namespaces)
+    pid = runtime.info(container)["pid"]
+    assert runtime.output(container, "cat", f"/proc/{pid}/cmdline").startswith("sleep")
+    assert runtime.output(container, "cat", "/proc/1/cmdline") == Path("/proc/1/cmdline").read_text()
+
+
+def test_with_the_pods_pids_containers_see_each_other(runtime: Any) -> None:
+    pod, namespaces = pod_with(runtime, pid=cri.POD)
+    first = runtime.secure(pod, "sleep", "1111", **namespaces)
+    second = runtime.secure(pod, "sleep", "2222", **namespaces)
+    assert not runtime.output(first, "cat", "/proc/1/cmdline").startswith("sleep\x001111")
+    assert "sleep 1111" in runtime.output(second, "ps", "-o", "args")
+
+
+def test_with_pids_of_its_own_a_container_is_the_first(runtime: Any) -> None:
+    pod, namespaces = pod_with(runtime, pid=cri.CONTAINER)
+    first = runtime.secure(pod, "sleep", "1111", **namespaces)
+    second = runtime.secure(pod, "sleep", "2222", **namespaces)
+    assert runtime.output(first, "cat", "/proc/1/cmdline") == "sleep\x001111\x00"
+    assert "1111" not in runtime.output(second, "ps", "-o", "args")
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+def test_with_the_pids_of_another_container_both_are_seen(runtime: Any) -> None:
+    pod, namespaces = pod_with(runtime, pid=cri.CONTAINER)
+    target = runtime.secure(pod, "sleep", "1111", **namespaces)
+    options = cri.NamespaceOption(pid=cri.TARGET, target_id=target)
+    debugging = runtime.secure(pod, "sleep", "2222", namespace_options=options)
+    assert runtime.output(debugging, "cat", "/proc/1/cmdline") == "sleep\x001111\x00"
+    assert "sleep 2222" in runtime.output(debugging, "ps", "-o", "args")
+
+
+@pytest.fixture
+def segment() -> Iterator[int]:
+    """A segment of System V shared memory of the machine."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    identifier = libc.shmget(IPC_PRIVATE, 4096, 0o600)
+    assert identifier >= 0
+    yield identifier
+    libc.shmctl(identifier, IPC_RMID, None)
+
+
+@pytest.mark.parametrize(("mode", "seen"), [(cri.NODE, True), (cri.POD, False)])
+def test_shared_memory_of_the_machine(runtime: Any, segment: int, mode: Any, seen: bool) -> None:
+    pod, namespaces = pod_with(runtime, ipc=mode)
+    container = runtime.secure(pod, **namespaces)
+    listed = [line.split()[1] for line in runtime.output(container, "cat", "/proc/sysvipc/shm").splitlines()[1:]]
+    assert (str(segment) in listed) == seen
+
+
+# Users
+
+
+def whoami(runtime: Any, image: str = "busybox:1", **security: Any) -> tuple[int, int, set[int]]:
+    """User, group and all groups of a container's program; an exec has the same."""
+    container = runtime.secure(runtime.pod(), "sh", "-c", "id -u; id -g; id -G; sleep 1000", **security)
+    return _ids(runtime, container)
+
+
+def of_image(runtime: Any, image: str, **security: Any) -> tuple[int, int, set[int]]:
+    linux = cri.LinuxContainerConfig(security_context=cri.LinuxContainerSecurityContext(**security))
+    script = ("sh", "-c", "id -u; id -g; id -G; sleep 1000")
+    return _ids(runtime, runtime.started(runtime.pod(), *script, image=image, linux=linux))
+
+
+def _ids(runtime: Any, container: str) -> tuple[int, int, set[int]]:
+    runtime.until(lambda: len(runtime.log(container)) >= 3, "three lines")
+    user, group, groups = (line[2] for line in runtime.log(container)[:3])
+    found = int(user), int(group), {int(one) for one in groups.split()}
+    executed = runtime.output(container, "sh", "-c", "id -u; id -g; id -G").splitlines()
+    assert (int(executed[0]), int(executed[1]), {int(one) for one in executed[2].split()}) == found
+    return found
+
+
+def test_run_as_user(runtime: Any) -> None:
+    assert whoami(runtime, run_as_user=value(1001))[0] == 1001
+
+
+def test_run_as_username(runtime: Any) -> None:
+    assert whoami(runtime, run_as_username="www-data")[:2] == (33, 33)
+
+
+def test_run_as_group(runtime: Any) -> None:
+    assert whoami(runtime, run_as_user=value(1001), run_as_group=value(1002))[:2] == (1001, 1002)
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+def test_a_group_without_a_user_is_refused(runtime: Any) -> None:
+    pod = runtime.pod()
+    runtime.refused(lambda: runtime.secure(pod, run_as_group=value(1002)))
+
+
+def test_a_user_that_the_image_does_not_know_is_refused(runtime: Any) -> None:
+    pod = runtime.pod()
+    error = runtime.refused(lambda: runtime.secure(pod, run_as_username="nobody-here"))
+    assert "nobody-here" in error.details() or "no users found" in error.details()
+
+
+@pytest.mark.parametrize(
+    ("image", "user", "group"),
+    [
+        ("user:number", 1002, 0),
+        ("user:number-group", 1003, 1004),
+        ("user:name", 33, 33),
+        ("user:name-group", 33, 33),
+    ],
+)
+def test_the_images_user(runtime: Any, image: str, user: int, group: int) -> None:
+    assert of_image(runtime, image)[:2] == (user, group)
+
+
+def test_supplemental_groups(runtime: Any) -> None:
+    groups = whoami(runtime, run_as_user=value(1001), supplemental_groups=[1234, 5678])[2]
+    assert {1234, 5678} <= groups
+
+
+def test_groups_of_the_image_are_added(runtime: Any) -> None:
+    groups = whoami(runtime, run_as_user=value(1000), supplemental_groups=[1234])[2]
+    assert {1234, 50000} <= groups
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+@pytest.mark.containerd_lacks("supplemental_groups_policy is of CRI 1.31 and later")
+def test_groups_of_the_image_are_left_out_when_strict(runtime: Any) -> None:
+    features = runtime.runtime.Status(cri.StatusRequest()).features
+    assert features.supplemental_groups_policy
+    strict = {"supplemental_groups": [1234], "supplemental_groups_policy": cri.Strict}
+    groups = whoami(runtime, run_as_user=value(1000), run_as_group=value(1000), **strict)[2]
+    assert groups == {1000, 1234}
+
+
+@pytest.mark.containerd_lacks("a status's user is of CRI 1.31 and later")
+def test_status_tells_the_user(runtime: Any) -> None:
+    context = {"run_as_user": value(1000), "run_as_group": value(1003), "supplemental_groups": [1234]}
+    user = runtime.status(runtime.secure(runtime.pod(), **context)).user.linux
+    assert (user.uid, user.gid) == (1000, 1003)
+    assert {1234, 50000} <= set(user.supplemental_groups)
+
+
+# Privileges
+
+
+def status_line(runtime: Any, container: str, name: str) -> str:
+    text = runtime.output(container, "grep", f"^{name}:", "/proc/self/status")
+    return str(text.split()[1])
+
+
+PRIVILEGED_POD = cri.LinuxPodSandboxConfig(security_context=cri.LinuxSandboxSecurityContext(privileged=True))
+CHANGE_NETWORK = ("ip", "addr", "add", "10.9.9.9/32", "dev", "lo")
+
+
+def test_a_privileged_container_manages_its_network(runtime: Any) -> None:
+    pod = runtime.pod(linux=PRIVILEGED_POD)
+    container = runtime.secure(pod, privileged=True)
+    runtime.output(container, *CHANGE_NETWORK)
+    assert status_line(runtime, container, "Seccomp") == "0"
+    assert runtime.execute(container, "test", "-w", "/proc/sys/kernel/domainname").exit_code == 0
+    runtime.output(container, "test", "-e", "/dev/kmsg")
+
+
+def test_an_ordinary_container_does_not(runtime: Any) -> None:
+    container = runtime.secure(runtime.pod())
+    assert runtime.execute(container, *CHANGE_NETWORK).exit_code != 0
+    assert runtime.execute(container, "test", "-e", "/dev/kmsg").exit_code == 1
+    assert runtime.execute(container, "mount", "-t", "tmpfs", "none", "/tmp").exit_code != 0
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+@pytest.mark.parametrize("name", ["NET_ADMIN", "ALL"])
+def test_added_capabilities_are_there(runtime: Any, name: str) -> None:
+    container = runtime.secure(runtime.pod(), capabilities=cri.Capability(add_capabilities=[name]))
+    runtime.output(container, *CHANGE_NETWORK)
+
+
+@pytest.mark.parametrize("name", ["CHOWN", "ALL"])
+def test_dropped_capabilities_are_gone(runtime: Any, name: str) -> None:
+    container = runtime.secure(runtime.pod(), capabilities=cri.Capability(drop_capabilities=[name]))
+    assert runtime.execute(container, "chown", "1:1", "/tmp").exit_code != 0
+    if name == "ALL":
+        assert int(status_line(runtime, container, "CapEff"), 16) == 0
+        assert int(status_line(runtime, container, "CapBnd"), 16) == 0
+
+
+def test_what_is_added_stays_when_all_else_is_dropped(runtime: Any) -> None:
+    chosen = cri.Capability(drop_capabilities=["ALL"], add_capabilities=["CHOWN"])
+    container = runtime.secure(runtime.pod(), capabilities=chosen)
+    assert int(status_line(runtime, container, "CapEff"), 16) == 1
+
+
+def test_by_default_there_are_the_fourteen_capabilities(runtime: Any) -> None:
+    container = runtime.secure(runtime.pod())
+    assert int(status_line(runtime, container, "CapEff"), 16) == 0xA80425FB
+
+
+@pytest.mark.containerd_lacks("ambient capabilities are behind a switch in containerd 1.6")
+def test_ambient_capabilities_reach_a_plain_user(runtime: Any) -> None:
+    chosen = cri.Capability(add_capabilities=["NET_ADMIN"], add_ambient_capabilities=["NET_ADMIN"])
+    container = runtime.secure(runtime.pod(), run_as_user=value(1001), capabilities=chosen)
+    log_free = Path(f"/proc/{runtime.info(container)['pid']}/status").read_text()
+    ambient = next(line.split()[1] for line in log_free.splitlines() if line.startswith("CapAmb"))
+    assert int(ambient, 16) == 1 << 12
+
+
+@pytest.mark.knarr_only
+def test_an_unknown_capability_is_refused(runtime: Any) -> None:
+    pod = runtime.pod()
+    runtime.refused(lambda: runtime.secure(pod, capabilities=cri.Capability(add_capabilities=["NO_SUCH"])))
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [(True, "1"), (False, "0")])
+def test_no_new_privileges(runtime: Any, wanted: bool, shown: str) -> None:
+    container = runtime.secure(runtime.pod(), run_as_user=value(1001), no_new_privs=wanted)
+    assert status_line(runtime, container, "NoNewPrivs") == shown
+
+
+def test_masked_paths_show_nothing(runtime: Any) -> None:
+    container = runtime.secure(runtime.pod(), masked_paths=["/etc/passwd", "/www", "/no/such/path"])
+    assert runtime.output(container, "cat", "/etc/passwd") == ""
+    assert runtime.output(container, "ls", "-A", "/www") == ""
+
+
+def test_readonly_paths_are_not_written(runtime: Any) -> None:
+    container = runtime.secure(runtime.pod(), readonly_paths=["/tmp", "/no/such/path"])
+    answer = runtime.execute(container, "touch", "/tmp/test")
+    assert answer.exit_code != 0 and b"Read-only file system" in answer.stderr
+
+
+def test_a_privileged_container_sees_through_masks(runtime: Any) -> None:
+    pod = runtime.pod(linux=PRIVILEGED_POD)
+    container = runtime.secure(pod, privileged=True)
+    assert runtime.output(container, "wc", "-c", "/proc/timer_list").split()[0] != "0"
+
+
+# System calls
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    """Of seccomp; nobody may set the host's name."""
+    path = tmp_path / "no-hostname.json"
+    rule = {"names": ["sethostname"], "action": "SCMP_ACT_ERRNO"}
+    path.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
+    return path
+
+
+def seccomp(kind: Any, reference: str = "") -> dict[str, Any]:
+    return {"seccomp": cri.SecurityProfile(profile_type=kind, localhost_ref=reference)}
+
+
+SYS_ADMIN = cri.Capability(add_capabilities=["SYS_ADMIN"])
+
+
+def test_unconfined_nothing_is_filtered(runtime: Any) -> None:
+    container = runtime.secure(runtime.pod(), capabilities=SYS_ADMIN, **seccomp(cri.Unconfined))
+    assert status_line(runtime, container, "Seccomp") == "0"
+    runtime.output(container, "hostname", "new")
+
+
+def test_the_default_profile_filters(runtime: Any) -> None:
+    container = runtime.secure(runtime.pod(), **seccomp(cri.RuntimeDefault))
+    assert status_line(runtime, container, "Seccomp") == "2"
+    assert runtime.execute(container, "hostname", "new").exit_code != 0
+    assert runtime.execute(container, "unshare", "-m", "true").exit_code != 0
+
+
+def test_the_default_profile_follows_the_capabilities(runtime: Any) -> None:
+    container = runtime.secure(runtime.pod(), capabilities=SYS_ADMIN, **seccomp(cri.RuntimeDefault))
+    runtime.output(container, "hostname", "new")
+
+
+def test_a_profile_of_the_host_filters(runtime: Any, profile: Path) -> None:
+    context = {"capabilities": SYS_ADMIN, **seccomp(cri.Localhost, str(profile))}
+    container = runtime.secure(runtime.pod(), **context)
+    answer = runtime.execute(container, "hostname", "new")
+    assert answer.exit_code != 0 and b"Operation not permitted" in answer.stderr
+
+
+def test_privileged_a_profile_is_ignored(runtime: Any, profile: Path) -> None:
+    context = {"privileged": True, **seccomp(cri.Localhost, str(profile))}
+    container = runtime.secure(runtime.pod(linux=PRIVILEGED_POD), **context)
+    runtime.output(container, "hostname", "new")
+
+
+@pytest.mark.parametrize("reference", ["", "/no/such/profile.json"])
+def test_a_profile_that_is_not_there_is_refused(runtime: Any, reference: str) -> None:
+    pod = runtime.pod()
+    runtime.refused(lambda: runtime.secure(pod, **seccomp(cri.Localhost, reference)))
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+@pytest.mark.parametrize(
+    ("path", "shown"), [("unconfined", "0"), ("runtime/default", "2"), ("localhost/{profile}", "2")]
+)
+def test_the_older_field_for_profiles(runtime: Any, profile: Path, path: str, shown: str) -> None:
+    path = path.format(profile=profile)
+    container = runtime.secure(runtime.pod(), seccomp_profile_path=path)
+    assert status_line(runtime, container, "Seccomp") == shown
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+def test_the_older_field_needs_a_prefix(runtime: Any, profile: Path) -> None:
+    pod = runtime.pod()
+    runtime.refused(lambda: runtime.secure(pod, seccomp_profile_path=str(profile)))
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+@pytest.mark.skipif(Path("/sys/module/apparmor").exists(), reason="what a kernel without AppArmor must answer")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"apparmor": cri.SecurityProfile(profile_type=cri.Localhost, localhost_ref="mine")},
+        {"apparmor_profile": "localhost/mine"},
+    ],
+)
+def test_an_apparmor_profile_needs_apparmor(runtime: Any, given: dict[str, Any]) -> None:
+    pod = runtime.pod()
+    error = runtime.refused(lambda: runtime.secure(pod, **given))
+    assert "apparmor" in error.details().lower()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            cri.RuntimeDefault, marks=pytest.mark.containerd_lacks("it refuses its own default without AppArmor")
+        ),
+        cri.Unconfined,
+    ],
+)
+def test_other_apparmor_profiles_run_anywhere(runtime: Any, kind: Any) -> None:
+    runtime.secure(runtime.pod(), apparmor=cri.SecurityProfile(profile_type=kind))
+
+
+# User namespaces
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+@pytest.mark.containerd_lacks("user namespaces came with containerd 1.7")
+def test_root_in_a_user_namespace_is_nobody_outside(runtime: Any) -> None:
+    handlers = {h.name: h.features for h in runtime.runtime.Status(cri.StatusRequest()).runtime_handlers}
+    assert handlers[""].user_namespaces
+    mapping = [cri.IDMapping(host_id=200_000, container_id=0, length=65536)]
+    namespace = cri.UserNamespace(mode=cri.POD, uids=mapping, gids=mapping)
+    pod, namespaces = pod_with(runtime, userns_options=namespace)
+    container = runtime.secure(pod, **namespaces)
+    assert runtime.output(container, "id", "-u") == "0\n"
+    assert Path(f"/proc/{runtime.info(container)['pid']}").stat().st_uid == 200_000
+    runtime.output(container, "touch", "/new")
+
+
+@pytest.mark.knarr_lacks("isolation that is still to come")
+@pytest.mark.containerd_lacks("user namespaces came with containerd 1.7")
+def test_mappings_that_make_no_sense_are_refused(runtime: Any) -> None:
+    mapping = [cri.IDMapping(host_id=0, container_id=0, length=0)]
+    options = cri.NamespaceOption(userns_options=cri.UserNamespace(mode=cri.POD, uids=mapping, gids=mapping))
+    security = cri.LinuxSandboxSecurityContext(namespace_options=options)
+    config = runtime.pod_config(linux=cri.LinuxPodSandboxConfig(security_context=security))
+    error = runtime.refused(lambda: runtime.run_pod(config))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
