@@ -223,7 +223,7 @@ def test_several_attach_at_once(runtime: Any) -> None:
     with session(runtime, attach_url(runtime, container, stdin=True)) as first:
         first.send(STDIN, b"while :; do echo both; sleep 0.05; done\n")
         first.until(STDOUT, b"both\n")
-        with session(runtime, attach_url(runtime, container)) as second:
+        with session(runtime, attach_url(runtime, container, stdin=True)) as second:
             second.until(STDOUT, b"both\n")
         first.received.clear()
         first.until(STDOUT, b"both\n")
