@@ -69,6 +69,7 @@ _setns = _bind(_HOLDING, "setns", c_int, c_int)
 _unshare = _bind(_HOLDING, "unshare", c_int)
 _prctl = _bind(_HOLDING, "prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _capset = _bind(_HOLDING, "capset", c_char_p, c_char_p)
+_capget = _bind(_HOLDING, "capget", c_char_p, ctypes.c_void_p)
 _sethostname = _bind(_HOLDING, "sethostname", c_char_p, c_size_t)
 _tee = _bind(_HOLDING, "tee", c_int, c_int, c_size_t, c_uint)
 _signalfd = _bind(_HOLDING, "signalfd", c_int, c_char_p, c_int)
@@ -195,6 +196,14 @@ def prctl(option: int, argument2: int = 0, argument3: int = 0, argument4: int = 
     if result < 0:
         raise _fail(f"prctl {option}")
     return result
+
+
+def capget(header: bytes) -> bytes:
+    """Effective, permitted and inheritable set: their lower halves, then their upper ones, 4 bytes each."""
+    data = ctypes.create_string_buffer(24)
+    if _capget(header, data) < 0:
+        raise _fail("capget")
+    return data.raw
 
 
 def capset(header: bytes, data: bytes) -> None:

@@ -66,14 +66,15 @@ def confine(
 ) -> None:
     """Becomes ``user`` with the spec's capabilities and filter. Everything that needs privileges comes before.
 
-    bounded: the bounding set as it is by now.
+    bounded: the bounding set as it is by now. What this process itself does not have can't be given to anybody.
     """
+    here = capabilities.effective_here()
     if spec.privileged:
-        bounding = effective = permitted = capabilities.mask(capabilities.ALL) & capabilities.effective_here()
+        bounding = effective = permitted = here
         inheritable = ambient = 0
     else:
         sets = spec.capabilities
-        bounding = capabilities.mask(sets.bounding)
+        bounding = capabilities.mask(sets.bounding) & here
         effective, permitted = capabilities.mask(sets.effective), capabilities.mask(sets.permitted)
         inheritable, ambient = capabilities.mask(sets.inheritable), capabilities.mask(sets.ambient)
     if not spec.no_new_privs and seccomp_program:

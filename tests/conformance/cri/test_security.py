@@ -199,7 +199,6 @@ def test_an_ordinary_container_does_not(runtime: Any) -> None:
     assert runtime.execute(container, "mount", "-t", "tmpfs", "none", "/tmp").exit_code != 0
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 @pytest.mark.parametrize("name", ["NET_ADMIN", "ALL"])
 def test_added_capabilities_are_there(runtime: Any, name: str) -> None:
     container = runtime.secure(runtime.pod(), capabilities=cri.Capability(add_capabilities=[name]))

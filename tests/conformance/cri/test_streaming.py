@@ -176,7 +176,6 @@ def test_sessions_with_what_does_not_run_are_refused(runtime: Any) -> None:
 # Attach
 
 
-@pytest.mark.knarr_lacks("attach")
 def test_attach_talks_to_the_containers_program(runtime: Any) -> None:
     container = runtime.started(runtime.pod(), "sh", stdin=True)
     with session(runtime, attach_url(runtime, container, stdin=True)) as own:
@@ -187,7 +186,6 @@ def test_attach_talks_to_the_containers_program(runtime: Any) -> None:
     assert ("stdout", "F", "out") in runtime.log(container), "the log has it, too"
 
 
-@pytest.mark.knarr_lacks("attach")
 def test_input_that_is_given_once_ends_with_the_session(runtime: Any) -> None:
     container = runtime.started(runtime.pod(), "sh", stdin=True, stdin_once=True)
     with session(runtime, attach_url(runtime, container, stdin=True)) as own:
@@ -196,7 +194,6 @@ def test_input_that_is_given_once_ends_with_the_session(runtime: Any) -> None:
     assert runtime.ended(container).exit_code == 0
 
 
-@pytest.mark.knarr_lacks("attach")
 def test_input_goes_on_after_a_session(runtime: Any) -> None:
     container = runtime.started(runtime.pod(), "sh", stdin=True)
     for text in (b"one", b"two"):
@@ -206,7 +203,6 @@ def test_input_goes_on_after_a_session(runtime: Any) -> None:
     assert runtime.status(container).state == cri.CONTAINER_RUNNING
 
 
-@pytest.mark.knarr_lacks("attach")
 def test_attach_to_a_terminal(runtime: Any) -> None:
     container = runtime.started(runtime.pod(), "sh", stdin=True, tty=True)
     with session(runtime, attach_url(runtime, container, stdin=True, tty=True)) as own:
@@ -217,7 +213,6 @@ def test_attach_to_a_terminal(runtime: Any) -> None:
     assert runtime.ended(container).exit_code == 0
 
 
-@pytest.mark.knarr_lacks("attach")
 def test_several_attach_at_once(runtime: Any) -> None:
     container = runtime.started(runtime.pod(), "sh", stdin=True)
     with session(runtime, attach_url(runtime, container, stdin=True)) as first:
