@@ -127,17 +127,25 @@ class Node:
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote", "start.py")
         log = os.open(f"{self.state_dir}/{_ZYGOTE_LOG}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            self._child = await asyncio.to_thread(
-                subprocess.Popen,
-                [self._python, "-I", "-S", "-E", script, self.state_dir, str(theirs)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-                pass_fds=(theirs,),
-                start_new_session=True,
+            spawning = asyncio.create_task(
+                asyncio.to_thread(
+                    subprocess.Popen,
+                    [self._python, "-I", "-S", "-E", script, self.state_dir, str(theirs)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+                    pass_fds=(theirs,),
+                    start_new_session=True,
+                )
             )
+            try:
+                self._child = await asyncio.shield(spawning)
+            except asyncio.CancelledError:  # else it would come up when nobody knows of it any more
+                self._child = await spawning
+                await self._kill_child()
+                raise
         finally:
             os.close(log)
             os.close(theirs)
@@ -146,8 +154,17 @@ class Node:
                 with open(f"{self.state_dir}/{_ZYGOTE_LOG}", encoding="utf-8", errors="replace") as file:
                     said = file.read()[-2000:].strip()
                 raise Unavailable(f"the zygote ended while starting: {said.splitlines()[-1] if said else 'no message'}")
+        except asyncio.CancelledError:
+            await self._kill_child()
+            raise
         finally:
             os.close(ready)
+
+    async def _kill_child(self) -> None:
+        """A zygote that has served nobody yet."""
+        assert self._child is not None
+        self._child.kill()
+        await asyncio.to_thread(self._reap)
 
     # --- the log reader ---
 

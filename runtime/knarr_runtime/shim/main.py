@@ -556,6 +556,14 @@ def _be(child: Callable[[bool], None], attached: bool, status: socket.socket) ->
         os._exit(code & 0xFF)
 
 
+def await_spec(status: socket.socket) -> SandboxSpec | None:
+    """Of a shim forked ahead of its sandbox; None if there is to be none."""
+    spare.rehearse()
+    SandboxSpec.from_json(SandboxSpec(id="spare", hostname="spare").to_json())
+    received = channel.receive(status)
+    return None if received is None else SandboxSpec.from_json(received[0]["spec"])
+
+
 def main(spec: SandboxSpec, state_dir: str, cgroups: Cgroups, last_capability: int, ready: Callable[[], None]) -> None:
     """The shim's life, from the fork on."""
     process.set_name(f"knarr-{spec.id}")

@@ -44,6 +44,17 @@ class _Forking:
         self.reaped = False
 
 
+class _Spare:
+    """A shim without a sandbox yet, in new namespaces; it waits on its status socket for the spec."""
+
+    def __init__(self, pid: int, status: socket.socket) -> None:
+        self.pid = pid
+        self.status = status
+
+
+_USUAL = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+
+
 class Zygote:
     def __init__(self, state_dir: str, cgroups: Cgroups, host_mounts: int) -> None:
         self._state_dir = state_dir
@@ -54,6 +65,8 @@ class Zygote:
         self._shims: dict[int, str] = {}
         self._forking: dict[int, _Forking] = {}
         self._orphans: dict[int, tuple[str, str]] = {}
+        self._spare: _Spare | None = None
+        self._spares_live = True
         self._reader_pid = 0
         self._reader_started_s = 0.0
         self._reader_fd = -1
@@ -78,7 +91,11 @@ class Zygote:
             if wait_s > 0:
                 return wait_s
             self._start_reader()
-        if self._server.connections or self._shims:
+        if self._server.connections:
+            if self._spare is None and self._spares_live and not self._forking:
+                self._make_spare()
+            return None
+        if self._shims:
             return None
         if not os.path.exists(f"{self._state_dir}/{layout.ZYGOTE_SOCKET}") or self._deserted():
             self._end()
@@ -101,7 +118,6 @@ class Zygote:
 
     def _create_sandbox(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
         spec = SandboxSpec.from_json(message["spec"])
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         flags = syscalls.CLONE_NEWNS
         if spec.namespaces.net == "pod":
             flags |= syscalls.CLONE_NEWNET
@@ -109,17 +125,41 @@ class Zygote:
             flags |= syscalls.CLONE_NEWIPC
         if spec.hostname:
             flags |= syscalls.CLONE_NEWUTS
+        one = self._take_spare(message) if flags == _USUAL else None
+        if one is None:
+            one = self._fork(flags, spec)
+        one.status.setblocking(False)
+        forking = _Forking(one.pid, one.status, connection, message)
+        self._forking[one.pid] = forking
+        self._loop.add(one.status.fileno(), lambda _: self._forked(forking))
+
+    def _fork(self, flags: int, spec: SandboxSpec | None) -> _Spare:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         pid = syscalls.clone3(flags)
         if pid == 0:
             self._be_shim(spec, theirs)
         theirs.close()
-        ours.setblocking(False)
-        forking = _Forking(pid, ours, connection, message)
-        self._forking[pid] = forking
-        self._loop.add(ours.fileno(), lambda _: self._forked(forking))
+        return _Spare(pid, ours)
 
-    def _be_shim(self, spec: SandboxSpec, status: socket.socket) -> None:
-        """The shim's whole life. Never returns."""
+    def _make_spare(self) -> None:
+        """While nobody waits: the next sandbox finds its shim forked and its namespaces made."""
+        try:
+            self._spare = self._fork(_USUAL, None)
+        except OSError:  # who really wants one will hear why there is none
+            self._spares_live = False
+
+    def _take_spare(self, message: Message) -> _Spare | None:
+        one, self._spare = self._spare, None
+        if one is not None:
+            try:
+                channel.send(one.status, {"spec": message["spec"]})
+            except OSError:  # it is dead, and will be reaped
+                one.status.close()
+                return None
+        return one
+
+    def _be_shim(self, spec: SandboxSpec | None, status: socket.socket) -> None:
+        """The shim's whole life; without a spec it waits for one. Never returns."""
 
         def ready() -> None:
             channel.send(status, {"ready": True})
@@ -128,12 +168,16 @@ class Zygote:
         try:
             os.setsid()
             process.close_all_but({status.fileno(), *self._cgroups.descriptors()})
+            if spec is None:
+                spec = shim.await_spec(status)
+            if spec is None:
+                os._exit(0)
             shim.main(spec, self._state_dir, self._cgroups, self._last_capability, ready)
             os._exit(0)
         except RuntimeFailure as error:
             channel.send(status, {"error": errors.to_json(error)})
         except BaseException as error:  # noqa: BLE001 - a fork must never return into the zygote's loop
-            channel.send(status, {"error": errors.to_json(RuntimeFailure(f"sandbox {spec.id}: {error!r}"))})
+            channel.send(status, {"error": errors.to_json(RuntimeFailure(f"sandbox: {error!r}"))})
         finally:
             os._exit(1)
 
@@ -184,6 +228,9 @@ class Zygote:
             if pid in self._forking:
                 self._forking[pid].reaped = True
                 self._forked(self._forking[pid])
+            if self._spare is not None and pid == self._spare.pid:
+                self._spare.status.close()
+                self._spare, self._spares_live = None, False  # whatever killed it may kill the next one as well
             if pid in self._shims:
                 self._lost_shim(self._shims.pop(pid))
         for pid, status in dead:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from knarr_runtime.launcher import Container, ContainerExited, Launcher, Launche
 from knarr_runtime.spec import ContainerSpec, Rootfs, SandboxSpec
 
 DEADLINE_S = 20.0
+ENDS_S = 2.0
 BUSYBOX = "/bin/busybox"
 
 
@@ -176,6 +178,18 @@ def processes_of(state_dir: Path) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
+def _ends(pid: int) -> bool:
+    """Whether it is just ending, as what was made ahead does when its parent was killed."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], ENDS_S)[0])
+    finally:
+        os.close(fd)
+
+
 def _remove_by_force(state_dir: Path, bases: dict[str, str]) -> None:
     """After a failed test: everything in our cgroup and everything with our command line, by pid."""
     for pid in processes_of(state_dir):
@@ -198,7 +212,7 @@ def workspace(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     state_dir, root = tmp_path / "state", f"knarr-test-{uuid.uuid4().hex[:12]}"
     bases = discover(root)
     yield state_dir, root
-    left = processes_of(state_dir)
+    left = [pid for pid in processes_of(state_dir) if not _ends(pid)]
     cgroups = [base for base in bases.values() if os.path.exists(base)]
     _remove_by_force(state_dir, bases)
     assert not left, "processes are left over"
