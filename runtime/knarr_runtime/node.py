@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from knarr_runtime import channel, layout
@@ -41,6 +41,7 @@ class Node:
         self.logs: Peer | None = None
         self.rebooted = False
         self.cgroups: Cgroups
+        self._held: list[int] = []
 
     async def open(self) -> None:
         """Raises Unavailable if another runtime uses the directory, KernelRefused without cgroups."""
@@ -60,7 +61,7 @@ class Node:
         except (OSError, RuntimeFailure) as error:
             self.close()
             if isinstance(error, OSError):
-                raise KernelRefused(f"{error.filename}: {error.strerror}") from error
+                raise KernelRefused(str(error)) from error
             raise
 
     def _find_cgroups(self) -> None:
@@ -72,16 +73,24 @@ class Node:
             for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{self.state_dir}/{name}")
-            self.cgroups = open_bases(record["bases"])
+            self._open_cgroups(record["bases"])
             self.cgroups.prepare()
             layout.write(self.state_dir, layout.NODE_RECORD, record)
+        else:
+            self._open_cgroups(record["bases"])
         self._bases = dict(record["bases"])
-        self.cgroups = open_bases(self._bases)
+
+    def _open_cgroups(self, bases: Mapping[str, str]) -> None:
+        self.cgroups = open_bases(bases)
+        self._held = self.cgroups.descriptors()
 
     def close(self) -> None:
         for peer in (self.zygote, self.logs):
             if peer is not None:
                 peer.close()
+        for descriptor in self._held:
+            os.close(descriptor)
+        self._held = []
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -12,9 +12,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+CONTROLLERS = ("cpu", "memory", "pids")
+
 
 def parents() -> dict[str, str]:
     """The own cgroup's directory in each mounted hierarchy: ``{"memory": "/sys/fs/cgroup/memory/…", "": …}``.
+
+    On cgroup2 it is the nearest one above whose children can have limits.
 
     The key is the hierarchy's name as in /proc/self/cgroup; cgroup2's is the empty string.
     """
@@ -37,7 +41,39 @@ def parents() -> dict[str, str]:
         root, mount_point = mount
         relative = path if root == "/" else path.removeprefix(root)
         own[controllers] = os.path.normpath(f"{mount_point}/{relative.lstrip('/')}")
+        if not controllers:
+            own[controllers] = _with_controllers(Path(own[controllers]), Path(mount_point))
     return own
+
+
+def _with_controllers(directory: Path, top: Path) -> str:
+    """Of a cgroup2 directory and those above it the nearest whose children can have limits.
+
+    One with processes in it can't pass controllers on; a login session is such a one. Where cgroup2 has none of the
+    controllers (a hybrid machine: they are v1's) it is the directory itself.
+    """
+    for candidate in (directory, *directory.parents):
+        try:
+            if not set((candidate / "cgroup.controllers").read_text().split()) >= set(CONTROLLERS):
+                break
+            _pass_on(candidate)
+        except OSError:
+            if candidate == top:
+                break
+            continue
+        return str(candidate)
+    return str(directory)
+
+
+def _pass_on(directory: Path) -> None:
+    """Let the children of a cgroup2 directory have controllers. Raises OSError, EBUSY where it holds processes."""
+    control = directory / "cgroup.subtree_control"
+    if not set(control.read_text().split()) >= set(CONTROLLERS):
+        control.write_text(" ".join(f"+{name}" for name in CONTROLLERS))
+    available = set((directory / "cgroup.controllers").read_text().split())
+    for name in sorted(available - set(control.read_text().split())):
+        with contextlib.suppress(OSError):
+            control.write_text(f"+{name}")
 
 
 def make(directories: dict[str, str], relative: str) -> None:
@@ -45,6 +81,9 @@ def make(directories: dict[str, str], relative: str) -> None:
     for parent in directories.values():
         path = Path(parent)
         for part in Path(relative).parts:
+            if (path / "cgroup.subtree_control").exists():
+                with contextlib.suppress(OSError):  # a hybrid machine's cgroup2 has no controllers to pass on
+                    _pass_on(path)
             path = path / part
             path.mkdir(exist_ok=True)
             for name in ("cpuset.cpus", "cpuset.mems"):
@@ -123,7 +162,10 @@ def _wait_for_exit(pids: set[int], *, timeout_s: float = 0.05) -> None:
             with contextlib.suppress(ProcessLookupError):
                 descriptors.append(os.pidfd_open(pid))
         if descriptors:
-            select.select(descriptors[:512], [], [], timeout_s)
+            waiting = select.poll()
+            for descriptor in descriptors:
+                waiting.register(descriptor, select.POLLIN)
+            waiting.poll(timeout_s * 1000)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

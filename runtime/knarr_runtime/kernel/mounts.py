@@ -187,6 +187,8 @@ def change_root(root: int) -> None:
     """Makes the mount ``root`` the root of this mount namespace and lets go of the old one."""
     os.fchdir(root)
     syscalls.pivot_root(".", ".")
+    # Letting go of a mount that is shared with the host would unmount it there as well.
+    syscalls.mount("", ".", "", syscalls.MS_REC | syscalls.MS_SLAVE)
     syscalls.umount(".", syscalls.MNT_DETACH)
     os.chdir("/")
 
@@ -201,6 +203,12 @@ def _unescape(text: str) -> str:
     for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(code, char)
     return text
+
+
+def enter_following_namespace() -> None:
+    """Own mount namespace in which the host's mounts come and go, while nothing that is done here reaches the host."""
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
 
 
 def enter_small_namespace(keep: Iterable[str]) -> None:

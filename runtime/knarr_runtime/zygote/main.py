@@ -353,6 +353,8 @@ def main(state_dir: str, ready: int) -> None:
     if mounts.layers_travel():  # else layers are mounted by path, and their filesystems must stay
         own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         mounts.enter_small_namespace(("/proc", state_dir, own, sys.prefix))
+    else:
+        mounts.enter_following_namespace()
     process.forbid_tracing()
     zygote = Zygote(state_dir, cgroups, host_mounts)
     gc.disable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTER = ROOT / "controlplane/knarr_cli/cluster/enter.py"
-PATIENCE_S = 15.0
+PATIENCE_S = 15.0 * float(os.environ.get("KNARR_TEST_SLOWNESS", "1"))
 
 
 class Daemon:

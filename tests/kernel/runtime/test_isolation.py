@@ -5,18 +5,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from knarr_runtime.errors import Invalid, StartFailed, WrongState
+from knarr_runtime.kernel import mounts, syscalls
 from knarr_runtime.spec import Capabilities, Device, Mount, Namespaces, NetworkConfig, Rlimit, Rootfs, User
 
 if TYPE_CHECKING:
     from conftest import Runtime
 
 _KINDS = ("pid", "mnt", "uts", "ipc", "net", "cgroup")
+
+
+@pytest.fixture
+def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A mount of the host that passes on what happens to it, as all do where systemd runs."""
+    point = tmp_path_factory.mktemp("shared")
+    syscalls.mount("test", str(point), "tmpfs", 0)
+    try:
+        syscalls.mount("", str(point), "", syscalls.MS_SHARED)
+        yield point
+    finally:
+        with contextlib.suppress(OSError):
+            syscalls.umount(str(point))
+
+
+async def test_mounts_of_the_host_outlive_containers(shared_mount: Path, pod: Runtime) -> None:
+    await pod.shell("true")
+    assert str(shared_mount) in mounts.mount_points()
 
 
 async def test_container_has_its_own_namespaces_and_is_pid_1(pod: Runtime) -> None:
