@@ -42,13 +42,13 @@ def opened(directory: str, dockerfile: str, stdin: IO[bytes], **more: Any) -> Re
         if dockerfile not in ("", "-"):
             raise context.ContextError('the Dockerfile comes from stdin when the context is "-": leave out -f')
         return Request(
-            dockerfile=_limited(stdin, "-"), dockerfile_name="-", directory=None, patterns=Patterns(()), **more
+            dockerfile=_limited(stdin, "-"), dockerfile_name="Dockerfile", directory=None, patterns=Patterns(()), **more
         )
     root = Path(directory)
     if not root.is_dir():
         raise context.ContextError(f'unable to prepare context: "{directory}" is not a directory')
     if dockerfile == "-":
-        text, name, path = _limited(stdin, "-"), "-", None
+        text, name, path = _limited(stdin, "-"), "Dockerfile", None
     else:
         path = Path(dockerfile) if dockerfile else root / "Dockerfile"
         if dockerfile and not path.exists() and not path.is_absolute() and (root / dockerfile).exists():

@@ -28,7 +28,9 @@ from knarr_runtime.build import diff
 from knarr_runtime.build.imageconfig import Layer
 from knarr_runtime.images.unpack import unpack
 
-MAX_BYTES = 20 << 30
+MAX_BYTES = 10 << 30
+"""Of compressed layers; unpacked they take two to four times as much beside."""
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

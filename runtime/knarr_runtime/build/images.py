@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from knarr_runtime.build import imageconfig
 from knarr_runtime.build.cache import Cache, Step
 from knarr_runtime.build.imageconfig import Draft, Layer
+from knarr_runtime.images import names
 from knarr_runtime.images.store import Image, ImageStore
 
 Progress = Callable[[str, str, int, int], None]
@@ -75,23 +77,52 @@ class PackedImages:
         return step.layer
 
     def add(self, draft: Draft, tags: tuple[str, ...], progress: Progress) -> Image:
-        document = draft.document()
-        names = [f"blobs/{layer.digest.removeprefix('sha256:')}" for layer in draft.layers]
-        manifest = [{"Config": "config.json", "RepoTags": list(tags), "Layers": names}]
         with tempfile.TemporaryFile(dir=self._store.root / "tmp") as file:
-            with tarfile.open(fileobj=file, mode="w") as archive:
-                _member(archive, "manifest.json", json.dumps(manifest).encode())
-                _member(archive, "config.json", document)
-                for name, layer in dict(zip(names, draft.layers, strict=True)).items():
-                    with open(self._cache.blob(layer), "rb") as blob:
-                        info = tarfile.TarInfo(name)
-                        info.size = layer.size
-                        archive.addfile(info, blob)
+            self._write(file, [(draft.document(), draft.layers, tags)])
             file.seek(0)
             (image,) = self._store.import_archive(file)
         for chain, layer in zip(image.layers, draft.layers, strict=True):
             self._cache.save(_key(chain), Step(created="", layer=layer))
         return image
+
+    def export(self, references: Sequence[str], file: IO[bytes]) -> None:
+        """A docker-archive of the images, with the names by which they are asked for. Raises NotFound.
+
+        An image that did not come of a build gets another id: its layers are packed anew.
+        """
+        found: list[tuple[bytes, tuple[Layer, ...], tuple[str, ...]]] = []
+        for reference in references:
+            image = self._store.find(reference)
+            draft = self.draft(image)
+            document = (self._store.root / "blobs/sha256" / image.id.removeprefix("sha256:")).read_bytes()
+            if json.loads(document)["rootfs"]["diff_ids"] != [layer.diff_id for layer in draft.layers]:
+                document = draft.document()
+            named = not image.id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:"))
+            found.append((document, draft.layers, (names.normalise(reference),) if named else ()))
+        self._write(file, found)
+
+    def _write(self, file: IO[bytes], images: Sequence[tuple[bytes, tuple[Layer, ...], tuple[str, ...]]]) -> None:
+        manifest = [
+            {"Config": _config(document), "RepoTags": list(tags), "Layers": [_blob(layer) for layer in layers]}
+            for document, layers, tags in images
+        ]
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            _member(archive, "manifest.json", json.dumps(manifest).encode())
+            for document, _, _ in images:
+                _member(archive, _config(document), document)
+            for layer in dict.fromkeys(layer for _, layers, _ in images for layer in layers):
+                with open(self._cache.blob(layer), "rb") as blob:
+                    info = tarfile.TarInfo(_blob(layer))
+                    info.size = layer.size
+                    archive.addfile(info, blob)
+
+
+def _config(document: bytes) -> str:
+    return f"{hashlib.sha256(document).hexdigest()}.json"
+
+
+def _blob(layer: Layer) -> str:
+    return f"blobs/{layer.digest.removeprefix('sha256:')}"
 
 
 def _key(chain: str) -> str:

@@ -40,6 +40,7 @@ class Builds(images_pb2_grpc.BuildsServicer):
         self._pull = pull
         self._slots = asyncio.Semaphore(MAX_BUILDS)
         self._running = 0
+        self._trimming = asyncio.Lock()
         self._locks: dict[str, asyncio.Lock] = {}
 
     @streaming
@@ -48,7 +49,7 @@ class Builds(images_pb2_grpc.BuildsServicer):
         if first is None or not first.HasField("start"):
             raise Invalid("the first message of a build must have its start")
         async with self._slots:
-            self._running += 1
+            await self._begin()
             try:
                 async with self._workspace() as workspace:
                     async for answer in self._build(first, requests, workspace):
@@ -57,12 +58,18 @@ class Builds(images_pb2_grpc.BuildsServicer):
                 raise KernelRefused(f"build: {error}") from error
             finally:
                 self._running -= 1
-                if not self._running:
-                    await in_thread(self._cache.trim)
+
+    async def _begin(self) -> None:
+        """The cache is trimmed while nobody builds; who comes meanwhile waits."""
+        async with self._trimming:
+            if not self._running:
+                await in_thread(self._cache.trim)
+            self._running += 1
 
     async def prune(self) -> int:
         """Empties the cache unless a build runs; returns the bytes freed."""
-        return await in_thread(self._cache.trim, 0) if not self._running else 0
+        async with self._trimming:
+            return await in_thread(self._cache.trim, 0) if not self._running else 0
 
     @contextlib.asynccontextmanager
     async def _workspace(self) -> AsyncIterator[Path]:
@@ -192,7 +199,8 @@ class _Output:
     async def line(self, text: str) -> None:
         steps = self.build.step_count if self.build is not None else 0
         await self._room.acquire()
-        self.queue.put_nowait(images_pb2.BuildResponse(line=text, step=self.step, steps=steps))
+        line = text.encode("utf-8", "replace").decode()  # names of files may be no text
+        self.queue.put_nowait(images_pb2.BuildResponse(line=line, step=self.step, steps=steps))
 
     async def next(self) -> Any:
         """None at the end."""

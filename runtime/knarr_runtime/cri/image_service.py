@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import IO, Any, Protocol
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
@@ -18,13 +18,14 @@ from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images.store import Image, ImageStore
 
 MAX_ARCHIVE_BYTES = 16 * 1024**3
+CHUNK_BYTES = 1024 * 1024
 IN_MEMORY_BYTES = 8 * 1024 * 1024
 STREAM_BATCH = 100
 """Images in one message of a streamed list."""
 
 
 class ImageService(api_pb2_grpc.ImageServiceServicer):
-    """Images come by import; pulling from registries is not there yet and says so."""
+    """Images come by import or build; pulling from registries is not there yet and says so."""
 
     def __init__(self, images: ImageStore, pods: Pods) -> None:
         self._images = images
@@ -86,9 +87,27 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
         return cri.ImageFsInfoResponse(image_filesystems=[usage], container_filesystems=[of_containers])
 
 
+class Exporter(Protocol):
+    def export(self, references: Sequence[str], file: IO[bytes]) -> None:
+        """One archive with all of them. Raises NotFound."""
+
+
 class Images(images_pb2_grpc.ImagesServicer):
-    def __init__(self, images: ImageStore) -> None:
+    def __init__(self, images: ImageStore, exporter: Exporter) -> None:
         self._images = images
+        self._exporter = exporter
+
+    @streaming
+    async def Export(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if request.format not in ("", "docker-archive"):
+            raise Invalid(f'format "{request.format}": only docker-archive can be written')
+        if not request.images:
+            raise Invalid("images: at least one is needed")
+        with tempfile.TemporaryFile(dir=self._images.root / "tmp") as archive:
+            await asyncio.to_thread(self._exporter.export, tuple(request.images), archive)
+            archive.seek(0)
+            while part := await asyncio.to_thread(archive.read, CHUNK_BYTES):
+                yield images_pb2.ExportResponse(data=part)
 
     @unary
     async def Import(self, request: AsyncIterator[Any], context: Any) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
+from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
+
 
 def config(daemon: Any, identifier: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(
@@ -40,7 +42,7 @@ def test_networks(daemon: Any) -> None:
     built = daemon.build("FROM base\nRUN ip -4 addr show dev eth0\nRUN --network=none ! ip addr show dev eth0\n")
     assert "inet 10.244.9." in built.output
     code, message = daemon.fails("FROM base\nRUN --network=host true\n")
-    assert code is grpc.StatusCode.INVALID_ARGUMENT and "Dockerfile:2:" in message.replace("-:2", "Dockerfile:2")
+    assert code is grpc.StatusCode.INVALID_ARGUMENT and "Dockerfile:2:" in message
 
 
 def test_layers_hold_what_changed_and_nothing_the_container_needed(daemon: Any, context: Path) -> None:
@@ -141,14 +143,18 @@ def test_mounts(daemon: Any, context: Path) -> None:
         (
             "FROM base\nRUN echo before; exit 3\n",
             "FAILED_PRECONDITION",
-            "-:2: the command '/bin/sh -c echo before; exit 3' returned a non-zero code: 3",
+            "Dockerfile:2: the command '/bin/sh -c echo before; exit 3' returned a non-zero code: 3",
         ),
-        ('FROM base\nRUN ["/nothing"]\n', "FAILED_PRECONDITION", "-:2: the command '/nothing' could not be started"),
+        (
+            'FROM base\nRUN ["/nothing"]\n',
+            "FAILED_PRECONDITION",
+            "Dockerfile:2: the command '/nothing' could not be started",
+        ),
         ("FROM base\nUSER nobody\nRUN true\n", "INVALID_ARGUMENT", "unable to find user nobody"),
-        ("FROM nowhere:1\n", "NOT_FOUND", '-:1: image "nowhere:1" not found'),
-        ("FROM base\nCOPY nothing /x\n", "INVALID_ARGUMENT", '-:2: "/nothing": not found'),
+        ("FROM nowhere:1\n", "NOT_FOUND", 'Dockerfile:1: image "nowhere:1" not found'),
+        ("FROM base\nCOPY nothing /x\n", "INVALID_ARGUMENT", 'Dockerfile:2: "/nothing": not found'),
         ("FROM base\nCOPY --from=base /nothing /x\n", "INVALID_ARGUMENT", '"/nothing": not found'),
-        ("FRUM base\n", "INVALID_ARGUMENT", "-:1: unknown instruction: FRUM (did you mean FROM?)"),
+        ("FRUM base\n", "INVALID_ARGUMENT", "Dockerfile:1: unknown instruction: FRUM (did you mean FROM?)"),
         ("FROM base\nCOPY --chown=nobody src /x\n", "INVALID_ARGUMENT", "unable to find user nobody"),
         ("FROM base\nCOPY --chmod=9 src /x\n", "INVALID_ARGUMENT", "invalid chmod parameter"),
     ],
@@ -217,3 +223,16 @@ def test_the_example_builds(daemon: Any, tmp_path: Path) -> None:
     assert config(daemon, built.id)["config"]["ExposedPorts"] == {"8080/tcp": {}}
     shown = daemon.build("FROM example/web:1\nRUN cat /www/index.html && sha256sum -c /www/index.html.sha256\n")
     assert {"<h1>hi</h1>", "index.html: OK"} <= set(shown.lines)
+
+
+def test_what_is_exported_can_be_imported_and_built_on(daemon: Any, new_daemon: Any) -> None:
+    built = daemon.build("FROM base\nRUN echo x > /x\n", tags=("exported:1",))
+    source: Any = images_pb2_grpc.ImagesStub(daemon.channel)
+    target: Any = images_pb2_grpc.ImagesStub(new_daemon.channel)
+    data = b"".join(part.data for part in source.Export(images_pb2.ExportRequest(images=["exported:1", built.id])))
+    answer = target.Import(iter([images_pb2.ImportRequest(data=data)]))
+    assert set(answer.ids) == {built.id}
+    assert "docker.io/library/exported:1" in answer.names
+    assert "x" in new_daemon.build("FROM exported:1\nRUN cat /x\n").lines
+    with pytest.raises(grpc.RpcError, match="not found"):
+        list(source.Export(images_pb2.ExportRequest(images=["nothing:1"])))

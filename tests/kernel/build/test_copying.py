@@ -140,6 +140,14 @@ def test_links_of_the_image_lead_where_they_would_in_a_container(place: Place, t
     assert made[str(outside).lstrip("/") + "/evil"] == "a.txt"
 
 
+def test_names_that_are_no_text(place: Place) -> None:
+    (place.context / "d" / os.fsdecode(b"caf\xe9")).write_text("x")
+    place.copy("d", "/t")
+    place.copy("d/caf*", "/matched")
+    assert place.made()["t/" + os.fsdecode(b"caf\xe9")] == "x"
+    assert place.made()["matched"] == "x"
+
+
 def test_owner_and_mode(place: Place) -> None:
     os.chown(place.context / "a.txt", 7, 8)
     (place.context / "a.txt").chmod(0o4755)
