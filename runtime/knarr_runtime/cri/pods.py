@@ -224,6 +224,8 @@ class Pods:
         for mount in spec.mounts:
             if mount.layers:  # tells now what is missing in the image
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
+            elif mount.kind == "bind":
+                _make_source(mount)
         for other in self.containers.values():
             if other.sandbox_id == record.id and other.config.metadata == config.metadata:
                 raise AlreadyExists(
@@ -375,8 +377,9 @@ class Pods:
         if host_network:
             hosts, hostname = _read("/etc/hosts"), _read("/etc/hostname")
         else:
-            hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{record.address}\t{config.hostname}\n"
-            hostname = f"{config.hostname}\n"
+            name = config.hostname or os.uname().nodename
+            hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{record.address}\t{name}\n"
+            hostname = f"{name}\n"
         (directory / "hosts").write_text(hosts)
         (directory / "hostname").write_text(hostname)
         for name in ("hosts", "hostname", "resolv.conf"):
@@ -395,6 +398,16 @@ async def _events(queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
         if event is None:
             raise Unavailable("the follower of events did not keep up")
         yield event
+
+
+def _make_source(mount: Mount) -> None:
+    """A host path that is missing becomes a directory, as in other runtimes: pods rely on it. Raises Invalid."""
+    try:
+        os.makedirs(mount.source, 0o755, exist_ok=True)
+    except FileExistsError:  # something else than a directory
+        return
+    except OSError as error:
+        raise Invalid(f"config.mounts: {mount.source} can't be made: {error.strerror}") from error
 
 
 def _by_prefix(records: dict[str, Any], identifier: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, TypeVar
 
@@ -119,6 +120,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
                 status.container_status(container, self._pods.launched(container))
                 for container in self._pods.containers_of(record.id)
             ],
+            timestamp=time.time_ns(),
         )
         if request.verbose:
             answer.info["info"] = inspect.sandbox(record, self._pods.launched_sandbox(record.id), ready)

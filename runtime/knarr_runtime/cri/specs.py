@@ -50,7 +50,7 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
     parent = linux.cgroup_parent.strip("/") or f"kubepods/pod{config.metadata.uid or identifier}"
     return SandboxSpec(
         id=identifier,
-        hostname="" if host_network else config.hostname,
+        hostname="" if host_network else config.hostname or os.uname().nodename,
         cgroup_parent=parent,
         namespaces=Namespaces(
             net="host" if host_network else "pod",
@@ -233,8 +233,6 @@ def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:
 def _mount(mount: Any) -> Mount:
     if not mount.host_path:
         raise Invalid(f"config.mounts: {mount.container_path} has no host_path")
-    if not os.path.exists(mount.host_path):
-        raise Invalid(f"config.mounts: {mount.host_path} does not exist")
     return Mount(
         target=os.path.normpath("/" + mount.container_path),
         source=os.path.abspath(mount.host_path),
@@ -267,7 +265,7 @@ def _stop_signal(chosen: int) -> str:
 
 
 def _hostname(sandbox_config: Any) -> tuple[str, ...]:
-    return (f"HOSTNAME={sandbox_config.hostname}",) if sandbox_config.hostname else ()
+    return (f"HOSTNAME={sandbox_config.hostname or os.uname().nodename}",)
 
 
 def _environment(first: Iterable[str], of_image: Iterable[str], given: Iterable[Any]) -> tuple[str, ...]:

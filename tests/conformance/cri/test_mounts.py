@@ -90,12 +90,19 @@ def test_mounts_inside_mounts_come_in_order(runtime: Any, volume: Path) -> None:
     assert runtime.output(container, "cat", "/a/file", "/a/b/deep") == "from the host\ndeep\n"
 
 
+def test_a_host_path_that_is_missing_becomes_a_directory(runtime: Any, volume: Path) -> None:
+    mounts = [cri.Mount(host_path=str(volume / "missing/below"), container_path="/v")]
+    container = runtime.sleeper(runtime.pod(), mounts=mounts)
+    runtime.output(container, "touch", "/v/new")
+    assert (volume / "missing/below/new").exists()
+
+
 @pytest.mark.knarr_only
-def test_a_host_path_that_is_missing_is_refused(runtime: Any, volume: Path) -> None:
-    mounts = [cri.Mount(host_path=str(volume / "missing"), container_path="/v")]
+def test_a_host_path_that_cannot_be_is_refused(runtime: Any, volume: Path) -> None:
     pod = runtime.pod()
+    mounts = [cri.Mount(host_path=str(volume / "file/below"), container_path="/v")]
     error = runtime.refused(lambda: runtime.create(pod, "true", mounts=mounts))
-    assert "missing" in error.details()
+    assert "file/below" in error.details()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import Any
 
@@ -151,6 +152,26 @@ def test_the_hostname_is_the_pods(runtime: Any) -> None:
     container = runtime.sleeper(pod)
     assert runtime.output(container, "hostname").strip() == "somebody"
     assert runtime.output(container, "cat", "/etc/hostname").strip() == "somebody"
+
+
+def test_without_a_hostname_it_is_the_machines_and_still_the_pods_own(runtime: Any) -> None:
+    privileged = cri.LinuxPodSandboxConfig(security_context=cri.LinuxSandboxSecurityContext(privileged=True))
+    container = runtime.secure(runtime.pod(hostname="", linux=privileged), privileged=True)
+    name = os.uname().nodename
+    assert runtime.output(container, "hostname").strip() == name
+    assert name in runtime.output(container, "cat", "/etc/hosts")
+    runtime.output(container, "hostname", "changed")
+    assert os.uname().nodename == name
+
+
+@pytest.mark.containerd_lacks("statuses beside a sandbox's are of CRI 1.27 and later")
+def test_status_tells_of_its_containers_at_one_moment(runtime: Any) -> None:
+    pod = runtime.pod()
+    container = runtime.sleeper(pod)
+    before_ns = time.time_ns()
+    answer = runtime.runtime.PodSandboxStatus(cri.PodSandboxStatusRequest(pod_sandbox_id=pod.id))
+    assert before_ns <= answer.timestamp <= time.time_ns()
+    assert list(answer.containers_statuses) == [runtime.status(container)]
 
 
 def test_containers_of_a_pod_share_memory(runtime: Any) -> None:

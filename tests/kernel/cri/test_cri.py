@@ -116,6 +116,39 @@ def test_an_exit_is_told_as_an_event(daemon: Any) -> None:
     assert last.containers_statuses[0].state == cri.CONTAINER_EXITED
 
 
+def test_all_that_is_told_is_the_same_after_a_restart(daemon: Any, tmp_path: Path) -> None:
+    sandbox = daemon.sandbox("a")
+    image = cri.ImageSpec(image="knarr/busybox:1", user_specified_image="busybox")
+    mounts = [cri.Mount(host_path=str(tmp_path), container_path="/host", readonly=True)]
+    resources = cri.LinuxContainerResources(memory_limit_in_bytes=64 << 20, cpu_shares=512)
+    security = cri.LinuxContainerSecurityContext(run_as_user=cri.Int64Value(value=1001), supplemental_groups=[7])
+    linux = cri.LinuxContainerConfig(resources=resources, security_context=security)
+    more = {"mounts": mounts, "linux": linux, "labels": {"a": "b"}, "annotations": {"c": "d"}}
+    running = daemon.container(sandbox, "sleep", "1000", stop_signal=cri.SIGNAL_SIGHUP, **more)
+    volumes = [cri.Mount(container_path="/image", image=image, readonly=True)]
+    ended = daemon.container(sandbox, "sh", "-c", "exit 3", name="ended", mounts=volumes)
+    daemon.container(sandbox, "true", name="created")
+    daemon.start_container(running)
+    daemon.start_container(ended)
+    daemon.ended(ended)
+
+    def told() -> list[bytes]:
+        answer = daemon.runtime.PodSandboxStatus(cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox[0], verbose=True))
+        verbose = daemon.runtime.ContainerStatus(cri.ContainerStatusRequest(container_id=running, verbose=True))
+        sandboxes = daemon.runtime.ListPodSandbox(cri.ListPodSandboxRequest()).items
+        containers = daemon.runtime.ListContainers(cri.ListContainersRequest()).containers
+        statuses = sorted(answer.containers_statuses, key=lambda one: str(one.id))
+        listed = [*sorted(sandboxes, key=lambda one: str(one.id)), *sorted(containers, key=lambda one: str(one.id))]
+        messages = [answer.status, *statuses, verbose.status, *listed]
+        encoded = [message.SerializeToString(deterministic=True) for message in messages]
+        return [*encoded, answer.info["info"].encode(), verbose.info["info"].encode()]
+
+    before = told()
+    daemon.kill()
+    daemon.start()
+    assert told() == before
+
+
 def test_kill_9_of_the_daemon_loses_nothing(daemon: Any, tmp_path: Path) -> None:
     sandbox = daemon.sandbox("a")
     flag = tmp_path / "flag"
