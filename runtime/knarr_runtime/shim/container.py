@@ -14,7 +14,7 @@ import socket
 import stat
 import struct
 import termios
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from knarr_runtime import channel, layout
@@ -137,8 +137,10 @@ class Filesystems:
         self._sys = -1
         self._dev = -1
         self._ahead = False
+        self._hidden: set[str] = set()
+        self._cgroups_shown = False
         self.cgroup: str | None = None
-        """The one that :meth:`enter_cgroup_ahead` has entered."""
+        """The one that :meth:`expect` has entered."""
         self.bounded = capabilities.EVERY
         """Capabilities that can still be had."""
         self.terminal: tuple[int, int] = (-1, -1)
@@ -150,18 +152,39 @@ class Filesystems:
             make()
         os.close(self._root)
         self._ahead = True
-        self.bounded = capabilities.mask(likely.capabilities.bounding)
+
+    def expect(self, spec: Mapping[str, Any], attached: bool) -> None:
+        """After :meth:`make_ahead`, when the container is known but not to be started yet.
+
+        spec: what the shim knows of it (start_request.header).
+        """
+        self._keep_what_suits({*spec["masked_paths"], *spec["readonly_paths"]}, spec["targets"])
+        enter_cgroup(str(spec["cgroup"]), self._preparation, attached)
+        if self._sys >= 0:
+            self._mount_cgroups()
+        self.cgroup = str(spec["cgroup"])
+        self.bounded = capabilities.mask(spec["bounding"])
         capabilities.bound(self.bounded, self._preparation.last_capability)
 
-    def enter_cgroup_ahead(self, cgroup: str, attached: bool) -> None:
-        """After :meth:`make_ahead`, when the container is known but not to be started yet."""
-        enter_cgroup(cgroup, self._preparation, attached)
-        self._mount_cgroups()
-        self.cgroup = cgroup
+    def _keep_what_suits(self, hidden: set[str], targets: Iterable[str]) -> None:
+        """A /proc or /sys that hides what this container is to see, or holds one of its volumes, is made anew."""
+        paths = [os.path.normpath(f"/{target}/.") for target in targets]
+        for prefix in ("/proc", "/sys"):
+            here = {path for path in self._hidden if path.startswith(f"{prefix}/")}
+            if here <= hidden and not any(path.startswith(prefix) for path in paths):
+                continue
+            self._hidden -= here
+            if prefix == "/proc":
+                self._proc = -1
+            else:
+                self._sys, self._cgroups_shown = -1, False
 
     def belong_to(self, spec: ContainerSpec, root: int) -> None:
         self._spec = spec
         self._root = root
+        if self._ahead:
+            hidden = {*spec.masked_paths, *spec.readonly_paths}
+            self._keep_what_suits(hidden, [mount.target for mount in spec.mounts])
 
     def steps(self) -> list[tuple[str, Callable[[], None]]]:
         volumes = sorted(self._spec.mounts, key=lambda mount: mount.target.rstrip("/").count("/"))
@@ -177,7 +200,7 @@ class Filesystems:
         ]
 
     def _mount_proc(self) -> None:
-        if not self._ahead:
+        if self._proc < 0:
             self._proc = mounts.filesystem("proc", attributes=mounts.NO_PRIVILEGE, source="proc")
         self._place(self._proc, "proc")
 
@@ -249,14 +272,15 @@ class Filesystems:
         self.terminal = (master, slave)
 
     def _mount_sys(self) -> None:
-        if not self._ahead:
+        if self._sys < 0:
             readonly = 0 if self._spec.privileged else mounts.READ_ONLY
             self._sys = mounts.filesystem("sysfs", attributes=mounts.NO_PRIVILEGE | readonly, source="sysfs")
         self._place(self._sys, "sys")
 
     def _mount_cgroups(self) -> None:
-        if self.cgroup is not None:
+        if self._cgroups_shown:
             return
+        self._cgroups_shown = True
         readonly = 0 if self._spec.privileged else mounts.READ_ONLY
         try:
             target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)
@@ -294,10 +318,13 @@ class Filesystems:
         mounts.attach(tree, paths.make_target(self._root, mount.target, directory=directory))
 
     def _hide(self) -> None:
-        if self._spec.privileged or self._ahead:
+        if self._spec.privileged:
             return
         empty = -1
         for path in self._spec.masked_paths:
+            if path in self._hidden:
+                continue
+            self._hidden.add(path)
             target = self._find(path)
             if target < 0:
                 continue
@@ -313,6 +340,9 @@ class Filesystems:
         if empty >= 0:
             os.close(empty)
         for path in self._spec.readonly_paths:
+            if path in self._hidden:
+                continue
+            self._hidden.add(path)
             target = self._find(path)
             if target >= 0:
                 mounts.attach(mounts.copy_of(target, readonly=True), target)

@@ -23,9 +23,7 @@ from knarr_runtime.channel import Message
 from knarr_runtime.kernel import capabilities, process
 from knarr_runtime.shim import confine, container
 from knarr_runtime.spec import (
-    DEFAULT_CAPABILITIES,
     DEFAULT_MASKED_PATHS,
-    DEFAULT_READONLY_PATHS,
     ContainerSpec,
     Mount,
     Rlimit,
@@ -50,7 +48,7 @@ class Spare:
         """Tells it whose first process it will be."""
         self.container = str(spec["id"])
         with contextlib.suppress(OSError):  # it is dead: whoever wants to take it will see
-            channel.send(self.socket, {"cgroup": spec["cgroup"]})
+            channel.send(self.socket, {"expect": spec})
 
     def take(self, message: Message, descriptors: Sequence[int]) -> bool:
         """Hands it the request; False if it is not ready, or dead."""
@@ -76,14 +74,8 @@ class Spare:
 
 
 def suits(spec: Mapping[str, Any]) -> bool:
-    """Whether what was made ahead is what this container wants."""
-    if spec["privileged"]:
-        return False
-    if tuple(spec["masked_paths"]) != DEFAULT_MASKED_PATHS or tuple(spec["readonly_paths"]) != DEFAULT_READONLY_PATHS:
-        return False
-    if not set(spec["bounding"]) <= set(DEFAULT_CAPABILITIES):
-        return False
-    return not any(os.path.normpath(f"/{one}/.").startswith(("/proc", "/sys")) for one in spec["targets"])
+    """Whether what was made ahead is of use to this container."""
+    return not spec["privileged"]
 
 
 def wait(preparation: container.Preparation, containers: str, attached: bool) -> None:
@@ -100,8 +92,8 @@ def wait(preparation: container.Preparation, containers: str, attached: bool) ->
     channel.send(status, {"ready": True})
     while (received := channel.receive(status)) is not None:
         message, preparation.descriptors = received
-        if "cgroup" in message:
-            filesystems.enter_cgroup_ahead(str(message["cgroup"]), attached)
+        if "expect" in message:
+            filesystems.expect(message["expect"], attached)
             continue
         preparation.request = json.loads(message["body"])
         preparation.directory = f"{containers}/{preparation.request['spec']['id']}"
@@ -116,7 +108,9 @@ _LIKELY = ContainerSpec(
     rootfs=Rootfs(lower=("/",), upper="/", work="/"),
     mounts=(Mount(target="/etc/hosts", source="/"),),
     rlimits=(Rlimit(name="RLIMIT_NOFILE", soft=1, hard=1),),
+    masked_paths=tuple(path for path in DEFAULT_MASKED_PATHS if path != "/proc/interrupts"),
 )
+"""masked_paths: those that everybody masks, the kubelet too."""
 
 
 def rehearse() -> None:
