@@ -185,8 +185,11 @@ def attach(tree: int, target: int) -> None:
 
 def change_root(root: int) -> None:
     """Makes the mount ``root`` the root of this mount namespace and lets go of the old one."""
+    old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.fchdir(root)
     syscalls.pivot_root(".", ".")
+    os.fchdir(old)  # "." is the new root, whose volumes may be shared on purpose
+    os.close(old)
     # Letting go of a mount that is shared with the host would unmount it there as well.
     syscalls.mount("", ".", "", syscalls.MS_REC | syscalls.MS_SLAVE)
     syscalls.umount(".", syscalls.MNT_DETACH)
