@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -60,6 +60,7 @@ class Build:
         request: Request,
         *,
         store: Images,
+        hold: Callable[[Image], None],
         cache: Cache,
         runner: Runner,
         pull: Puller,
@@ -70,6 +71,7 @@ class Build:
     ) -> None:
         self._request = request
         self._store = store
+        self._hold = hold
         self._cache = cache
         self._pull = pull
         self._output = output
@@ -200,6 +202,7 @@ class Build:
             image = self._store.find(name)
         except NotFound:
             image = await self._pull(name, self._platform, self._progress)
+        self._hold(image)
         made = await in_thread(self._read_image, image)
         architecture = self._platform.partition("/")[2]
         if made.draft.architecture and made.draft.architecture != architecture:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import json
-import tarfile
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Protocol
 
-from knarr_runtime.build import imageconfig
+from knarr_runtime.build import archives, imageconfig
+from knarr_runtime.build.archives import Packed
 from knarr_runtime.build.cache import Cache, Step
 from knarr_runtime.build.imageconfig import Draft, Layer
 from knarr_runtime.images import names
@@ -35,8 +34,8 @@ class Images(Protocol):
     def add(self, draft: Draft, tags: tuple[str, ...], progress: Progress) -> Image:
         """All of it or nothing; tags are full names."""
 
-    def lease(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing in use is collected until it ends."""
+    def lease(self) -> contextlib.AbstractContextManager[Callable[[Image], None]]:
+        """Gives a function; what it is called with is not removed until the lease ends."""
 
 
 class PackedImages:
@@ -45,6 +44,11 @@ class PackedImages:
     def __init__(self, store: ImageStore, cache: Cache) -> None:
         self._store = store
         self._cache = cache
+        self._held: Counter[str] = Counter()
+
+    def images_in_use(self) -> set[str]:
+        """Ids of those that builds stand on now."""
+        return set(self._held)
 
     def find(self, reference: str) -> Image:
         return self._store.find(reference)
@@ -53,8 +57,17 @@ class PackedImages:
         return self._store.layer_paths(image)
 
     @contextlib.contextmanager
-    def lease(self) -> Iterator[None]:
-        yield
+    def lease(self) -> Iterator[Callable[[Image], None]]:
+        held: list[str] = []
+
+        def hold(image: Image) -> None:
+            held.append(image.id)
+            self._held[image.id] += 1
+
+        try:
+            yield hold
+        finally:
+            self._held -= Counter(held)
 
     def draft(self, image: Image) -> Draft:
         document = (self._store.root / "blobs/sha256" / image.id.removeprefix("sha256:")).read_bytes()
@@ -78,58 +91,33 @@ class PackedImages:
 
     def add(self, draft: Draft, tags: tuple[str, ...], progress: Progress) -> Image:
         with tempfile.TemporaryFile(dir=self._store.root / "tmp") as file:
-            self._write(file, [(draft.document(), draft.layers, tags)])
+            archives.write_docker(file, (Packed(draft.document(), draft, tags),), self._cache.blob)
             file.seek(0)
             (image,) = self._store.import_archive(file)
         for chain, layer in zip(image.layers, draft.layers, strict=True):
             self._cache.save(_key(chain), Step(created="", layer=layer))
         return image
 
-    def export(self, references: Sequence[str], file: IO[bytes]) -> None:
-        """A docker-archive of the images, with the names by which they are asked for. Raises NotFound.
+    def export(self, references: Sequence[str], form: str, file: IO[bytes]) -> None:
+        """A docker-archive or oci-archive of the images, with the names by which they are asked for. Raises NotFound.
 
         An image that did not come of a build gets another id: its layers are packed anew.
         """
-        found: list[tuple[bytes, tuple[Layer, ...], tuple[str, ...]]] = []
+        found: dict[str, Packed] = {}
         for reference in references:
             image = self._store.find(reference)
+            by_id = image.id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:"))
+            tags = () if by_id else (names.normalise(reference),)
+            if image.id in found:
+                tags = tuple(dict.fromkeys((*found[image.id].tags, *tags)))
             draft = self.draft(image)
             document = (self._store.root / "blobs/sha256" / image.id.removeprefix("sha256:")).read_bytes()
             if json.loads(document)["rootfs"]["diff_ids"] != [layer.diff_id for layer in draft.layers]:
                 document = draft.document()
-            named = not image.id.removeprefix("sha256:").startswith(reference.removeprefix("sha256:"))
-            found.append((document, draft.layers, (names.normalise(reference),) if named else ()))
-        self._write(file, found)
-
-    def _write(self, file: IO[bytes], images: Sequence[tuple[bytes, tuple[Layer, ...], tuple[str, ...]]]) -> None:
-        manifest = [
-            {"Config": _config(document), "RepoTags": list(tags), "Layers": [_blob(layer) for layer in layers]}
-            for document, layers, tags in images
-        ]
-        with tarfile.open(fileobj=file, mode="w") as archive:
-            _member(archive, "manifest.json", json.dumps(manifest).encode())
-            for document, _, _ in images:
-                _member(archive, _config(document), document)
-            for layer in dict.fromkeys(layer for _, layers, _ in images for layer in layers):
-                with open(self._cache.blob(layer), "rb") as blob:
-                    info = tarfile.TarInfo(_blob(layer))
-                    info.size = layer.size
-                    archive.addfile(info, blob)
-
-
-def _config(document: bytes) -> str:
-    return f"{hashlib.sha256(document).hexdigest()}.json"
-
-
-def _blob(layer: Layer) -> str:
-    return f"blobs/{layer.digest.removeprefix('sha256:')}"
+            found[image.id] = Packed(document, draft, tags)
+        write = archives.write_oci if form == "oci-archive" else archives.write_docker
+        write(file, tuple(found.values()), self._cache.blob)
 
 
 def _key(chain: str) -> str:
     return f"base-{chain.removeprefix('sha256:')}"
-
-
-def _member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    archive.addfile(info, io.BytesIO(data))

@@ -83,11 +83,11 @@ class Builds(images_pb2_grpc.BuildsServicer):
         directory = await self._take_in(first, requests, workspace)
         request = await in_thread(_request, first.start, directory)
         output = _Output()
-        with contextlib.ExitStack() as held:
-            held.enter_context(self._store.lease())
+        with self._store.lease() as hold:
             build = Build(
                 request,
                 store=self._store,
+                hold=hold,
                 cache=self._cache,
                 runner=self._runner,
                 pull=self._pull,

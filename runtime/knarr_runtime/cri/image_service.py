@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import IO, Any, Protocol
 
 from knarr_proto.cri import api_pb2 as cri
@@ -18,6 +18,7 @@ from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images.store import Image, ImageStore
 
 MAX_ARCHIVE_BYTES = 16 * 1024**3
+FORMATS = ("docker-archive", "oci-archive")
 CHUNK_BYTES = 1024 * 1024
 IN_MEMORY_BYTES = 8 * 1024 * 1024
 STREAM_BATCH = 100
@@ -27,9 +28,10 @@ STREAM_BATCH = 100
 class ImageService(api_pb2_grpc.ImageServiceServicer):
     """Images come by import or build; pulling from registries is not there yet and says so."""
 
-    def __init__(self, images: ImageStore, pods: Pods) -> None:
+    def __init__(self, images: ImageStore, pods: Pods, builds_use: Callable[[], set[str]]) -> None:
         self._images = images
         self._pods = pods
+        self._builds_use = builds_use
         self._disks = DiskUsages()
 
     @unary
@@ -65,7 +67,8 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
     @unary
     async def RemoveImage(self, request: Any, context: Any) -> Any:
         try:
-            await asyncio.to_thread(self._images.remove, request.image.image, self._pods.images_in_use())
+            in_use = self._pods.images_in_use() | self._builds_use()
+            await asyncio.to_thread(self._images.remove, request.image.image, in_use)
         except NotFound:
             pass
         return cri.RemoveImageResponse()
@@ -88,7 +91,7 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
 
 
 class Exporter(Protocol):
-    def export(self, references: Sequence[str], file: IO[bytes]) -> None:
+    def export(self, references: Sequence[str], form: str, file: IO[bytes]) -> None:
         """One archive with all of them. Raises NotFound."""
 
 
@@ -99,12 +102,13 @@ class Images(images_pb2_grpc.ImagesServicer):
 
     @streaming
     async def Export(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        if request.format not in ("", "docker-archive"):
-            raise Invalid(f'format "{request.format}": only docker-archive can be written')
+        form = request.format or FORMATS[0]
+        if form not in FORMATS:
+            raise Invalid(f'format "{form}": must be {" or ".join(FORMATS)}')
         if not request.images:
             raise Invalid("images: at least one is needed")
         with tempfile.TemporaryFile(dir=self._images.root / "tmp") as archive:
-            await asyncio.to_thread(self._exporter.export, tuple(request.images), archive)
+            await asyncio.to_thread(self._exporter.export, tuple(request.images), form, archive)
             archive.seek(0)
             while part := await asyncio.to_thread(archive.read, CHUNK_BYTES):
                 yield images_pb2.ExportResponse(data=part)

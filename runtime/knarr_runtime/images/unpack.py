@@ -145,6 +145,7 @@ class _Unpacking:
             return
         os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
         if entry.issym():
+            os.utime(name, (entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
             return
         os.chmod(name, entry.mode & 0o7777, dir_fd=parent)
         for key, value in entry.pax_headers.items():

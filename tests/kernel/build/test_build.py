@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
+from knarr_proto.cri import api_pb2 as cri
+from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
 
 
@@ -236,3 +238,17 @@ def test_what_is_exported_can_be_imported_and_built_on(daemon: Any, new_daemon: 
     assert "x" in new_daemon.build("FROM exported:1\nRUN cat /x\n").lines
     with pytest.raises(grpc.RpcError, match="not found"):
         list(source.Export(images_pb2.ExportRequest(images=["nothing:1"])))
+
+
+def test_the_base_of_a_running_build_cannot_be_removed(daemon: Any) -> None:
+    daemon.build("FROM base\nLABEL a=b\n", tags=("doomed:1",))
+    images: Any = api_pb2_grpc.ImageServiceStub(daemon.channel)
+    request = cri.RemoveImageRequest(image=cri.ImageSpec(image="doomed:1"))
+
+    def show(answer: Any) -> None:
+        if answer.line == "running":
+            with pytest.raises(grpc.RpcError, match="in use"):
+                images.RemoveImage(request)
+
+    daemon.build_with(show, "FROM doomed:1\nRUN echo running; sleep 0.3\n", no_cache=True)
+    images.RemoveImage(request)
