@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from knarr_runtime import layout
-from knarr_runtime.errors import Unavailable
+from knarr_runtime.errors import RuntimeFailure, Unavailable
 from knarr_runtime.loop import pack_window
 from knarr_runtime.peer import Peer
 from knarr_runtime.spec import ContainerSpec
@@ -19,62 +19,13 @@ from knarr_runtime.spec import ContainerSpec
 _PIPE_BYTES = 1 << 20
 
 
-class AttachSession:
-    """Descriptors, non-blocking, -1 where absent. With a terminal, stdin is its master and stderr part of stdout.
-
-    The container is not the client's: closing ends nothing but, with stdin_once, the container's stdin.
-    """
-
-    def __init__(
-        self,
-        *,
-        stdin: int,
-        outputs: tuple[int, int],
-        terminal: int,
-        ended: asyncio.Event,
-        exit_code: Callable[[], int],
-        on_stdin_end: Callable[[], None],
-    ) -> None:
-        self.stdin = stdin
-        self.stdout, self.stderr = outputs
-        self._terminal = terminal
-        self._ended = ended
-        self._exit_code = exit_code
-        self._on_stdin_end = on_stdin_end
-
-    async def wait(self) -> int:
-        """The container's exit code, when it has ended."""
-        await self._ended.wait()
-        return self._exit_code()
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Of a terminal; nothing where there is none."""
-        if self._terminal >= 0:
-            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, pack_window(rows, columns))
-
-    def close_stdin(self) -> None:
-        """The client has no more input."""
-        if self.stdin < 0:
-            return
-        if self.stdin != self._terminal:
-            os.close(self.stdin)
-        self.stdin = -1
-        self._on_stdin_end()
-
-    def close(self) -> None:
-        """Detach."""
-        self.close_stdin()
-        for fd in {self.stdout, self.stderr, self._terminal} - {-1}:
-            os.close(fd)
-        self.stdout = self.stderr = self._terminal = -1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """What attaching needs to know of it. directory: of its FIFOs."""
+    """What attaching needs to know of it. directory: of its FIFOs. exit_code: once it has ended."""
 
     spec: ContainerSpec
     directory: str
+    started: asyncio.Event
     ended: asyncio.Event
     exit_code: Callable[[], int]
 
@@ -86,35 +37,98 @@ class Wanted:
     stderr: bool
 
 
+class AttachSession:
+    """Descriptors of the output, non-blocking, -1 where absent; a terminal's is stdout alone.
+
+    A container that was only created can be attached to as well, and nothing of its output is missed then; what it is
+    to read waits in its FIFO, a terminal's size until there is one.
+    The container is not the client's: closing ends nothing but, with stdin_once, the container's stdin.
+    """
+
+    def __init__(
+        self, container: Container, *, stdin: int, outputs: tuple[int, int], shim: Peer, timeout_s: float
+    ) -> None:
+        self._container = container
+        self._stdin = stdin
+        self.stdout, self.stderr = outputs
+        self._shim = shim
+        self._timeout_s = timeout_s
+        self._terminal = -1
+        self._size: tuple[int, int] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+
+    def prepare_terminal(self) -> None:
+        """Gets the terminal as soon as there is one."""
+        self._preparing = asyncio.create_task(self._take_terminal())
+
+    async def _take_terminal(self) -> None:
+        await self._container.started.wait()
+        with contextlib.suppress(RuntimeFailure):  # it has ended already
+            self._terminal = await _terminal(self._shim, self._container.spec.id, self._timeout_s)
+            if self._size is not None:
+                self.resize(*self._size)
+
+    async def input(self) -> int:
+        """Where to write what the container is to read; -1: it reads nothing."""
+        spec = self._container.spec
+        if not spec.tty or not spec.stdin or self._preparing is None:
+            return self._stdin
+        await asyncio.wait({self._preparing})
+        return self._terminal
+
+    async def wait(self) -> int:
+        """The container's exit code, when it has ended."""
+        await self._container.ended.wait()
+        return self._container.exit_code()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Of a terminal; nothing where there is none."""
+        self._size = (columns, rows)
+        if self._terminal >= 0:
+            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, pack_window(rows, columns))
+
+    async def close_stdin(self) -> None:
+        """The client has no more input. Waits for the start, before which the FIFO is nobody else's."""
+        await self._container.started.wait()
+        self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        if self._stdin < 0:
+            return
+        os.close(self._stdin)
+        self._stdin = -1
+        if self._container.spec.stdin_once:
+            with contextlib.suppress(Unavailable):
+                self._shim.notify("close_stdin", container=self._container.spec.id)
+
+    def close(self) -> None:
+        """Detach."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+        self._close_stdin()
+        for fd in {self.stdout, self.stderr, self._terminal} - {-1}:
+            os.close(fd)
+        self.stdout = self.stderr = self._terminal = -1
+
+
 async def open_session(
-    container: Container,
-    wanted: Wanted,
-    *,
-    shim: Peer,
-    logs: Peer | None,
-    on_stdin_end: Callable[[], None],
-    timeout_s: float,
+    container: Container, wanted: Wanted, *, shim: Peer, logs: Peer | None, timeout_s: float
 ) -> AttachSession:
     """Streams that the container does not have (no stdin asked for, no log) are absent. Raises Unavailable."""
     spec = container.spec
-    terminal = await _terminal(shim, spec.id, timeout_s) if spec.tty else -1
     stdin = -1
+    if wanted.stdin and spec.stdin and not spec.tty:
+        stdin = _open_stdin(container)
     try:
-        if wanted.stdin and spec.stdin:
-            stdin = terminal if spec.tty else _open_stdin(container.directory)
         outputs = await _listen(spec, wanted, logs, timeout_s)
     except BaseException:
-        for fd in {stdin, terminal} - {-1}:
-            os.close(fd)
+        if stdin >= 0:
+            os.close(stdin)
         raise
-    return AttachSession(
-        stdin=stdin,
-        outputs=outputs,
-        terminal=terminal,
-        ended=container.ended,
-        exit_code=container.exit_code,
-        on_stdin_end=on_stdin_end,
-    )
+    session = AttachSession(container, stdin=stdin, outputs=outputs, shim=shim, timeout_s=timeout_s)
+    if spec.tty:
+        session.prepare_terminal()
+    return session
 
 
 async def _terminal(shim: Peer, container_id: str, timeout_s: float) -> int:
@@ -125,10 +139,11 @@ async def _terminal(shim: Peer, container_id: str, timeout_s: float) -> int:
     return received[0]
 
 
-def _open_stdin(directory: str) -> int:
-    """-1 when it has ended already (stdin_once)."""
+def _open_stdin(container: Container) -> int:
+    """-1 when it has ended already (stdin_once). Before the start there is no reader yet, so we are that as well."""
+    mode = os.O_WRONLY if container.started.is_set() else os.O_RDWR
     try:
-        return os.open(f"{directory}/{layout.STDIN}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(f"{container.directory}/{layout.STDIN}", mode | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # ENXIO: nobody reads it
         return -1
 

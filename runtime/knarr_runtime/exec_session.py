@@ -43,7 +43,11 @@ class ExecSession:
         """Of a terminal."""
         fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, pack_window(rows, columns))
 
-    def close_stdin(self) -> None:
+    async def input(self) -> int:
+        """Where to write what the process is to read; -1: it reads nothing."""
+        return self.stdin
+
+    async def close_stdin(self) -> None:
         """The caller has no more input. A terminal has no such end."""
         if self.stdin >= 0 and self.stdin != self.stdout:
             os.close(self.stdin)

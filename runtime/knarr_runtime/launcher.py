@@ -197,6 +197,10 @@ class _Container:
         self.value = value
         self.directory = directory
         self.exited = asyncio.Event()
+        self.started = asyncio.Event()
+        """The program was executed at some time."""
+        if value.state is not ContainerState.CREATED:
+            self.started.set()
         self.lock = asyncio.Lock()
         self.told = asyncio.Event()
         """Not set while its exit is on the way to the events."""
@@ -773,6 +777,7 @@ class Launcher:
                 start_time=int(reply["start_time"]),
                 started_at_ns=started.started_at_ns,
             )
+            container.started.set()
             return started
 
     async def _start_failed(self, container: _Container, error: RuntimeFailure) -> RuntimeFailure:
@@ -982,33 +987,26 @@ class Launcher:
         )
 
     async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool) -> AttachSession:
-        """The streams of a running container; its output from now on. Raises WrongState, Unavailable.
+        """The streams of a running or created container; its output from now on. Raises WrongState, Unavailable.
 
         A client that does not read its output is dropped: it reads the end. With stdin_once the container's stdin ends
         with that of the first client.
         """
         container = self._container(container_id)
         spec = container.value.spec
-        if container.value.state is not ContainerState.RUNNING:
+        if container.value.state is ContainerState.EXITED:
             raise WrongState(f"container {container_id!r} is not running")
-        shim = self._shim(spec.sandbox_id)
-
-        def stdin_ended() -> None:
-            if spec.stdin_once and not spec.tty:
-                with contextlib.suppress(Unavailable):
-                    shim.notify("close_stdin", container=container_id)
-
         return await attach_session.open_session(
             attach_session.Container(
                 spec=spec,
                 directory=container.directory,
+                started=container.started,
                 ended=container.exited,
                 exit_code=lambda: container.value.exit.exit_code if container.value.exit is not None else 0,
             ),
             attach_session.Wanted(stdin=stdin, stdout=stdout, stderr=stderr),
-            shim=shim,
+            shim=self._shim(spec.sandbox_id),
             logs=self._node.logs,
-            on_stdin_end=stdin_ended,
             timeout_s=self.settings.request_timeout_s,
         )
 

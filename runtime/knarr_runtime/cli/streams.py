@@ -92,6 +92,7 @@ class Streams:
             for event in self._connection.events():
                 if isinstance(event, AcceptConnection):
                     self._v5 = event.subprotocol == PROTOCOLS[0]
+                    self._socket.sendall(self._connection.send(Ping()))  # says that we are ready to read
                     self._socket.setblocking(False)
                     return
                 if isinstance(event, RejectConnection):

@@ -11,6 +11,7 @@ from knarr_proto.runtime.v1 import containers_pb2, containers_pb2_grpc
 from knarr_runtime.cri import status
 from knarr_runtime.cri.calls import unary
 from knarr_runtime.cri.pods import Pods
+from knarr_runtime.cri.streams import Streams
 from knarr_runtime.errors import NotFound, WrongState
 from knarr_runtime.launcher import ContainerState, Launcher, signal_number
 
@@ -20,9 +21,14 @@ AUTO_REMOVE = "knarr.io/auto-remove"
 class ContainersService(containers_pb2_grpc.ContainersServicer):
     """See containers.proto."""
 
-    def __init__(self, pods: Pods, launcher: Launcher) -> None:
+    def __init__(self, pods: Pods, launcher: Launcher, streams: Streams) -> None:
         self._pods = pods
         self._launcher = launcher
+        self._streams = streams
+
+    @unary
+    async def Exec(self, request: Any, context: Any) -> Any:
+        return containers_pb2.ExecResponse(url=self._streams.own_exec_url(request))
 
     @unary
     async def Signal(self, request: Any, context: Any) -> Any:

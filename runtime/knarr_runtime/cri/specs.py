@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,9 +206,14 @@ def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:
         text = str(security.run_as_user.value)
     elif security.run_as_username:
         text = security.run_as_username
-    name, _, group = text.partition(":")
     if security.HasField("run_as_group"):
-        group = str(security.run_as_group.value)
+        text = f"{text.partition(':')[0]}:{security.run_as_group.value}"
+    return user_of(text, layers, security.supplemental_groups)
+
+
+def user_of(text: str, layers: tuple[str, ...], supplemental: Sequence[int] = ()) -> User:
+    """``NAME`` or ``UID``, then ``:GROUP`` if wanted, by the files in the topmost of ``layers``. Raises Invalid."""
+    name, _, group = text.partition(":")
     passwd = _table(layers, "/etc/passwd")
     groups = _table(layers, "/etc/group")
     entry = next((row for row in passwd if row[0] == name or (name.isdecimal() and row[2] == name)), None)
@@ -223,7 +228,7 @@ def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:
         if found is None:
             raise Invalid(f"unable to find group {group}: no matching entries in group file")
         gid = int(found[2])
-    more = set(security.supplemental_groups)
+    more = set(supplemental)
     login = entry[0] if entry is not None else ""
     if login:
         more |= {int(row[2]) for row in groups if len(row) > 3 and login in row[3].split(",") and row[2].isdecimal()}

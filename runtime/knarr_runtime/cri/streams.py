@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Sequence
 from typing import Any
 
+from knarr_runtime.cri import specs
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.errors import Invalid, WrongState
 from knarr_runtime.launcher import ContainerState, Launcher
-from knarr_runtime.streaming.remote_command import Process
 from knarr_runtime.streaming.server import StreamingServer, StreamingSettings
 from knarr_runtime.streaming.tokens import AttachRequest, ExecRequest, PortForwardRequest
 
@@ -18,18 +18,57 @@ class Streams:
 
     def __init__(self, pods: Pods, launcher: Launcher, settings: StreamingSettings) -> None:
         self._pods = pods
-        self.server = StreamingServer(LauncherBackend(launcher), settings)
+        self._launcher = launcher
+        self.server = StreamingServer(launcher, settings)
 
     def exec_url(self, request: Any) -> str:
         """Raises Invalid, NotFound, WrongState, Exhausted, as the others."""
-        if not request.cmd or not request.cmd[0]:
-            raise Invalid("cmd: required")
+        identifier, command = self._command(request, request.cmd)
+        _check_streams(request)
         return self.server.exec_url(
-            ExecRequest(container_id=self._running(request), command=tuple(request.cmd), **_streams(request))
+            ExecRequest(
+                container_id=identifier,
+                command=command,
+                tty=request.tty,
+                stdin=request.stdin,
+                stdout=request.stdout,
+                stderr=request.stderr,
+            )
+        )
+
+    def own_exec_url(self, request: Any) -> str:
+        """For the request of Knarr's Containers service."""
+        identifier, command = self._command(request, request.command)
+        user = None
+        if request.user:
+            rootfs = self._launcher.containers()[identifier].spec.rootfs
+            user = specs.user_of(request.user, (rootfs.upper, *rootfs.lower) if rootfs.upper else rootfs.lower)
+        return self.server.exec_url(
+            ExecRequest(
+                container_id=identifier,
+                command=command,
+                tty=request.tty,
+                stdin=request.stdin,
+                stdout=True,
+                stderr=not request.tty,
+                env=tuple(request.env),
+                cwd=request.cwd,
+                user=user,
+            )
         )
 
     def attach_url(self, request: Any) -> str:
-        return self.server.attach_url(AttachRequest(container_id=self._running(request), **_streams(request)))
+        identifier = self._alive(request, ContainerState.RUNNING, ContainerState.CREATED)
+        _check_streams(request)
+        return self.server.attach_url(
+            AttachRequest(
+                container_id=identifier,
+                tty=request.tty,
+                stdin=request.stdin,
+                stdout=request.stdout,
+                stderr=request.stderr,
+            )
+        )
 
     def port_forward_url(self, request: Any) -> str:
         record = self._pods.sandbox(request.pod_sandbox_id)
@@ -40,35 +79,21 @@ class Streams:
                 raise Invalid(f"port[{index}]: {port} is not a port (1 to 65535)")
         return self.server.port_forward_url(PortForwardRequest(sandbox_id=record.id, ports=tuple(request.port)))
 
-    def _running(self, request: Any) -> str:
+    def _command(self, request: Any, command: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+        if not command or not command[0]:
+            raise Invalid("cmd: required")
+        return self._alive(request, ContainerState.RUNNING), tuple(command)
+
+    def _alive(self, request: Any, *states: ContainerState) -> str:
         record = self._pods.container(request.container_id)
         launched = self._pods.launched(record)
-        if launched is None or launched.state is not ContainerState.RUNNING:
+        if launched is None or launched.state not in states:
             raise WrongState(f"container {record.id} is not running")
         return str(record.id)
 
 
-def _streams(request: Any) -> dict[str, bool]:
+def _check_streams(request: Any) -> None:
     if request.tty and request.stderr:
         raise Invalid("tty and stderr can't both be set: a terminal has one output")
     if not (request.stdin or request.stdout or request.stderr):
         raise Invalid("one of stdin, stdout and stderr must be set")
-    return {name: bool(getattr(request, name)) for name in ("tty", "stdin", "stdout", "stderr")}
-
-
-class LauncherBackend:
-    """The launcher as streaming sees it."""
-
-    def __init__(self, launcher: Launcher) -> None:
-        self._launcher = launcher
-
-    async def open_exec(
-        self, container_id: str, args: tuple[str, ...], *, tty: bool = False, stdin: bool = False
-    ) -> Process:
-        return await self._launcher.open_exec(container_id, args, tty=tty, stdin=stdin)
-
-    async def attach(self, container_id: str, *, stdin: bool, stdout: bool, stderr: bool) -> Process:
-        return await self._launcher.attach(container_id, stdin=stdin, stdout=stdout, stderr=stderr)
-
-    async def connect_port(self, sandbox_id: str, port: int) -> socket.socket:
-        return await self._launcher.connect_port(sandbox_id, port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 
 from wsproto.events import TextMessage
 
@@ -17,6 +18,7 @@ from knarr_runtime.streaming.websocket import PROTOCOL_ERROR, WebSocket
 
 STDIN, ERROR, RESIZE, CLOSE = 0, 3, 4, 255
 _BASE64_MESSAGE_CHARACTERS = 1 << 20
+_CLIENT_READY_S = 0.02
 
 
 class Messages:
@@ -74,6 +76,7 @@ class WebSocketChannels:
         self._messages = Messages(socket, protocol)
         self._stdin = Inbox()
         self._resize = Inbox()
+        self._accepted_at = asyncio.get_running_loop().time()
         self.gone = asyncio.Event()
 
     async def run(self) -> None:
@@ -97,7 +100,14 @@ class WebSocketChannels:
             self.gone.set()
 
     async def open(self, first: int) -> None:
-        """Tell the client that all is well by an empty message on a channel that it reads."""
+        """Tell the client that all is well by an empty message on a channel that it reads.
+
+        client-go begins to read before it has made its streams, and drops what comes too early: so not before it has
+        sent something, or has had time.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._accepted_at + _CLIENT_READY_S):
+                await self._socket.heard.wait()
         await self._messages.send(first, b"")
 
     async def read_stdin(self) -> bytes:

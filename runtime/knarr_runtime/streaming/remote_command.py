@@ -27,15 +27,15 @@ _MAX_CELLS = 0xFFFF
 
 
 class Process(Protocol):
-    """Descriptors, non-blocking, -1 where absent; with a terminal ``stdin`` and ``stdout`` are the same."""
+    """Descriptors of the output, non-blocking, -1 where absent; a terminal's is ``stdout`` alone."""
 
-    stdin: int
     stdout: int
     stderr: int
 
     async def wait(self) -> int: ...
     def resize(self, columns: int, rows: int) -> None: ...
-    def close_stdin(self) -> None: ...
+    async def input(self) -> int: ...
+    async def close_stdin(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -77,7 +77,7 @@ async def _work(process: Process, channels: Channels, wanted: Wanted) -> Outcome
     try:
         async with asyncio.TaskGroup() as group:
             incoming = []
-            if wanted.stdin and process.stdin >= 0:
+            if wanted.stdin:
                 incoming.append(group.create_task(_feed(process, channels)))
             if wanted.tty:
                 incoming.append(group.create_task(_resize(process, channels)))
@@ -148,8 +148,8 @@ async def _copy(
 
 async def _feed(process: Process, channels: Channels) -> None:
     """The client's stdin to the process, whose own ends with it; a terminal has no such end."""
-    target = Descriptor(process.stdin)
-    broken = False
+    target = Descriptor(await process.input())
+    broken = target.fd < 0
     with contextlib.suppress(ConnectionError):
         while data := await channels.read_stdin():
             if broken:
@@ -158,7 +158,7 @@ async def _feed(process: Process, channels: Channels) -> None:
                 await target.write(data)
             except OSError:  # nobody reads it any more; the client may go on sending
                 broken = True
-        process.close_stdin()
+        await process.close_stdin()
 
 
 async def _resize(process: Process, channels: Channels) -> None:

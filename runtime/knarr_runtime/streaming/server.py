@@ -20,6 +20,7 @@ from urllib.parse import quote
 import structlog
 
 from knarr_runtime.errors import Invalid, RuntimeFailure
+from knarr_runtime.spec import User
 from knarr_runtime.streaming import channels_spdy, protocols, remote_command
 from knarr_runtime.streaming.channels import Channels
 from knarr_runtime.streaming.channels_websocket import ERROR, WebSocketChannels
@@ -44,7 +45,15 @@ class Backend(Protocol):
     """The launcher, as far as streaming needs it."""
 
     async def open_exec(
-        self, container_id: str, args: tuple[str, ...], *, tty: bool = False, stdin: bool = False
+        self,
+        container_id: str,
+        args: tuple[str, ...],
+        *,
+        env: tuple[str, ...] = (),
+        cwd: str = "",
+        user: User | None = None,
+        tty: bool = False,
+        stdin: bool = False,
     ) -> Process:
         """Raises RuntimeFailure."""
 
@@ -168,6 +177,7 @@ class StreamingServer:
         writer: asyncio.StreamWriter,
     ) -> None:
         activity = Activity()
+        opened: Process | Failed | None = None
         match head.upgrade:
             case "spdy/3.1":
                 version = _spdy_version(head, request)
@@ -175,8 +185,10 @@ class StreamingServer:
                 serving = self._spdy(request, version, pipe)
             case "websocket":
                 key, protocol = _websocket_handshake(head, request)
+                # an accepted client may start the container that it attached to, and must not miss anything then
+                opened = await self._open(request) if isinstance(request, AttachRequest) else None
                 pipe = ConnectionPipe(reader, writer, activity, exchange.switch_to_websocket(key, protocol))
-                serving = self._websocket(request, protocol, pipe)
+                serving = self._websocket(request, protocol, pipe, opened)
             case _:
                 raise Refused(400, "unable to upgrade: upgrade to SPDY/3.1 or websocket is required")
         task = asyncio.create_task(serving)
@@ -187,28 +199,31 @@ class StreamingServer:
             task.cancel()
             idle.cancel()
             await asyncio.wait({task, idle})
+            if opened is not None and not isinstance(opened, Failed):
+                opened.close()
         if not task.cancelled():
             task.result()
 
     # protocols
 
-    async def _spdy(self, request: Request, version: str, pipe: Pipe) -> None:
+    async def _spdy(self, request: Request, version: str, pipe: Pipe, opened: Process | Failed | None = None) -> None:
         async with _running(Session(pipe)) as session:
             served = True
             if isinstance(request, PortForwardRequest):
                 await self._forward(request, session)
             else:
                 known = protocols.REMOTE_COMMAND_SPDY.get(version, Version.V1)
-                served = await self._command_spdy(request, known, session)
+                served = await self._command_spdy(request, known, session, opened)
             await session.close(_FAREWELL_S if served else 0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_S):
                     await session.gone.wait()
 
-    async def _websocket(self, request: Request, protocol: str, pipe: Pipe) -> None:
+    async def _websocket(self, request: Request, protocol: str, pipe: Pipe, opened: Process | Failed | None) -> None:
         websocket = WebSocket(pipe)
         if protocol.startswith(protocols.TUNNEL_PREFIX):
-            await self._spdy(request, protocol.removeprefix(protocols.TUNNEL_PREFIX), Tunnel(websocket, pipe))
+            version = protocol.removeprefix(protocols.TUNNEL_PREFIX)
+            await self._spdy(request, version, Tunnel(websocket, pipe), opened)
             return
         if isinstance(request, PortForwardRequest):
             known = protocols.PORT_FORWARD_WEBSOCKET[protocol]
@@ -217,8 +232,16 @@ class StreamingServer:
             channels = WebSocketChannels(websocket, protocols.REMOTE_COMMAND_WEBSOCKET[protocol])
             reading = asyncio.create_task(channels.run())
             try:
-                await channels.open(1 if request.stdout else 2 if request.stderr else ERROR)
-                await self._command(request, channels)
+                opened = opened or await self._open(request)
+                try:
+                    await channels.open(1 if request.stdout else 2 if request.stderr else ERROR)
+                except (ConnectionError, asyncio.CancelledError) as error:
+                    if not isinstance(opened, Failed):
+                        opened.close()
+                    if isinstance(error, asyncio.CancelledError):
+                        raise
+                    return
+                await self._command(request, channels, opened)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_FAREWELL_S):
                         await channels.gone.wait()
@@ -227,7 +250,13 @@ class StreamingServer:
                 await asyncio.wait({reading})
         await pipe.end()
 
-    async def _command_spdy(self, request: ExecRequest | AttachRequest, version: Version, session: Session) -> bool:
+    async def _command_spdy(
+        self,
+        request: ExecRequest | AttachRequest,
+        version: Version,
+        session: Session,
+        opened: Process | Failed | None,
+    ) -> bool:
         """False: the client did not open its streams."""
         wanted = channels_spdy.expected(
             version, tty=request.tty, stdin=request.stdin, stdout=request.stdout, stderr=request.stderr
@@ -236,14 +265,15 @@ class StreamingServer:
         if streams is None:
             self._log.info("the client did not open its streams", wanted=sorted(wanted))
             return False
-        await self._command(request, channels_spdy.SpdyChannels(session, version, streams))
+        await self._command(request, channels_spdy.SpdyChannels(session, version, streams), opened)
         return True
 
-    async def _command(self, request: ExecRequest | AttachRequest, channels: Channels) -> None:
-        try:
-            process = await self._process(request)
-        except (RuntimeFailure, OSError) as error:
-            await channels.finish(Failed(message=str(error)))
+    async def _command(
+        self, request: ExecRequest | AttachRequest, channels: Channels, opened: Process | Failed | None
+    ) -> None:
+        process = opened or await self._open(request)
+        if isinstance(process, Failed):
+            await channels.finish(process)
             return
         wanted = Wanted(
             tty=request.tty,
@@ -254,11 +284,23 @@ class StreamingServer:
         )
         await remote_command.serve(process, channels, wanted)
 
+    async def _open(self, request: ExecRequest | AttachRequest) -> Process | Failed:
+        try:
+            return await self._process(request)
+        except (RuntimeFailure, OSError) as error:
+            return Failed(message=str(error))
+
     async def _process(self, request: ExecRequest | AttachRequest) -> Process:
         match request:
             case ExecRequest():
                 return await self._backend.open_exec(
-                    request.container_id, request.command, tty=request.tty, stdin=request.stdin
+                    request.container_id,
+                    request.command,
+                    env=request.env,
+                    cwd=request.cwd,
+                    user=request.user,
+                    tty=request.tty,
+                    stdin=request.stdin,
                 )
             case AttachRequest():
                 return await self._backend.attach(

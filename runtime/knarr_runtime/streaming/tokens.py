@@ -7,18 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from knarr_runtime.errors import Exhausted
+from knarr_runtime.spec import User
 
 TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecRequest:
+    """env is added to the container's; cwd "" and user None are the container's."""
+
     container_id: str
     command: tuple[str, ...]
     tty: bool
     stdin: bool
     stdout: bool
     stderr: bool
+    env: tuple[str, ...] = ()
+    cwd: str = ""
+    user: User | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ class WebSocket:
         self._pipe = pipe
         self._connection = Connection(ConnectionType.SERVER)
         self._events: deque[Event] = deque()
+        self.heard = asyncio.Event()
+        """The client has sent something."""
 
     async def receive(self) -> TextMessage | BytesMessage | None:
         """A message or a piece of one; None when the client has closed, gone, or broken the protocol."""
@@ -41,6 +44,7 @@ class WebSocket:
             data = await self._pipe.read()
             if not data:
                 return None
+            self.heard.set()
             try:
                 self._connection.receive_data(data)
                 self._events.extend(self._connection.events())

@@ -30,7 +30,10 @@ class LocalProcess:
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.stdout, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def close_stdin(self) -> None:
+    async def input(self) -> int:
+        return self.stdin
+
+    async def close_stdin(self) -> None:
         if self.stdin != self.stdout:
             os.close(self.stdin)
             self.stdin = -1
@@ -50,7 +53,7 @@ class LocalBackend:
         self.attached: tuple[str, ...] = ("cat",)
 
     async def open_exec(
-        self, container_id: str, args: tuple[str, ...], *, tty: bool = False, stdin: bool = False
+        self, container_id: str, args: tuple[str, ...], *, tty: bool = False, stdin: bool = False, **_: object
     ) -> LocalProcess:
         if container_id != "box":
             raise NotFound(f"container {container_id!r} does not exist")
