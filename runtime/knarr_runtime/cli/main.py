@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from knarr_runtime.cli import containers, images, running
+from knarr_runtime.cli import building, containers, images, running
 from knarr_runtime.cli.session import DEFAULT_SOCKET, Session
 
 
@@ -90,6 +90,7 @@ for verb, name in (
     (containers.inspect, "inspect"),
     (containers.port, "port"),
     (containers.stats, "stats"),
+    (building.build, "build"),
     (images.images, "images"),
     (images.pull, "pull"),
     (images.push, "push"),

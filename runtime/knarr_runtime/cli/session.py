@@ -84,6 +84,8 @@ def failures(status: int = 1) -> Iterator[None]:
         if error.code() is grpc.StatusCode.CANCELLED:
             raise SystemExit(130) from None
         fail(str(error.details() or error.code().name.lower()), status)
+    except KeyboardInterrupt:  # click would say "Aborted!" and end with 1
+        raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(141) from None
