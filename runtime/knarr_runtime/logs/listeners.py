@@ -26,7 +26,7 @@ class Listener:
         self._descriptors = list(descriptors)
         self._pending = [b"", b""]
         self._progressed = progressed
-        self._moved_at = 0.0
+        self.moved_at = 0.0
         self._ending = False
         for index, fd in enumerate(self._descriptors):
             if fd >= 0:
@@ -41,7 +41,7 @@ class Listener:
         """It has not taken all yet. Drops one that takes nothing for too long."""
         if not any(self._pending):
             return False
-        if now - self._moved_at > PATIENCE_S:
+        if now - self.moved_at > PATIENCE_S:
             self.drop()
             return False
         return True
@@ -50,7 +50,7 @@ class Listener:
         if self._descriptors[index] < 0:
             return
         if not self._pending[index]:
-            self._moved_at = time.monotonic()
+            self.moved_at = time.monotonic()
         self._pending[index] += data
         self._flush(index)
 
@@ -72,7 +72,7 @@ class Listener:
         try:
             while self._pending[index]:
                 self._pending[index] = self._pending[index][os.write(fd, self._pending[index]) :]
-                self._moved_at = time.monotonic()
+                self.moved_at = time.monotonic()
         except BlockingIOError:
             self._watch(index, select.EPOLLOUT)
             return

@@ -11,9 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, Request, TextMessage
 
+from knarr_runtime.streaming.remote_command import take_sizes
 from knarr_runtime.streaming.server import StreamingServer
 from knarr_runtime.streaming.spdy.session import Session
 from knarr_runtime.streaming.tokens import ExecRequest, PortForwardRequest
@@ -152,6 +155,22 @@ async def test_sizes_reach_the_terminal(server: StreamingServer) -> None:
         await own.send(4, b'{"Width":10,"Height":10}\n{"Width":77,')
         await own.send(4, b'"Height":33}\n')
         assert b"seen" in (await own.all())[1]
+
+
+@given(st.lists(st.tuples(st.integers(1, 65535), st.integers(1, 65535))), st.integers(1, 9))
+def test_sizes_are_taken_from_any_pieces(sizes: list[tuple[int, int]], step: int) -> None:
+    text = "\n".join(json.dumps({"Width": width, "Height": height}) for width, height in sizes)
+    found, rest = [], ""
+    for start in range(0, len(text), step):
+        taken, rest = take_sizes(rest + text[start : start + step])
+        found += taken
+    assert (found, rest.strip()) == (sizes, "")
+
+
+@given(st.text('{}[]"Widthe: ,0123', max_size=60))
+def test_what_is_no_size_is_dropped(text: str) -> None:
+    sizes, rest = take_sizes(text)
+    assert len(rest) <= len(text) and all(isinstance(part, int) for size in sizes for part in size)
 
 
 async def test_pings_are_answered(server: StreamingServer) -> None:
