@@ -866,9 +866,17 @@ class Launcher:
             if shim is not None:
                 with contextlib.suppress(Unavailable):
                     await shim.request("release", container=container_id, timeout_s=self.settings.request_timeout_s)
-            await self._remove_cgroup(spec.cgroup)
-            await self._in_thread(_remove_tree, container.directory)
+            if not await self._in_thread(self._remove_what_it_left, spec.cgroup, container.directory):
+                await self._remove_cgroup(spec.cgroup)
+                await self._in_thread(_remove_tree, container.directory)
             self._containers.pop(container_id, None)
+
+    def _remove_what_it_left(self, cgroup: str, directory: str) -> bool:
+        """In one go; False if processes are dying in its cgroup still."""
+        if cgroup and not self._node.cgroups.remove(cgroup):
+            return False
+        _remove_tree(directory)
+        return True
 
     # --- exec ---
 
@@ -1156,4 +1164,10 @@ def _exit(record: Mapping[str, Any]) -> Exit:
 
 
 def _remove_tree(directory: str) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+    """Quickest if it holds files only."""
+    try:
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+        os.rmdir(directory)
+    except OSError:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -10,7 +10,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SUITES = {"cluster": ("cluster.py",), "runtime": ("runtime_start.py", "runtime_cri.py"), "store": ("store.py",)}
+SUITES = {
+    "cluster": ("cluster.py",),
+    "runtime": ("runtime_start.py", "runtime_cri.py", "runtime_many.py"),
+    "store": ("store.py",),
+}
 
 
 def main() -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import shutil
 import time
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 from knarr_runtime.kernel import syscalls
 
 BUSYBOX = "/bin/busybox"
+SUITE = Path(__file__).resolve().parents[1] / "conformance/cri"
 
 
 def make_root(directory: Path) -> None:
@@ -28,6 +31,15 @@ def own_mounts() -> None:
     syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     with contextlib.suppress(OSError):
         syscalls.umount("/sys/fs/cgroup/unified")
+
+
+def load_suite(name: str) -> Any:
+    """A module of the CRI conformance suite: how to serve both runtimes privately, and images for them."""
+    spec = importlib.util.spec_from_file_location(f"bench_cri_{name}", SUITE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Times:

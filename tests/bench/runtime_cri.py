@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import secrets
 import subprocess
 import sys
@@ -18,22 +17,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runtime_common import Times, own_mounts
+from runtime_common import SUITE, Times, load_suite, own_mounts
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime.kernel import syscalls
+from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 
-SUITE = Path(__file__).resolve().parents[1] / "conformance/cri"
 IDLE_S = 0.05
+MASKED = [path for path in DEFAULT_MASKED_PATHS if path != "/proc/interrupts"]
+OWN = cri.NamespaceOption(pid=cri.CONTAINER)
+"""Both as the kubelet says it."""
 CALL_S = 60.0
-
-
-def _load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"bench_cri_{name}", SUITE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def pod(server: Any, logs: Path, image: str, times: Times) -> None:
@@ -55,14 +49,25 @@ def pod(server: Any, logs: Path, image: str, times: Times) -> None:
         metadata=cri.PodSandboxMetadata(name=f"bench-{unique}", namespace="bench", uid=unique),
         hostname=f"bench-{unique}",
         log_directory=str(logs / unique),
-        linux=cri.LinuxPodSandboxConfig(cgroup_parent=f"kubepods/pod{unique}"),
+        linux=cri.LinuxPodSandboxConfig(
+            cgroup_parent=f"kubepods/pod{unique}",
+            security_context=cri.LinuxSandboxSecurityContext(namespace_options=OWN),
+        ),
     )
     config = cri.ContainerConfig(
         metadata=cri.ContainerMetadata(name="main"),
         image=cri.ImageSpec(image=image),
         command=["sleep", "1000"],
         log_path="main.log",
-        linux=cri.LinuxContainerConfig(resources=cri.LinuxContainerResources(memory_limit_in_bytes=64 << 20)),
+        linux=cri.LinuxContainerConfig(
+            resources=cri.LinuxContainerResources(memory_limit_in_bytes=64 << 20),
+            security_context=cri.LinuxContainerSecurityContext(
+                namespace_options=OWN,
+                masked_paths=MASKED,
+                readonly_paths=DEFAULT_READONLY_PATHS,
+                seccomp=cri.SecurityProfile(profile_type=cri.SecurityProfile.RuntimeDefault),
+            ),
+        ),
     )
     began = time.perf_counter()
     run = call("RunPodSandbox", runtime.RunPodSandbox, cri.RunPodSandboxRequest(config=sandbox))
@@ -85,7 +90,7 @@ def pod(server: Any, logs: Path, image: str, times: Times) -> None:
 
 def main(rounds: int) -> None:
     own_mounts()
-    servers = _load("servers")
+    servers = load_suite("servers")
     base = Path(tempfile.mkdtemp(prefix="knarr-bench-cri-"))
     syscalls.mount("tmpfs", str(base), "tmpfs", 0)
     archive = base / "images.tar"

@@ -82,13 +82,16 @@ async def knarr_round(
     await times.measure("knarr stop and remove sandbox", launcher.remove_sandbox(pod))
 
 
-def peer_config(root: Path, fifo: Path, cgroup: str, layers: Path) -> dict[str, object]:
+PROGRAM = ["/bin/sh", "-c", "echo > /fifo; exec sleep 1000"]
+
+
+def peer_config(root: Path, fifo: Path, cgroup: str, layers: Path, program: list[str] = PROGRAM) -> dict[str, object]:
     """The same container as an OCI bundle would have it; the overlay is mounted by the bundle's mounts."""
     text = subprocess.run(["runc", "spec"], cwd=layers, capture_output=True, check=False)
     assert text.returncode == 0, text.stderr
     config = json.loads((layers / "config.json").read_text())
     config["process"]["terminal"] = False
-    config["process"]["args"] = ["/bin/sh", "-c", "echo > /fifo; exec sleep 1000"]
+    config["process"]["args"] = program
     config["process"].pop("rlimits", None)
     config["root"] = {"path": str(root), "readonly": False}
     config["mounts"].append({"destination": "/fifo", "source": str(fifo), "type": "bind", "options": ["bind"]})

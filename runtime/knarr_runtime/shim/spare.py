@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -88,9 +89,15 @@ def wait(preparation: container.Preparation, containers: str, attached: bool) ->
     os.setsid()
     filesystems = container.Filesystems(preparation)
     filesystems.make_ahead(_LIKELY)
-    rehearse()
     channel.send(status, {"ready": True})
-    while (received := channel.receive(status)) is not None:
+    rehearsed = False
+    while True:
+        if not rehearsed and not select.select([status], [], [], 0)[0]:  # only in time that nobody waits for
+            rehearsed = True
+            rehearse()
+        received = channel.receive(status)
+        if received is None:
+            return
         message, preparation.descriptors = received
         if "expect" in message:
             filesystems.expect(message["expect"], attached)

@@ -98,6 +98,14 @@ class Tree:
 
     def remove(self, path: str) -> bool:
         """Removes ``path`` with everything below; False if processes are still in it."""
+        try:
+            os.rmdir(path or self.base, dir_fd=self._fd)
+            return True
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+                raise
         for each in self.below(path):
             try:
                 if each:
