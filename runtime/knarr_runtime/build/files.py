@@ -12,7 +12,6 @@ from pathlib import Path
 from knarr_build.ignore import Patterns
 from knarr_runtime.build import copying, fetch, tree, untar
 from knarr_runtime.build.copying import Copier, Ownership
-from knarr_runtime.build.instructions import Copy
 from knarr_runtime.errors import Invalid
 from knarr_runtime.kernel import paths
 
@@ -65,10 +64,8 @@ def find(root: Root, names: tuple[str, ...], exclude: Patterns, *, archives: boo
     return found
 
 
-def check(instruction: Copy, job: Job, names: int) -> None:
+def check(job: Job, names: int) -> None:
     """names: how many sources the instruction has. Raises Invalid."""
-    if not job.sources and not job.inline:
-        raise Invalid(f"{job.keyword} failed: no source files were specified")
     if names > 1 and not job.target.endswith("/"):
         raise Invalid(
             f"when using {job.keyword} with more than one source file, the destination must be a directory "

@@ -8,13 +8,11 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
-from knarr_runtime.build import untar
-from knarr_runtime.build.building import Build, Puller, Request
 from knarr_runtime.build.cache import Cache
 from knarr_runtime.build.images import Images
 from knarr_runtime.build.running import Runner
@@ -22,6 +20,9 @@ from knarr_runtime.build.threads import in_thread
 from knarr_runtime.cri.calls import streaming
 from knarr_runtime.errors import Invalid, KernelRefused
 from knarr_runtime.kernel import paths
+
+if TYPE_CHECKING:
+    from knarr_runtime.build.building import Build, Puller, Request
 
 MAX_CONTEXT_BYTES = 8 << 30
 MAX_CONTEXT_ENTRIES = 500_000
@@ -83,6 +84,8 @@ class Builds(images_pb2_grpc.BuildsServicer):
         directory = await self._take_in(first, requests, workspace)
         request = await in_thread(_request, first.start, directory)
         output = _Output()
+        from knarr_runtime.build.building import Build  # 4 MB that a daemon takes with its first build only
+
         with self._store.lease() as hold:
             build = Build(
                 request,
@@ -140,6 +143,8 @@ async def _joined(parts: list[bytes], requests: AsyncIterator[Any]) -> AsyncIter
 
 
 def _unpack(archive: Path, directory: Path) -> None:
+    from knarr_runtime.build import untar
+
     limits = untar.Limits(max_bytes=MAX_CONTEXT_BYTES, max_entries=MAX_CONTEXT_ENTRIES)
     root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -157,6 +162,8 @@ def _request(start: Any, context: Path) -> Request:
     text = start.dockerfile_text
     if not text:
         text = _read_inside(context, name)
+    from knarr_runtime.build.building import Request
+
     return Request(
         dockerfile=text,
         dockerfile_name=name,

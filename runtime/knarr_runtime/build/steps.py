@@ -255,7 +255,9 @@ class StageRun:
             exclude=exclude,
             keyword=instruction.line.keyword,
         )
-        files.check(instruction, job, len(names) + len(job.inline))
+        files.check(job, len(names) + len(job.inline))
+        if not job.sources and not job.inline:  # as BuildKit, which says nothing
+            await self.tools.output.line(f" ---> Nothing matches {' '.join(names)}: nothing is copied")
         depends = {
             "sources": [[source.path, source.fingerprint, source.archive] for source in job.sources],
             "inline": [[one.name, hashlib.sha256(one.content).hexdigest()] for one in job.inline],

@@ -252,3 +252,9 @@ def test_the_base_of_a_running_build_cannot_be_removed(daemon: Any) -> None:
 
     daemon.build_with(show, "FROM doomed:1\nRUN echo running; sleep 0.3\n", no_cache=True)
     images.RemoveImage(request)
+
+
+def test_wildcards_may_match_nothing(daemon: Any, context: Path) -> None:
+    built = daemon.build("FROM base\nCOPY *.none /x/\nCOPY *.none x.tgz /y/\nRUN ls -d /x || ls /y\n", context)
+    assert " ---> Nothing matches *.none: nothing is copied" in built.lines
+    assert built.lines.count("x.tgz") == 1

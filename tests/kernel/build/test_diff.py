@@ -114,3 +114,18 @@ def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     (tmp_path / "cache/records" / ("a" * 64)).write_text("{")
     assert cache.find("a" * 64) is None
+
+
+def test_the_root_of_a_stage_on_older_kernels(tmp_path: Path) -> None:
+    """Before Linux 6.5 overlays are mounted by path, and must not stay mounted."""
+    for name in ("lower", "upper", "work"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lower/below").write_text("below")
+    descriptor = rootfs._classic([str(tmp_path / "lower")], str(tmp_path / "upper"), str(tmp_path / "work"), tmp_path)
+    try:
+        assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+        assert Path(f"/proc/self/fd/{descriptor}/below").read_text() == "below"
+        Path(f"/proc/self/fd/{descriptor}/new").write_text("new")
+    finally:
+        os.close(descriptor)
+    assert (tmp_path / "upper/new").read_text() == "new"
