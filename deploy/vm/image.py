@@ -61,7 +61,7 @@ tar -x -f /dev/vdb -C /knarr
 cd /knarr
 python_path=/opt/site:/knarr/proto:/knarr/runtime:/knarr/node_agent:/knarr/controlplane
 PYTHONPATH=$python_path setsid sh /knarr/vm-command < /dev/null > /dev/ttyS1 2>&1
-echo "knarr-vm: exit status $?" > /dev/ttyS1
+printf '\\nknarr-vm: exit status %s\\n' $? > /dev/ttyS1
 sync
 poweroff -f 2>/dev/null || busybox poweroff -f
 """
@@ -109,7 +109,8 @@ def _build(place: Path) -> None:
     _run("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}", SUITE, root)
     shutil.copytree(kernel / "lib/modules", root / "lib/modules", symlinks=True, dirs_exist_ok=True)
     _run("depmod", "-b", root, version)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip.append("--only-binary=:all:")
     _run(*pip, "--python-version", PYTHON, "--implementation", "cp", "--target", root / "opt/site", *_requirements())
     _script(root / "sbin/knarr-vm-init", ROOT_INIT)
     _initramfs(place, root, version)

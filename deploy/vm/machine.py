@@ -106,16 +106,25 @@ def _follow(command: Sequence[str], seconds: float) -> int:
                 data = os.read(machine.stdout.fileno(), 1 << 16)
                 if not data:
                     return 125
-                *lines, waiting = (waiting + data).split(b"\n")
-                for line in lines:
-                    if line.startswith(MARK):
-                        return int(line.removeprefix(MARK))
-                    sys.stdout.buffer.write(line.rstrip(b"\r") + b"\n")
-                sys.stdout.buffer.flush()
+                text, mark, waiting = (waiting + data).partition(b"\n" + MARK)
+                if mark and b"\n" in waiting:
+                    _print(text)
+                    return int(waiting)
+                if mark:
+                    text, waiting = b"", text + mark + waiting
+                elif b"\n" in text[-len(MARK) - 1 :]:  # the mark may have begun
+                    text, _, last = text.rpartition(b"\n")
+                    waiting = b"\n" + last
+                _print(text)
         return 124
     finally:
         machine.kill()
         machine.wait()
+
+
+def _print(text: bytes) -> None:
+    sys.stdout.buffer.write(text.replace(b"\r\n", b"\n"))
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

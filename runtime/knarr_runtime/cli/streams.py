@@ -287,7 +287,7 @@ def _terminal(*, raw: bool) -> Iterator[None]:
         yield
         return
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    tty.setraw(0, termios.TCSADRAIN)  # what has been typed already is not lost
     try:
         yield
     finally:

@@ -1,0 +1,185 @@
+"""``knarr-runtime``'s verbs as people type them, on a daemon of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.cri.conftest import Daemon, until
+
+pytestmark = pytest.mark.root
+IMAGE = "knarr/busybox:1"
+PATIENCE_S = 20.0 * float(os.environ.get("KNARR_TEST_SLOWNESS", "1"))
+
+
+class Command:
+    """Runs the command against the daemon, in its network namespace: there the streaming server listens."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.environment = {**os.environ, "KNARR_RUNTIME_SOCKET": str(daemon.socket)}
+
+    def words(self, *words: str) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.daemon.name}", sys.executable, "-m", "knarr_runtime", *words]
+
+    def __call__(self, *words: str, stdin: bytes = b"", status: int = 0) -> str:
+        done = subprocess.run(
+            self.words(*words), input=stdin, capture_output=True, env=self.environment, timeout=PATIENCE_S, check=False
+        )
+        assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+        self.said = done.stderr.decode()
+        return done.stdout.decode()
+
+    def on_terminal(self, *words: str) -> Terminal:
+        return Terminal(self.words(*words), self.environment)
+
+
+class Terminal:
+    """A user at a terminal."""
+
+    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+        pid, self.master = pty.fork()
+        if pid == 0:
+            os.execvpe(words[0], words, environment)
+        self.pid = pid
+        self.seen = b""
+
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
+
+    def see(self, text: bytes) -> None:
+        """Wait until it is shown."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.seen:
+            assert select.select([self.master], [], [], deadline - time.monotonic())[0], self.seen
+            self.seen += os.read(self.master, 4096)
+
+    def ended(self) -> int:
+        """The exit status; what is still shown is taken."""
+        try:
+            while select.select([self.master], [], [], PATIENCE_S)[0]:
+                self.seen += os.read(self.master, 4096)
+        except OSError:
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.master)
+        return os.waitstatus_to_exitcode(status)
+
+
+@pytest.fixture
+def command(daemon: Daemon) -> Iterator[Command]:
+    subprocess.run(
+        ["nsenter", f"--net=/run/netns/{daemon.name}", "ip", "link", "set", "lo", "up"], check=True, timeout=10
+    )
+    yield Command(daemon)
+
+
+def test_run_gives_the_output_and_the_exit_status(command: Command) -> None:
+    assert command("run", "--rm", IMAGE, "sh", "-c", "echo out; echo err >&2; exit 42", status=42) == "out\n"
+    assert command.said == "err\n"
+    assert command("ps", "-aq") == ""
+
+
+def test_run_with_input_ends_with_it(command: Command) -> None:
+    assert command("run", "-i", "--rm", IMAGE, "wc", "-c", stdin=b"x" * 100_000).strip() == "100000"
+
+
+def test_a_shell_on_a_terminal(command: Command) -> None:
+    terminal = command.on_terminal("run", "-it", "--rm", "--name", "shell", IMAGE, "sh")
+    terminal.see(b"# ")
+    terminal.type(b"echo $((6*7)); hostname | wc -c; tty\r")
+    terminal.see(b"42\r\n")
+    terminal.see(b"/dev/pts/0")
+    terminal.type(b"exit 3\r")
+    assert terminal.ended() == 3
+
+
+def test_keys_detach_and_attach_comes_back(command: Command) -> None:
+    terminal = command.on_terminal("run", "-it", "--name", "kept", IMAGE, "sh")
+    terminal.see(b"# ")
+    terminal.type(b"value=17\r")
+    terminal.see(b"\n")
+    terminal.type(b"\x10\x11")
+    assert terminal.ended() == 0
+    assert "Up" in command("ps")
+    again = command.on_terminal("attach", "kept")
+    again.type(b"echo $value$value\r")
+    again.see(b"1717")
+    again.type(b"exit 5\r")
+    assert again.ended() == 5
+    assert command("wait", "kept") == "5\n"
+
+
+def test_missing_commands_have_the_exit_statuses_of_shells(command: Command) -> None:
+    command("run", "--rm", IMAGE, "no-such-program", status=127)
+    assert "executable file not found" in command.said
+    command("run", "--rm", IMAGE, "/etc", status=126)
+    command("run", "--rm", "-m", "64x", IMAGE, "true", status=125)
+    assert "64m" in command.said
+    command("run", "--rm", "--pull", "never", "nobody/knows:1", "true", status=125)
+    assert "No such image" in command.said
+    assert command("ps", "-aq") == ""
+    assert command.daemon.left() == []
+
+
+def test_life_of_a_container_in_the_background(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("from the host")
+    identifier = command(
+        *("run", "-d", "--name", "web", "-p", "8080:80", "-m", "64m", "--cpus", ".5", "-e", "COLOUR=blue"),
+        *("-v", f"{tmp_path}:/given:ro", "-w", "/tmp", "-l", "tier=front", "-h", "harbour", IMAGE),
+        *("sh", "-c", "echo $COLOUR; hostname; pwd; cat /given/given; echo; exec httpd -f -p 80"),
+    ).strip()
+    until(lambda: command("logs", "web").endswith("from the host\n"), "its output")
+    assert command("logs", "-n", "3", "web") == "harbour\n/tmp\nfrom the host\n"
+    line = command("ps").splitlines()[1]
+    assert line.startswith(identifier[:12])
+    assert "0.0.0.0:8080->80/tcp" in line and line.endswith("web")
+    assert command("ps", "-q", "--filter", "label=tier=front").strip() == identifier[:12]
+    assert command("port", "web") == "80/tcp -> 0.0.0.0:8080\n"
+    assert command(
+        "exec", "-e", "SHADE=dark", "-w", "/", "-u", "7:8", "web", "sh", "-c", "echo $SHADE; pwd; id -u; id -g"
+    )
+    assert command("exec", "web", "sh", "-c", "exit 9", status=9) == ""
+    assert command("exec", "-i", "web", "cat", stdin=b"through") == "through"
+    document = json.loads(command("inspect", "web"))[0]
+    assert document["name"] == "web" and document["id"] == identifier
+    statistics = json.loads(command("stats", "--no-stream", "-o", "json"))
+    assert statistics[0]["name"] == "web"
+    command("rm", "web", status=1)
+    assert "stop it first" in command.said
+    assert command("kill", "-s", "TERM", "web") == "web\n"
+    assert command("rm", "-f", "web") == "web\n"
+    assert command.daemon.left() == []
+
+
+def test_rm_in_the_background_removes_by_itself(command: Command) -> None:
+    command("run", "-d", "--rm", IMAGE, "true")
+    until(lambda: command("ps", "-aq") == "", "its removal")
+    until(lambda: command.daemon.left() == [], "what was made for it")
+
+
+def test_names_and_ids_are_told_apart(command: Command) -> None:
+    command("run", "-d", "--name", "one", IMAGE, "sleep", "100")
+    command("run", "-d", "--name", "one", IMAGE, "true", status=125)
+    assert "in use" in command.said
+    command("logs", "two", status=1)
+    assert "No such container: two" in command.said
+    command("stop", "-t", "0", "one", "two", status=1)
+    assert "No such container: two" in command.said
+    command("rm", "one")
+
+
+def test_without_a_daemon_it_says_what_to_do(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "knarr_runtime", "--socket", str(tmp_path / "none"), "ps"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 125
+    assert "start one with 'knarr-runtime serve'" in done.stderr
