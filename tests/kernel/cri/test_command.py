@@ -104,17 +104,16 @@ def test_a_shell_on_a_terminal(command: Command) -> None:
 
 
 def test_keys_detach_and_attach_comes_back(command: Command) -> None:
-    terminal = command.on_terminal("run", "-it", "--name", "kept", IMAGE, "sh")
-    terminal.see(b"# ")
-    terminal.type(b"value=17\r")
-    terminal.see(b"\n")
+    script = "read a; echo got $a; read b; echo then $a$b; exit 5"
+    terminal = command.on_terminal("run", "-it", "--name", "kept", IMAGE, "sh", "-c", script)
+    terminal.type(b"17\r")
+    terminal.see(b"got 17")
     terminal.type(b"\x10\x11")
     assert terminal.ended() == 0
     assert "Up" in command("ps")
     again = command.on_terminal("attach", "kept")
-    again.type(b"echo $value$value\r")
-    again.see(b"1717")
-    again.type(b"exit 5\r")
+    again.type(b"18\r")
+    again.see(b"then 1718")
     assert again.ended() == 5
     assert command("wait", "kept") == "5\n"
 
