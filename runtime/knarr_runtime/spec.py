@@ -61,6 +61,7 @@ DEFAULT_MASKED_PATHS = (
 DEFAULT_READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+OWN_PIDS = "own"
 SECCOMP_DEFAULT = "default"
 SECCOMP_UNCONFINED = "unconfined"
 
@@ -255,8 +256,9 @@ class ContainerSpec:
 
     cgroup: path below the runtime's cgroup root, below the sandbox's. seccomp: ``default``, ``unconfined`` or the path
     of a JSON profile on the host. log_path: file for the CRI log format, "" for none. stdin: keep standard input open
-    (else /dev/null). stop_signal: name (``SIGTERM``) or number. privileged: all capabilities, devices and /sys
-    writable, nothing masked, no seccomp.
+    (else /dev/null). pids: "" as the sandbox has it, ``own`` a pid namespace of its own, else the id of the running
+    container whose namespace it joins. stop_signal: name (``SIGTERM``) or number. privileged: all capabilities, devices
+    and /sys writable, nothing masked, no seccomp.
     """
 
     id: str
@@ -283,12 +285,15 @@ class ContainerSpec:
     oom_score_adj: int | None = None
     rlimits: tuple[Rlimit, ...] = ()
     stop_signal: str = "SIGTERM"
+    pids: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_id(self.id, "container id")
         check_id(self.sandbox_id, "sandbox id")
+        if self.pids:
+            check_id(self.pids, "pids")
         if self.cgroup:
             check_cgroup(self.cgroup, "cgroup")
         if not self.args or not self.args[0]:

@@ -28,7 +28,10 @@ BY_PATH = -1
 _NOT_OFFERED = {"pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "stderr", "ptmx", "null", "zero", "full"}
 
 
-_FOR_SHIM = ("id", "cgroup", "stdin", "stdin_once", "tty", "log_path", "privileged", "masked_paths", "readonly_paths")
+_FOR_SHIM = (
+    *("id", "cgroup", "stdin", "stdin_once", "tty", "log_path", "privileged", "masked_paths", "readonly_paths"),
+    "pids",
+)
 """What of a spec the shim itself needs to know."""
 
 

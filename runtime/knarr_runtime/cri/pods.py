@@ -208,6 +208,12 @@ class Pods:
             for mount in config.mounts
             if mount.HasField("image")
         }
+        options = config.linux.security_context.namespace_options
+        if options.pid == cri.TARGET:
+            target = self.container(options.target_id)
+            if target.sandbox_id != record.id:
+                raise Invalid(f"namespace_options.target_id: container {target.id} is in another sandbox")
+            options.target_id = target.id
         identifier = secrets.token_hex(32)
         directory = self._records.container_directory(identifier)
         spec = specs.container(

@@ -65,7 +65,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
                 ]
             ),
             runtime_handlers=[cri.RuntimeHandler(name=name, features=features) for name in HANDLERS],
-            features=cri.RuntimeFeatures(),
+            features=cri.RuntimeFeatures(supplemental_groups_policy=True),
         )
         if request.verbose:
             answer.info["limits"] = json.dumps(list(self._launcher.conditions()))

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime.cri import security
 from knarr_runtime.errors import Invalid
 from knarr_runtime.images.store import Image
-from knarr_runtime.kernel import paths
-from knarr_runtime.kernel.capabilities import NUMBER
 from knarr_runtime.network.ports import PortMapping
 from knarr_runtime.spec import (
-    DEFAULT_CAPABILITIES,
-    SECCOMP_DEFAULT,
-    SECCOMP_UNCONFINED,
-    Capabilities,
     ContainerSpec,
     Device,
     Mount,
-    Namespaces,
     Resources,
     Rootfs,
     SandboxSpec,
-    User,
 )
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -38,8 +31,6 @@ PROPAGATION = {
 }
 PIDS_LIMIT = 4096
 """Of a container that names no limit, so that a program that forks without end takes down only itself."""
-MAX_USER_FILE_BYTES = 1024 * 1024
-PID_MODES = {cri.CONTAINER: "container", cri.POD: "pod", cri.NODE: "host", cri.TARGET: "container"}
 
 
 def sandbox(identifier: str, config: Any) -> SandboxSpec:
@@ -52,11 +43,7 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
         id=identifier,
         hostname="" if host_network else config.hostname or os.uname().nodename,
         cgroup_parent=parent,
-        namespaces=Namespaces(
-            net="host" if host_network else "pod",
-            ipc="host" if options.ipc == cri.NODE else "pod",
-            pid=PID_MODES[options.pid],
-        ),
+        namespaces=security.namespaces(options),
         resources=sandbox_resources(linux.resources, linux.overhead),
         sysctls=dict(linux.sysctls),
         labels=dict(config.labels),
@@ -95,8 +82,10 @@ def container(
 ) -> ContainerSpec:
     """files: /etc/hosts and the like, mounted where the configuration mounts nothing. volume_layers: of images that
     are mounted as volumes, by their path in the container. Raises Invalid."""
-    security = config.linux.security_context
-    privileged = security.privileged
+    context = config.linux.security_context
+    of_sandbox = sandbox_config.linux.security_context.namespace_options
+    privileged = context.privileged
+    security.check_apparmor(context)
     args = (
         *(config.command or image.config.entrypoint),
         *(config.args or (() if config.command else image.config.cmd)),
@@ -121,12 +110,12 @@ def container(
         args=tuple(args),
         env=_environment(_hostname(sandbox_config), image.config.env, config.envs),
         cwd=config.working_dir or image.config.working_dir or "/",
-        user=user(security, image, layers),
+        user=security.user(context, image, layers),
         rootfs=Rootfs(
             lower=layers,
             upper=str(directory / "upper"),
             work=str(directory / "work"),
-            readonly=security.readonly_rootfs,
+            readonly=context.readonly_rootfs,
         ),
         mounts=(*(mount for mount in files if mount.target not in targets), *given),
         devices=tuple(
@@ -134,11 +123,11 @@ def container(
         ),
         cgroup=f"{parent}/{identifier}",
         resources=limits,
-        capabilities=capabilities(security.capabilities, privileged),
-        no_new_privs=security.no_new_privs,
-        seccomp=_seccomp(security, privileged),
-        masked_paths=tuple(security.masked_paths),
-        readonly_paths=tuple(security.readonly_paths),
+        capabilities=security.capabilities(context.capabilities, privileged),
+        no_new_privs=context.no_new_privs,
+        seccomp=security.seccomp(context),
+        masked_paths=tuple(context.masked_paths),
+        readonly_paths=tuple(context.readonly_paths),
         privileged=privileged,
         tty=config.tty,
         stdin=config.stdin,
@@ -146,6 +135,7 @@ def container(
         log_path=log_path,
         oom_score_adj=config.linux.resources.oom_score_adj or None,
         stop_signal=_stop_signal(config.stop_signal) or image.config.stop_signal or "SIGTERM",
+        pids=security.pids(context.namespace_options, of_sandbox),
         labels=dict(config.labels),
     )
 
@@ -179,60 +169,6 @@ def _pids_limit(text: str) -> int:
     if text and not text.isdigit():
         raise Invalid(f'resources.unified: pids.max "{text}" is neither a number nor "max"')
     return int(text or 0)
-
-
-def capabilities(given: Any, privileged: bool) -> Capabilities:
-    """The default set, with additions and without drops; ``ALL`` is all. Raises Invalid for an unknown name."""
-    known = tuple(NUMBER)
-    if privileged:
-        return Capabilities(bounding=known, effective=known, permitted=known)
-    chosen = set(DEFAULT_CAPABILITIES)
-    add, drop = (_capability_names(names, known) for names in (given.add_capabilities, given.drop_capabilities))
-    if "ALL" in drop:
-        chosen.clear()
-    if "ALL" in add:
-        chosen.update(known)
-    chosen |= add - {"ALL"}
-    chosen -= drop - {"ALL"}
-    ordered = tuple(name for name in known if name in chosen)
-    ambient = tuple(sorted(_capability_names(given.add_ambient_capabilities, known)))
-    return Capabilities(bounding=ordered, effective=ordered, permitted=ordered, inheritable=ambient, ambient=ambient)
-
-
-def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:
-    """By number, by name from the image's /etc/passwd, else the image's own. Raises Invalid for an unknown name."""
-    text = image.config.user
-    if security.HasField("run_as_user"):
-        text = str(security.run_as_user.value)
-    elif security.run_as_username:
-        text = security.run_as_username
-    if security.HasField("run_as_group"):
-        text = f"{text.partition(':')[0]}:{security.run_as_group.value}"
-    return user_of(text, layers, security.supplemental_groups)
-
-
-def user_of(text: str, layers: tuple[str, ...], supplemental: Sequence[int] = ()) -> User:
-    """``NAME`` or ``UID``, then ``:GROUP`` if wanted, by the files in the topmost of ``layers``. Raises Invalid."""
-    name, _, group = text.partition(":")
-    passwd = _table(layers, "/etc/passwd")
-    groups = _table(layers, "/etc/group")
-    entry = next((row for row in passwd if row[0] == name or (name.isdecimal() and row[2] == name)), None)
-    if name and not name.isdecimal() and entry is None:
-        raise Invalid(f"unable to find user {name}: no matching entries in passwd file")
-    uid = int(name) if name.isdecimal() else int(entry[2]) if entry is not None and name else 0
-    gid = int(entry[3]) if entry is not None else 0
-    if group.isdecimal():
-        gid = int(group)
-    elif group:
-        found = next((row for row in groups if row[0] == group), None)
-        if found is None:
-            raise Invalid(f"unable to find group {group}: no matching entries in group file")
-        gid = int(found[2])
-    more = set(supplemental)
-    login = entry[0] if entry is not None else ""
-    if login:
-        more |= {int(row[2]) for row in groups if len(row) > 3 and login in row[3].split(",") and row[2].isdecimal()}
-    return User(uid=uid, gid=gid, groups=tuple(sorted(more)))
 
 
 def _mount(mount: Any) -> Mount:
@@ -278,45 +214,6 @@ def _environment(first: Iterable[str], of_image: Iterable[str], given: Iterable[
     variables = dict(text.partition("=")[::2] for text in (PATH, *first, *of_image))
     variables.update({pair.key: pair.value.decode(errors="surrogateescape") for pair in given})
     return tuple(f"{name}={value}" for name, value in variables.items())
-
-
-def _seccomp(security: Any, privileged: bool) -> str:
-    profile = security.seccomp
-    if privileged or profile.profile_type == cri.Unconfined:
-        return SECCOMP_UNCONFINED
-    if profile.profile_type == cri.Localhost:
-        if not profile.localhost_ref.startswith("/"):
-            raise Invalid(f'seccomp.localhost_ref: "{profile.localhost_ref}" must be an absolute path')
-        return str(profile.localhost_ref)
-    return SECCOMP_DEFAULT
-
-
-def _capability_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
-    found: set[str] = set()
-    for name in names:
-        upper = name.upper()
-        full = upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
-        if full != "ALL" and full not in known:
-            raise Invalid(f'capability "{name}" is not known')
-        found.add(full)
-    return found
-
-
-def _table(layers: tuple[str, ...], path: str) -> list[list[str]]:
-    """Rows of a user file of the image: of the topmost layer that has it, never outside that layer."""
-    for layer in layers:
-        root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            descriptor = paths.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
-            continue
-        finally:
-            os.close(root)
-        with os.fdopen(descriptor, "rb") as file:
-            text = file.read(MAX_USER_FILE_BYTES).decode(errors="replace")
-        rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
-        return [row for row in rows if len(row) >= 3 and row[2].isdecimal()]
-    return []
 
 
 def _fields(value: Resources) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from knarr_runtime.cri import specs
+from knarr_runtime.cri import security
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.errors import Invalid, WrongState
 from knarr_runtime.launcher import ContainerState, Launcher
@@ -42,7 +42,7 @@ class Streams:
         user = None
         if request.user:
             rootfs = self._launcher.containers()[identifier].spec.rootfs
-            user = specs.user_of(request.user, (rootfs.upper, *rootfs.lower) if rootfs.upper else rootfs.lower)
+            user = security.user_of(request.user, (rootfs.upper, *rootfs.lower) if rootfs.upper else rootfs.lower)
         return self.server.exec_url(
             ExecRequest(
                 container_id=identifier,

@@ -31,7 +31,7 @@ from knarr_runtime.loop import Connection, Loop, Server
 from knarr_runtime.shim import container, pause, spare
 from knarr_runtime.shim.execs import Execs, Target
 from knarr_runtime.shim.starting import Starting
-from knarr_runtime.spec import SandboxSpec
+from knarr_runtime.spec import OWN_PIDS, SandboxSpec
 
 _TERMINAL_CHUNK = 16 << 10
 _TERMINAL_LAST_BYTES = 256 << 10
@@ -160,7 +160,7 @@ class Shim:
                 raise WrongState(f"container {identifier} was started already")
             directory = f"{self._directory}/{layout.CONTAINERS}/{identifier}"
             holds = self._open_fifos(directory, spec)
-            one = _Container(identifier, str(spec["cgroup"]), holds, self._spec.namespaces.pid != "container")
+            one = _Container(identifier, str(spec["cgroup"]), holds, not self._has_own_pids(str(spec["pids"])))
             one.stdin = holds[0] if spec["stdin"] else -1
             self._containers[identifier] = one
             ours = self._take_spare(one, message, descriptors)
@@ -181,10 +181,11 @@ class Shim:
     def _fork(self, one: _Container, message: Message, descriptors: list[int], directory: str) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         preparation = self._preparation(theirs, json.loads(message["body"]), descriptors, directory)
+        pids = str(message["spec"]["pids"])
         one.pid = self._clone(
-            self._container_flags(),
+            self._container_flags(pids),
             one.cgroup,
-            self._pause_fd,
+            self._pids_of(pids),
             theirs,
             lambda attached: container.run(preparation, attached),
         )
@@ -206,9 +207,22 @@ class Shim:
             last_capability=self._last_capability,
         )
 
-    def _container_flags(self) -> int:
-        own_pids = self._spec.namespaces.pid == "container"
-        return syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if own_pids else 0)
+    def _has_own_pids(self, pids: str) -> bool:
+        return pids == OWN_PIDS or (not pids and self._spec.namespaces.pid == "container")
+
+    def _pids_of(self, pids: str) -> int:
+        """A pidfd of the process whose pid namespace a container joins, -1 for none. Raises WrongState."""
+        if pids == OWN_PIDS:
+            return -1
+        if not pids:
+            return self._pause_fd
+        target = self._containers.get(pids)
+        if target is None or not target.running:
+            raise WrongState(f"container {pids}, whose processes are to be seen, does not run")
+        return target.pidfd
+
+    def _container_flags(self, pids: str = "") -> int:
+        return syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if self._has_own_pids(pids) else 0)
 
     def _make_spare(self, cgroup: str = "") -> None:
         """cgroup: where it is to be born, if anywhere."""

@@ -76,7 +76,7 @@ class Spare:
 
 def suits(spec: Mapping[str, Any]) -> bool:
     """Whether what was made ahead is of use to this container."""
-    return not spec["privileged"]
+    return not spec["privileged"] and not spec["pids"]
 
 
 def wait(preparation: container.Preparation, containers: str, attached: bool) -> None:

@@ -54,7 +54,6 @@ def test_with_pids_of_its_own_a_container_is_the_first(runtime: Any) -> None:
     assert "1111" not in runtime.output(second, "ps", "-o", "args")
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 def test_with_the_pids_of_another_container_both_are_seen(runtime: Any) -> None:
     pod, namespaces = pod_with(runtime, pid=cri.CONTAINER)
     target = runtime.secure(pod, "sleep", "1111", **namespaces)
@@ -118,7 +117,6 @@ def test_run_as_group(runtime: Any) -> None:
     assert whoami(runtime, run_as_user=value(1001), run_as_group=value(1002))[:2] == (1001, 1002)
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 def test_a_group_without_a_user_is_refused(runtime: Any) -> None:
     pod = runtime.pod()
     runtime.refused(lambda: runtime.secure(pod, run_as_group=value(1002)))
@@ -153,7 +151,6 @@ def test_groups_of_the_image_are_added(runtime: Any) -> None:
     assert {1234, 50000} <= groups
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 @pytest.mark.containerd_lacks("supplemental_groups_policy is of CRI 1.31 and later")
 def test_groups_of_the_image_are_left_out_when_strict(runtime: Any) -> None:
     features = runtime.runtime.Status(cri.StatusRequest()).features
@@ -320,7 +317,6 @@ def test_a_profile_that_is_not_there_is_refused(runtime: Any, reference: str) ->
     runtime.refused(lambda: runtime.secure(pod, **seccomp(cri.Localhost, reference)))
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 @pytest.mark.parametrize(
     ("path", "shown"), [("unconfined", "0"), ("runtime/default", "2"), ("localhost/{profile}", "2")]
 )
@@ -330,13 +326,11 @@ def test_the_older_field_for_profiles(runtime: Any, profile: Path, path: str, sh
     assert status_line(runtime, container, "Seccomp") == shown
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 def test_the_older_field_needs_a_prefix(runtime: Any, profile: Path) -> None:
     pod = runtime.pod()
     runtime.refused(lambda: runtime.secure(pod, seccomp_profile_path=str(profile)))
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 @pytest.mark.skipif(Path("/sys/module/apparmor").exists(), reason="what a kernel without AppArmor must answer")
 @pytest.mark.parametrize(
     "given",
@@ -367,7 +361,7 @@ def test_other_apparmor_profiles_run_anywhere(runtime: Any, kind: Any) -> None:
 # User namespaces
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
+@pytest.mark.knarr_lacks("user namespaces")
 @pytest.mark.containerd_lacks("user namespaces came with containerd 1.7")
 def test_root_in_a_user_namespace_is_nobody_outside(runtime: Any) -> None:
     handlers = {h.name: h.features for h in runtime.runtime.Status(cri.StatusRequest()).runtime_handlers}
@@ -381,7 +375,6 @@ def test_root_in_a_user_namespace_is_nobody_outside(runtime: Any) -> None:
     runtime.output(container, "touch", "/new")
 
 
-@pytest.mark.knarr_lacks("isolation that is still to come")
 @pytest.mark.containerd_lacks("user namespaces came with containerd 1.7")
 def test_mappings_that_make_no_sense_are_refused(runtime: Any) -> None:
     mapping = [cri.IDMapping(host_id=0, container_id=0, length=0)]

@@ -1,0 +1,214 @@
+"""From CRI's security contexts and an image's user files to whom a container runs as and what it may do.
+
+Pure but for reading the image's user files and whether this kernel has AppArmor. All raise Invalid, naming the field.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime.errors import Invalid
+from knarr_runtime.images.store import Image
+from knarr_runtime.kernel import paths
+from knarr_runtime.kernel.capabilities import NUMBER
+from knarr_runtime.spec import (
+    DEFAULT_CAPABILITIES,
+    OWN_PIDS,
+    SECCOMP_DEFAULT,
+    SECCOMP_UNCONFINED,
+    Capabilities,
+    Namespaces,
+    User,
+)
+
+MAX_USER_FILE_BYTES = 1024 * 1024
+MAX_ID = (1 << 32) - 2
+APPARMOR = "/sys/module/apparmor/parameters/enabled"
+PID_MODES = {cri.CONTAINER: "container", cri.POD: "pod", cri.NODE: "host"}
+UNCONFINED, DEFAULTS, LOCALHOST = "unconfined", ("", "runtime/default", "docker/default"), "localhost/"
+"""The older fields' names of profiles."""
+
+
+def namespaces(options: Any) -> Namespaces:
+    """Of a sandbox."""
+    for name in ("network", "ipc"):
+        if getattr(options, name) not in (cri.POD, cri.NODE):
+            raise Invalid(f"namespace_options.{name}: must be POD or NODE")
+    if options.pid not in PID_MODES:
+        raise Invalid("namespace_options.pid: TARGET is for containers")
+    _check_users(options)
+    return Namespaces(
+        net="host" if options.network == cri.NODE else "pod",
+        ipc="host" if options.ipc == cri.NODE else "pod",
+        pid=PID_MODES[options.pid],
+    )
+
+
+def pids(options: Any, of_sandbox: Any) -> str:
+    """Of a container: ContainerSpec.pids. What is POD is as the sandbox has it, as it is for who says nothing."""
+    _check_users(options)
+    for name in ("network", "ipc", "pid"):
+        if getattr(options, name) == cri.NODE != getattr(of_sandbox, name):
+            raise Invalid(f"namespace_options.{name}: NODE needs a sandbox that has it, too")
+    if options.pid == cri.TARGET:
+        if not options.target_id:
+            raise Invalid("namespace_options.target_id: required with TARGET")
+        return str(options.target_id)
+    if options.pid != cri.CONTAINER or of_sandbox.pid == cri.CONTAINER:
+        return ""
+    if of_sandbox.pid == cri.NODE:
+        raise Invalid("namespace_options.pid: CONTAINER does not go with a sandbox that has NODE")
+    return OWN_PIDS
+
+
+def _check_users(options: Any) -> None:
+    if options.HasField("userns_options") and options.userns_options.mode != cri.NODE:
+        raise Invalid("namespace_options.userns_options: user namespaces are not supported: use NODE")
+
+
+def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:
+    """By number, by name from the image's /etc/passwd, else the image's own; groups of the image by the policy."""
+    chosen = security.HasField("run_as_user") or security.run_as_username
+    if security.HasField("run_as_group") and not chosen:
+        raise Invalid("run_as_group: needs run_as_user or run_as_username")
+    text = image.config.user
+    if security.HasField("run_as_user"):
+        text = str(_identifier(security.run_as_user.value, "run_as_user"))
+    elif security.run_as_username:
+        text = security.run_as_username
+    if security.HasField("run_as_group"):
+        text = f"{text.partition(':')[0]}:{_identifier(security.run_as_group.value, 'run_as_group')}"
+    strict = security.supplemental_groups_policy == cri.Strict
+    return user_of(text, layers, security.supplemental_groups, strict=strict)
+
+
+def user_of(text: str, layers: tuple[str, ...], supplemental: Sequence[int] = (), *, strict: bool = False) -> User:
+    """``NAME`` or ``UID``, then ``:GROUP`` if wanted, by the files in the topmost of ``layers``.
+
+    strict: leave the groups out that the files give the user.
+    """
+    name, _, group = text.partition(":")
+    passwd, groups = _table(layers, "/etc/passwd"), _table(layers, "/etc/group")
+    entry = next((row for row in passwd if row[0] == name or (name.isdecimal() and row[2] == name)), None)
+    if name and not name.isdecimal() and entry is None:
+        raise Invalid(f"unable to find user {name}: no matching entries in passwd file")
+    uid = int(name) if name.isdecimal() else int(entry[2]) if entry is not None and name else 0
+    gid = int(entry[3]) if entry is not None and len(entry) > 3 and entry[3].isdecimal() else 0
+    if group:
+        gid = _group(group, groups)
+    more = {_identifier(number, "supplemental_groups") for number in supplemental}
+    if entry is not None and not strict:
+        login = entry[0]
+        more |= {int(row[2]) for row in groups if len(row) > 3 and login in row[3].split(",")}
+    return User(uid=uid, gid=gid, groups=tuple(sorted(more)))
+
+
+def _group(group: str, groups: list[list[str]]) -> int:
+    if group.isdecimal():
+        return int(group)
+    found = next((row for row in groups if row[0] == group), None)
+    if found is None:
+        raise Invalid(f"unable to find group {group}: no matching entries in group file")
+    return int(found[2])
+
+
+def _identifier(number: int, field: str) -> int:
+    if not 0 <= number <= MAX_ID:
+        raise Invalid(f"{field}: {number} is no id (0 to {MAX_ID})")
+    return number
+
+
+def capabilities(given: Any, privileged: bool) -> Capabilities:
+    """The default set, with additions and without drops; ``ALL`` is all."""
+    known = tuple(NUMBER)
+    if privileged:
+        return Capabilities(bounding=known, effective=known, permitted=known)
+    chosen = set(DEFAULT_CAPABILITIES)
+    add, drop = (_capability_names(names, known) for names in (given.add_capabilities, given.drop_capabilities))
+    if "ALL" in drop:
+        chosen.clear()
+    if "ALL" in add:
+        chosen.update(known)
+    chosen |= add - {"ALL"}
+    chosen -= drop - {"ALL"}
+    ordered = tuple(name for name in known if name in chosen)
+    ambient = tuple(sorted(_capability_names(given.add_ambient_capabilities, known)))
+    return Capabilities(bounding=ordered, effective=ordered, permitted=ordered, inheritable=ambient, ambient=ambient)
+
+
+def _capability_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        upper = name.upper()
+        full = upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
+        if full != "ALL" and full not in known:
+            raise Invalid(f'capability "{name}" is not known')
+        found.add(full)
+    return found
+
+
+def seccomp(security: Any) -> str:
+    """ContainerSpec.seccomp. The older field counts where the newer one is not set."""
+    if security.privileged:
+        return SECCOMP_UNCONFINED
+    if not security.HasField("seccomp"):
+        return _older_seccomp(security.seccomp_profile_path)
+    profile = security.seccomp
+    if profile.profile_type == cri.Unconfined:
+        return SECCOMP_UNCONFINED
+    if profile.profile_type == cri.RuntimeDefault:
+        return SECCOMP_DEFAULT
+    return _profile(profile.localhost_ref, "seccomp.localhost_ref")
+
+
+def _older_seccomp(name: str) -> str:
+    if name in DEFAULTS:
+        return SECCOMP_DEFAULT
+    if name == UNCONFINED:
+        return SECCOMP_UNCONFINED
+    if not name.startswith(LOCALHOST):
+        raise Invalid(f'seccomp_profile_path: "{name}" must be runtime/default, unconfined or localhost/ and a path')
+    return _profile(name.removeprefix(LOCALHOST), "seccomp_profile_path")
+
+
+def _profile(path: str, field: str) -> str:
+    if not path.startswith("/"):
+        raise Invalid(f'{field}: "{path}" must be an absolute path')
+    if not os.path.isfile(path):
+        raise Invalid(f"{field}: there is no profile {path}")
+    return path
+
+
+def check_apparmor(security: Any) -> None:
+    """A profile by name can't be had; without AppArmor in the kernel everything else is what it is anyway."""
+    if security.privileged:
+        return
+    name = ""
+    if security.HasField("apparmor"):
+        if security.apparmor.profile_type == cri.Localhost:
+            name = security.apparmor.localhost_ref or "without name"
+    elif security.apparmor_profile not in (*DEFAULTS, UNCONFINED):
+        name = security.apparmor_profile
+    if name:
+        where = "loaded by this runtime" if os.path.exists(APPARMOR) else "known to a kernel without AppArmor"
+        raise Invalid(f"apparmor: profile {name} can't be {where}")
+
+
+def _table(layers: tuple[str, ...], path: str) -> list[list[str]]:
+    """Rows of a user file of the image: of the topmost layer that has it, never outside that layer."""
+    for layer in layers:
+        root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = paths.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        finally:
+            os.close(root)
+        with os.fdopen(descriptor, "rb") as file:
+            text = file.read(MAX_USER_FILE_BYTES).decode(errors="replace")
+        rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
+        return [row for row in rows if len(row) >= 3 and row[2].isdecimal()]
+    return []
