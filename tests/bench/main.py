@@ -12,11 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SUITES = {
     "cluster": ("cluster.py",),
-<<<<<<< Updated upstream
-    "runtime": ("runtime_start.py", "runtime_cri.py", "runtime_many.py"),
-=======
-    "runtime": ("runtime_start.py", "runtime_cri.py", "runtime_streaming.py"),
->>>>>>> Stashed changes
+    "runtime": ("runtime_start.py", "runtime_cri.py", "runtime_many.py", "runtime_streaming.py"),
     "store": ("store.py",),
 }
 

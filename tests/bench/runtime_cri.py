@@ -30,17 +30,6 @@ OWN = cri.NamespaceOption(pid=cri.CONTAINER)
 CALL_S = 60.0
 
 
-<<<<<<< Updated upstream
-=======
-def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"bench_cri_{name}", SUITE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
->>>>>>> Stashed changes
 def pod(server: Any, logs: Path, image: str, times: Times) -> None:
     """One life of a pod, each call measured."""
     name, unique, total = server.kind, secrets.token_hex(4), 0.0
@@ -101,11 +90,7 @@ def pod(server: Any, logs: Path, image: str, times: Times) -> None:
 
 def main(rounds: int) -> None:
     own_mounts()
-<<<<<<< Updated upstream
     servers = load_suite("servers")
-=======
-    servers = load("servers")
->>>>>>> Stashed changes
     base = Path(tempfile.mkdtemp(prefix="knarr-bench-cri-"))
     syscalls.mount("tmpfs", str(base), "tmpfs", 0)
     archive = base / "images.tar"

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runtime_common import Times, own_mounts
-from runtime_cri import SUITE, load
+from runtime_common import SUITE, Times, load_suite, own_mounts
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime.kernel import syscalls
@@ -163,7 +162,7 @@ def timed(times: Times, what: str, work: Coroutine[Any, Any, int], size: int) ->
 
 def main(rounds: int) -> None:
     own_mounts()
-    servers = load("servers")
+    servers = load_suite("servers")
     base = Path(tempfile.mkdtemp(prefix="knarr-bench-streaming-"))
     syscalls.mount("tmpfs", str(base), "tmpfs", 0)
     archive = base / "images.tar"

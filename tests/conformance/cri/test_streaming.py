@@ -168,21 +168,12 @@ def test_streams_that_make_no_sense_are_refused(runtime: Any, streams: dict[str,
 
 
 def test_sessions_with_what_does_not_run_are_refused(runtime: Any) -> None:
-<<<<<<< Updated upstream
     container = runtime.create(runtime.pod(), "true")
     runtime.refused(lambda: exec_url(runtime, container, "true"))
     runtime.start(container)
     runtime.ended(container)
     runtime.refused(lambda: exec_url(runtime, container, "true"))
     runtime.refused(lambda: attach_url(runtime, container))
-=======
-    pod = runtime.pod()
-    created, ended = runtime.create(pod, "true", name="created"), runtime.started(pod, "true", name="ended")
-    runtime.ended(ended)
-    runtime.refused(lambda: exec_url(runtime, created, "true"))
-    runtime.refused(lambda: exec_url(runtime, ended, "true"))
-    runtime.refused(lambda: attach_url(runtime, ended))
->>>>>>> Stashed changes
 
 
 # Attach
