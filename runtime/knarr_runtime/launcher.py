@@ -205,6 +205,7 @@ class _Container:
         self.told = asyncio.Event()
         """Not set while its exit is on the way to the events."""
         self.told.set()
+        self.log_finished = False
         self.request: StartRequest | None = None
         """Made by create, until start takes it; a daemon restarted between makes it anew."""
         if value.exit is not None:
@@ -480,12 +481,13 @@ class Launcher:
     async def _finish_log(self, container: _Container) -> None:
         """Returns when the log is complete, or when there is no reader to complete it now (its successor will)."""
         spec = container.value.spec
-        if not spec.log_path or self._node.logs is None:
+        if not spec.log_path or self._node.logs is None or container.log_finished:
             return
         with contextlib.suppress(RuntimeFailure):
             await self._node.logs.request(
                 "finish", sandbox=spec.sandbox_id, container=spec.id, timeout_s=self.settings.request_timeout_s
             )
+            container.log_finished = container.value.exit is not None
 
     async def _shim_closed(self, sandbox: _Sandbox) -> None:
         """Its connection ended: because it ended, or because we did not read fast enough."""

@@ -234,7 +234,7 @@ class Shim:
             cgroup,
             self._pause_fd,
             theirs,
-            lambda attached: spare.wait(preparation, containers, attached),
+            lambda attached: spare.wait(preparation, containers, attached=attached, idle=not cgroup),
         )
         theirs.close()
         self._spare = spare.Spare(pid, ours)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -79,25 +78,21 @@ def suits(spec: Mapping[str, Any]) -> bool:
     return not spec["privileged"] and not spec["pids"]
 
 
-def wait(preparation: container.Preparation, containers: str, attached: bool) -> None:
+def wait(preparation: container.Preparation, containers: str, *, attached: bool, idle: bool) -> None:
     """The spare's life up to execve. Raises RuntimeFailure, OSError; returns if it is not needed any more.
 
     containers: the directory in which the container will have its own. attached: born in the container's cgroup.
+    idle: there is time, nobody has asked for a container yet.
     """
     status = preparation.status
     process.close_all_but({status.fileno(), *preparation.cgroups.descriptors()})
     os.setsid()
     filesystems = container.Filesystems(preparation)
     filesystems.make_ahead(_LIKELY)
+    if idle:
+        rehearse()
     channel.send(status, {"ready": True})
-    rehearsed = False
-    while True:
-        if not rehearsed and not select.select([status], [], [], 0)[0]:  # only in time that nobody waits for
-            rehearsed = True
-            rehearse()
-        received = channel.receive(status)
-        if received is None:
-            return
+    while (received := channel.receive(status)) is not None:
         message, preparation.descriptors = received
         if "expect" in message:
             filesystems.expect(message["expect"], attached)
