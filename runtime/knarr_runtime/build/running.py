@@ -12,14 +12,14 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from knarr_runtime.build import rootfs
+from knarr_runtime.build import rootfs, tree
 from knarr_runtime.build.threads import in_thread
-from knarr_runtime.kernel import paths
+from knarr_runtime.kernel import paths, syscalls
 from knarr_runtime.launcher import Exit, Launcher
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.spec import ContainerSpec, Mount, Namespaces, NetworkConfig, Resources, Rootfs, SandboxSpec, User
@@ -31,6 +31,7 @@ Output = Callable[[str], Awaitable[None]]
 _POLL_S = 0.05
 _READ_BYTES = 1 << 20
 _HOSTNAME = "buildkitsandbox"
+_STRAIGHT = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
 _DIRECTORIES = ("/proc", "/sys", "/dev")
 _FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
 
@@ -205,9 +206,10 @@ def _read(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Stub:
-    """made: it is new; else a directory of a layer below that overlayfs copied up to put something into it."""
+    """path: in the upper directory. made: it is new; else a directory of a layer below that overlayfs copied up to put
+    something into it."""
 
-    path: Path
+    path: str
     status: os.stat_result
     made: bool
 
@@ -220,13 +222,8 @@ def _prepare(program: Program, mounts: Sequence[Mount], upper: Path, workspace: 
             directory = given is None or given.kind == "tmpfs" or os.path.isdir(given.source)
             with contextlib.suppress(NotADirectoryError, IsADirectoryError):  # the start says so
                 os.close(paths.make_target(root, target, directory=directory))
-    with rootfs.opened(program.lower, workspace) as below:
-        found = []
-        for directory_name, directories, files in os.walk(upper):
-            for name in (*directories, *files):
-                path = Path(directory_name) / name
-                found.append(_Stub(path, path.lstat(), not _exists(below, f"/{path.relative_to(upper)}")))
-    return found
+    with rootfs.opened(program.lower, workspace) as below, _directory(upper) as made:
+        return [_Stub(entry.path, entry.status, not _exists(below, f"/{entry.path}")) for entry in tree.walk(made)]
 
 
 def _exists(root: int, path: str) -> bool:
@@ -238,19 +235,37 @@ def _exists(root: int, path: str) -> bool:
 
 
 def _take_away(stubs: Sequence[_Stub], upper: Path) -> None:
-    """Those still empty; and directories that were only copied up for them, where nothing else came of it."""
-    for stub in sorted(stubs, key=lambda stub: len(stub.path.parts), reverse=True):
-        with contextlib.suppress(OSError):
-            now = stub.path.lstat()
-            if now.st_ino != stub.status.st_ino:
-                continue
-            same = (now.st_mode, now.st_uid, now.st_gid) == (
-                stub.status.st_mode,
-                stub.status.st_uid,
-                stub.status.st_gid,
-            )
-            if stat.S_ISDIR(now.st_mode):
-                if same or stub.made:
-                    os.rmdir(stub.path)
-            elif now.st_size == 0:
-                stub.path.unlink()
+    """Those still empty; and directories that were only copied up for them, where nothing else came of it.
+
+    The program may have put links in their way: nothing is followed.
+    """
+    with _directory(upper) as root:
+        for stub in sorted(stubs, key=lambda stub: stub.path.count("/"), reverse=True):
+            head, name = os.path.split(stub.path)
+            with contextlib.suppress(OSError):
+                parent = paths.open_inside(root, head or ".", os.O_PATH | os.O_DIRECTORY, _STRAIGHT)
+                try:
+                    _take_one_away(stub, parent, name)
+                finally:
+                    os.close(parent)
+
+
+def _take_one_away(stub: _Stub, parent: int, name: str) -> None:
+    now, before = os.stat(name, dir_fd=parent, follow_symlinks=False), stub.status
+    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
+        return
+    same = (now.st_mode, now.st_uid, now.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    if stat.S_ISDIR(now.st_mode):
+        if same or stub.made:
+            os.rmdir(name, dir_fd=parent)
+    elif now.st_size == 0:
+        os.unlink(name, dir_fd=parent)
+
+
+@contextlib.contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
