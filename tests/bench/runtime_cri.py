@@ -65,7 +65,7 @@ def pod(server: Any, logs: Path, image: str, times: Times) -> None:
                 namespace_options=OWN,
                 masked_paths=MASKED,
                 readonly_paths=DEFAULT_READONLY_PATHS,
-                seccomp=cri.SecurityProfile(profile_type=cri.SecurityProfile.RuntimeDefault),
+                seccomp=cri.SecurityProfile(),
             ),
         ),
     )
