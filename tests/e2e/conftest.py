@@ -27,8 +27,12 @@ class Cluster:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self.knarr = (KNARR,)
+        self.knarr: tuple[str, ...] = (KNARR,)
         self.environment = {**os.environ, "KUBECONFIG": str(data_dir / "admin.kubeconfig")}
+
+    def inside(self, netns: str) -> None:
+        """All commands in this network namespace from now on."""
+        self.knarr = ("nsenter", f"--net={netns}", KNARR)
 
     def up(self, *flags: str, nodes: int = 1) -> None:
         words = ["up", "--nodes", str(nodes), "--data-dir", str(self.data_dir), "--detach", *flags]
@@ -41,7 +45,13 @@ class Cluster:
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """``knarr WORDS``."""
         return subprocess.run(
-            [KNARR, *words], env=self.environment, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=90
+            [*self.knarr, *words],
+            env=self.environment,
+            cwd=ROOT,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=90,
         )
 
     def ok(self, *words: str, stdin: str = "") -> str:

@@ -66,12 +66,16 @@ Examples:
   knarr up                                     # one node, kept in /var/lib/knarr
   knarr up --nodes 3 --data-dir D --detach     # three nodes, in the background
   knarr up --data-dir D --store etcd           # starts the etcd found on PATH
+  knarr up --runtime unix:///run/containerd/containerd.sock
   knarr up --data-dir D --store etcd://10.0.0.1:2379,10.0.0.2:2379""",
 )
 @click.option("--nodes", type=click.IntRange(1, 200), default=None, help="How many nodes.  [default: 1]")
 @data_dir_option
 @click.option("--store", default="sqlite", show_default=True, help="sqlite, etcd, or etcd://HOST:PORT,… .")
 @click.option("--port", type=click.IntRange(1, 65534), help="Of the API on 127.0.0.1.  [default: 6443 or a free one]")
+@click.option(
+    "--runtime", default="", metavar="unix:///PATH", help="Another CRI runtime for the only node: containerd."
+)
 @click.option("--detach", "-d", is_flag=True, help="Leave it running in the background.")
 @click.option("--timeout", "timeout_s", type=float, default=local.START_TIMEOUT_S, show_default=True, help="Seconds.")
 @click.option("--node-grace", "node_grace_s", type=float, help="Seconds without a heartbeat until a node is Unknown.")
@@ -85,6 +89,7 @@ def up_command(
     timeout_s: float,
     node_grace_s: float | None,
     eviction_s: int | None,
+    runtime: str,
 ) -> None:
     """Start a cluster on this machine.
 
@@ -101,7 +106,12 @@ def up_command(
     with explained():
         local.preflight()
         options = local.Options(
-            data_dir=data_dir, nodes=nodes or 0, store=store, port=port or 0, control_plane_flags=tuple(flags)
+            data_dir=data_dir,
+            nodes=nodes or 0,
+            store=store,
+            port=port or 0,
+            control_plane_flags=tuple(flags),
+            runtime=runtime,
         )
         present = local.existing(options)
         cluster = present or local.plan(options)

@@ -27,6 +27,8 @@ from knarr_cli.cluster.state import (
 
 DEFAULT_PORT = 6443
 START_TIMEOUT_S = 60.0
+CONTAINERD = "unix:///run/containerd/containerd.sock"
+FOREIGN_CALL_S = 60.0
 
 
 class UpError(Exception):
@@ -40,6 +42,7 @@ class Options:
     nodes: 0 takes what the data directory holds, or one.
     port: 0 takes DEFAULT_PORT or, where that is taken, a free one.
     control_plane_flags: passed on as they are.
+    runtime: CRI socket (``unix:///run/containerd/containerd.sock``) of another runtime, for the only node.
     """
 
     data_dir: Path
@@ -48,6 +51,7 @@ class Options:
     port: int = 0
     control_plane_flags: tuple[str, ...] = ()
     agent_flags: tuple[str, ...] = ()
+    runtime: str = ""
 
 
 def preflight() -> None:
@@ -75,6 +79,8 @@ def plan(options: Options) -> LocalCluster:
     name = f"knarr-{identifier}"
     server = f"127.0.0.1:{port}"
     inner = f"{fabric.FABRIC_ADDRESS}:{port}"
+    if options.runtime:
+        return _with_other_runtime(options, data_dir, identifier, server)
     nodes = tuple(
         LocalNode(
             name=f"n{ordinal + 1}",
@@ -85,18 +91,48 @@ def plan(options: Options) -> LocalCluster:
         )
         for ordinal in range(options.nodes or 1)
     )
-    control_plane = Process(
+    listening = ("--listen", server, "--listen", f"netns:{fabric.path(name)},{inner}", "--advertise", inner)
+    processes = [_control_plane(options, data_dir, listening)]
+    for node in nodes:
+        processes += node_processes(node, server=inner, agent_flags=options.agent_flags)
+    return _cluster(options, data_dir, identifier, server, nodes, processes)
+
+
+def _with_other_runtime(options: Options, data_dir: Path, identifier: str, server: str) -> LocalCluster:
+    """One node, in the machine's own network namespace: there the other runtime's pods are."""
+    socket_path = options.runtime.removeprefix("unix://")
+    if not socket_path.startswith("/"):
+        raise UpError(f'--runtime "{options.runtime}": expected unix:///PATH, as in {CONTAINERD}')
+    if not Path(socket_path).is_socket():
+        raise UpError(f"--runtime: {socket_path} is no socket: does the runtime run, with its CRI service?")
+    if options.nodes > 1:
+        raise UpError("--runtime: one runtime serves one node; leave --nodes out")
+    place = data_dir / "nodes" / "n1"
+    node = LocalNode(name="n1", data_dir=str(place), runtime_socket=socket_path)
+    _, agent = node_processes(node, server=server, agent_flags=("--no-overlay", *options.agent_flags))
+    control_plane = _control_plane(options, data_dir, ("--listen", server, "--advertise", server))
+    return _cluster(options, data_dir, identifier, server, (node,), [control_plane, agent])
+
+
+def _control_plane(options: Options, data_dir: Path, listening: tuple[str, ...]) -> Process:
+    return Process(
         name="controlplane",
         cgroup="controlplane",
         argv=(
             *(sys.executable, "-m", "knarr_controlplane", "--data-dir", str(data_dir), "--store", options.store),
-            *("--listen", server, "--listen", f"netns:{fabric.path(name)},{inner}"),
-            *("--advertise", inner, *options.control_plane_flags),
+            *(*listening, *options.control_plane_flags),
         ),
     )
-    processes = [control_plane]
-    for node in nodes:
-        processes += node_processes(node, server=inner, agent_flags=options.agent_flags)
+
+
+def _cluster(
+    options: Options,
+    data_dir: Path,
+    identifier: str,
+    server: str,
+    nodes: tuple[LocalNode, ...],
+    processes: list[Process],
+) -> LocalCluster:
     return LocalCluster(
         id=identifier,
         data_dir=str(data_dir),
@@ -232,12 +268,36 @@ def stop(cluster: LocalCluster, *, progress: Callable[[str], None] = lambda _: N
                 select.select([descriptor], [], [], 5.0)
         os.close(descriptor)
     progress("stopping its pods")
+    for node in cluster.nodes:
+        if not Path(node.runtime_socket).is_relative_to(node.data_dir):
+            remove_foreign_pods(node)
     cgroups.kill(cluster.cgroup_parents, cluster.name)
     cgroups.remove(cluster.cgroup_parents, cluster.name)
     progress("removing its networks and mounts")
     unmount_below(Path(cluster.data_dir))
     fabric.remove(cluster.name)
     shutil.rmtree(cluster.run_dir, ignore_errors=True)
+
+
+def remove_foreign_pods(node: LocalNode) -> None:
+    """Those this node's agent has started in a runtime that is not the cluster's own. Raises UpError."""
+    import grpc
+
+    from knarr_proto.cri import api_pb2 as cri
+    from knarr_proto.cri import api_pb2_grpc
+
+    logs = Path(node.data_dir) / "agent/logs"
+    uids = {path.name.rpartition("_")[2] for path in logs.iterdir()} if logs.is_dir() else set()
+    with grpc.insecure_channel(f"unix:{node.runtime_socket}") as channel:
+        stub = api_pb2_grpc.RuntimeServiceStub(channel)
+        try:
+            for sandbox in stub.ListPodSandbox(cri.ListPodSandboxRequest(), timeout=FOREIGN_CALL_S).items:
+                if sandbox.labels.get("io.kubernetes.pod.uid") in uids:
+                    named = {"pod_sandbox_id": sandbox.id}
+                    stub.StopPodSandbox(cri.StopPodSandboxRequest(**named), timeout=FOREIGN_CALL_S)
+                    stub.RemovePodSandbox(cri.RemovePodSandboxRequest(**named), timeout=FOREIGN_CALL_S)
+        except grpc.RpcError as error:
+            raise UpError(f"pods in {node.runtime_socket} can't be removed: {error.details()}") from error
 
 
 def remove_data(cluster: LocalCluster) -> None:
@@ -318,6 +378,10 @@ def existing(options: Options) -> LocalCluster | None:
         if options.data_dir.is_dir() and any(options.data_dir.iterdir()):
             raise UpError(f"{options.data_dir} is not empty and not a cluster's: name a new directory") from None
         return None
+    if options.runtime and cluster.nodes[0].runtime_socket != options.runtime.removeprefix("unix://"):
+        raise UpError(
+            f"{options.data_dir} holds a cluster with another runtime: leave --runtime out, or remove it first"
+        )
     if options.nodes and len(cluster.nodes) != options.nodes:
         raise UpError(
             f"{options.data_dir} holds a cluster of {len(cluster.nodes)} nodes, not {options.nodes}: leave --nodes "
