@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from knarr_build.ignore import Patterns
 from knarr_runtime.build import tree
+from knarr_runtime.build.modes import Mode
 from knarr_runtime.errors import Invalid
 from knarr_runtime.kernel import paths
 
@@ -25,7 +26,7 @@ class Ownership:
 
     uid: int | None = None
     gid: int | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
 
 def is_directory_name(target: str) -> bool:
@@ -196,7 +197,9 @@ class Copier:
         return (status.st_uid if uid is None else uid, status.st_gid if gid is None else gid)
 
     def _mode(self, status: os.stat_result) -> int:
-        return stat.S_IMODE(status.st_mode) if self._ownership.mode is None else self._ownership.mode
+        mode = stat.S_IMODE(status.st_mode)
+        wanted = self._ownership.mode
+        return mode if wanted is None else wanted.of(mode, directory=stat.S_ISDIR(status.st_mode))
 
     def is_directory(self, path: str) -> bool:
         try:

@@ -16,14 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from knarr_build.ignore import Patterns
-from knarr_runtime.build import diff, fetch, files, rootfs, words
+from knarr_runtime.build import diff, files, rootfs, words
 from knarr_runtime.build import instructions as given
 from knarr_runtime.build.cache import Cache, Step
-from knarr_runtime.build.copying import Ownership, make_directories
+from knarr_runtime.build.copying import make_directories
 from knarr_runtime.build.imageconfig import Draft, Layer
 from knarr_runtime.build.instructions import Dockerfile, Instruction
-from knarr_runtime.build.lines import Heredoc
 from knarr_runtime.build.running import Runner
 from knarr_runtime.build.threads import in_thread
 from knarr_runtime.errors import Invalid
@@ -108,7 +106,9 @@ class StageRun:
 
             await run(self, instruction)
         elif isinstance(instruction, given.Copy):
-            await self._copy(instruction)
+            from knarr_runtime.build.copy_step import copy
+
+            await copy(self, instruction)
         elif isinstance(instruction, given.Workdir):
             await self._working_dir(self.expanded(instruction.path))
         elif isinstance(instruction, given.Arg):
@@ -230,61 +230,6 @@ class StageRun:
 
         await self.layer({}, f"WORKDIR {target}", lambda upper: in_thread(make, upper), draft)
 
-    async def _copy(self, instruction: given.Copy) -> None:
-        names = tuple(self.expanded(one) for one in instruction.sources)
-        urls = [name for name in names if instruction.add and (fetch.is_url(name) or fetch.is_git(name))]
-        local = tuple(name for name in names if name not in urls)
-        exclude = _patterns(self.expanded(pattern) for pattern in instruction.exclude)
-        chown, chmod = self.expanded(instruction.chown), self.expanded(instruction.chmod)
-        mode = _mode(chmod)
-        if instruction.checksum and (len(urls) != 1 or local):
-            raise Invalid("checksum can't be specified for anything but one URL")
-        sources: list[files.Source] = []
-        if local:
-            root = await self.tools.source(instruction.from_)
-            sources += await in_thread(files.find, root, local, exclude, archives=instruction.add)
-        for url in urls:
-            checksum = self.expanded(instruction.checksum)
-            directory, name = await in_thread(files.download, url, checksum, self.tools.workspace, self.tools.cancelled)
-            found = await in_thread(files.find, directory_root(directory), (name,), exclude, archives=False)
-            sources += found
-        job = files.Job(
-            sources=tuple(sources),
-            inline=tuple(files.Inline(name=one.name, content=self._inline(one)) for one in instruction.inline),
-            target=files.target_path(self.expanded(instruction.target), self.draft.working_dir),
-            exclude=exclude,
-            keyword=instruction.line.keyword,
-        )
-        files.check(job, len(names) + len(job.inline))
-        if not job.sources and not job.inline:  # as BuildKit, which says nothing
-            await self.tools.output.line(f" ---> Nothing matches {' '.join(names)}: nothing is copied")
-        depends = {
-            "sources": [[source.path, source.fingerprint, source.archive] for source in job.sources],
-            "inline": [[one.name, hashlib.sha256(one.content).hexdigest()] for one in job.inline],
-            "owner": [chown, chmod],
-            "exclude": list(instruction.exclude),
-        }
-        shown = " ".join((*instruction.line.flags, *names, *(f"<<{one.name}" for one in job.inline)))
-        created_by = f"{job.keyword} {shown} {self.expanded(instruction.target)}"
-        reset = not instruction.from_
-
-        def make(upper: Path) -> None:
-            with self.root() as below:
-                owner = rootfs.find_owner(below, chown) if chown else (0, 0) if reset else (None, None)
-            ownership = Ownership(uid=owner[0], gid=owner[1], mode=mode)
-            archived = Ownership(uid=owner[0], gid=owner[1], mode=mode) if chown else Ownership(mode=mode)
-            with self.root(upper) as root:
-                files.put(job, root, ownership, archived)
-                files.put_inline(job, root, ownership, self.tools.workspace)
-
-        await self.layer(depends, created_by, lambda upper: in_thread(make, upper))
-
-    def _inline(self, heredoc: Heredoc) -> bytes:
-        content = heredoc.content
-        if heredoc.expand:
-            content = words.expand_text(content, self.variables, self.dockerfile.escape)
-        return content.encode("utf-8", "surrogateescape")
-
 
 def directory_root(directory: Path) -> files.Root:
     @contextlib.contextmanager
@@ -296,21 +241,6 @@ def directory_root(directory: Path) -> files.Root:
             os.close(descriptor)
 
     return opened
-
-
-def _patterns(patterns: Iterator[str]) -> Patterns:
-    try:
-        return Patterns(patterns)
-    except ValueError as error:
-        raise Invalid(f"--exclude: {error}") from None
-
-
-def _mode(text: str) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or len(text) > 5 or set(text) & {"8", "9"}:
-        raise Invalid(f"invalid chmod parameter: '{text}': it should be octal string and between 0 and 07777")
-    return int(text, 8) & 0o7777
 
 
 def _healthcheck(instruction: given.Healthcheck) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from knarr_build.ignore import Patterns
 from knarr_runtime.build import files, rootfs, tree, untar
 from knarr_runtime.build.copying import Ownership
+from knarr_runtime.build.modes import Mode
 from knarr_runtime.build.steps import directory_root
 from knarr_runtime.errors import Invalid
 
@@ -152,7 +153,7 @@ def test_owner_and_mode(place: Place) -> None:
     os.chown(place.context / "a.txt", 7, 8)
     (place.context / "a.txt").chmod(0o4755)
     place.copy("a.txt", "/kept", ownership=Ownership())
-    place.copy("a.txt", "/given", ownership=Ownership(uid=1, gid=2, mode=0o640))
+    place.copy("a.txt", "/given", ownership=Ownership(uid=1, gid=2, mode=Mode(octal=0o640)))
     kept, given = (place.upper / "kept").stat(), (place.upper / "given").stat()
     assert (kept.st_uid, kept.st_gid, stat.S_IMODE(kept.st_mode)) == (7, 8, 0o4755)
     assert (given.st_uid, given.st_gid, stat.S_IMODE(given.st_mode)) == (1, 2, 0o640)
