@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
-from tests.kernel.cri.conftest import Daemon
+from tests.kernel.cri.conftest import Daemon, until
 from tests.kernel.streaming.api_facade import ApiFacade, Query
 
 TRANSPORTS = ("spdy", "websocket")
@@ -76,6 +77,13 @@ class Kubectl:
         return subprocess.Popen(self.command(*arguments), env=self.environment, **more)
 
 
+def descriptors(daemon: Daemon) -> int:
+    """Open ones of the daemon and of the log reader, which passes output on to attached clients."""
+    assert daemon.process is not None
+    reader = json.loads((daemon.base / "root/state/logs.json").read_text())["pid"]
+    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in (daemon.process.pid, reader))
+
+
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     base: Path = tmp_path_factory.mktemp("streaming")
@@ -84,7 +92,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     try:
         own.start()
         own.import_busybox()
+        own.remove(own.sandbox("first"))
+        before = descriptors(own)
         yield own
+        until(lambda: descriptors(own) <= before, "the daemon and its log reader to have closed what sessions opened")
         assert "Traceback" not in (base / "log").read_text()
     finally:
         own.close()
