@@ -13,6 +13,7 @@ from knarr_build.ignore import Patterns
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
 
 MAX_DOCKERFILE_BYTES = 1 << 20
+MAX_SECRET_BYTES = 500 << 10
 PROGRESS = ("auto", "plain")
 
 
@@ -29,6 +30,7 @@ class Request:
     platform: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
     no_cache: bool = False
     pull: bool = False
     auths: Mapping[str, Any] = field(default_factory=dict)
@@ -85,6 +87,32 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def secrets(given: Iterable[str], environment: Mapping[str, str]) -> dict[str, bytes]:
+    """Of ``--secret``: ``id=NAME,src=FILE`` or ``id=NAME,env=VARIABLE``. Raises ContextError."""
+    found: dict[str, bytes] = {}
+    for text in given:
+        fields = dict(part.partition("=")[::2] for part in text.split(","))
+        identifier = fields.pop("id", "")
+        source = fields.pop("src", "") or fields.pop("source", "")
+        variable = fields.pop("env", "")
+        fields.pop("type", None)
+        if not identifier or fields or bool(source) == bool(variable):
+            raise context.ContextError(f'--secret "{text}": must be id=NAME,src=FILE or id=NAME,env=VARIABLE')
+        if variable:
+            if variable not in environment:
+                raise context.ContextError(f'--secret "{text}": there is no variable {variable}')
+            found[identifier] = environment[variable].encode(errors="surrogateescape")
+            continue
+        try:
+            with open(source, "rb") as file:
+                found[identifier] = file.read(MAX_SECRET_BYTES + 1)
+        except OSError as error:
+            raise context.ContextError(f'--secret "{text}": {error.strerror}') from error
+        if len(found[identifier]) > MAX_SECRET_BYTES:
+            raise context.ContextError(f'--secret "{text}": has more than {MAX_SECRET_BYTES} bytes')
+    return found
+
+
 def build(channel: Any, request: Request, show: Callable[[Any], None]) -> str:
     """Runs the build; ``show`` gets every BuildResponse. Returns the image's id. Raises grpc.RpcError, ContextError.
 
@@ -115,6 +143,7 @@ def _requests(request: Request, failures: list[context.ContextError]) -> Iterato
             platform=request.platform,
             args=dict(request.args),
             labels=dict(request.labels),
+            secrets=dict(request.secrets),
             no_cache=request.no_cache,
             pull=request.pull,
             auths=dict(request.auths),

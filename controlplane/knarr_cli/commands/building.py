@@ -38,6 +38,7 @@ Examples:
 @click.option("--platform", default="", metavar="OS/ARCH", help="[default: this machine's]")
 @click.option("--build-arg", "arguments", multiple=True, metavar="NAME[=VALUE]", help="A value for ARG.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label for the image.")
+@click.option("--secret", "secrets", multiple=True, metavar="id=NAME,src=FILE", help="For RUN --mount=type=secret.")
 @click.option("--no-cache", is_flag=True, help="Carry out every step.")
 @click.option("--pull", is_flag=True, help="Ask registries for newer base images.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's ID.")
@@ -61,6 +62,7 @@ def build_command(
     platform: str,
     arguments: tuple[str, ...],
     labels: tuple[str, ...],
+    secrets: tuple[str, ...],
     no_cache: bool,
     pull: bool,
     quiet: bool,
@@ -80,6 +82,7 @@ def build_command(
             platform=platform,
             args=client.build_args(arguments, os.environ),
             labels=client.pairs(labels, "--label"),
+            secrets=client.secrets(secrets, os.environ),
             no_cache=no_cache,
             pull=pull,
         )

@@ -38,6 +38,7 @@ class Request:
     platform: str
     args: Mapping[str, str]
     labels: Mapping[str, str]
+    secrets: Mapping[str, bytes]
     no_cache: bool
     pull: bool
 
@@ -86,6 +87,7 @@ class Build:
             source=self._source,
             cancelled=self._cancelled.is_set,
             locks=locks,
+            secrets=request.secrets,
         )
         self._platform = request.platform or this_platform()
         self._dockerfile: Dockerfile

@@ -84,10 +84,12 @@ def run_mount(text: str) -> RunMount:
         raise Invalid(f"RUN --mount=type={kind}: is not supported; there are {', '.join(_MOUNT_KINDS)}")
     target = fields.get("target", "")
     if kind == "secret":
-        identifier = fields.get("id") or target.rsplit("/", 1)[-1]
-        target = target or f"/run/secrets/{identifier}"
+        identifier = fields.get("id") or target.rsplit("/", 1)[-1] or fields.get("env", "")
+        if not identifier:
+            raise Invalid(f'invalid mount "{text}": a secret needs an id')
+        target = target or ("" if fields.get("env") else f"/run/secrets/{identifier}")
         fields["id"] = identifier
-    if not target:
+    elif not target:
         raise Invalid(f'invalid mount "{text}": a target is needed')
     sharing = fields.get("sharing", "shared")
     if sharing not in ("shared", "private", "locked"):
@@ -98,6 +100,7 @@ def run_mount(text: str) -> RunMount:
         source=fields.get("source", "/"),
         from_=fields.get("from", ""),
         id=fields.get("id", target),
+        env=fields.get("env", ""),
         readonly=_boolean(fields.get("readonly", "true" if kind == "bind" else "false"), text),
         required=_boolean(fields.get("required", "false"), text),
         sharing=sharing,

@@ -40,13 +40,17 @@ class Label(Instruction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMount:
-    """kind: bind, cache, tmpfs or secret. source: in ``from_`` (a stage, an image, or "" for the context)."""
+    """kind: bind, cache, tmpfs or secret. source: in ``from_`` (a stage, an image, or "" for the context).
+
+    env: the variable that gets a secret; ``target`` is "" when it is not wanted as a file.
+    """
 
     kind: str
     target: str
     source: str = "/"
     from_: str = ""
     id: str = ""
+    env: str = ""
     readonly: bool = False
     sharing: str = "shared"
     required: bool = False

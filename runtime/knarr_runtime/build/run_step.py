@@ -58,18 +58,25 @@ async def run(stage: StageRun, instruction: Run) -> None:
     prefix = f"|{len(build_args)} {' '.join(build_args)} " if build_args else ""
     created_by = f"RUN {prefix}{' '.join(args)}"
 
+    given = stage.tools.secrets
+
     async def make(upper: Path) -> None:
         async with contextlib.AsyncExitStack() as held:
             mounts = [await _mount(stage, mount, held) for mount in wanted if mount.kind not in ("bind", "secret")]
+            secrets = {mount.id: mount for mount in wanted if mount.kind == "secret" and mount.id in given}
+            mounts += [await in_thread(_secret, stage, mount) for mount in secrets.values() if mount.target]
+            in_variables = {
+                mount.env: given[name].decode(errors="surrogateescape") for name, mount in secrets.items() if mount.env
+            }
             for one in bound:
                 mounts.append(await in_thread(_copied, stage, one))
             if script is not None:
                 mounts.append(await in_thread(_written, stage, script))
-            await _execute(stage, instruction, args, environment, tuple(mounts), upper)
+            await _execute(stage, instruction, args, {**environment, **in_variables}, tuple(mounts), upper)
 
     for mount in wanted:
-        if mount.kind == "secret" and mount.required:
-            raise Invalid(f"secret {mount.id}: not found: secrets cannot be given to a build yet")
+        if mount.kind == "secret" and mount.required and mount.id not in given:
+            raise Invalid(f"secret {mount.id}: not found: give it with --secret id={mount.id},src=FILE")
     await stage.layer(depends, created_by, make)
 
 
@@ -145,6 +152,8 @@ def _environment(stage: StageRun) -> tuple[dict[str, str], list[str]]:
 
 def _expanded(stage: StageRun, mount: RunMount) -> RunMount:
     target = os.path.normpath(os.path.join("/", stage.draft.working_dir, stage.expanded(mount.target)))
+    if not mount.target:
+        target = ""
     if target == "/":
         raise Invalid('invalid mount target "/"')
     return RunMount(
@@ -153,6 +162,7 @@ def _expanded(stage: StageRun, mount: RunMount) -> RunMount:
         source=stage.expanded(mount.source),
         from_=mount.from_,
         id=stage.expanded(mount.id),
+        env=mount.env,
         readonly=mount.readonly,
         sharing=mount.sharing,
         required=mount.required,
@@ -184,6 +194,16 @@ async def _mount(stage: StageRun, mount: RunMount, held: contextlib.AsyncExitSta
     path = stage.tools.cache.mount(identifier)
     await in_thread(_make_cache, path, mount)
     return Mount(source=str(path), target=mount.target, readonly=mount.readonly)
+
+
+def _secret(stage: StageRun, mount: RunMount) -> Mount:
+    """Not in the key of the step: another secret is no reason to run it again."""
+    path = stage.tools.workspace / f"secret-{os.urandom(4).hex()}"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(stage.tools.secrets[mount.id])
+        os.fchown(file.fileno(), mount.uid, mount.gid)
+        os.fchmod(file.fileno(), mount.mode)
+    return Mount(source=str(path), target=mount.target, readonly=True)
 
 
 def _make_cache(path: Path, mount: RunMount) -> None:

@@ -173,6 +173,7 @@ def _request(start: Any, context: Path) -> Request:
         platform=start.platform,
         args=dict(start.args),
         labels=dict(start.labels),
+        secrets=dict(start.secrets),
         no_cache=start.no_cache,
         pull=start.pull,
     )

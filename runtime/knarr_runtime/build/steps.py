@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,6 +72,7 @@ class Tools:
     source: Callable[[str], Awaitable[files.Root]]
     cancelled: Callable[[], bool]
     locks: dict[str, asyncio.Lock]
+    secrets: Mapping[str, bytes]
 
 
 class StageRun:

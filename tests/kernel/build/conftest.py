@@ -149,7 +149,10 @@ class Daemon:
 
     def left(self) -> list[str]:
         """What builds have left behind beside the cache."""
-        found = [str(p) for parent in self.parents.values() for p in (Path(parent) / self.name).glob("**/builds/*/")]
+        found: list[str] = []
+        for parent in self.parents.values():
+            for directory, below, _ in os.walk(Path(parent) / self.name):  # what vanishes meanwhile is no error
+                found += [f"{directory}/{name}" for name in below if os.path.basename(directory) == "builds"]
         found += [str(p) for p in (self.base / "root/network/addresses").glob("*")]
         found += [str(p) for p in (self.base / "root/build/tmp").glob("*")]
         found += [str(p) for p in (self.base / "root/state/sandboxes").glob("*")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -258,3 +259,18 @@ def test_wildcards_may_match_nothing(daemon: Any, context: Path) -> None:
     built = daemon.build("FROM base\nCOPY *.none /x/\nCOPY *.none x.tgz /y/\nRUN ls -d /x || ls /y\n", context)
     assert " ---> Nothing matches *.none: nothing is copied" in built.lines
     assert built.lines.count("x.tgz") == 1
+
+
+def test_secrets_reach_the_program_and_nothing_else(daemon: Any) -> None:
+    text = (
+        "FROM base\nUSER user\n"
+        "RUN --mount=type=secret,id=token,uid=1000,required=true md5sum < /run/secrets/token\n"
+        "USER root\nRUN --mount=type=secret,id=token,target=/t/x,mode=0440 stat -c %a /t/x; echo $(cat /t/x | wc -c)\n"
+        "RUN --mount=type=secret,id=token,env=TOKEN echo ${#TOKEN}; [ ! -e /run/secrets/token ] && [ ! -e /t ]\n"
+    )
+    built = daemon.build(text, secrets={"token": b"hunter2"})
+    assert "2ab96390c7dbe3439de74d0c9b0b1767  -" in built.lines
+    assert {"440", "7"} <= set(built.lines)
+    assert daemon.build(text, secrets={"token": b"another"}).id == built.id
+    grep = subprocess.run(["grep", "-rl", "hunter2", str(daemon.base / "root")], capture_output=True, text=True)
+    assert grep.stdout == ""

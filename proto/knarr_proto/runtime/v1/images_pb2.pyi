@@ -127,7 +127,7 @@ class PruneResponse(_message.Message):
     def __init__(self, images: _Optional[_Iterable[str]] = ..., freed_bytes: _Optional[int] = ...) -> None: ...
 
 class BuildStart(_message.Message):
-    __slots__ = ("tags", "dockerfile", "target", "platform", "args", "labels", "no_cache", "pull", "auths", "dockerfile_text")
+    __slots__ = ("tags", "dockerfile", "target", "platform", "args", "labels", "no_cache", "pull", "auths", "secrets", "dockerfile_text")
     class ArgsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,13 @@ class BuildStart(_message.Message):
         key: str
         value: RegistryAuth
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[RegistryAuth, _Mapping]] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
     TAGS_FIELD_NUMBER: _ClassVar[int]
     DOCKERFILE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +165,7 @@ class BuildStart(_message.Message):
     NO_CACHE_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
     AUTHS_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
     DOCKERFILE_TEXT_FIELD_NUMBER: _ClassVar[int]
     tags: _containers.RepeatedScalarFieldContainer[str]
     dockerfile: str
@@ -168,8 +176,9 @@ class BuildStart(_message.Message):
     no_cache: bool
     pull: bool
     auths: _containers.MessageMap[str, RegistryAuth]
+    secrets: _containers.ScalarMap[str, bytes]
     dockerfile_text: bytes
-    def __init__(self, tags: _Optional[_Iterable[str]] = ..., dockerfile: _Optional[str] = ..., target: _Optional[str] = ..., platform: _Optional[str] = ..., args: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., no_cache: _Optional[bool] = ..., pull: _Optional[bool] = ..., auths: _Optional[_Mapping[str, RegistryAuth]] = ..., dockerfile_text: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, tags: _Optional[_Iterable[str]] = ..., dockerfile: _Optional[str] = ..., target: _Optional[str] = ..., platform: _Optional[str] = ..., args: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., no_cache: _Optional[bool] = ..., pull: _Optional[bool] = ..., auths: _Optional[_Mapping[str, RegistryAuth]] = ..., secrets: _Optional[_Mapping[str, bytes]] = ..., dockerfile_text: _Optional[bytes] = ...) -> None: ...
 
 class BuildRequest(_message.Message):
     __slots__ = ("start", "context")
