@@ -27,7 +27,7 @@ from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailur
 from knarr_runtime.images.store import ImageStore
 from knarr_runtime.launcher import Launcher
 from knarr_runtime.network.pod_network import PodNetwork
-from knarr_runtime.spec import Mount
+from knarr_runtime.spec import Mount, Resources
 
 MAX_FOLLOWER_EVENTS = 4096
 HANDLERS = ("", "knarr")
@@ -108,6 +108,7 @@ class Pods:
                 raise AlreadyExists(f"the name of sandbox {_name(config)} attempt {attempt} belongs to {record.id}")
         identifier = secrets.token_hex(32)
         spec = specs.sandbox(identifier, config)
+        self.check_limits(spec.resources)
         ports = specs.port_mappings(config)
         own_network = spec.namespaces.net == "pod"
         if own_network and not self.network.ready:
@@ -227,6 +228,7 @@ class Pods:
             self._files(record),
             {path: self._images.layer_paths(volume) for path, volume in volumes.items()},
         )
+        self.check_limits(spec.resources)
         for mount in spec.mounts:
             if mount.layers:  # tells now what is missing in the image
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
@@ -290,6 +292,12 @@ class Pods:
         if self.containers.pop(record.id, None) is not None:
             await asyncio.to_thread(self._records.remove_container, record.id)
             self._tell(record.sandbox_id, record.id, cri.CONTAINER_DELETED_EVENT)
+
+    def check_limits(self, limits: Resources) -> None:
+        """Raises Invalid for what this machine's cgroups can't do."""
+        if limits.unified and self._launcher.cgroup_version == 1:
+            names = ", ".join(limits.unified)
+            raise Invalid(f"resources.unified: {names}: files of cgroup v2, and this machine has v1")
 
     def container(self, identifier: str) -> ContainerRecord:
         """By id or its unique beginning. Raises NotFound."""

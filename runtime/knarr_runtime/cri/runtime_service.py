@@ -139,9 +139,9 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def UpdatePodSandboxResources(self, request: Any, context: Any) -> Any:
         record = self._pods.sandbox(request.pod_sandbox_id)
         fields.check(request)
-        await self._launcher.update_sandbox_resources(
-            record.id, specs.sandbox_resources(request.resources, request.overhead)
-        )
+        limits = specs.sandbox_resources(request.resources, request.overhead)
+        self._pods.check_limits(limits)
+        await self._launcher.update_sandbox_resources(record.id, limits)
         return cri.UpdatePodSandboxResourcesResponse()
 
     # Containers
@@ -190,9 +190,9 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def UpdateContainerResources(self, request: Any, context: Any) -> Any:
         record = self._pods.container(request.container_id)
         fields.check(request)
-        await self._launcher.update_resources(
-            record.id, specs.resources(request.linux), oom_score_adj=request.linux.oom_score_adj or None
-        )
+        limits = specs.resources(request.linux)
+        self._pods.check_limits(limits)
+        await self._launcher.update_resources(record.id, limits, oom_score_adj=request.linux.oom_score_adj or None)
         return cri.UpdateContainerResourcesResponse()
 
     @unary

@@ -141,7 +141,10 @@ def container(
 
 
 def resources(given: Any) -> Resources:
-    """CRI's limits; in both, 0 says nothing and -1 lifts a limit."""
+    """CRI's limits; in both, 0 says nothing and -1 lifts a limit. Raises Invalid."""
+    for pages in given.hugepage_limits:  # kubelets name every size of the machine, with 0
+        if pages.limit:
+            raise Invalid(f"resources.hugepage_limits: {pages.page_size}: huge pages are not managed by this runtime")
     return Resources(
         cpu_shares=given.cpu_shares,
         cpu_quota_us=given.cpu_quota,

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
@@ -198,8 +199,7 @@ def test_every_metric_has_a_value_with_its_labels(runtime: Any) -> None:
 
 def cgroup_file(runtime: Any, container: str, v1: str, v2: str) -> str:
     """Of the container's own cgroup, seen from inside."""
-    unified = runtime.execute(container, "test", "-e", "/sys/fs/cgroup/cgroup.controllers").exit_code == 0
-    return str(runtime.output(container, "cat", f"/sys/fs/cgroup/{v2 if unified else v1}").strip())
+    return str(runtime.output(container, "cat", f"/sys/fs/cgroup/{v2 if unified() else v1}").strip())
 
 
 def oom_score(runtime: Any, container: str) -> int:
@@ -273,6 +273,46 @@ def test_a_pods_limits_are_changed(runtime: Any) -> None:
     stats = of_pod(runtime, pod)
     assert stats.linux.memory.available_bytes.value + stats.linux.memory.working_set_bytes.value == 48 << 20
     assert runtime.status(container).state == cri.CONTAINER_RUNNING
+
+
+def unified() -> bool:
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
+@pytest.mark.knarr_only
+def test_files_of_cgroup_v2_are_written_there_and_refused_on_v1(runtime: Any) -> None:
+    pod = runtime.pod()
+    linux = cri.LinuxContainerConfig(resources=cri.LinuxContainerResources(unified={"memory.high": str(32 << 20)}))
+    if unified():
+        container = runtime.sleeper(pod, linux=linux)
+        assert runtime.output(container, "cat", "/sys/fs/cgroup/memory.high") == f"{32 << 20}\n"
+    else:
+        error = runtime.refused(lambda: runtime.create(pod, "true", linux=linux))
+        assert "resources.unified: memory.high" in error.details()
+
+
+@pytest.mark.knarr_only
+def test_the_number_of_processes_is_limited(runtime: Any) -> None:
+    linux = cri.LinuxContainerConfig(resources=cri.LinuxContainerResources(unified={"pids.max": "7"}))
+    container = runtime.sleeper(runtime.pod(), linux=linux)
+    assert cgroup_file(runtime, container, "pids/pids.max", "pids.max") == "7"
+
+
+def test_huge_pages_that_are_not_wanted_are_fine(runtime: Any) -> None:
+    pages = [cri.HugepageLimit(page_size="2MB", limit=0)]
+    runtime.sleeper(
+        runtime.pod(),
+        linux=cri.LinuxContainerConfig(resources=cri.LinuxContainerResources(hugepage_limits=pages)),
+    )
+
+
+@pytest.mark.knarr_only
+def test_huge_pages_are_refused(runtime: Any) -> None:
+    pages = [cri.HugepageLimit(page_size="2MB", limit=2 << 20)]
+    linux = cri.LinuxContainerConfig(resources=cri.LinuxContainerResources(hugepage_limits=pages))
+    pod = runtime.pod()
+    error = runtime.refused(lambda: runtime.create(pod, "true", linux=linux))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "hugepage_limits" in error.details()
 
 
 def test_limits_of_what_is_not_there(runtime: Any) -> None:
