@@ -6,9 +6,11 @@ A request that sets a refused field is answered INVALID_ARGUMENT with the field'
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 
 from knarr_runtime.errors import Invalid
 
@@ -49,22 +51,58 @@ IGNORED: dict[str, str] = {
 """``Message.field`` → why it needs no attention."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    is_message: bool
+    is_repeated: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Of one kind of message: its refused fields, and those in which there may be some deeper down."""
+
+    refused: tuple[_Field, ...]
+    deeper: tuple[_Field, ...]
+
+
 def check(message: Any, path: str = "") -> None:
-    """Raises Invalid for the first refused field that ``message`` sets, at any depth."""
-    for field, value in message.ListFields():
-        here = f"{path}.{field.name}" if path else field.name
-        reason = REFUSED.get(f"{field.containing_type.name}.{field.name}")
-        if reason is not None and not _is_empty(field, value):
-            raise Invalid(f"{here}: {reason}")
-        if field.type != FieldDescriptor.TYPE_MESSAGE or field.message_type.GetOptions().map_entry:
-            continue
+    """Raises Invalid for a refused field that ``message`` sets, at any depth."""
+    plan = _plan(message.DESCRIPTOR)
+    for field in plan.refused:
+        if _is_set(message, field):
+            raise Invalid(f"{_join(path, field.name)}: {field.reason}")
+    for field in plan.deeper:
         if field.is_repeated:
-            for index, one in enumerate(value):
-                check(one, f"{here}[{index}]")
-        else:
-            check(value, here)
+            for index, one in enumerate(getattr(message, field.name)):
+                check(one, f"{_join(path, field.name)}[{index}]")
+        elif message.HasField(field.name):
+            check(getattr(message, field.name), _join(path, field.name))
 
 
-def _is_empty(field: FieldDescriptor, value: Any) -> bool:
-    """Whether it is a message that says nothing, as some clients send them."""
-    return field.type == FieldDescriptor.TYPE_MESSAGE and not field.is_repeated and not value.ByteSize()
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _is_set(message: Any, field: _Field) -> bool:
+    """A message that says nothing, as some clients send them, counts as not set."""
+    if field.is_repeated or not field.is_message:
+        return bool(getattr(message, field.name))
+    return bool(message.HasField(field.name) and getattr(message, field.name).ByteSize())
+
+
+@functools.cache
+def _plan(descriptor: Descriptor) -> _Plan:
+    refused: list[_Field] = []
+    deeper: list[_Field] = []
+    for field in descriptor.fields:
+        reason = REFUSED.get(f"{descriptor.name}.{field.name}", "")
+        found = _Field(field.name, field.message_type is not None, field.is_repeated, reason)
+        if reason:
+            refused.append(found)
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            inner = _plan(field.message_type)
+            if inner.refused or inner.deeper:
+                deeper.append(found)
+    return _Plan(tuple(refused), tuple(deeper))
