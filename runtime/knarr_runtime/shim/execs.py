@@ -191,12 +191,19 @@ class Execs:
         self._helper = Spare(pid, ours)
         self._helper.container = self._wanted_for.id
 
+    def forget(self, container_id: str) -> None:
+        """The container has ended."""
+        if self._wanted_for is not None and self._wanted_for.id == container_id:
+            self._wanted_until_s, self._wanted_for = 0.0, None
+            self.discard_helper()
+
     def discard_helper(self, pid: int = 0) -> bool:
         """pid: only this one, which has died."""
         if self._helper is None or pid not in (0, self._helper.pid):
             return False
         if pid:
             self._helper.close()
+            self._wanted_until_s = 0.0  # whatever killed it may kill the next one as well
         else:
             self._helper.discard()
         self._helper = None

@@ -414,6 +414,7 @@ class Shim:
     def _record_exit(self, one: _Container, status: int) -> None:
         assert self._server is not None
         code, signum = process.exit_code(status)
+        self._execs.forget(one.id)
         if one.shares_pids and one.cgroup:
             self._cgroups.kill(one.cgroup)
         if one.terminal >= 0:
