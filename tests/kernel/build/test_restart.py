@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +14,10 @@ from typing import Any
 
 import grpc
 import pytest
+
+from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -69,3 +78,23 @@ def test_urls(own: Any, tmp_path: Path) -> None:
     ):
         _, details = own.fails(f"FROM base\n{text}\n")
         assert message in details
+
+
+def test_an_imported_image_is_a_base(own: Any, tmp_path: Path) -> None:
+    archive = tmp_path / "busybox.tar"
+    subprocess.run([sys.executable, ROOT / "deploy/images/build_busybox.py", archive], check=True)
+    images: Any = images_pb2_grpc.ImagesStub(own.channel)
+    images.Import(iter([images_pb2.ImportRequest(data=archive.read_bytes())]))
+    text = "FROM knarr/busybox:1\nRUN echo on top > /top\nCOPY --from=knarr/busybox:1 /bin/busybox /copy\n"
+    built = own.build(text, tags=("derived:1",))
+    assert own.build(text).id == built.id
+    assert "on top" in own.build("FROM derived:1\nRUN cat /top && cmp /copy /bin/busybox\n").lines
+    with tempfile.TemporaryFile() as file:
+        for part in images.Export(images_pb2.ExportRequest(images=["derived:1"])):
+            file.write(part.data)
+        file.seek(0)
+        with tarfile.open(fileobj=file) as exported:
+            manifest = json.load(exported.extractfile("manifest.json"))
+            config = json.load(exported.extractfile(manifest[0]["Config"]))
+    assert manifest[0]["RepoTags"] == ["docker.io/library/derived:1"]
+    assert len(manifest[0]["Layers"]) == len(config["rootfs"]["diff_ids"]) >= 3
