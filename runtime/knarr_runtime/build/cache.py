@@ -92,8 +92,12 @@ class Cache:
         """The layer that ``directory``, which stays, makes."""
         descriptor, name = tempfile.mkstemp(dir=self._root / "tmp")
         os.close(descriptor)
-        layer = diff.write_layer(directory, Path(name), latest_s=latest_s)
-        os.rename(name, self.blob(layer))
+        try:
+            layer = diff.write_layer(directory, Path(name), latest_s=latest_s)
+            os.rename(name, self.blob(layer))
+        except BaseException:
+            os.unlink(name)
+            raise
         return layer
 
     def blob(self, layer: Layer) -> Path:
@@ -106,9 +110,13 @@ class Cache:
             if path.is_dir():
                 return path
             temporary = Path(tempfile.mkdtemp(dir=self._root / "tmp"))
-            temporary.chmod(0o755)
-            with open(self.blob(layer), "rb") as file:
-                unpack(cast(IO[bytes], gzip.GzipFile(fileobj=file)), str(temporary))
+            try:
+                temporary.chmod(0o755)
+                with open(self.blob(layer), "rb") as file:
+                    unpack(cast(IO[bytes], gzip.GzipFile(fileobj=file)), str(temporary))
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
             self._put(temporary, layer)
         return path
 

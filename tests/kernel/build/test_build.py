@@ -274,3 +274,23 @@ def test_secrets_reach_the_program_and_nothing_else(daemon: Any) -> None:
     assert daemon.build(text, secrets={"token": b"another"}).id == built.id
     grep = subprocess.run(["grep", "-rl", "hunter2", str(daemon.base / "root")], capture_output=True, text=True)
     assert grep.stdout == ""
+
+
+def test_limits_of_a_layer_are_errors_that_leave_nothing(daemon: Any) -> None:
+    _, message = daemon.fails("FROM base\nRUN p=/; for i in $(seq 250); do p=$p/d; done; mkdir -p $p\n")
+    assert "directories are nested more than 200 deep" in message
+    _, message = daemon.fails("FROM base\n" + "".join(f"COPY <<F /f{number}\nF\n" for number in range(130)))
+    assert "max depth exceeded: an image has at most 127 layers" in message
+
+
+def test_names_whiteouts_and_sparse_files_survive_the_store(daemon: Any) -> None:
+    text = (
+        "FROM base\nRUN mkdir /gone /x && touch /gone/y /x/old \"$(printf '/x/a\\012b')\" \"$(printf '/x/\\377')\"\n"
+        "RUN rm -rf /gone /x/old && truncate -s 50M /sparse && ln -s /x /link\n"
+    )
+    daemon.build(text, tags=("odd:1",))
+    probe = "FROM odd:1\nRUN ls -A /x | wc -l; ls -d /gone 2>/dev/null || echo no; stat -c %s /sparse; du -k /sparse\n"
+    built = daemon.build(probe)
+    assert {"2", "no", str(50 << 20)} <= set(built.lines)
+    used = next(line for line in built.lines if line.endswith("/sparse"))
+    assert int(used.split()[0]) < 1024
