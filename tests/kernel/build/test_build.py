@@ -292,5 +292,5 @@ def test_names_whiteouts_and_sparse_files_survive_the_store(daemon: Any) -> None
     probe = "FROM odd:1\nRUN ls -A /x | wc -l; ls -d /gone 2>/dev/null || echo no; stat -c %s /sparse; du -k /sparse\n"
     built = daemon.build(probe)
     assert {"2", "no", str(50 << 20)} <= set(built.lines)
-    used = next(line for line in built.lines if line.endswith("/sparse"))
+    used = next(line for line in built.lines if line.endswith("\t/sparse"))
     assert int(used.split()[0]) < 1024
