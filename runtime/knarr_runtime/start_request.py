@@ -143,8 +143,6 @@ def open_volume(mount: Mount) -> int:
     except FileNotFoundError as error:
         missing = f"the image has no {mount.sub_path}" if mount.layers else f"source {mount.source} does not exist"
         raise Invalid(f"mount {mount.target}: {missing}") from error
-    except NotImplementedError as error:
-        raise Invalid(f"mount {mount.target}: {error}") from error
 
 
 def open_root(spec: ContainerSpec) -> int:

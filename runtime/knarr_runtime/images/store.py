@@ -94,6 +94,13 @@ class ImageStore:
                 return image
         raise NotFound(f"image \"{reference}\" not found: import it with 'knarr image import'")
 
+    def blob(self, digest: str) -> Path:
+        """The file of a manifest or configuration. Raises NotFound."""
+        path = self._root / "blobs/sha256" / digest.removeprefix("sha256:")
+        if not path.is_file():
+            raise NotFound(f"blob {digest} not found")
+        return path
+
     def layer_paths(self, image: Image) -> tuple[str, ...]:
         """Directories for overlayfs, topmost first."""
         return tuple(str(self._root / "layers" / chain / "fs") for chain in reversed(image.layers))

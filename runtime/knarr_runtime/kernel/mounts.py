@@ -67,8 +67,18 @@ def layers_travel() -> bool:
 
     By version, not by trial: older kernels take ``lowerdir+`` like any text and fail only when all is said.
     """
+    return _kernel() >= (6, 5)
+
+
+@functools.cache
+def parts_travel() -> bool:
+    """Whether a part of a detached mount can be copied here: from Linux 6.15 on."""
+    return _kernel() >= (6, 15)
+
+
+def _kernel() -> tuple[int, int]:
     major, minor = os.uname().release.split(".")[:2]
-    return (int(major), int("".join(filter(str.isdigit, minor)) or 0)) >= (6, 5)
+    return int(major), int("".join(filter(str.isdigit, minor)) or 0)
 
 
 def overlay(lower: Sequence[str], upper: str, work: str) -> int | None:
@@ -140,26 +150,56 @@ def bind(source: str, *, readonly: bool = False, recursive: bool = True, propaga
 def image(layers: Sequence[str], sub_path: str = "") -> int:
     """A detached read-only mount of an image's layers (topmost first), or of ``sub_path`` in them.
 
-    Raises FileNotFoundError for a path that is not in the image, OSError (EINVAL) where the kernel cannot copy a part
-    of a detached mount (before 6.15), NotImplementedError where it cannot detach an overlay (before 6.5).
+    Raises FileNotFoundError for a path that is not in the image.
     """
-    tree: int | None
     if len(layers) == 1:
-        tree = bind(layers[0], readonly=True)
-    else:
-        tree = overlay(layers, "", "")
-        if tree is None:
-            raise NotImplementedError("images can be volumes from Linux 6.5 on")
+        return _part(layers[0], sub_path)
+    if sub_path and not parts_travel():
+        return image_in_place(layers, sub_path)
+    tree = overlay(layers, "", "")
+    if tree is None:
+        return image_in_place(layers, sub_path)
     if not sub_path:
         return tree
     try:
-        part = paths.open_inside(tree, sub_path)
-        try:
-            return copy_of(part, readonly=True)
-        finally:
-            os.close(part)
+        return _part_of(tree, sub_path)
     finally:
         os.close(tree)
+
+
+def image_in_place(layers: Sequence[str], sub_path: str) -> int:
+    """The same for kernels that can't do it unseen: mounted for a moment beside the topmost layer."""
+    place = f"{os.path.dirname(layers[0])}/.mount-{os.urandom(8).hex()}"
+    os.mkdir(place, 0o700)
+    opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in layers]
+    try:
+        syscalls.mount("overlay", place, "overlay", 0, "lowerdir=" + ":".join(f"/proc/self/fd/{fd}" for fd in opened))
+        try:
+            return _part(place, sub_path)
+        finally:
+            syscalls.umount(place)
+    finally:
+        for fd in opened:
+            os.close(fd)
+        os.rmdir(place)
+
+
+def _part(directory: str, sub_path: str) -> int:
+    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _part_of(root, sub_path)
+    finally:
+        os.close(root)
+
+
+def _part_of(root: int, sub_path: str) -> int:
+    part = paths.open_inside(root, sub_path or ".")
+    try:
+        tree = copy_of(part, readonly=True)
+    finally:
+        os.close(part)
+    syscalls.mount_setattr(tree, propagation=syscalls.MS_PRIVATE)
+    return tree
 
 
 def copy_of(fd: int, *, readonly: bool = False) -> int:
