@@ -705,11 +705,11 @@ class Launcher:
         """
         spec = value.spec
         devices = start_request.device_rules(spec)
+        self._create_cgroup(spec.cgroup, spec.resources, devices)
+        placed()
         text = json.dumps(spec.to_json(), separators=(",", ":"))
         os.mkdir(directory, 0o700)
         self._prepare_container(value, directory, text)
-        self._create_cgroup(spec.cgroup, spec.resources, devices)
-        placed()
         root = start_request.open_root(spec)
         with contextlib.suppress(Invalid, KernelRefused):  # what is missing now may be there when it starts
             return start_request.make(spec, self._filters, root, text)

@@ -139,6 +139,8 @@ class Filesystems:
         self._ahead = False
         self._hidden: set[str] = set()
         self._cgroups_shown = False
+        self._room = -1
+        """The tmpfs on /sys/fs/cgroup that holds the hierarchies of v1."""
         self.cgroup: str | None = None
         """The one that :meth:`expect` has entered."""
         self.bounded = capabilities.EVERY
@@ -148,10 +150,12 @@ class Filesystems:
     def make_ahead(self, likely: ContainerSpec) -> None:
         """Mounts over the host's /proc, /dev and /sys, in this mount namespace, what moves to a root later."""
         self.belong_to(likely, os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        for make in (self._mount_proc, self._mount_dev, self._mount_sys, self._hide):
+        for make in (self._mount_proc, self._mount_dev, self._mount_sys, self._make_room, self._hide):
             make()
         os.close(self._root)
         self._ahead = True
+        self.bounded = capabilities.mask(likely.capabilities.bounding)
+        capabilities.bound(self.bounded, self._preparation.last_capability)
 
     def expect(self, spec: Mapping[str, Any], attached: bool) -> None:
         """After :meth:`make_ahead`, when the container is known but not to be started yet.
@@ -163,8 +167,6 @@ class Filesystems:
         if self._sys >= 0:
             self._mount_cgroups()
         self.cgroup = str(spec["cgroup"])
-        self.bounded = capabilities.mask(spec["bounding"])
-        capabilities.bound(self.bounded, self._preparation.last_capability)
 
     def _keep_what_suits(self, hidden: set[str], targets: Iterable[str]) -> None:
         """A /proc or /sys that hides what this container is to see, or holds one of its volumes, is made anew."""
@@ -177,7 +179,7 @@ class Filesystems:
             if prefix == "/proc":
                 self._proc = -1
             else:
-                self._sys, self._cgroups_shown = -1, False
+                self._sys, self._room, self._cgroups_shown = -1, -1, False
 
     def belong_to(self, spec: ContainerSpec, root: int) -> None:
         self._spec = spec
@@ -282,27 +284,38 @@ class Filesystems:
             return
         self._cgroups_shown = True
         readonly = 0 if self._spec.privileged else mounts.READ_ONLY
-        try:
-            target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)
-        except FileNotFoundError:
-            return
         if self._preparation.cgroups.version == 2:
+            try:
+                target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)
+            except FileNotFoundError:
+                return
             mounts.attach(mounts.filesystem("cgroup2", attributes=mounts.NO_PRIVILEGE | readonly), target)
             return
-        shown = mounts.tmpfs("mode=755,size=16k", mounts.NO_PRIVILEGE)
-        syscalls.move_mount(shown, target)
-        os.close(target)
+        if self._room < 0:
+            self._make_room()
+        if self._room < 0:
+            return
         for controller in _V1_SHOWN:
             try:
                 options = [(controller, "")]
                 tree = mounts.filesystem("cgroup", options, mounts.NO_PRIVILEGE | readonly, source="cgroup")
             except OSError:
                 continue  # not a v1 controller here, or mounted together with another
-            os.mkdir(controller, 0o755, dir_fd=shown)
-            mounts.attach(tree, syscalls.openat2(shown, controller, os.O_PATH, _PLAIN))
+            os.mkdir(controller, 0o755, dir_fd=self._room)
+            mounts.attach(tree, syscalls.openat2(self._room, controller, os.O_PATH, _PLAIN))
         if readonly:
-            syscalls.mount_setattr(shown, set_=mounts.READ_ONLY)
-        os.close(shown)
+            syscalls.mount_setattr(self._room, set_=mounts.READ_ONLY)
+
+    def _make_room(self) -> None:
+        if self._preparation.cgroups.version == 2:
+            return
+        try:
+            target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)
+        except FileNotFoundError:
+            return
+        self._room = mounts.tmpfs("mode=755,size=16k", mounts.NO_PRIVILEGE)
+        syscalls.move_mount(self._room, target)
+        os.close(target)
 
     def _volume_step(self, mount: Mount) -> Callable[[], None]:
         return lambda: self._mount_volume(mount)

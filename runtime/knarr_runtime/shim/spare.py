@@ -23,6 +23,7 @@ from knarr_runtime.channel import Message
 from knarr_runtime.kernel import capabilities, process
 from knarr_runtime.shim import confine, container
 from knarr_runtime.spec import (
+    DEFAULT_CAPABILITIES,
     DEFAULT_MASKED_PATHS,
     ContainerSpec,
     Mount,
@@ -75,7 +76,8 @@ class Spare:
 
 def suits(spec: Mapping[str, Any]) -> bool:
     """Whether what was made ahead is of use to this container."""
-    return not spec["privileged"] and not spec["pids"]
+    usual = set(spec["bounding"]) <= set(DEFAULT_CAPABILITIES)
+    return usual and not spec["privileged"] and not spec["pids"]
 
 
 def wait(preparation: container.Preparation, containers: str, *, attached: bool, idle: bool) -> None:
