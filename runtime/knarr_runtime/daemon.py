@@ -64,8 +64,10 @@ async def serve(settings: Settings) -> None:
         api_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeService(pods, launcher, streams), server)
         api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(images, pods, packed.images_in_use), server)
         containers_pb2_grpc.add_ContainersServicer_to_server(ContainersService(pods, launcher, streams), server)
-        images_pb2_grpc.add_ImagesServicer_to_server(Images(images, packed), server)
         builds = Builds(packed, cache, ContainerRunner(launcher, network), pull=_not_here)
+        images_pb2_grpc.add_ImagesServicer_to_server(
+            Images(images, packed, lambda: pods.images_in_use() | packed.images_in_use(), builds.prune), server
+        )
         images_pb2_grpc.add_BuildsServicer_to_server(builds, server)
         _listen(server, settings.socket)
         await server.start()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import IO, Any, Protocol
 
 from knarr_proto.cri import api_pb2 as cri
@@ -107,9 +107,33 @@ class Exporter(Protocol):
 
 
 class Images(images_pb2_grpc.ImagesServicer):
-    def __init__(self, images: ImageStore, exporter: Exporter) -> None:
+    """in_use: ids of images that must stay. empty_cache: of builds; returns the bytes freed."""
+
+    def __init__(
+        self,
+        images: ImageStore,
+        exporter: Exporter,
+        in_use: Callable[[], set[str]],
+        empty_cache: Callable[[], Awaitable[int]],
+    ) -> None:
         self._images = images
         self._exporter = exporter
+        self._in_use = in_use
+        self._empty_cache = empty_cache
+
+    @unary
+    async def Prune(self, request: Any, context: Any) -> Any:
+        answer = images_pb2.PruneResponse()
+        for image in self._images.images():
+            used = self._in_use()
+            if image.id in used or (image.names and not request.all):
+                continue
+            await asyncio.to_thread(self._images.remove, image.id, used)
+            answer.images.extend(image.names or (image.id,))
+            answer.freed_bytes += image.size_bytes
+        if request.all:
+            answer.freed_bytes += await self._empty_cache()
+        return answer
 
     @streaming
     async def Export(self, request: Any, context: Any) -> AsyncIterator[Any]:

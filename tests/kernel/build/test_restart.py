@@ -98,3 +98,17 @@ def test_an_imported_image_is_a_base(own: Any, tmp_path: Path) -> None:
             config = json.load(exported.extractfile(manifest[0]["Config"]))
     assert manifest[0]["RepoTags"] == ["docker.io/library/derived:1"]
     assert len(manifest[0]["Layers"]) == len(config["rootfs"]["diff_ids"]) >= 3
+
+
+def test_prune_removes_what_has_no_name_and_with_all_the_cache(own: Any) -> None:
+    own.build_base()
+    unnamed = own.build("FROM base\nRUN echo x > /x\n")
+    images: Any = images_pb2_grpc.ImagesStub(own.channel)
+    assert list(images.Prune(images_pb2.PruneRequest()).images) == [unnamed.id]
+    assert own.build("FROM base\nRUN echo x > /x\n").cached == 1
+    answer = images.Prune(images_pb2.PruneRequest(all=True))
+    assert "docker.io/library/base:latest" in answer.images and answer.freed_bytes > 1_000_000
+    assert [
+        path for kind in ("records", "blobs", "layers") for path in (own.base / "root/build" / kind).iterdir()
+    ] == []
+    assert own.build("FROM scratch\nENV A=1\n").id

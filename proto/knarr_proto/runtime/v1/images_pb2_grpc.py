@@ -117,7 +117,7 @@ class ImagesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Prune(self, request, context):
-        """Remove what nothing uses: images without a name, with `all` every image without a container; and rubbish.
+        """Remove what nothing uses: images without a name; with `all` every image without a container, and the builds' cache.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
