@@ -80,6 +80,7 @@ async def serve(settings: Settings) -> None:
         await stopped.wait()
         log.info("stopping; containers go on")
         await server.stop(GRACE_S)
+        await builds.close()
         await streams.server.close()
         failed = [task for task in background if task.done() and not task.cancelled()]
         for task in background:

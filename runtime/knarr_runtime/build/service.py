@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_CONTEXT_BYTES = 8 << 30
 MAX_CONTEXT_ENTRIES = 500_000
 MAX_BUILDS = 4
+CLOSE_S = 10.0
 MAX_WAITING_LINES = 1000
 MAX_DOCKERFILE_BYTES = 1 << 20
 
@@ -42,6 +43,7 @@ class Builds(images_pb2_grpc.BuildsServicer):
         self._slots = asyncio.Semaphore(MAX_BUILDS)
         self._running = 0
         self._trimming = asyncio.Lock()
+        self._tasks: set[asyncio.Task[str]] = set()
         self._locks: dict[str, asyncio.Lock] = {}
 
     @streaming
@@ -66,6 +68,13 @@ class Builds(images_pb2_grpc.BuildsServicer):
             if not self._running:
                 await in_thread(self._cache.trim)
             self._running += 1
+
+    async def close(self) -> None:
+        """Ends all builds and their programs, which nobody would wait for; containers of pods go on."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=CLOSE_S)
 
     async def prune(self) -> int:
         """Empties the cache unless a build runs; returns the bytes freed."""
@@ -101,6 +110,8 @@ class Builds(images_pb2_grpc.BuildsServicer):
             )
             output.build = build
             task = asyncio.create_task(build.run(), name="build")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             task.add_done_callback(lambda _: output.queue.put_nowait(None))
             try:
                 while (answer := await output.next()) is not None:

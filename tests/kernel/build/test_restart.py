@@ -46,6 +46,24 @@ def test_a_killed_daemon_leaves_nothing_and_its_cache_is_used_again(own: Any) ->
     assert again.cached == 1
 
 
+def test_a_daemon_that_stops_ends_its_builds_first(own: Any) -> None:
+    own.build_base()
+    running = threading.Event()
+
+    def build() -> None:
+        with pytest.raises(grpc.RpcError):
+            text = "FROM base\nRUN echo running; sleep 600\n"
+            own.build_with(lambda answer: answer.line == "running" and running.set(), text)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    assert running.wait(20)
+    own.process.terminate()
+    assert own.process.wait(15) == 0
+    thread.join(20)
+    assert own.left() == []
+
+
 def test_without_a_pod_network_the_hosts_is_used_and_said(own: Any) -> None:
     own.build_base()
     built = own.build(
