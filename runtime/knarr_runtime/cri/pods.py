@@ -21,13 +21,13 @@ import structlog
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime import launcher as launching
 from knarr_runtime import start_request
-from knarr_runtime.cri import specs
+from knarr_runtime.cri import host_files, specs
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
 from knarr_runtime.images.store import ImageStore
 from knarr_runtime.launcher import Launcher
 from knarr_runtime.network.pod_network import PodNetwork
-from knarr_runtime.spec import Mount, Resources
+from knarr_runtime.spec import Resources
 
 MAX_FOLLOWER_EVENTS = 4096
 HANDLERS = ("", "knarr")
@@ -125,7 +125,7 @@ class Pods:
                     settings = await self.network.attach(identifier, sandbox.netns_path, ports)
                     await self._launcher.configure_network(identifier, settings)
                     record = replace(record, address=settings.address.partition("/")[0])
-                self._write_files(record)
+                host_files.write(self._records.sandbox_directory(record.id), record)
                 self._records.save_sandbox(record)
                 self.sandboxes[identifier] = record
         except BaseException:
@@ -225,7 +225,7 @@ class Pods:
             image,
             self._images.layer_paths(image),
             directory,
-            self._files(record),
+            host_files.mounts(self._records.sandbox_directory(record.id)),
             {path: self._images.layer_paths(volume) for path, volume in volumes.items()},
         )
         self.check_limits(spec.resources)
@@ -233,7 +233,7 @@ class Pods:
             if mount.layers:  # tells now what is missing in the image
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
             elif mount.kind == "bind":
-                _make_source(mount)
+                host_files.make_source(mount)
         for other in self.containers.values():
             if other.sandbox_id == record.id and other.config.metadata == config.metadata:
                 raise AlreadyExists(
@@ -375,36 +375,6 @@ class Pods:
             raise NotFound(f'container "{identifier}" not found')
         return found
 
-    def _write_files(self, record: SandboxRecord) -> None:
-        """/etc/hosts, /etc/hostname and /etc/resolv.conf of the pod."""
-        directory = self._records.sandbox_directory(record.id)
-        config = record.config
-        host_network = config.linux.security_context.namespace_options.network == cri.NODE
-        dns = config.dns_config
-        lines = [
-            *([f"search {' '.join(dns.searches)}"] if dns.searches else []),
-            *(f"nameserver {server}" for server in dns.servers),
-            *([f"options {' '.join(dns.options)}"] if dns.options else []),
-        ]
-        resolv = "\n".join(lines) + "\n" if lines else _read("/etc/resolv.conf")
-        (directory / "resolv.conf").write_text(resolv)
-        if host_network:
-            hosts, hostname = _read("/etc/hosts"), _read("/etc/hostname")
-        else:
-            name = config.hostname or os.uname().nodename
-            hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{record.address}\t{name}\n"
-            hostname = f"{name}\n"
-        (directory / "hosts").write_text(hosts)
-        (directory / "hostname").write_text(hostname)
-        for name in ("hosts", "hostname", "resolv.conf"):
-            (directory / name).chmod(0o644)
-
-    def _files(self, record: SandboxRecord) -> tuple[Mount, ...]:
-        directory = self._records.sandbox_directory(record.id)
-        return tuple(
-            Mount(source=str(directory / name), target=f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")
-        )
-
 
 async def _events(queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
     while True:
@@ -412,16 +382,6 @@ async def _events(queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
         if event is None:
             raise Unavailable("the follower of events did not keep up")
         yield event
-
-
-def _make_source(mount: Mount) -> None:
-    """A host path that is missing becomes a directory, as in other runtimes: pods rely on it. Raises Invalid."""
-    try:
-        os.makedirs(mount.source, 0o755, exist_ok=True)
-    except FileExistsError:  # something else than a directory
-        return
-    except OSError as error:
-        raise Invalid(f"config.mounts: {mount.source} can't be made: {error.strerror}") from error
 
 
 def _by_prefix(records: dict[str, Any], identifier: str) -> Any:
@@ -440,10 +400,3 @@ def _check_metadata(config: Any) -> None:
 
 def _name(config: Any) -> str:
     return f"{config.metadata.namespace}/{config.metadata.name}"
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""

@@ -87,9 +87,12 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @unary
     async def UpdateRuntimeConfig(self, request: Any, context: Any) -> Any:
-        cidr = request.runtime_config.network_config.pod_cidr
-        if cidr:
-            await self._pods.network.configure(cidr.split(",")[0])
+        cidrs = request.runtime_config.network_config.pod_cidr
+        if cidrs:
+            of_ipv4 = [cidr for cidr in cidrs.split(",") if ":" not in cidr]
+            if not of_ipv4:
+                raise Invalid(f"runtime_config.network_config.pod_cidr: {cidrs}: pods have IPv4 addresses only")
+            await self._pods.network.configure(of_ipv4[0])
         return cri.UpdateRuntimeConfigResponse()
 
     # Sandboxes

@@ -56,6 +56,7 @@ class Server:
     """A runtime and its clients. Subclasses say how it is started and how it gets images without a registry."""
 
     kind = ""
+    pod_cidr = POD_CIDR
 
     def __init__(self, base: Path, archive: Path) -> None:
         self.base = base

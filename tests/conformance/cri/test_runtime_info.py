@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import grpc
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
@@ -37,3 +38,19 @@ def test_handlers_tell_their_features(runtime: Any) -> None:
 def test_the_cgroup_driver_is_told(runtime: Any) -> None:
     answer = runtime.runtime.RuntimeConfig(cri.RuntimeConfigRequest())
     assert answer.linux.cgroup_driver in (cri.CGROUPFS, cri.SYSTEMD)
+
+
+@pytest.mark.knarr_only
+@pytest.mark.parametrize("cidr", ["nonsense", "fd00::/64", "10.1.0.0/31"])
+def test_a_pod_cidr_that_cannot_be_is_refused(runtime: Any, cidr: str) -> None:
+    config = cri.RuntimeConfig(network_config=cri.NetworkConfig(pod_cidr=cidr))
+    request = cri.UpdateRuntimeConfigRequest(runtime_config=config)
+    error = runtime.refused(lambda: runtime.runtime.UpdateRuntimeConfig(request))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and cidr in error.details()
+
+
+def test_pod_cidrs_of_both_families_are_taken(runtime: Any) -> None:
+    both = f"fd00::/64,{runtime.server.pod_cidr}"
+    config = cri.RuntimeConfig(network_config=cri.NetworkConfig(pod_cidr=both))
+    runtime.runtime.UpdateRuntimeConfig(cri.UpdateRuntimeConfigRequest(runtime_config=config))
+    assert runtime.pod_status(runtime.pod()).network.ip.startswith("10.244.9.")

@@ -63,6 +63,41 @@ def test_with_the_pids_of_another_container_both_are_seen(runtime: Any) -> None:
     assert "sleep 2222" in runtime.output(debugging, "ps", "-o", "args")
 
 
+def test_a_container_may_have_pids_of_its_own_where_the_others_share_theirs(runtime: Any) -> None:
+    pod, namespaces = pod_with(runtime, pid=cri.POD)
+    shared = runtime.secure(pod, "sleep", "1111", **namespaces)
+    own = runtime.secure(pod, "sleep", "2222", namespace_options=cri.NamespaceOption(pid=cri.CONTAINER))
+    assert runtime.output(own, "cat", "/proc/1/cmdline") == "sleep\x002222\x00"
+    assert "1111" not in runtime.output(own, "ps", "-o", "args")
+    assert "sleep 2222" not in runtime.output(shared, "ps", "-o", "args")
+    runtime.stop(own)
+    assert runtime.status(shared).state == cri.CONTAINER_RUNNING
+
+
+@pytest.mark.knarr_only
+def test_targets_that_cannot_be_are_refused(runtime: Any) -> None:
+    pod, namespaces = pod_with(runtime, pid=cri.CONTAINER)
+    other, _ = pod_with(runtime, pid=cri.CONTAINER)
+    elsewhere = runtime.secure(other, **namespaces)
+    for target in ("", "no-such-container", elsewhere):
+        options = cri.NamespaceOption(pid=cri.TARGET, target_id=target)
+        error = runtime.refused(lambda options=options: runtime.secure(pod, namespace_options=options))
+        assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+    ended = runtime.secure(pod, "true", **namespaces)
+    runtime.ended(ended)
+    options = cri.NamespaceOption(pid=cri.TARGET, target_id=ended)
+    error = runtime.refused(lambda: runtime.secure(pod, namespace_options=options))
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+@pytest.mark.knarr_only
+@pytest.mark.parametrize("kind", ["network", "pid", "ipc"])
+def test_the_machines_namespaces_need_a_sandbox_that_has_them(runtime: Any, kind: str) -> None:
+    pod = runtime.pod()
+    error = runtime.refused(lambda: runtime.secure(pod, namespace_options=cri.NamespaceOption(**{kind: cri.NODE})))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and f"namespace_options.{kind}" in error.details()
+
+
 @pytest.fixture
 def segment() -> Iterator[int]:
     """A segment of System V shared memory of the machine."""
