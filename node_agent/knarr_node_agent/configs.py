@@ -161,7 +161,7 @@ def container_config(
         tty=bool(container.tty),
         stop_signal=f"SIGNAL_{signal or 'RUNTIME_DEFAULT'}",
         linux=cri.LinuxContainerConfig(
-            resources=_resources(pod, container, memory_bytes), security_context=_security(pod, container)
+            resources=_resources(pod, container, memory_bytes), security_context=_security(pod, container, image)
         ),
     )
 
@@ -258,7 +258,7 @@ def _resources(pod: Pod, container: Container, node_memory_bytes: int) -> cri.Li
     )
 
 
-def _security(pod: Pod, container: Container) -> cri.LinuxContainerSecurityContext:
+def _security(pod: Pod, container: Container, image: Image) -> cri.LinuxContainerSecurityContext:
     own = container.security_context or SecurityContext()
     of_pod = pod.spec.security_context
     privileged = bool(own.privileged)
@@ -280,10 +280,16 @@ def _security(pod: Pod, container: Container) -> cri.LinuxContainerSecurityConte
         context.run_as_user.value = user
     if group is not None:
         context.run_as_group.value = group
+        if user is None and image.user_name:  # CRI wants a user with a group: the image's
+            context.run_as_username = image.user_name
+        elif user is None:
+            context.run_as_user.value = image.user_id or 0
     if of_pod is not None:
         context.supplemental_groups.extend(of_pod.supplemental_groups)
         if of_pod.fs_group is not None:
             context.supplemental_groups.append(of_pod.fs_group)
+        if of_pod.supplemental_groups_policy == "Strict":
+            context.supplemental_groups_policy = cri.Strict
     return context
 
 

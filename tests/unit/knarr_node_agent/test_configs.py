@@ -121,6 +121,18 @@ def test_security_context_of_the_container_wins_over_the_pods(a_pod: MakePod) ->
 
 
 @pytest.mark.parametrize(
+    ("image", "user", "name"),
+    [(Image("sha256:1"), 0, ""), (Image("sha256:1", user_id=7), 7, ""), (Image("sha256:1", user_name="www"), 0, "www")],
+)
+def test_a_group_alone_goes_with_the_images_user(a_pod: MakePod, image: Image, user: int, name: str) -> None:
+    of_pod = PodSecurityContext(run_as_group=2, supplemental_groups_policy="Strict")
+    context = configured(a_pod(Container(name="main"), security_context=of_pod), image=image).linux.security_context
+    assert (context.run_as_group.value, context.run_as_user.value, context.run_as_username) == (2, user, name)
+    assert context.HasField("run_as_user") == (not name)
+    assert context.supplemental_groups_policy == cri.Strict
+
+
+@pytest.mark.parametrize(
     ("user", "image", "refused"),
     [
         (0, Image("i"), "breaks non-root policy"),
