@@ -42,6 +42,31 @@ def load_suite(name: str) -> Any:
     return module
 
 
+IDLE_S = 0.03
+BUSY = 0.2
+PATIENCE_S = 1.0
+
+
+async def settle() -> None:
+    """Before each measurement: what the last one left behind has come to rest, and the machine is not busy otherwise.
+
+    Gives up waiting after a second: then others are measured along, for everybody.
+    """
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        before = _ticks()
+        await asyncio.sleep(IDLE_S)
+        idle, whole = (now - then for now, then in zip(_ticks(), before, strict=True))
+        if whole - idle <= BUSY * whole or time.monotonic() > deadline_s:
+            return
+
+
+def _ticks() -> tuple[int, int]:
+    """(idle, all) clock ticks of all processors."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return fields[3] + fields[4], sum(fields)
+
+
 class Times:
     """Milliseconds per operation, and the ratios worth saying."""
 

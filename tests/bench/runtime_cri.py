@@ -7,6 +7,7 @@ conformance suite, from which they are borrowed. The pod has one container, whic
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import secrets
 import subprocess
@@ -17,13 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runtime_common import SUITE, Times, load_suite, own_mounts
+from runtime_common import SUITE, Times, load_suite, own_mounts, settle
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime.kernel import syscalls
 from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 
-IDLE_S = 0.05
 MASKED = [path for path in DEFAULT_MASKED_PATHS if path != "/proc/interrupts"]
 OWN = cri.NamespaceOption(pid=cri.CONTAINER)
 """Both as the kubelet says it."""
@@ -110,7 +110,7 @@ def main(rounds: int) -> None:
             for server in opened:
                 if server.kind == "containerd" and number % 3:
                     continue
-                time.sleep(IDLE_S)
+                asyncio.run(settle())
                 pod(server, base / "logs" / server.kind, image, times)
         times.report()
         for what in ("whole life of a pod", "pod asked for, container runs", "ExecSync true"):

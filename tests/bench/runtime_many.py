@@ -141,6 +141,7 @@ async def beside_a_logger(launcher: Launcher, root: Path, work: Path) -> None:
 def crowd(base: Path, pods: int) -> None:
     """Through CRI: memory and idle CPU of everything that is ours."""
     servers = load_suite("servers")
+    servers.POD_CIDR = "10.244.0.0/20"  # the suite's own has room for 253
     archive = base / "images.tar"
     subprocess.run([sys.executable, SUITE / "make_images.py", archive, servers.REPOSITORY], check=True)
     (base / "knarr").mkdir()
@@ -198,7 +199,7 @@ def _ours(root: Path) -> dict[int, str]:
             with contextlib.suppress(OSError):
                 if str(root).encode() in Path(f"/proc/{entry}/cmdline").read_bytes():
                     name = Path(f"/proc/{entry}/comm").read_text().strip()
-                    kinds = {"knarr-zygote": "zygote", "knarr-logs": "log reader"}
+                    kinds = {"knarr-zygote": "zygote", "knarr-logs": "log reader", "pause": "pause"}
                     found[int(entry)] = kinds.get(name, "shim" if name.startswith("knarr-") else "daemon")
     return found
 

@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from runtime_common import Fifo, Times, make_root, own_mounts
+from runtime_common import Fifo, Times, make_root, own_mounts, settle
 
 from knarr_runtime.kernel import syscalls
 from knarr_runtime.kernel.cgroup import discover
@@ -38,8 +38,6 @@ from knarr_runtime.spec import (
     SandboxSpec,
 )
 
-IDLE_S = 0.02
-"""Before each start: what the last one left behind has come to rest."""
 WARM = ", lock warm"
 
 
@@ -50,7 +48,7 @@ async def knarr_round(
     sandbox = SandboxSpec(id=pod, hostname=pod, cgroup_parent=f"kubepods/{pod}")
     await times.measure("knarr create sandbox", launcher.create_sandbox(sandbox))
     await times.measure("knarr configure network (lo)", launcher.configure_network(pod, NetworkConfig()))
-    await asyncio.sleep(IDLE_S)
+    await settle()
     life = time.perf_counter()
     layer = work / f"layer{number}"
     spec = ContainerSpec(
@@ -73,7 +71,7 @@ async def knarr_round(
     paused = time.perf_counter()
     await times.measure("knarr exec true, the first", launcher.exec(spec.id, ["true"]))
     for _ in range(3):
-        await asyncio.sleep(IDLE_S)
+        await settle()
         await times.measure("knarr exec true", launcher.exec(spec.id, ["true"]))
     paused = time.perf_counter() - paused
     await times.measure("knarr kill and see it end", launcher.stop_container(spec.id, 0))
@@ -125,7 +123,7 @@ async def peer_round(
     (bundle / "u").mkdir(parents=True)
     (bundle / "w").mkdir()
     identifier = f"knarr-bench-{os.getpid()}-{number}"
-    await asyncio.sleep(IDLE_S)
+    await settle()
     peer_config(root, fifo.path, f"{cgroup}/{name}{number}", bundle)
     started = time.perf_counter()
     peer = [*peer, "--root", str(work / "peers")]
@@ -138,7 +136,7 @@ async def peer_round(
     times.add(f"{name} start to first instruction{suffix}", first.result() - started)
     paused = time.perf_counter()
     for _ in range(2):
-        await asyncio.sleep(IDLE_S)
+        await settle()
         await times.measure(f"{name} exec true", _call(*peer, "exec", identifier, "true"))
     paused = time.perf_counter() - paused
     await _call(*peer, "delete", "--force", identifier)
@@ -160,7 +158,6 @@ class Floor:
 
     def round(self, times: Times, suffix: str = "") -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        time.sleep(IDLE_S)
         self._process.stdin.write("start\n")
         first, life = self._process.stdout.readline().split()
         times.add(f"C floor start to first instruction{suffix}", float(first) / 1000)
@@ -220,6 +217,7 @@ async def main(rounds: int, peers: list[list[str]]) -> None:
             if suffix and warmth is None:
                 warmth = Warmth()
             await knarr_round(launcher, root, work, number, fifo, times, suffix)
+            await settle()
             floor.round(times, suffix)
             if number % 2 == 0:
                 for peer in tuple(peers):
