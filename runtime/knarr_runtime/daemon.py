@@ -22,12 +22,15 @@ from knarr_runtime.build.images import PackedImages, Progress
 from knarr_runtime.build.running import ContainerRunner
 from knarr_runtime.build.service import Builds
 from knarr_runtime.cri.containers_service import AutoRemoval, ContainersService
-from knarr_runtime.cri.image_service import Images, ImageService
+from knarr_runtime.cri.image_service import ImageService
+from knarr_runtime.cri.own_images import Images
 from knarr_runtime.cri.pods import Pods
 from knarr_runtime.cri.records import Records
 from knarr_runtime.cri.runtime_service import RuntimeService
 from knarr_runtime.cri.streams import Streams
-from knarr_runtime.errors import NotFound, Unavailable
+from knarr_runtime.cri.transfers import Transfers
+from knarr_runtime.errors import Unavailable
+from knarr_runtime.images.registry.client import Pulled, Registry
 from knarr_runtime.images.store import Image, ImageStore
 from knarr_runtime.launcher import Launcher, LauncherSettings
 from knarr_runtime.network.pod_network import PodNetwork
@@ -60,13 +63,17 @@ async def serve(settings: Settings) -> None:
         await streams.server.start()
         cache = await asyncio.to_thread(Cache, settings.root / "build")
         packed = PackedImages(images, cache)
+        transfers = Transfers(Registry(images, settings.registries))
         server = grpc.aio.server(options=OPTIONS)
         api_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeService(pods, launcher, streams), server)
-        api_pb2_grpc.add_ImageServiceServicer_to_server(ImageService(images, pods, packed.images_in_use), server)
+        api_pb2_grpc.add_ImageServiceServicer_to_server(
+            ImageService(images, pods, packed.images_in_use, transfers), server
+        )
         containers_pb2_grpc.add_ContainersServicer_to_server(ContainersService(pods, launcher, streams), server)
-        builds = Builds(packed, cache, ContainerRunner(launcher, network), pull=_not_here)
+        builds = Builds(packed, cache, ContainerRunner(launcher, network), pull=_BuildPulls(transfers))
         images_pb2_grpc.add_ImagesServicer_to_server(
-            Images(images, packed, lambda: pods.images_in_use() | packed.images_in_use(), builds.prune), server
+            Images(images, packed, lambda: pods.images_in_use() | packed.images_in_use(), builds.prune, transfers),
+            server,
         )
         images_pb2_grpc.add_BuildsServicer_to_server(builds, server)
         _listen(server, settings.socket)
@@ -90,8 +97,21 @@ async def serve(settings: Settings) -> None:
             raise Unavailable(f"{task.get_name()} could not be followed: {task.exception()}")
 
 
-async def _not_here(name: str, platform: str, progress: Progress) -> Image:
-    raise NotFound(f"image \"{name}\" not found: import it with 'knarr image import'")
+class _BuildPulls:
+    """Base images for builds."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+
+    async def __call__(self, name: str, platform: str, progress: Progress) -> Image:
+        found: Image | None = None
+        async for one in self._transfers.pull(name, platform):
+            if isinstance(one, Pulled):
+                found = one.image
+            else:
+                progress(*one)
+        assert found is not None
+        return found
 
 
 def _listen(server: grpc.aio.Server, socket: Path) -> None:

@@ -45,6 +45,18 @@ class Exhausted(RuntimeFailure):
     code = "exhausted"
 
 
+class Denied(RuntimeFailure):
+    """Somebody asked to prove who we are, or what we may."""
+
+    code = "denied"
+
+
+class Cancelled(RuntimeFailure):
+    """The caller has given up."""
+
+    code = "cancelled"
+
+
 class StartFailed(RuntimeFailure):
     """The program could not be started; ``exit_code`` as a shell would give it: 127 not found, 126 not executable,
     128 when preparing the container failed."""
@@ -72,6 +84,8 @@ _BY_CODE: dict[str, type[RuntimeFailure]] = {
         WrongState,
         Unavailable,
         Exhausted,
+        Denied,
+        Cancelled,
         StartFailed,
         KernelRefused,
     )

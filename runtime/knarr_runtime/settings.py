@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from knarr_runtime.images.registry import credentials
+from knarr_runtime.images.registry.settings import RegistrySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class Settings:
     pod_cidr: str
     streaming_address: str
     log_level: str
+    registries: RegistrySettings
 
 
 def parse(arguments: Sequence[str]) -> Settings:
@@ -35,9 +40,25 @@ def parse(arguments: Sequence[str]) -> Settings:
         default="127.0.0.1:0",
         help="for exec, attach and port-forward: HOST:PORT or unix:PATH (default: a free port of loopback)",
     )
+    serve.add_argument(
+        "--registry-mirror",
+        action="append",
+        default=[],
+        metavar="REGISTRY=URL",
+        help="asked before the registry itself, in order: docker.io=https://mirror.example",
+    )
+    serve.add_argument(
+        "--insecure-registry", action="append", default=[], metavar="HOST[:PORT]", help="may be spoken to without TLS"
+    )
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     commands.add_parser("check", help="what this kernel and these privileges allow")
     given = parser.parse_args(arguments)
+    mirrors: dict[str, tuple[str, ...]] = {}
+    for text in getattr(given, "registry_mirror", ()):
+        registry, equals, url = text.partition("=")
+        if not equals or not registry or not url:
+            parser.error(f'--registry-mirror "{text}": expected REGISTRY=URL')
+        mirrors[registry] = (*mirrors.get(registry, ()), url)
     return Settings(
         command=given.command,
         root=getattr(given, "root", Path("/var/lib/knarr-runtime")).absolute(),
@@ -46,4 +67,9 @@ def parse(arguments: Sequence[str]) -> Settings:
         streaming_address=getattr(given, "streaming_address", "127.0.0.1:0"),
         pod_cidr=getattr(given, "pod_cidr", ""),
         log_level=getattr(given, "log_level", "info"),
+        registries=RegistrySettings(
+            insecure=frozenset(getattr(given, "insecure_registry", ())),
+            mirrors=mirrors,
+            config_files=credentials.default_files(os.environ),
+        ),
     )

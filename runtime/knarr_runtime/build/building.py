@@ -23,7 +23,8 @@ from knarr_runtime.build.steps import Made, Output, StageRun
 from knarr_runtime.build.threads import in_thread
 from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images import names
-from knarr_runtime.images.store import MACHINES, Image
+from knarr_runtime.images.documents import MACHINES
+from knarr_runtime.images.store import Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

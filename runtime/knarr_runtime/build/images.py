@@ -70,7 +70,9 @@ class PackedImages:
             self._held -= Counter(held)
 
     def draft(self, image: Image) -> Draft:
-        document = (self._store.root / "blobs/sha256" / image.id.removeprefix("sha256:")).read_bytes()
+        document = self._store.configuration(image)
+        if image.manifest_digest:
+            return imageconfig.read(document, self._store.blob(image.manifest_digest).read_bytes())
         layers = tuple(
             self._packed(chain, Path(path))
             for chain, path in zip(image.layers, reversed(self._store.layer_paths(image)), strict=True)
@@ -79,6 +81,11 @@ class PackedImages:
             {"layers": [{"digest": one.digest, "size": one.size, "mediaType": one.media_type} for one in layers]}
         )
         return replace(imageconfig.read(document, described.encode()), layers=layers)
+
+    def _blob(self, layer: Layer) -> Path:
+        """Of a base image it lies in the store, of a step in the cache."""
+        cached = self._cache.blob(layer)
+        return cached if cached.exists() else self._store.blob(layer.digest)
 
     def _packed(self, chain: str, directory: Path) -> Layer:
         key = _key(chain)
@@ -91,7 +98,7 @@ class PackedImages:
 
     def add(self, draft: Draft, tags: tuple[str, ...], progress: Progress) -> Image:
         with tempfile.TemporaryFile(dir=self._store.root / "tmp") as file:
-            archives.write_docker(file, (Packed(draft.document(), draft, tags),), self._cache.blob)
+            archives.write_docker(file, (Packed(draft.document(), draft, tags),), self._blob)
             file.seek(0)
             (image,) = self._store.import_archive(file)
         for chain, layer in zip(image.layers, draft.layers, strict=True):
@@ -111,12 +118,12 @@ class PackedImages:
             if image.id in found:
                 tags = tuple(dict.fromkeys((*found[image.id].tags, *tags)))
             draft = self.draft(image)
-            document = (self._store.root / "blobs/sha256" / image.id.removeprefix("sha256:")).read_bytes()
+            document = self._store.configuration(image)
             if json.loads(document)["rootfs"]["diff_ids"] != [layer.diff_id for layer in draft.layers]:
                 document = draft.document()
             found[image.id] = Packed(document, draft, tags)
         write = archives.write_oci if form == "oci-archive" else archives.write_docker
-        write(file, tuple(found.values()), self._cache.blob)
+        write(file, tuple(found.values()), self._blob)
 
 
 def _key(chain: str) -> str:

@@ -18,6 +18,8 @@ CODES: dict[type[errors.RuntimeFailure], grpc.StatusCode] = {
     errors.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Denied: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Cancelled: grpc.StatusCode.CANCELLED,
     errors.StartFailed: grpc.StatusCode.UNKNOWN,
     errors.KernelRefused: grpc.StatusCode.INTERNAL,
 }

@@ -1,36 +1,35 @@
-"""CRI's ImageService, and Knarr's own Images service for archives."""
+"""CRI's ImageService."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import IO, Any, Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
-from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
 from knarr_runtime.cri.calls import streaming, unary
 from knarr_runtime.cri.disk import DiskUsages
 from knarr_runtime.cri.pods import Pods
+from knarr_runtime.cri.transfers import Transfers
 from knarr_runtime.errors import Invalid, NotFound
+from knarr_runtime.images.registry import credentials
 from knarr_runtime.images.store import Image, ImageStore
 
-MAX_ARCHIVE_BYTES = 16 * 1024**3
-FORMATS = ("docker-archive", "oci-archive")
-CHUNK_BYTES = 1024 * 1024
-IN_MEMORY_BYTES = 8 * 1024 * 1024
 STREAM_BATCH = 100
 """Images in one message of a streamed list."""
 
 
 class ImageService(api_pb2_grpc.ImageServiceServicer):
-    """Images come by import or build; pulling from registries is not there yet and says so."""
+    """Images come from registries, by import or by a build."""
 
-    def __init__(self, images: ImageStore, pods: Pods, builds_use: Callable[[], set[str]]) -> None:
+    def __init__(
+        self, images: ImageStore, pods: Pods, builds_use: Callable[[], set[str]], transfers: Transfers
+    ) -> None:
         self._images = images
+        self._transfers = transfers
         self._pods = pods
         self._builds_use = builds_use
         self._disks = DiskUsages()
@@ -73,7 +72,12 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
 
     @unary
     async def PullImage(self, request: Any, context: Any) -> Any:
-        return cri.PullImageResponse(image_ref=self._images.find(request.image.image).id)
+        if not request.image.image:
+            raise Invalid("image.image: required")
+        given = request.auth
+        who = credentials.given(given.username, given.password, given.auth, given.identity_token, given.registry_token)
+        pulled = await self._transfers.pulled(request.image.image, "", who)
+        return cri.PullImageResponse(image_ref=pulled.image.id)
 
     @unary
     async def RemoveImage(self, request: Any, context: Any) -> Any:
@@ -99,68 +103,6 @@ class ImageService(api_pb2_grpc.ImageServiceServicer):
             inodes_used=cri.UInt64Value(value=sum(layer.inodes for layer in layers)),
         )
         return cri.ImageFsInfoResponse(image_filesystems=[usage], container_filesystems=[of_containers])
-
-
-class Exporter(Protocol):
-    def export(self, references: Sequence[str], form: str, file: IO[bytes]) -> None:
-        """One archive with all of them. Raises NotFound."""
-
-
-class Images(images_pb2_grpc.ImagesServicer):
-    """in_use: ids of images that must stay. empty_cache: of builds; returns the bytes freed."""
-
-    def __init__(
-        self,
-        images: ImageStore,
-        exporter: Exporter,
-        in_use: Callable[[], set[str]],
-        empty_cache: Callable[[], Awaitable[int]],
-    ) -> None:
-        self._images = images
-        self._exporter = exporter
-        self._in_use = in_use
-        self._empty_cache = empty_cache
-
-    @unary
-    async def Prune(self, request: Any, context: Any) -> Any:
-        answer = images_pb2.PruneResponse()
-        for image in self._images.images():
-            used = self._in_use()
-            if image.id in used or (image.names and not request.all):
-                continue
-            await asyncio.to_thread(self._images.remove, image.id, used)
-            answer.images.extend(image.names or (image.id,))
-            answer.freed_bytes += image.size_bytes
-        if request.all:
-            answer.freed_bytes += await self._empty_cache()
-        return answer
-
-    @streaming
-    async def Export(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        form = request.format or FORMATS[0]
-        if form not in FORMATS:
-            raise Invalid(f'format "{form}": must be {" or ".join(FORMATS)}')
-        if not request.images:
-            raise Invalid("images: at least one is needed")
-        with tempfile.TemporaryFile(dir=self._images.root / "tmp") as archive:
-            await asyncio.to_thread(self._exporter.export, tuple(request.images), form, archive)
-            archive.seek(0)
-            while part := await asyncio.to_thread(archive.read, CHUNK_BYTES):
-                yield images_pb2.ExportResponse(data=part)
-
-    @unary
-    async def Import(self, request: AsyncIterator[Any], context: Any) -> Any:
-        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(self._images.root / "tmp")) as archive:
-            size = 0
-            async for part in request:
-                size += len(part.data)
-                if size > MAX_ARCHIVE_BYTES:
-                    raise Invalid(f"the archive has more than {MAX_ARCHIVE_BYTES} bytes")
-                await asyncio.to_thread(archive.write, part.data)
-            archive.seek(0)
-            found = await asyncio.to_thread(self._images.import_archive, archive)
-        names = [name for image in found for name in image.names]
-        return images_pb2.ImportResponse(names=names, ids=[image.id for image in found])
 
 
 def _image(image: Image) -> Any:

@@ -1,40 +1,35 @@
 """The image store of one runtime.
 
-    ROOT/blobs/sha256/<hex>      manifests and configurations, by digest
-    ROOT/layers/<chain id>/fs    unpacked layers, shared by all images that have them
-    ROOT/images.json             name → image id, image id → layers; replaced atomically
+    ROOT/blobs, ingest           content by digest, as it came: see blobs.py
+    ROOT/layers/<chain id>/fs    unpacked layers, shared by all images that have them: see layers.py
+    ROOT/images.json             image id → names, manifest, layers; replaced atomically
     ROOT/tmp/                    swept on start
 
-A layer is complete when its directory has its final name; an image when it stands in ``images.json``. A crash at any
-point leaves at most rubbish that the next start or ``collect`` removes. Blocking; called on threads.
+An image is there when it stands in ``images.json``. A crash at any point leaves at most rubbish, which the next removal
+or ``prune`` takes away; while somebody holds a lease nothing is taken away. Blocking, safe in threads.
 Source: OCI image specification (layout, manifest, configuration, chain ids).
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
+import contextlib
 import json
-import os
 import shutil
-import tarfile
-import tempfile
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from knarr_runtime.errors import Invalid, NotFound
-from knarr_runtime.images import names
-from knarr_runtime.images.unpack import unpack
+from knarr_runtime.images import archives, documents, names
+from knarr_runtime.images.blobs import Blobs, Ingest, write_file
+from knarr_runtime.images.documents import Manifest
+from knarr_runtime.images.layers import Layers
+from knarr_runtime.images.progress import Progress, silent
 
-MAX_JSON_BYTES = 8 * 1024 * 1024
-MAX_LAYERS = 127
-MAX_ARCHIVE_ENTRIES = 10_000
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+SHORTEST_ID = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +42,13 @@ class ImageConfig:
     working_dir: str = ""
     user: str = ""
     stop_signal: str = ""
+    volumes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """id: digest of the configuration. layers: chain ids, lowest first."""
+    """id: digest of the configuration. names: with tag, or with digest of manifest or index. layers: chain ids, lowest
+    first. size_bytes: unpacked. manifest_digest: empty for one of a store of before blobs were kept."""
 
     id: str
     names: tuple[str, ...]
@@ -59,6 +56,15 @@ class Image:
     size_bytes: int
     config: ImageConfig
     imported_at_s: float = 0.0
+    manifest_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed: names (ids of those without), bytes on disk."""
+
+    images: tuple[str, ...]
+    freed_bytes: int
 
 
 class ImageStore:
@@ -66,11 +72,13 @@ class ImageStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = threading.Lock()
-        for name in ("blobs/sha256", "layers", "tmp"):
-            (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._leases = 0
+        (root / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in (root / "tmp").iterdir():
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        self._blobs = Blobs(root)
+        self._layers = Layers(root)
         self._images: dict[str, Image] = {}
         self._load()
 
@@ -84,61 +92,120 @@ class ImageStore:
     def find(self, reference: str) -> Image:
         """By name, id or unique beginning of an id. Raises NotFound, Invalid for what is no name."""
         bare = reference.removeprefix("sha256:")
-        if len(bare) >= 12 and all(character in "0123456789abcdef" for character in bare):
-            found = [image for image in self._images.values() if image.id.removeprefix("sha256:").startswith(bare)]
+        if len(bare) >= SHORTEST_ID and all(character in "0123456789abcdef" for character in bare):
+            found = [image for image in self.images() if image.id.removeprefix("sha256:").startswith(bare)]
             if len(found) == 1:
                 return found[0]
         full = names.normalise(reference)
-        for image in self._images.values():
+        for image in self.images():
             if full in image.names:
                 return image
-        raise NotFound(f"image \"{reference}\" not found: import it with 'knarr image import'")
-
-    def blob(self, digest: str) -> Path:
-        """The file of a manifest or configuration. Raises NotFound."""
-        path = self._root / "blobs/sha256" / digest.removeprefix("sha256:")
-        if not path.is_file():
-            raise NotFound(f"blob {digest} not found")
-        return path
+        raise NotFound(f"image \"{reference}\" not found: pull it, or import it with 'knarr image import'")
 
     def layer_paths(self, image: Image) -> tuple[str, ...]:
         """Directories for overlayfs, topmost first."""
-        return tuple(str(self._root / "layers" / chain / "fs") for chain in reversed(image.layers))
+        return tuple(str(self._layers.path(chain)) for chain in reversed(image.layers))
 
     def layer_bytes(self) -> int:
-        """What the store takes on disk, roughly: the sizes of its images."""
-        return sum(image.size_bytes for image in self._images.values())
+        """What the store takes on disk: each layer once, and the blobs."""
+        chains = {chain for image in self.images() for chain in image.layers}
+        return sum(self._layers.size(chain) for chain in chains) + self._blobs.bytes()
+
+    # Blobs
+
+    def blob(self, digest: str) -> Path:
+        """Raises NotFound."""
+        return self._blobs.path(digest)
+
+    def has_blob(self, digest: str) -> bool:
+        return self._blobs.has(digest)
+
+    def ingest(self, digest: str, size: int) -> contextlib.AbstractContextManager[Ingest]:
+        """A blob on its way in; see :class:`Ingest`. Hold a lease meanwhile."""
+        return self._blobs.ingest(digest, size)
+
+    def put(self, data: bytes) -> str:
+        """A small blob; its digest."""
+        return self._blobs.put(data)
+
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[None]:
+        """Until it ends nothing is taken away, so that what comes in is there when an image names it."""
+        with self._lock:
+            self._leases += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._leases -= 1
+
+    # Images
+
+    def manifest(self, image: Image) -> Manifest:
+        """Raises NotFound for an image whose manifest was not kept."""
+        if not image.manifest_digest:
+            raise NotFound(f"image {image.id} was stored without its manifest")
+        return self._read_manifest(image.manifest_digest)
+
+    def configuration(self, image: Image) -> bytes:
+        """The JSON document that the image's id is the digest of."""
+        return self._blobs.read(image.id, documents.MAX_CONFIG_BYTES)
+
+    def add_image(self, manifest_digest: str, tags: tuple[str, ...], progress: Progress = silent) -> Image:
+        """From blobs that are here: missing layers are unpacked, each verified. Hold a lease. Raises Invalid, NotFound.
+
+        A name belongs to one image: it moves to this one.
+        """
+        image = self._unpacked(manifest_digest, tags, progress)
+        with self._lock:
+            image = self._name(image)
+            self._save()
+        return image
+
+    def _unpacked(self, manifest_digest: str, tags: tuple[str, ...], progress: Progress) -> Image:
+        manifest = self._read_manifest(manifest_digest)
+        raw = self._blobs.read(manifest.config.digest, documents.MAX_CONFIG_BYTES)
+        configuration = documents.read_json(raw, "the image's configuration")
+        diff_ids = documents.diff_ids(configuration, len(manifest.layers))
+        chain, chains, size = "", [], 0
+        for diff_id, layer in zip(diff_ids, manifest.layers, strict=True):
+            chain = documents.chain_id(chain, diff_id)
+            progress(layer.digest, "Extracting", 0, layer.size)
+            size += self._layers.unpack(chain.removeprefix("sha256:"), diff_id, self._blobs.path(layer.digest))
+            progress(layer.digest, "Pull complete", layer.size, layer.size)
+            chains.append(chain.removeprefix("sha256:"))
+        return Image(
+            id=manifest.config.digest,
+            names=tuple(dict.fromkeys(tags)),
+            layers=tuple(chains),
+            size_bytes=size,
+            imported_at_s=time.time(),
+            manifest_digest=manifest_digest,
+            config=image_config(configuration.get("config")),
+        )
 
     def import_archive(self, archive: IO[bytes]) -> tuple[Image, ...]:
         """Every image of a docker-archive or OCI layout. Raises Invalid; then nothing of it is visible."""
-        try:
-            with tarfile.open(fileobj=archive, mode="r:*") as tar:
-                members: dict[str, tarfile.TarInfo] = {}
-                for member in tar:
-                    if len(members) > MAX_ARCHIVE_ENTRIES:
-                        raise Invalid(f"the archive has more than {MAX_ARCHIVE_ENTRIES} entries")
-                    members[os.path.normpath(member.name)] = member
-                reader = _Archive(tar, members)
-                if "manifest.json" in members:
-                    found = [self._docker(reader, entry) for entry in reader.json("manifest.json")]
-                elif "index.json" in members:
-                    found = list(self._oci(reader))
-                else:
-                    raise Invalid("neither a docker-archive (manifest.json) nor an OCI layout (index.json)")
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, Invalid):
-                raise
-            raise Invalid(f"not an image archive: {error}") from error
-        if not found:
-            raise Invalid("the archive holds no image for this machine")
+        with self.lease():
+            found = archives.read(archive, self._blobs, self._root / "tmp")
+            images = [self._unpacked(one.manifest, one.names, silent) for one in found]
+            with self._lock:
+                added = [self._name(image).id for image in images]
+                self._save()
+                return tuple(self._images[identifier] for identifier in added)
+
+    def tag(self, reference: str, name: str) -> Image:
+        """One more name. Raises NotFound, Invalid for a name with a digest."""
+        if "@" in name:
+            raise Invalid(f'"{name}": a digest is no name to give')
         with self._lock:
-            for image in found:
-                self._add(image)
+            image = self.find(reference)
+            image = self._name(replace(image, names=(*image.names, names.normalise(name))))
             self._save()
-        return tuple(self._images[image.id] for image in found)
+        return image
 
     def remove(self, reference: str, in_use: Iterable[str]) -> None:
-        """Forget an image, and its layers where no other image has them. Raises Invalid when it is in use."""
+        """Forget an image with all its names. Raises Invalid when it is in use, NotFound."""
         with self._lock:
             image = self.find(reference)
             if image.id in set(in_use):
@@ -147,124 +214,66 @@ class ImageStore:
             self._save()
             self._collect()
 
-    def _docker(self, reader: _Archive, entry: dict[str, Any]) -> Image:
-        raw = reader.read(entry["Config"], MAX_JSON_BYTES)
-        layers = [reader.open(name) for name in entry["Layers"]]
-        tags = tuple(names.normalise(tag) for tag in entry.get("RepoTags") or ())
-        return self._image(raw, layers, tags)
+    def untag(self, reference: str, in_use: Iterable[str]) -> bool:
+        """Forget one name; with the last one, or by id, the image: whether it went. Raises as ``remove``."""
+        with self._lock:
+            image = self.find(reference)
+            kept = tuple(name for name in image.names if name != _full(reference))
+            if len(kept) == len(image.names) or not any("@" not in name for name in kept):
+                self.remove(image.id, in_use)
+                return True
+            self._images[image.id] = replace(image, names=kept)
+            self._save()
+            return False
 
-    def _oci(self, reader: _Archive) -> Iterable[Image]:
-        index = reader.json("index.json")
-        for descriptor in index["manifests"]:
-            annotations = descriptor.get("annotations") or {}
-            name = annotations.get("io.containerd.image.name") or annotations.get(
-                "org.opencontainers.image.ref.name", ""
-            )
-            tags = (names.normalise(name),) if name else ()
-            manifest = self._manifest(reader, descriptor)
-            if manifest is None:
-                continue
-            raw = reader.blob(manifest["config"], MAX_JSON_BYTES)
-            layers = [reader.open_blob(layer) for layer in manifest["layers"]]
-            yield self._image(raw, layers, tags)
+    def prune(self, in_use: Iterable[str], *, everything: bool) -> Pruned:
+        """Remove images without a tag, or every unused one; and what belongs to no image."""
+        with self._lock:
+            used = set(in_use)
+            doomed = [
+                image
+                for image in self.images()
+                if image.id not in used and (everything or not any("@" not in name for name in image.names))
+            ]
+            for image in doomed:
+                del self._images[image.id]
+            self._save()
+            freed = self._collect()
+        return Pruned(tuple(name for image in doomed for name in image.names or (image.id,)), freed)
 
-    def _manifest(self, reader: _Archive, descriptor: dict[str, Any]) -> dict[str, Any] | None:
-        """The manifest for this machine; an index is followed by platform."""
-        wanted = MACHINES.get(os.uname().machine, os.uname().machine)
-        document = json.loads(reader.blob(descriptor, MAX_JSON_BYTES))
-        if "manifests" not in document:
-            return dict(document)
-        for inner in document["manifests"]:
-            platform = inner.get("platform") or {}
-            if platform.get("architecture") == wanted and platform.get("os") == "linux":
-                return self._manifest(reader, inner)
-        return None
+    # Inside
 
-    def _image(self, raw: bytes, layers: list[IO[bytes]], tags: tuple[str, ...]) -> Image:
-        document = json.loads(raw)
-        diff_ids = document["rootfs"]["diff_ids"]
-        if len(diff_ids) != len(layers) or len(layers) > MAX_LAYERS:
-            raise Invalid(f"the image has {len(layers)} layers and {len(diff_ids)} layer digests")
-        identifier = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        chains: list[str] = []
-        total = 0
-        for diff_id, layer in zip(diff_ids, layers, strict=True):
-            chain = (
-                diff_id if not chains else f"sha256:{hashlib.sha256(f'{chains[-1]} {diff_id}'.encode()).hexdigest()}"
-            )
-            total += self._layer(chain, diff_id, layer)
-            chains.append(chain)
-        self._blob(raw)
-        config = document.get("config") or {}
-        return Image(
-            id=identifier,
-            names=tags,
-            layers=tuple(chain.removeprefix("sha256:") for chain in chains),
-            size_bytes=total,
-            imported_at_s=time.time(),
-            config=ImageConfig(
-                entrypoint=tuple(config.get("Entrypoint") or ()),
-                cmd=tuple(config.get("Cmd") or ()),
-                env=tuple(config.get("Env") or ()),
-                working_dir=config.get("WorkingDir") or "",
-                user=config.get("User") or "",
-                stop_signal=config.get("StopSignal") or "",
-            ),
-        )
+    def _read_manifest(self, digest: str) -> Manifest:
+        raw = self._blobs.read(digest, documents.MAX_MANIFEST_BYTES)
+        return documents.manifest(documents.read_json(raw, digest))
 
-    def _layer(self, chain: str, diff_id: str, layer: IO[bytes]) -> int:
-        """Unpack a layer unless it is there; verified against its digest before it is used. Its size."""
-        if not names.DIGEST.fullmatch(diff_id) or not names.DIGEST.fullmatch(chain):
-            raise Invalid(f'layer digest "{diff_id}" is not sha256: and 64 hexadecimal digits')
-        final = self._root / "layers" / chain.removeprefix("sha256:")
-        if final.is_dir():
-            return int((final / "size").read_text())
-        temporary = Path(tempfile.mkdtemp(dir=self._root / "tmp"))
-        try:
-            (temporary / "fs").mkdir(mode=0o755)
-            hashing = _Hashing(_decompressed(layer))
-            size = unpack(hashing, str(temporary / "fs"))  # type: ignore[arg-type]
-            hashing.drain()
-            if f"sha256:{hashing.hexdigest()}" != diff_id:
-                raise Invalid(f"layer {diff_id} does not have that digest but sha256:{hashing.hexdigest()}")
-            (temporary / "size").write_text(str(size))
-            os.rename(temporary, final)
-            _sync_directory(final.parent)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        return size
-
-    def _blob(self, data: bytes) -> None:
-        path = self._root / "blobs/sha256" / hashlib.sha256(data).hexdigest()
-        if not path.exists():
-            _write(path, data)
-
-    def _add(self, image: Image) -> None:
-        """A name belongs to one image: it moves to the newest."""
-        for other in list(self._images.values()):
+    def _name(self, image: Image) -> Image:
+        for other in self.images():
             kept = tuple(name for name in other.names if name not in image.names)
             if other.id == image.id:
-                image = _with_names(image, (*kept, *image.names))
+                image = replace(image, names=tuple(dict.fromkeys((*kept, *image.names))))
             elif kept != other.names:
-                self._images[other.id] = _with_names(other, kept)
+                self._images[other.id] = replace(other, names=kept)
         self._images[image.id] = image
+        return image
 
-    def _collect(self) -> None:
-        used = {chain for image in self._images.values() for chain in image.layers}
-        for directory in (self._root / "layers").iterdir():
-            if directory.name not in used:
-                doomed = self._root / "tmp" / directory.name
-                os.rename(directory, doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
-        blobs = {image.id.removeprefix("sha256:") for image in self._images.values()}
-        for blob in (self._root / "blobs/sha256").iterdir():
-            if blob.name not in blobs:
-                blob.unlink()
+    def _collect(self) -> int:
+        """Bytes freed. What a lease may be about to name stays for the next time."""
+        if self._leases:
+            return 0
+        images = self.images()
+        blobs = {image.id for image in images}
+        for image in images:
+            if image.manifest_digest:
+                blobs.add(image.manifest_digest)
+                blobs |= {layer.digest for layer in self.manifest(image).layers}
+        return self._layers.keep_only({chain for image in images for chain in image.layers}) + self._blobs.keep_only(
+            blobs
+        )
 
     def _save(self) -> None:
-        document = [asdict(image) for image in self._images.values()]
-        _write(self._root / "images.json", json.dumps(document, indent=1).encode())
+        document = [asdict(image) for image in self.images()]
+        write_file(self._root / "images.json", json.dumps(document, indent=1).encode())
 
     def _load(self) -> None:
         path = self._root / "images.json"
@@ -274,111 +283,47 @@ class ImageStore:
             fields: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value for key, value in entry.pop("config").items()
             }
-            config = ImageConfig(**fields)
             entry["names"], entry["layers"] = tuple(entry["names"]), tuple(entry["layers"])
-            image = Image(**entry, config=config)
-            if all((self._root / "layers" / chain / "fs").is_dir() for chain in image.layers):
+            image = Image(**entry, config=ImageConfig(**fields))
+            if all(self._layers.has(chain) for chain in image.layers):
                 self._images[image.id] = image
 
 
-class _Archive:
-    """The members of a tar; links between them are followed once, inside the archive."""
+def image_config(document: object) -> ImageConfig:
+    """The part ``config`` of a configuration. Raises Invalid."""
+    if document is None:
+        return ImageConfig()
+    if not isinstance(document, dict):
+        raise Invalid("the image's configuration has a config that is no object")
 
-    def __init__(self, tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> None:
-        self._tar = tar
-        self._members = members
+    def strings(name: str) -> tuple[str, ...]:
+        value = document.get(name) or ()
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            raise Invalid(f"the image's configuration: {name} is no list of strings")
+        return tuple(value)
 
-    def open(self, name: str) -> IO[bytes]:
-        member = self._members.get(os.path.normpath(name))
-        if member is not None and (member.issym() or member.islnk()):
-            base = os.path.dirname(member.name) if member.issym() else ""
-            member = self._members.get(os.path.normpath(os.path.join(base, member.linkname)))
-        file = self._tar.extractfile(member) if member is not None and member.isreg() else None
-        if file is None:
-            raise Invalid(f'the archive has no file "{name}"')
-        return file
+    def string(name: str) -> str:
+        value = document.get(name) or ""
+        if not isinstance(value, str):
+            raise Invalid(f"the image's configuration: {name} is no string")
+        return value
 
-    def read(self, name: str, limit: int) -> bytes:
-        data = self.open(name).read(limit + 1)
-        if len(data) > limit:
-            raise Invalid(f'"{name}" has more than {limit} bytes')
-        return data
-
-    def json(self, name: str) -> Any:
-        return json.loads(self.read(name, MAX_JSON_BYTES))
-
-    def open_blob(self, descriptor: dict[str, Any]) -> IO[bytes]:
-        digest = descriptor["digest"]
-        if not names.DIGEST.fullmatch(digest):
-            raise Invalid(f'digest "{digest}" is not sha256: and 64 hexadecimal digits')
-        return self.open(f"blobs/sha256/{digest.removeprefix('sha256:')}")
-
-    def blob(self, descriptor: dict[str, Any], limit: int) -> bytes:
-        data = self.open_blob(descriptor).read(limit + 1)
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        if digest != descriptor["digest"]:
-            raise Invalid(f"{descriptor['digest']} does not have that digest but {digest}")
-        return data
-
-
-class _Hashing(io.RawIOBase):
-    """Reads on and keeps the digest of what went through."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
-        self._hash = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._source.read(size)
-        self._hash.update(data)
-        return data
-
-    def drain(self) -> None:
-        while self.read(1024 * 1024):
-            pass
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
-
-
-def _decompressed(layer: IO[bytes]) -> IO[bytes]:
-    head = layer.read(4)
-    layer.seek(0)
-    if head[:2] == b"\x1f\x8b":
-        return gzip.GzipFile(fileobj=layer)  # type: ignore[return-value]
-    if head == b"\x28\xb5\x2f\xfd":
-        raise Invalid("layers compressed with zstd are not supported yet: save the image uncompressed or with gzip")
-    return layer
-
-
-def _with_names(image: Image, wanted: tuple[str, ...]) -> Image:
-    unique = tuple(dict.fromkeys(wanted))
-    return Image(
-        id=image.id,
-        names=unique,
-        layers=image.layers,
-        size_bytes=image.size_bytes,
-        config=image.config,
-        imported_at_s=image.imported_at_s,
+    volumes = document.get("Volumes") or {}
+    if not isinstance(volumes, dict):
+        raise Invalid("the image's configuration: Volumes is no object")
+    return ImageConfig(
+        entrypoint=strings("Entrypoint"),
+        cmd=strings("Cmd"),
+        env=strings("Env"),
+        working_dir=string("WorkingDir"),
+        user=string("User"),
+        stop_signal=string("StopSignal"),
+        volumes=tuple(volumes),
     )
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _full(reference: str) -> str:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return names.normalise(reference)
+    except Invalid:
+        return ""

@@ -15,6 +15,7 @@ import tarfile
 from typing import IO
 
 from knarr_runtime.errors import Invalid
+from knarr_runtime.images import tarlimits
 from knarr_runtime.kernel import paths
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
@@ -29,13 +30,11 @@ XATTRS_KEPT = ("security.capability", "user.")
 def unpack(layer: IO[bytes], directory: str) -> int:
     """Unpack an uncompressed layer into the empty ``directory``; returns its size in bytes. Raises Invalid, OSError."""
     root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    before = os.umask(0)
     try:
         return _Unpacking(root).run(layer)
     except (tarfile.TarError, EOFError) as error:
         raise Invalid(f"damaged layer: {error}") from error
     finally:
-        os.umask(before)
         os.close(root)
 
 
@@ -47,7 +46,7 @@ class _Unpacking:
         self._directory_times: list[tuple[str, float]] = []
 
     def run(self, layer: IO[bytes]) -> int:
-        with tarfile.open(fileobj=layer, mode="r|") as archive:
+        with tarlimits.open_stream(layer) as archive:
             for entry in archive:
                 self._entries += 1
                 if self._entries > MAX_ENTRIES:

@@ -12,7 +12,6 @@ import pytest
 
 from knarr_proto.cri import api_pb2 as cri
 
-PULLS = pytest.mark.knarr_lacks("pulling from registries")
 ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -61,7 +60,6 @@ def pulling(images: Images, registry: Any) -> Images:
     return images
 
 
-@PULLS
 def test_an_image_is_pulled_by_tag(pulling: Images) -> None:
     name = pulling.runtime.image("different:1")
     pulling.gone(name)
@@ -73,7 +71,6 @@ def test_an_image_is_pulled_by_tag(pulling: Images) -> None:
     assert name in pulling.tags()
 
 
-@PULLS
 def test_a_name_without_tag_is_the_latest(pulling: Images) -> None:
     name = pulling.runtime.image("busybox")
     pulling.gone(f"{name}:latest")
@@ -84,7 +81,6 @@ def test_a_name_without_tag_is_the_latest(pulling: Images) -> None:
         pulling.pull(f"{name}:{tag}")
 
 
-@PULLS
 def test_an_image_is_pulled_by_digest(pulling: Images) -> None:
     name = pulling.runtime.image("different:2")
     pulling.gone(name)
@@ -100,7 +96,6 @@ def test_an_image_is_pulled_by_digest(pulling: Images) -> None:
     pulling.pull(name)
 
 
-@PULLS
 def test_a_container_runs_from_a_digest(pulling: Images) -> None:
     runtime = pulling.runtime
     (digested,) = pulling.status(pulling.pull(runtime.image("different:2"))).image.repo_digests
@@ -110,7 +105,6 @@ def test_a_container_runs_from_a_digest(pulling: Images) -> None:
     assert runtime.status(container).image_ref in (digested, pulling.status(digested).image.id)
 
 
-@PULLS
 @pytest.mark.parametrize("name", ["missing:1", "different:missing", "different@sha256:" + "0" * 64])
 def test_what_the_registry_does_not_have_is_not_found(pulling: Images, name: str) -> None:
     error = pulling.runtime.refused(lambda: pulling.pull(pulling.runtime.image(name)))
@@ -118,18 +112,15 @@ def test_what_the_registry_does_not_have_is_not_found(pulling: Images, name: str
     assert name.partition(":")[0].partition("@")[0] in error.details()
 
 
-@PULLS
 def test_a_name_that_is_none_is_refused(pulling: Images) -> None:
     pulling.runtime.refused(lambda: pulling.pull("UPPER CASE"))
 
 
-@PULLS
 def test_a_registry_that_is_not_there_is_named(pulling: Images) -> None:
     error = pulling.runtime.refused(lambda: pulling.pull("127.0.0.1:5999/no/registry:1"))
     assert "127.0.0.1:5999" in error.details()
 
 
-@PULLS
 def test_pulling_again_is_fine(pulling: Images) -> None:
     name = pulling.runtime.image("different:3")
     assert pulling.pull(name) == pulling.pull(name)
@@ -181,7 +172,6 @@ def test_verbose_status_tells_the_configuration(images: Images) -> None:
     assert not images.status(name).info
 
 
-@PULLS
 def test_a_removed_image_is_gone_at_once(pulling: Images) -> None:
     name = pulling.runtime.image("different:3")
     pulling.pull(name)
@@ -191,7 +181,6 @@ def test_a_removed_image_is_gone_at_once(pulling: Images) -> None:
     pulling.pull(name)
 
 
-@PULLS
 def test_many_remove_one_image_at_once(pulling: Images) -> None:
     name = pulling.runtime.image("different:3")
     identifier = pulling.pull(name)
@@ -201,7 +190,6 @@ def test_many_remove_one_image_at_once(pulling: Images) -> None:
     pulling.pull(name)
 
 
-@PULLS
 def test_many_pull_one_image_at_once(pulling: Images) -> None:
     name = pulling.runtime.image("different:3")
     pulling.gone(name)
@@ -210,7 +198,6 @@ def test_many_pull_one_image_at_once(pulling: Images) -> None:
     assert len(set(references)) == 1 and pulling.tags().count(name) == 1
 
 
-@PULLS
 def test_a_container_whose_image_lost_its_name_goes_on(pulling: Images) -> None:
     runtime = pulling.runtime
     name = runtime.image("different:3")
