@@ -154,7 +154,7 @@ def test_mounts(daemon: Any, context: Path) -> None:
             "Dockerfile:2: the command '/nothing' could not be started",
         ),
         ("FROM base\nUSER nobody\nRUN true\n", "INVALID_ARGUMENT", "unable to find user nobody"),
-        ("FROM 127.0.0.1:1/nowhere:1\n", "UNAVAILABLE", "Dockerfile:1: failed to pull \"127.0.0.1:1/nowhere:1\""),
+        ("FROM 127.0.0.1:1/nowhere:1\n", "UNAVAILABLE", 'Dockerfile:1: failed to pull "127.0.0.1:1/nowhere:1"'),
         ("FROM base\nCOPY nothing /x\n", "INVALID_ARGUMENT", 'Dockerfile:2: "/nothing": not found'),
         ("FROM base\nCOPY --from=base /nothing /x\n", "INVALID_ARGUMENT", '"/nothing": not found'),
         ("FRUM base\n", "INVALID_ARGUMENT", "Dockerfile:1: unknown instruction: FRUM (did you mean FROM?)"),
