@@ -8,6 +8,7 @@ every mount call. Numbers above 423 are the same on every architecture.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_ulong
 from typing import Any
 
 _MACHINE = os.uname().machine
+_KEYCTL = {"x86_64": 250, "aarch64": 219}.get(_MACHINE, -1)
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(_MACHINE, -1)
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
 _CLONE3, _CLOSE_RANGE, _OPENAT2, _MOUNT_SETATTR = 435, 436, 437, 442
@@ -57,6 +59,7 @@ _clone3 = _bind(_HOLDING, "syscall", c_long, c_char_p, c_size_t)
 _close_range = _bind(_HOLDING, "syscall", c_long, c_uint, c_uint, c_uint)
 _openat2 = _bind(_HOLDING, "syscall", c_long, c_int, c_char_p, c_char_p, c_size_t)
 _open_tree = _bind(_RELEASING, "syscall", c_long, c_int, c_char_p, c_uint)
+_keyctl = _bind(_HOLDING, "syscall", c_long, c_int, c_char_p)
 _move_mount = _bind(_RELEASING, "syscall", c_long, c_int, c_char_p, c_int, c_char_p, c_uint)
 _fsopen = _bind(_RELEASING, "syscall", c_long, c_char_p, c_uint)
 _fsconfig = _bind(_RELEASING, "syscall", c_long, c_int, c_uint, c_char_p, c_char_p, c_int)
@@ -168,6 +171,12 @@ def mount_setattr(
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
     if _mount(os.fsencode(source), os.fsencode(target), kind.encode(), flags, os.fsencode(data)) < 0:
         raise _fail(f"mount {kind} on {target}")
+
+
+def join_new_session_keyring() -> None:
+    """An empty one of one's own, so that the one that came from the parent can't be searched. Source: keyctl(2)."""
+    if _keyctl(_KEYCTL, 1, None) < 0 and ctypes.get_errno() != errno.ENOSYS:
+        raise _fail("keyctl")
 
 
 def umount(target: str, flags: int = MNT_DETACH) -> None:

@@ -68,6 +68,7 @@ def confine(
 
     bounded: the bounding set as it is by now. What this process itself does not have can't be given to anybody.
     """
+    syscalls.join_new_session_keyring()
     here = capabilities.effective_here()
     if spec.privileged:
         bounding = effective = permitted = here

@@ -328,7 +328,12 @@ class Filesystems:
             position = [each for each in self._spec.mounts if each.kind == "bind"].index(mount)
             tree = self._preparation.descriptors[position]
             directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-        mounts.attach(tree, paths.make_target(self._root, mount.target, directory=directory))
+        target = paths.make_target(self._root, mount.target, directory=directory)
+        if os.fstat(target).st_dev == os.fstat(self._proc).st_dev and mount.target not in _FILES_OF_PROC:
+            os.close(target)
+            os.close(tree)
+            raise Invalid(f"mount {mount.target}: nothing may be mounted over /proc (CVE-2025-52881)")
+        mounts.attach(tree, target)
 
     def _hide(self) -> None:
         if self._spec.privileged:
@@ -388,6 +393,11 @@ class Filesystems:
         if self._spec.rootfs.readonly:
             syscalls.mount_setattr(self._root, set_=mounts.READ_ONLY)
 
+
+_FILES_OF_PROC = frozenset(
+    f"/proc/{name}" for name in ("cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime")
+)
+"""May be replaced, as lxcfs does: nothing of what the runtime reads or writes there."""
 
 _TIOCGPTPEER, _TIOCSPTLCK = 0x5441, 0x40045431
 
