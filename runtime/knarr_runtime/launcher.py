@@ -52,7 +52,7 @@ from knarr_runtime.errors import (
     WrongState,
 )
 from knarr_runtime.exec_session import ExecSession, Output, feed
-from knarr_runtime.kernel import capabilities, process
+from knarr_runtime.kernel import bpf_devices, capabilities, process
 from knarr_runtime.kernel.cgroup import DeviceRule, Usage
 from knarr_runtime.node import Node
 from knarr_runtime.peer import Peer
@@ -312,8 +312,8 @@ class Launcher:
         effective = capabilities.effective_here()
         if not effective >> capabilities.NUMBER["CAP_SYS_RESOURCE"] & 1:
             missing.append("without CAP_SYS_RESOURCE oom_score_adj is not lowered and hard rlimits are not raised")
-        if self._node.cgroups.version == 2:
-            missing.append("access to devices is not restricted by cgroup v2 yet, only by what is in /dev")
+        if self._node.cgroups.version == 2 and not bpf_devices.permitted():
+            missing.append("without CAP_BPF access to devices is restricted only by what is in /dev")
         return tuple(missing)
 
     # --- recovery ---

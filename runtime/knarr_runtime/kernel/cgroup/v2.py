@@ -57,11 +57,25 @@ class CgroupsV2:
                     _enable(os.path.join(self._tree.base, parent))
                     self._enabled.add(parent)
             self.update(path, resources)
+            if devices is not None:
+                self._restrict_devices(path, devices)
         except OSError:
             for new in reversed(made):
                 with contextlib.suppress(OSError):
                     self._tree.remove(new)
             raise
+
+    def _restrict_devices(self, path: str, devices: Sequence[DeviceRule]) -> None:
+        """Where BPF is not permitted it is left out: the launcher says so among its conditions."""
+        from knarr_runtime.kernel import bpf_devices  # what zygote and shims never need
+
+        if not bpf_devices.permitted():
+            return
+        directory = self._tree.open(path)
+        try:
+            bpf_devices.attach(directory, devices)
+        finally:
+            os.close(directory)
 
     def update(self, path: str, resources: Resources) -> None:
         if resources.cpu_shares:
