@@ -140,15 +140,23 @@ def tag(image: str, name: str) -> None:
 @click.command(short_help="Remove images")
 @click.argument("images", nargs=-1, required=True)
 def rmi(images: tuple[str, ...]) -> None:
-    """Remove images that no container uses."""
+    """Take names away; an image goes with its last one. One that a container uses stays."""
     with failures():
         connected = session()
+        failed = False
         for image in images:
-            spec = cri.ImageSpec(image=image)
-            if not connected.cri_images.ImageStatus(cri.ImageStatusRequest(image=spec), timeout=QUICK_S).image.id:
-                fail(f"No such image: {image}")
-            connected.cri_images.RemoveImage(cri.RemoveImageRequest(image=spec), timeout=QUICK_S)
-            click.echo(f"Untagged: {image}")
+            try:
+                answer = connected.images.Remove(images_pb2.RemoveRequest(image=image), timeout=QUICK_S)
+            except grpc.RpcError as error:
+                missing = error.code() is grpc.StatusCode.NOT_FOUND
+                click.echo(f"knarr-runtime: {f'No such image: {image}' if missing else error.details()}", err=True)
+                failed = True
+                continue
+            for name in answer.untagged:
+                click.echo(f"Untagged: {familiar(name)}")
+            if answer.deleted:
+                click.echo(f"Deleted: {answer.deleted}")
+        raise SystemExit(1 if failed else 0)
 
 
 @click.command(short_help="Import images from an archive")

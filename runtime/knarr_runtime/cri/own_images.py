@@ -71,6 +71,14 @@ class Images(images_pb2_grpc.ImagesServicer):
         return images_pb2.TagResponse()
 
     @unary
+    async def Remove(self, request: Any, context: Any) -> Any:
+        image = self._images.find(request.image)
+        gone = await asyncio.to_thread(self._images.untag, request.image, self._in_use())
+        if not gone:
+            return images_pb2.RemoveResponse(untagged=[names.normalise(request.image)])
+        return images_pb2.RemoveResponse(untagged=image.names, deleted=image.id)
+
+    @unary
     async def Inspect(self, request: Any, context: Any) -> Any:
         image = self._images.find(request.image)
         raw = await asyncio.to_thread(self._images.configuration, image)

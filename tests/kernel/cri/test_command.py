@@ -182,3 +182,21 @@ def test_without_a_daemon_it_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 125
     assert "start one with 'knarr-runtime serve'" in done.stderr
+
+
+def test_names_of_images_come_and_go(command: Command, tmp_path: Path) -> None:
+    command("tag", IMAGE, "team/box:2")
+    assert "team/box" in command("images")
+    command("run", "-d", "--name", "user", IMAGE, "sleep", "100")
+    assert command("rmi", "team/box:2") == "Untagged: team/box:2\n"
+    command("rmi", IMAGE, "nobody/knows:1", status=1)
+    assert "in use" in command.said and "No such image: nobody/knows:1" in command.said
+    archive = tmp_path / "box.tar"
+    command("save", "-o", str(archive), IMAGE)
+    command("rm", "-f", "user")
+    assert "Deleted: sha256:" in command("rmi", IMAGE)
+    assert IMAGE.partition(":")[0] not in command("images")
+    assert command("load", "-q", "-i", str(archive)) == f"docker.io/{IMAGE}\n"
+    assert json.loads(command("inspect", IMAGE))[0]["Os"] == "linux"
+    command("pull", "127.0.0.1:1/none:1", status=1)
+    assert "connection refused" in command.said

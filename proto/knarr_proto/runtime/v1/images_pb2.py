@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#knarr_proto/runtime/v1/images.proto\x12\x10knarr.runtime.v1\"\x1d\n\rImportRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\",\n\x0eImportResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\"/\n\rExportRequest\x12\x0e\n\x06images\x18\x01 \x03(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\"\x1e\n\x0e\x45xportResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"b\n\x0cRegistryAuth\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x16\n\x0eidentity_token\x18\x03 \x01(\t\x12\x16\n\x0eregistry_token\x18\x04 \x01(\t\"\\\n\x0bPullRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12,\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x1e.knarr.runtime.v1.RegistryAuth\"J\n\x0bPushRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12,\n\x04\x61uth\x18\x02 \x01(\x0b\x32\x1e.knarr.runtime.v1.RegistryAuth\"\x8c\x01\n\x10TransferProgress\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x15\n\rcurrent_bytes\x18\x03 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x03\x12\x30\n\x06result\x18\x05 \x01(\x0b\x32 .knarr.runtime.v1.TransferResult\"@\n\x0eTransferResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\")\n\nTagRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\r\n\x0bTagResponse\"\x1f\n\x0eInspectRequest\x12\r\n\x05image\x18\x01 \x01(\t\"\x1f\n\x0fInspectResponse\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x1b\n\x0cPruneRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"4\n\rPruneResponse\x12\x0e\n\x06images\x18\x01 \x03(\t\x12\x13\n\x0b\x66reed_bytes\x18\x02 \x01(\x03\"\xc7\x04\n\nBuildStart\x12\x0c\n\x04tags\x18\x01 \x03(\t\x12\x12\n\ndockerfile\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x10\n\x08platform\x18\x04 \x01(\t\x12\x34\n\x04\x61rgs\x18\x05 \x03(\x0b\x32&.knarr.runtime.v1.BuildStart.ArgsEntry\x12\x38\n\x06labels\x18\x06 \x03(\x0b\x32(.knarr.runtime.v1.BuildStart.LabelsEntry\x12\x10\n\x08no_cache\x18\x07 \x01(\x08\x12\x0c\n\x04pull\x18\x08 \x01(\x08\x12\x36\n\x05\x61uths\x18\t \x03(\x0b\x32\'.knarr.runtime.v1.BuildStart.AuthsEntry\x12:\n\x07secrets\x18\x0b \x03(\x0b\x32).knarr.runtime.v1.BuildStart.SecretsEntry\x12\x17\n\x0f\x64ockerfile_text\x18\n \x01(\x0c\x1a+\n\tArgsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aL\n\nAuthsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.knarr.runtime.v1.RegistryAuth:\x02\x38\x01\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"L\n\x0c\x42uildRequest\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1c.knarr.runtime.v1.BuildStart\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\x0c\"\x82\x01\n\rBuildResponse\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\r\n\x05steps\x18\x03 \x01(\x05\x12\x34\n\x08transfer\x18\x04 \x01(\x0b\x32\".knarr.runtime.v1.TransferProgress\x12\x10\n\x08image_id\x18\x05 \x01(\t2\x9e\x04\n\x06Images\x12M\n\x06Import\x12\x1f.knarr.runtime.v1.ImportRequest\x1a .knarr.runtime.v1.ImportResponse(\x01\x12M\n\x06\x45xport\x12\x1f.knarr.runtime.v1.ExportRequest\x1a .knarr.runtime.v1.ExportResponse0\x01\x12K\n\x04Pull\x12\x1d.knarr.runtime.v1.PullRequest\x1a\".knarr.runtime.v1.TransferProgress0\x01\x12K\n\x04Push\x12\x1d.knarr.runtime.v1.PushRequest\x1a\".knarr.runtime.v1.TransferProgress0\x01\x12\x42\n\x03Tag\x12\x1c.knarr.runtime.v1.TagRequest\x1a\x1d.knarr.runtime.v1.TagResponse\x12N\n\x07Inspect\x12 .knarr.runtime.v1.InspectRequest\x1a!.knarr.runtime.v1.InspectResponse\x12H\n\x05Prune\x12\x1e.knarr.runtime.v1.PruneRequest\x1a\x1f.knarr.runtime.v1.PruneResponse2V\n\x06\x42uilds\x12L\n\x05\x42uild\x12\x1e.knarr.runtime.v1.BuildRequest\x1a\x1f.knarr.runtime.v1.BuildResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#knarr_proto/runtime/v1/images.proto\x12\x10knarr.runtime.v1\"\x1d\n\rImportRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\",\n\x0eImportResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0b\n\x03ids\x18\x02 \x03(\t\"/\n\rExportRequest\x12\x0e\n\x06images\x18\x01 \x03(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\"\x1e\n\x0e\x45xportResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"b\n\x0cRegistryAuth\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x16\n\x0eidentity_token\x18\x03 \x01(\t\x12\x16\n\x0eregistry_token\x18\x04 \x01(\t\"\\\n\x0bPullRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12,\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x1e.knarr.runtime.v1.RegistryAuth\"J\n\x0bPushRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12,\n\x04\x61uth\x18\x02 \x01(\x0b\x32\x1e.knarr.runtime.v1.RegistryAuth\"\x8c\x01\n\x10TransferProgress\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x15\n\rcurrent_bytes\x18\x03 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x03\x12\x30\n\x06result\x18\x05 \x01(\x0b\x32 .knarr.runtime.v1.TransferResult\"@\n\x0eTransferResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08image_id\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\")\n\nTagRequest\x12\r\n\x05image\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\r\n\x0bTagResponse\"\x1e\n\rRemoveRequest\x12\r\n\x05image\x18\x01 \x01(\t\"3\n\x0eRemoveResponse\x12\x10\n\x08untagged\x18\x01 \x03(\t\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\t\"\x1f\n\x0eInspectRequest\x12\r\n\x05image\x18\x01 \x01(\t\"\x1f\n\x0fInspectResponse\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x1b\n\x0cPruneRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"4\n\rPruneResponse\x12\x0e\n\x06images\x18\x01 \x03(\t\x12\x13\n\x0b\x66reed_bytes\x18\x02 \x01(\x03\"\xc7\x04\n\nBuildStart\x12\x0c\n\x04tags\x18\x01 \x03(\t\x12\x12\n\ndockerfile\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x10\n\x08platform\x18\x04 \x01(\t\x12\x34\n\x04\x61rgs\x18\x05 \x03(\x0b\x32&.knarr.runtime.v1.BuildStart.ArgsEntry\x12\x38\n\x06labels\x18\x06 \x03(\x0b\x32(.knarr.runtime.v1.BuildStart.LabelsEntry\x12\x10\n\x08no_cache\x18\x07 \x01(\x08\x12\x0c\n\x04pull\x18\x08 \x01(\x08\x12\x36\n\x05\x61uths\x18\t \x03(\x0b\x32\'.knarr.runtime.v1.BuildStart.AuthsEntry\x12:\n\x07secrets\x18\x0b \x03(\x0b\x32).knarr.runtime.v1.BuildStart.SecretsEntry\x12\x17\n\x0f\x64ockerfile_text\x18\n \x01(\x0c\x1a+\n\tArgsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aL\n\nAuthsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.knarr.runtime.v1.RegistryAuth:\x02\x38\x01\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"L\n\x0c\x42uildRequest\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1c.knarr.runtime.v1.BuildStart\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\x0c\"\x82\x01\n\rBuildResponse\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\r\n\x05steps\x18\x03 \x01(\x05\x12\x34\n\x08transfer\x18\x04 \x01(\x0b\x32\".knarr.runtime.v1.TransferProgress\x12\x10\n\x08image_id\x18\x05 \x01(\t2\xeb\x04\n\x06Images\x12M\n\x06Import\x12\x1f.knarr.runtime.v1.ImportRequest\x1a .knarr.runtime.v1.ImportResponse(\x01\x12M\n\x06\x45xport\x12\x1f.knarr.runtime.v1.ExportRequest\x1a .knarr.runtime.v1.ExportResponse0\x01\x12K\n\x04Pull\x12\x1d.knarr.runtime.v1.PullRequest\x1a\".knarr.runtime.v1.TransferProgress0\x01\x12K\n\x04Push\x12\x1d.knarr.runtime.v1.PushRequest\x1a\".knarr.runtime.v1.TransferProgress0\x01\x12\x42\n\x03Tag\x12\x1c.knarr.runtime.v1.TagRequest\x1a\x1d.knarr.runtime.v1.TagResponse\x12K\n\x06Remove\x12\x1f.knarr.runtime.v1.RemoveRequest\x1a .knarr.runtime.v1.RemoveResponse\x12N\n\x07Inspect\x12 .knarr.runtime.v1.InspectRequest\x1a!.knarr.runtime.v1.InspectResponse\x12H\n\x05Prune\x12\x1e.knarr.runtime.v1.PruneRequest\x1a\x1f.knarr.runtime.v1.PruneResponse2V\n\x06\x42uilds\x12L\n\x05\x42uild\x12\x1e.knarr.runtime.v1.BuildRequest\x1a\x1f.knarr.runtime.v1.BuildResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,30 +61,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAGREQUEST']._serialized_end=735
   _globals['_TAGRESPONSE']._serialized_start=737
   _globals['_TAGRESPONSE']._serialized_end=750
-  _globals['_INSPECTREQUEST']._serialized_start=752
-  _globals['_INSPECTREQUEST']._serialized_end=783
-  _globals['_INSPECTRESPONSE']._serialized_start=785
-  _globals['_INSPECTRESPONSE']._serialized_end=816
-  _globals['_PRUNEREQUEST']._serialized_start=818
-  _globals['_PRUNEREQUEST']._serialized_end=845
-  _globals['_PRUNERESPONSE']._serialized_start=847
-  _globals['_PRUNERESPONSE']._serialized_end=899
-  _globals['_BUILDSTART']._serialized_start=902
-  _globals['_BUILDSTART']._serialized_end=1485
-  _globals['_BUILDSTART_ARGSENTRY']._serialized_start=1269
-  _globals['_BUILDSTART_ARGSENTRY']._serialized_end=1312
-  _globals['_BUILDSTART_LABELSENTRY']._serialized_start=1314
-  _globals['_BUILDSTART_LABELSENTRY']._serialized_end=1359
-  _globals['_BUILDSTART_AUTHSENTRY']._serialized_start=1361
-  _globals['_BUILDSTART_AUTHSENTRY']._serialized_end=1437
-  _globals['_BUILDSTART_SECRETSENTRY']._serialized_start=1439
-  _globals['_BUILDSTART_SECRETSENTRY']._serialized_end=1485
-  _globals['_BUILDREQUEST']._serialized_start=1487
-  _globals['_BUILDREQUEST']._serialized_end=1563
-  _globals['_BUILDRESPONSE']._serialized_start=1566
-  _globals['_BUILDRESPONSE']._serialized_end=1696
-  _globals['_IMAGES']._serialized_start=1699
-  _globals['_IMAGES']._serialized_end=2241
-  _globals['_BUILDS']._serialized_start=2243
-  _globals['_BUILDS']._serialized_end=2329
+  _globals['_REMOVEREQUEST']._serialized_start=752
+  _globals['_REMOVEREQUEST']._serialized_end=782
+  _globals['_REMOVERESPONSE']._serialized_start=784
+  _globals['_REMOVERESPONSE']._serialized_end=835
+  _globals['_INSPECTREQUEST']._serialized_start=837
+  _globals['_INSPECTREQUEST']._serialized_end=868
+  _globals['_INSPECTRESPONSE']._serialized_start=870
+  _globals['_INSPECTRESPONSE']._serialized_end=901
+  _globals['_PRUNEREQUEST']._serialized_start=903
+  _globals['_PRUNEREQUEST']._serialized_end=930
+  _globals['_PRUNERESPONSE']._serialized_start=932
+  _globals['_PRUNERESPONSE']._serialized_end=984
+  _globals['_BUILDSTART']._serialized_start=987
+  _globals['_BUILDSTART']._serialized_end=1570
+  _globals['_BUILDSTART_ARGSENTRY']._serialized_start=1354
+  _globals['_BUILDSTART_ARGSENTRY']._serialized_end=1397
+  _globals['_BUILDSTART_LABELSENTRY']._serialized_start=1399
+  _globals['_BUILDSTART_LABELSENTRY']._serialized_end=1444
+  _globals['_BUILDSTART_AUTHSENTRY']._serialized_start=1446
+  _globals['_BUILDSTART_AUTHSENTRY']._serialized_end=1522
+  _globals['_BUILDSTART_SECRETSENTRY']._serialized_start=1524
+  _globals['_BUILDSTART_SECRETSENTRY']._serialized_end=1570
+  _globals['_BUILDREQUEST']._serialized_start=1572
+  _globals['_BUILDREQUEST']._serialized_end=1648
+  _globals['_BUILDRESPONSE']._serialized_start=1651
+  _globals['_BUILDRESPONSE']._serialized_end=1781
+  _globals['_IMAGES']._serialized_start=1784
+  _globals['_IMAGES']._serialized_end=2403
+  _globals['_BUILDS']._serialized_start=2405
+  _globals['_BUILDS']._serialized_end=2491
 # @@protoc_insertion_point(module_scope)

@@ -59,6 +59,11 @@ class ImagesStub:
                 request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagResponse.FromString,
                 _registered_method=True)
+        self.Remove = channel.unary_unary(
+                '/knarr.runtime.v1.Images/Remove',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.RemoveRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.RemoveResponse.FromString,
+                _registered_method=True)
         self.Inspect = channel.unary_unary(
                 '/knarr.runtime.v1.Images/Inspect',
                 request_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.InspectRequest.SerializeToString,
@@ -110,6 +115,13 @@ class ImagesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Remove(self, request, context):
+        """Forget a name; with its last one, or by id, the image. Errors: NOT_FOUND; INVALID_ARGUMENT while it is in use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Inspect(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -150,6 +162,11 @@ def add_ImagesServicer_to_server(servicer, server):
                     servicer.Tag,
                     request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagRequest.FromString,
                     response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagResponse.SerializeToString,
+            ),
+            'Remove': grpc.unary_unary_rpc_method_handler(
+                    servicer.Remove,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.RemoveRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_images__pb2.RemoveResponse.SerializeToString,
             ),
             'Inspect': grpc.unary_unary_rpc_method_handler(
                     servicer.Inspect,
@@ -297,6 +314,33 @@ class Images:
             '/knarr.runtime.v1.Images/Tag',
             knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagRequest.SerializeToString,
             knarr__proto_dot_runtime_dot_v1_dot_images__pb2.TagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Remove(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Images/Remove',
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.RemoveRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_images__pb2.RemoveResponse.FromString,
             options,
             channel_credentials,
             insecure,

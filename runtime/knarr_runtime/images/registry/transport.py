@@ -356,14 +356,14 @@ def _why(error: HTTPError) -> str:
     match error:
         case urllib3.exceptions.NameResolutionError():
             return "the name is not known"
-        case urllib3.exceptions.ConnectTimeoutError():
-            return "no answer in time"
         case urllib3.exceptions.ReadTimeoutError():
             return "it stopped answering"
         case urllib3.exceptions.SSLError():
             return f"TLS: {str(error)[:200]}"
         case urllib3.exceptions.NewConnectionError():
-            return str(error).rpartition(": ")[2]
+            return str(error).rpartition("] ")[2].lower() or "no connection"
+        case urllib3.exceptions.ConnectTimeoutError():
+            return "no answer in time"
         case urllib3.exceptions.ProtocolError():
             return "the connection was lost"
     return type(error).__name__
