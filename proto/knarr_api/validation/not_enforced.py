@@ -80,7 +80,7 @@ def _pod(spec: PodSpec, path: str) -> Iterator[str]:
     for index, container in enumerate(spec.containers):
         at = f"{path}.containers[{index}]"
         if any(port.host_port for port in container.ports) and not spec.host_network:
-            yield f"{at}.ports: hostPort is {NOT_YET}"
+            yield f"{at}.ports: hostPort is not considered yet when a node is chosen: of two pods there one won't start"
         for resource in container.resources.limits:
             if resource == "ephemeral-storage" or resource.startswith("hugepages-"):
                 yield f"{at}.resources.limits[{resource}]: counted when pods are placed, but its use is not limited yet"
