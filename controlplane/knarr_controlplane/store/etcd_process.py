@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import re
 import shutil
 import signal
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from knarr_api.errors import Invalid, Unavailable
 CORRUPTING_VERSIONS = ("3.5.0", "3.5.1", "3.5.2")
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
-PR_SET_PDEATHSIG = 1
+# Becomes the program in its arguments, which ends with the control plane: so that the next one can start its own. Not a
+# preexec_fn: in a process that uses gRPC a fork that runs Python may hang in gRPC's own handler. PR_SET_PDEATHSIG(2const).
+END_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 QUOTA_BYTES = 8 * 1024**3
 
 
@@ -84,12 +86,11 @@ async def start(data_dir: Path, tls: EtcdTls | None) -> EtcdProcess:
     log_path = data_dir / "etcd.log"
     with open(log_path, "ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *(sys.executable, "-I", "-S", "-c", END_WITH_PARENT, *command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env={"PATH": os.environ.get("PATH", "")},
-            preexec_fn=_end_with_parent,
         )
     running = EtcdProcess(process, endpoint)
     try:
@@ -98,14 +99,6 @@ async def start(data_dir: Path, tls: EtcdTls | None) -> EtcdProcess:
         await running.stop()
         raise
     return running
-
-
-def _end_with_parent() -> None:
-    """In the child: a control plane that is killed takes its etcd with it, so that the next one can start its own.
-
-    Source: PR_SET_PDEATHSIG(2const).
-    """
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def _check_version(program: str) -> None:
