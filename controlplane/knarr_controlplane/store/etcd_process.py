@@ -23,7 +23,7 @@ CORRUPTING_VERSIONS = ("3.5.0", "3.5.1", "3.5.2")
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 # Becomes the program in its arguments, which ends with the control plane: so that the next one can start its own. Not a
-# preexec_fn: in a process that uses gRPC a fork that runs Python may hang in gRPC's own handler. PR_SET_PDEATHSIG(2const).
+# preexec_fn: in a process that uses gRPC a fork that runs Python may hang in gRPC's handler. PR_SET_PDEATHSIG(2const).
 END_WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 QUOTA_BYTES = 8 * 1024**3
 
