@@ -12,7 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SUITES = {
     "cluster": ("cluster.py",),
-    "runtime": ("runtime_start.py", "runtime_cri.py", "runtime_many.py", "runtime_streaming.py"),
+    "runtime": ("runtime_start.py", "runtime_cri.py", "runtime_many.py", "runtime_streaming.py", "runtime_images.py"),
     "store": ("store.py",),
 }
 
