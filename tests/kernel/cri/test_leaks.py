@@ -165,7 +165,7 @@ def test_nothing_is_left_of_a_random_life(daemon: Daemon, seed: int) -> None:
     daemon.start()
     until(lambda: daemon.left() == [], "the first ones to be gone")
     before = world(daemon)
-    assert before["processes"]["knarr-zygote"] == before["processes"]["knarr-logs"] == 1
+    assert before["processes"]["knarr-zygote"] and before["processes"]["knarr-logs"] == 1
     for _ in range(STEPS):
         life.step()
     assert life.count > STEPS / 4, "too little happened"
