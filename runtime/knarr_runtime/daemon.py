@@ -57,8 +57,6 @@ async def serve(settings: Settings) -> None:
             asyncio.create_task(pods.follow_exits(), name="exits"),
             asyncio.create_task(AutoRemoval(pods).follow(), name="auto-removal"),
         ]
-        for task in background:
-            task.add_done_callback(lambda task: stopped.set() if not task.cancelled() else None)
         streams = Streams(pods, launcher, StreamingSettings(address=settings.streaming_address))
         await streams.server.start()
         cache = await asyncio.to_thread(Cache, settings.root / "build")
@@ -76,6 +74,8 @@ async def serve(settings: Settings) -> None:
             server,
         )
         images_pb2_grpc.add_BuildsServicer_to_server(builds, server)
+        for task in background:
+            task.add_done_callback(lambda task: stopped.set() if not task.cancelled() else None)
         _listen(server, settings.socket)
         await server.start()
         settings.socket.chmod(0o600)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from knarr_runtime.errors import Invalid
+from knarr_runtime.images.collecting import Thresholds
 from knarr_runtime.images.registry import credentials
 from knarr_runtime.images.registry.settings import RegistrySettings
 
@@ -24,6 +26,7 @@ class Settings:
     streaming_address: str
     log_level: str
     registries: RegistrySettings
+    image_gc: Thresholds
 
 
 def parse(arguments: Sequence[str]) -> Settings:
@@ -50,6 +53,10 @@ def parse(arguments: Sequence[str]) -> Settings:
     serve.add_argument(
         "--insecure-registry", action="append", default=[], metavar="HOST[:PORT]", help="may be spoken to without TLS"
     )
+    serve.add_argument(
+        "--image-gc-high", type=int, default=85, metavar="PERCENT", help="of the disk: then images go (85; 100: never)"
+    )
+    serve.add_argument("--image-gc-low", type=int, default=80, metavar="PERCENT", help="until this is reached (80)")
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     commands.add_parser("check", help="what this kernel and these privileges allow")
     given = parser.parse_args(arguments)
@@ -59,7 +66,14 @@ def parse(arguments: Sequence[str]) -> Settings:
         if not equals or not registry or not url:
             parser.error(f'--registry-mirror "{text}": expected REGISTRY=URL')
         mirrors[registry] = (*mirrors.get(registry, ()), url)
+    try:
+        image_gc = Thresholds(
+            high_percent=getattr(given, "image_gc_high", 85), low_percent=getattr(given, "image_gc_low", 80)
+        )
+    except Invalid as error:
+        parser.error(str(error))
     return Settings(
+        image_gc=image_gc,
         command=given.command,
         root=getattr(given, "root", Path("/var/lib/knarr-runtime")).absolute(),
         socket=getattr(given, "socket", Path("/run/knarr/runtime.sock")).absolute(),
