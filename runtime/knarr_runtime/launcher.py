@@ -38,7 +38,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from knarr_runtime import attach_session, channel, layout, pod_socket, start_request, sysctls
+from knarr_runtime import attach_session, channel, layout, pod_socket, remains, start_request, sysctls
 from knarr_runtime.attach_session import AttachSession
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import (
@@ -323,7 +323,8 @@ class Launcher:
 
         Exits that happened while nobody listened are in the result and not repeated by ``events``. Sandboxes and
         containers half made when the last daemon died are removed. A container whose record cannot be told (the
-        machine was restarted) comes as EXITED with exit code 255.
+        machine was restarted, the record is damaged) comes as EXITED with exit code 255; what has lost its spec is
+        removed.
         """
         for name in layout.names(f"{self._node.state_dir}/{layout.SANDBOXES}"):
             await self._recover_sandbox(name)
@@ -331,21 +332,24 @@ class Launcher:
 
     async def _recover_sandbox(self, name: str) -> None:
         directory = layout.sandbox_directory(self._node.state_dir, name)
-        record = layout.read(directory, layout.SANDBOX_SPEC)
-        shim = layout.read(directory, layout.SHIM_RECORD)
-        if record is None or shim is None:
-            if record is not None:
+        spec, spec_damaged = remains.read(directory, layout.SANDBOX_SPEC, _sandbox_spec)
+        shim, shim_damaged = remains.read(directory, layout.SHIM_RECORD, _shim_record)
+        if spec_damaged or shim_damaged:
+            await self._remove_damaged(name, directory, spec)
+            return
+        if spec is None or shim is None:
+            if spec is not None:
                 await self._abandon(name)
-                await self._remove_cgroup(str(record["spec"].get("cgroup_parent", "")))
+                await self._remove_cgroup(spec.cgroup_parent)
             await self._in_thread(_remove_tree, directory)
             return
-        sandbox = _Sandbox(SandboxSpec.from_json(record["spec"]), directory)
-        sandbox.value = replace(sandbox.value, created_at_ns=int(shim["created_at_ns"]))
+        sandbox = _Sandbox(spec, directory)
+        sandbox.value = replace(sandbox.value, created_at_ns=shim["created_at_ns"])
         self._sandboxes[name] = sandbox
         running: dict[str, Message] = {}
-        if not self._node.rebooted and process.is_same(int(shim["pid"]), int(shim["start_time"])):
+        if not self._node.rebooted and process.is_same(shim["pid"], shim["start_time"]):
             try:
-                await self._connect_shim(sandbox, int(shim["pid"]), int(shim["start_time"]))
+                await self._connect_shim(sandbox, shim["pid"], shim["start_time"])
                 running = await self._ask_running(sandbox)
             except (RuntimeFailure, OSError):
                 self._disconnect(sandbox)
@@ -355,6 +359,28 @@ class Launcher:
             await self._kill_unsupervised(sandbox)
             sandbox.lost.set()
 
+    async def _remove_damaged(self, name: str, directory: str, spec: SandboxSpec | None) -> None:
+        """Of a sandbox whose own records cannot be read: its shim, if it lives, is asked to end everything in it."""
+        _log.warning("sandbox %s is removed: its records are damaged", name)
+        try:
+            sock, _ = channel.connect(directory, layout.SHIM_SOCKET)
+        except OSError:
+            await self._abandon(name)
+        else:
+            shim = Peer(sock, f"sandbox {name}")
+            with contextlib.suppress(Unavailable):
+                await shim.request("stop", timeout_s=self.settings.request_timeout_s)
+            shim.close()
+        parents = {spec.cgroup_parent} if spec is not None else set()
+        for container_id in layout.names(f"{directory}/{layout.CONTAINERS}"):
+            container = f"{directory}/{layout.CONTAINERS}/{container_id}"
+            held, _ = remains.read(container, layout.CONTAINER_SPEC, _container_spec)
+            if held is not None:
+                parents.add(os.path.dirname(held[0].cgroup))
+        for parent in parents:
+            await self._remove_cgroup(parent)
+        await self._in_thread(_remove_tree, directory)
+
     async def _ask_running(self, sandbox: _Sandbox) -> dict[str, Message]:
         assert sandbox.shim is not None
         reply = await sandbox.shim.request("list", timeout_s=self.settings.request_timeout_s)
@@ -362,41 +388,49 @@ class Launcher:
 
     async def _recover_container(self, sandbox: _Sandbox, container_id: str, running: Message | None) -> None:
         directory = f"{sandbox.directory}/{layout.CONTAINERS}/{container_id}"
-        record = layout.read(directory, layout.CONTAINER_SPEC)
+        record, damaged = remains.read(directory, layout.CONTAINER_SPEC, _container_spec)
         if record is None:
+            if damaged:
+                await self._kill_unknown(sandbox, container_id)
             await self._in_thread(_remove_tree, directory)
             return
-        value = Container(
-            spec=ContainerSpec.from_json(record["spec"]),
-            state=ContainerState.CREATED,
-            created_at_ns=int(record["created_at_ns"]),
-        )
-        process_record = layout.read(directory, layout.PROCESS_RECORD)
-        if process_record is not None:
+        value = Container(spec=record[0], state=ContainerState.CREATED, created_at_ns=record[1])
+        began, began_damaged = remains.read(directory, layout.PROCESS_RECORD, _process_record)
+        ended, end_damaged = remains.read(directory, layout.EXIT_RECORD, _exit)
+        if began is None and running is not None:
+            began = {**_identity(running), "started_at_ns": time.time_ns()}
+        if began is not None:
             value = replace(
                 value,
                 state=ContainerState.RUNNING,
-                pid=int(process_record["pid"]),
-                start_time=int(process_record["start_time"]),
-                started_at_ns=int(process_record["started_at_ns"]),
+                pid=began["pid"],
+                start_time=began["start_time"],
+                started_at_ns=began["started_at_ns"],
             )
-        elif running is not None:
-            value = replace(
-                value,
-                state=ContainerState.RUNNING,
-                pid=int(running["pid"]),
-                start_time=int(running["start_time"]),
-                started_at_ns=time.time_ns(),
-            )
-        ended = layout.read(directory, layout.EXIT_RECORD)
+        elif began_damaged or end_damaged:
+            value = replace(value, state=ContainerState.RUNNING)  # it ran; that it does no more is found below
+        if end_damaged:
+            os.unlink(f"{directory}/{layout.EXIT_RECORD}")
         if ended is not None:
-            value = replace(value, state=ContainerState.EXITED, exit=_exit(ended))
+            value = replace(value, state=ContainerState.EXITED, exit=ended)
         container = _Container(value, directory)
         self._containers[container_id] = container
         if value.state is ContainerState.EXITED:
             self._spawn(self._finish_log(container))
         elif value.state is ContainerState.RUNNING and running is None:
             await self._lost_container(sandbox, container, announce=False)
+
+    async def _kill_unknown(self, sandbox: _Sandbox, container_id: str) -> None:
+        """A container that only its shim knows, if it has one. Its cgroup goes with its sandbox's."""
+        _log.warning("container %s is removed: its record is damaged", container_id)
+        if sandbox.shim is None:
+            return
+        deadline_s = time.monotonic() + self.settings.request_timeout_s
+        with contextlib.suppress(NotFound, Unavailable, WrongState):
+            await sandbox.shim.request("kill", container=container_id, timeout_s=self.settings.request_timeout_s)
+            while time.monotonic() < deadline_s and container_id in await self._ask_running(sandbox):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_S)  # it is in no table, so its event goes nowhere
+            await sandbox.shim.request("release", container=container_id, timeout_s=self.settings.request_timeout_s)
 
     async def _connect_shim(self, sandbox: _Sandbox, pid: int, start_time: int) -> None:
         """Raises Unavailable if nobody, or somebody else, listens on its socket."""
@@ -1153,6 +1187,27 @@ def signal_number(name: str) -> int:
     if not isinstance(found, int) or (plus and not offset.isdigit()):
         raise Invalid(f"signal {name!r} is unknown")
     return int(found) + (int(offset) if plus else 0)
+
+
+def _sandbox_spec(record: Message) -> SandboxSpec:
+    return SandboxSpec.from_json(record["spec"])
+
+
+def _container_spec(record: Message) -> tuple[ContainerSpec, int]:
+    """And when it was created."""
+    return ContainerSpec.from_json(record["spec"]), int(record["created_at_ns"])
+
+
+def _identity(record: Message) -> dict[str, int]:
+    return {"pid": int(record["pid"]), "start_time": int(record["start_time"])}
+
+
+def _process_record(record: Message) -> dict[str, int]:
+    return {**_identity(record), "started_at_ns": int(record["started_at_ns"])}
+
+
+def _shim_record(record: Message) -> dict[str, int]:
+    return {**_identity(record), "created_at_ns": int(record["created_at_ns"])}
 
 
 def _exit(record: Mapping[str, Any]) -> Exit:

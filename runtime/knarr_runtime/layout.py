@@ -65,9 +65,11 @@ def write(directory: str, name: str, record: Record) -> None:
 def write_text(directory: str, name: str, text: str) -> None:
     """The same with a record that is JSON already."""
     temporary = f"{directory}/.{name}.new"
+    data = text.encode()
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, text.encode())
+        while data:  # a disk that is getting full takes a part, and says so only at the next one
+            data = data[os.write(fd, data) :]
     finally:
         os.close(fd)
     os.rename(temporary, f"{directory}/{name}")
@@ -84,6 +86,14 @@ def read(directory: str, name: str) -> Record | None:
     if not isinstance(record, dict):
         raise ValueError(f"{directory}/{name}: not a record")
     return record
+
+
+def read_whole(directory: str, name: str) -> Record | None:
+    """The record; None if it is missing or not what :func:`write` wrote: for who can go on without it."""
+    try:
+        return read(directory, name)
+    except ValueError:
+        return None
 
 
 def touch(directory: str, name: str) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from knarr_runtime import channel, layout
+from knarr_runtime import channel, layout, remains
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import KernelRefused, RuntimeFailure, Unavailable
 from knarr_runtime.kernel import process
@@ -66,9 +66,13 @@ class Node:
 
     def _find_cgroups(self) -> None:
         boot = process.boot_id()
-        record = layout.read(self.state_dir, layout.NODE_RECORD)
+        record, damaged = remains.read(self.state_dir, layout.NODE_RECORD, _node_record)
         self.rebooted = record is not None and record["boot_id"] != boot
-        if record is None or self.rebooted:
+        if damaged:  # of this boot, as far as can be told: the identities of processes decide who still lives
+            record = {"boot_id": boot, "bases": discover(self._cgroup_root)}
+            self._open_cgroups(record["bases"])
+            layout.write(self.state_dir, layout.NODE_RECORD, record)
+        elif record is None or self.rebooted:
             record = {"boot_id": boot, "bases": discover(self._cgroup_root)}
             for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD):
                 with contextlib.suppress(FileNotFoundError):
@@ -197,7 +201,7 @@ class Node:
         deadline_s = time.monotonic() + timeout_s
         if self.zygote is None or not self.zygote.open:
             await self._ensure_zygote()  # one that was just killed has a log reader to end
-        records = [layout.read(self.state_dir, name) for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD)]
+        records = [layout.read_whole(self.state_dir, name) for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD)]
         if self.zygote is not None:
             with contextlib.suppress(Unavailable):
                 await self.zygote.request("quit", timeout_s=timeout_s)
@@ -214,3 +218,8 @@ class Node:
             await asyncio.sleep(_CONNECT_EVERY_S)
         self.close()
         await asyncio.to_thread(shutil.rmtree, self.state_dir, ignore_errors=True)
+
+
+def _node_record(record: layout.Record) -> layout.Record:
+    bases = {str(name): str(base) for name, base in record["bases"].items()}
+    return {"boot_id": str(record["boot_id"]), "bases": bases}

@@ -69,6 +69,10 @@ class Pods:
         """Bring records and launcher together after a restart. Call once, first."""
         recovered = await self._launcher.recover()
         self.sandboxes, self.containers = self._records.load()
+        for identifier in [i for i, record in self.sandboxes.items() if not record.made]:  # the last daemon died at it
+            self._log.info("removing a sandbox that was half made", sandbox=identifier)
+            self._records.remove_sandbox(identifier)
+            del self.sandboxes[identifier]
         known_sandboxes = {sandbox.spec.id for sandbox in recovered.sandboxes}
         known_containers = {container.spec.id for container in recovered.containers}
         for identifier in known_containers - self.containers.keys():
@@ -114,7 +118,7 @@ class Pods:
         if own_network and not self.network.ready:
             raise Unavailable("the pod network is not configured yet: the node has no pod CIDR")
         record = SandboxRecord(
-            id=identifier, config=config, created_at_ns=time.time_ns(), runtime_handler=runtime_handler
+            id=identifier, config=config, created_at_ns=time.time_ns(), runtime_handler=runtime_handler, made=False
         )
         self._records.save_sandbox(record)
         self.sandboxes[identifier] = record
@@ -126,6 +130,7 @@ class Pods:
                     await self._launcher.configure_network(identifier, settings)
                     record = replace(record, address=settings.address.partition("/")[0])
                 host_files.write(self._records.sandbox_directory(record.id), record)
+                record = replace(record, made=True)
                 self._records.save_sandbox(record)
                 self.sandboxes[identifier] = record
         except BaseException:

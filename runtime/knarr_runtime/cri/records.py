@@ -14,19 +14,25 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import structlog
+from google.protobuf.message import DecodeError
 
 from knarr_proto.cri import api_pb2 as cri
+
+_T = TypeVar("_T")
+_log = structlog.get_logger("knarr.cri")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRecord:
     """config: a PodSandboxConfig. address: without prefix; empty with the host's network.
 
-    runtime_handler: as it was asked for.
+    runtime_handler: as it was asked for. made: with network and files, so it may be told of as a pod.
     """
 
     id: str
@@ -35,6 +41,7 @@ class SandboxRecord:
     address: str = ""
     stopped: bool = False
     runtime_handler: str = ""
+    made: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,7 @@ class Records:
             "address": record.address,
             "stopped": record.stopped,
             "runtime_handler": record.runtime_handler,
+            "made": record.made,
         }
         _write(self.sandbox_directory(record.id), document)
 
@@ -93,16 +101,28 @@ class Records:
         _write(self.container_directory(record.id), document)
 
     def load(self) -> tuple[dict[str, SandboxRecord], dict[str, ContainerRecord]]:
-        """Everything; directories without a whole record are removed."""
-        sandboxes: dict[str, SandboxRecord] = {}
-        for identifier, document in self._documents("sandboxes"):
-            config = cri.PodSandboxConfig.FromString(base64.b64decode(document.pop("config")))
-            sandboxes[identifier] = SandboxRecord(id=identifier, config=config, **document)
-        containers: dict[str, ContainerRecord] = {}
-        for identifier, document in self._documents("containers"):
-            container = cri.ContainerConfig.FromString(base64.b64decode(document.pop("config")))
-            containers[identifier] = ContainerRecord(id=identifier, config=container, **document)
+        """Everything; directories without a whole record are removed, which is said if there was a damaged one."""
+        sandboxes = {
+            identifier: record
+            for identifier, document in self._documents("sandboxes")
+            if (record := self._parsed("sandboxes", identifier, document, _sandbox)) is not None
+        }
+        containers = {
+            identifier: found
+            for identifier, document in self._documents("containers")
+            if (found := self._parsed("containers", identifier, document, _container)) is not None
+        }
         return sandboxes, containers
+
+    def _parsed(
+        self, kind: str, identifier: str, document: bytes, parse: Callable[[str, dict[str, Any]], _T]
+    ) -> _T | None:
+        try:
+            return parse(identifier, json.loads(document))
+        except (ValueError, TypeError, KeyError, AttributeError, DecodeError) as error:
+            _log.warning("record is damaged, so this is removed", kind=kind, id=identifier, error=repr(error))
+            shutil.rmtree(self._root / kind / identifier, ignore_errors=True)
+            return None
 
     def remove_sandbox(self, identifier: str) -> None:
         shutil.rmtree(self.sandbox_directory(identifier), ignore_errors=True)
@@ -110,14 +130,24 @@ class Records:
     def remove_container(self, identifier: str) -> None:
         shutil.rmtree(self.container_directory(identifier), ignore_errors=True)
 
-    def _documents(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
-        found: list[tuple[str, dict[str, Any]]] = []
+    def _documents(self, kind: str) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
         for directory in (self._root / kind).iterdir():
             try:
-                found.append((directory.name, json.loads((directory / "record.json").read_text())))
-            except (OSError, ValueError):
+                found.append((directory.name, (directory / "record.json").read_bytes()))
+            except OSError:
                 shutil.rmtree(directory, ignore_errors=True)
         return found
+
+
+def _sandbox(identifier: str, document: dict[str, Any]) -> SandboxRecord:
+    config = cri.PodSandboxConfig.FromString(base64.b64decode(document.pop("config")))
+    return SandboxRecord(id=identifier, config=config, **document)
+
+
+def _container(identifier: str, document: dict[str, Any]) -> ContainerRecord:
+    config = cri.ContainerConfig.FromString(base64.b64decode(document.pop("config")))
+    return ContainerRecord(id=identifier, config=config, **document)
 
 
 def _encode(message: Any) -> str:

@@ -194,7 +194,7 @@ class Reader:
         known = self._logs.get(directory)
         if known is not None:
             return known
-        record = layout.read(directory, layout.CONTAINER_SPEC)
+        record = layout.read_whole(directory, layout.CONTAINER_SPEC)
         if record is None or not record["spec"]["log_path"] or os.path.exists(f"{directory}/{layout.LOG_DONE}"):
             raise NotFound(f"{directory}: no log to follow")
         log = ContainerLog(directory, record["spec"]["log_path"], self._scratch)

@@ -423,7 +423,7 @@ class Shim:
         self._server.broadcast({"event": "exit", **one.ended})
 
     def _write_exit(self, one: _Container, code: int, signum: int, reason: str) -> Message:
-        oom_killed = code != 0 and bool(one.cgroup) and self._cgroups.oom_kills(one.cgroup) > 0
+        oom_killed = bool(one.cgroup) and self._cgroups.oom_kills(one.cgroup) > 0
         record: Message = {
             "exit_code": code,
             "signal": signum,

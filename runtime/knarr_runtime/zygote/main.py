@@ -111,7 +111,7 @@ class Zygote:
         return not any(
             process.is_same(int(record["pid"]), int(record["start_time"]))
             for name in layout.names(f"{self._state_dir}/{layout.SANDBOXES}")
-            if (record := layout.read(layout.sandbox_directory(self._state_dir, name), layout.SHIM_RECORD))
+            if (record := layout.read_whole(layout.sandbox_directory(self._state_dir, name), layout.SHIM_RECORD))
         )
 
     # --- sandboxes ---
@@ -241,12 +241,12 @@ class Zygote:
 
     def _lost_shim(self, sandbox_id: str) -> None:
         directory = layout.sandbox_directory(self._state_dir, sandbox_id)
-        record = layout.read(directory, layout.SANDBOX_SPEC)
+        record = layout.read_whole(directory, layout.SANDBOX_SPEC)
         stopped = os.path.exists(f"{directory}/{layout.STOPPED}")
         if record is not None and not stopped:
             for name in layout.names(f"{directory}/{layout.CONTAINERS}"):
                 container = layout.container_directory(self._state_dir, sandbox_id, name)
-                running = layout.read(container, layout.PROCESS_RECORD)
+                running = layout.read_whole(container, layout.PROCESS_RECORD)
                 if running is not None and not os.path.exists(f"{container}/{layout.EXIT_RECORD}"):
                     self._orphans[int(running["pid"])] = (sandbox_id, name)
                     process.kill(int(running["pid"]), signal.SIGKILL)
@@ -274,7 +274,7 @@ class Zygote:
 
     def _adopt_reader(self) -> None:
         """One that an earlier zygote started goes on; its end is seen by its pidfd, for it is no child."""
-        record = layout.read(self._state_dir, layout.LOGS_RECORD)
+        record = layout.read_whole(self._state_dir, layout.LOGS_RECORD)
         if record is None or not process.is_same(int(record["pid"]), int(record["start_time"])):
             return
         pid = int(record["pid"])

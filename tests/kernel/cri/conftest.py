@@ -108,6 +108,10 @@ class Daemon:
         until(lambda: self.status(identifier).state == cri.CONTAINER_EXITED, "the container to end")
         return self.status(identifier)
 
+    @staticmethod
+    def until(check: Callable[[], Any], what: str) -> None:
+        until(check, what)
+
     def remove(self, sandbox: tuple[str, Any]) -> None:
         self.runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=sandbox[0]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,38 @@ def test_kill_9_of_the_daemon_loses_nothing(daemon: Any, tmp_path: Path) -> None
     daemon.remove(sandbox)
     assert daemon.left() == []
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("sign", ["root/pods/sandboxes/*/record.json", "**/shim.json", "root/network/addresses/*"])
+def test_a_pod_half_made_by_a_killed_daemon_is_gone(daemon: Any, sign: str) -> None:
+    whole = daemon.sandbox("whole")
+    before = set(daemon.base.glob(sign))
+    config = cri.PodSandboxConfig(
+        metadata=cri.PodSandboxMetadata(name="half", namespace="default", uid="uid-half"),
+        linux=cri.LinuxPodSandboxConfig(cgroup_parent="kubepods/podhalf"),
+    )
+    making = daemon.runtime.RunPodSandbox.future(cri.RunPodSandboxRequest(config=config))
+    daemon.until(lambda: set(daemon.base.glob(sign)) - before, "the daemon to begin")
+    daemon.kill()
+    daemon.start()
+    told = daemon.runtime.ListPodSandbox(cri.ListPodSandboxRequest()).items
+    for one in told:  # it may have been quick
+        status = daemon.runtime.PodSandboxStatus(cri.PodSandboxStatusRequest(pod_sandbox_id=one.id)).status
+        assert (status.state, bool(status.network.ip)) == (cri.SANDBOX_READY, True)
+    assert making.exception() is not None or len(told) == 2
+    for one in told:
+        daemon.remove((one.id, config))
+    assert whole[0] in {one.id for one in told}
+    assert daemon.left() == []
+
+
+def test_a_damaged_record_costs_its_pod_alone(daemon: Any) -> None:
+    damaged, half, whole = daemon.sandbox("damaged"), daemon.sandbox("half"), daemon.sandbox("whole")
+    record = daemon.base / "root/pods/sandboxes" / half[0] / "record.json"
+    daemon.kill()
+    (daemon.base / "root/pods/sandboxes" / damaged[0] / "record.json").write_text('{"config": "%", "made')
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"made": False, "address": ""}))
+    daemon.start()
+    assert [one.id for one in daemon.runtime.ListPodSandbox(cri.ListPodSandboxRequest()).items] == [whole[0]]
+    daemon.remove(whole)
+    assert daemon.left() == []

@@ -1,0 +1,137 @@
+"""Damaged records and containers that fight: what is lost is said and cleaned up, the rest goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from knarr_runtime.kernel.cgroup import discover
+from knarr_runtime.kernel.process import start_time
+from knarr_runtime.launcher import ContainerState, SandboxState
+from knarr_runtime.spec import Namespaces, Resources
+
+if TYPE_CHECKING:
+    from conftest import Runtime
+
+_DAMAGED = ("", '{"spec": {"i', "[]", "{}", '{"spec": 7, "pid": [], "exit_code": "x"}', "\0\0\0\0")
+_STOPS_WITHIN_S = 5.0
+
+
+def _directory(runtime: Runtime, identifier: str = "") -> Path:
+    sandbox = runtime.settings.state_dir / "sandboxes/pod"
+    return sandbox / "containers" / identifier if identifier else sandbox
+
+
+async def _usable(runtime: Runtime) -> None:
+    """A pod can be made and runs a container."""
+    await runtime.sandbox("other")
+    ended, _ = await runtime.shell("exit 4", sandbox="other")
+    assert ended.exit_code == 4
+
+
+@pytest.mark.parametrize("text", _DAMAGED)
+async def test_container_without_a_whole_spec_is_removed(pod: Runtime, text: str) -> None:
+    damaged, whole = await pod.begin("sleep", "100"), await pod.begin("sleep", "100")
+    pid = pod.value(damaged).pid
+    (_directory(pod, damaged) / "spec.json").write_text(text)
+    await pod.restart()
+    assert set(pod.launcher.containers()) == {whole}
+    assert pod.value(whole).state is ContainerState.RUNNING
+    assert start_time(pid) is None
+    assert not _directory(pod, damaged).exists()
+    ended, _ = await pod.shell("exit 4")
+    assert ended.exit_code == 4
+
+
+@pytest.mark.parametrize("text", _DAMAGED)
+async def test_shim_knows_what_a_damaged_process_record_said(pod: Runtime, text: str) -> None:
+    identifier = await pod.begin("sleep", "100")
+    pid = pod.value(identifier).pid
+    (_directory(pod, identifier) / "process.json").write_text(text)
+    await pod.restart()
+    assert (pod.value(identifier).state, pod.value(identifier).pid) == (ContainerState.RUNNING, pid)
+
+
+@pytest.mark.parametrize("text", _DAMAGED)
+@pytest.mark.parametrize("program", ["true", "nosuch"])
+async def test_end_that_cannot_be_told_is_255(pod: Runtime, text: str, program: str) -> None:
+    spec = pod.spec("sh", "-c", program) if program == "true" else pod.spec(program)
+    await pod.launcher.create_container(spec)
+    await asyncio.gather(pod.launcher.start_container(spec.id), return_exceptions=True)
+    await pod.launcher.wait(spec.id)
+    (_directory(pod, spec.id) / "exit.json").write_text(text)
+    (_directory(pod, spec.id) / "process.json").write_text(text)
+    await pod.restart()
+    ended = pod.value(spec.id).exit
+    assert ended is not None and ended.exit_code == 255
+    await pod.restart()
+    assert pod.value(spec.id).exit == ended
+    await pod.launcher.remove_container(spec.id)
+
+
+@pytest.mark.parametrize("name", ["sandbox.json", "shim.json"])
+@pytest.mark.parametrize("text", _DAMAGED)
+async def test_sandbox_without_whole_records_is_removed(pod: Runtime, name: str, text: str) -> None:
+    identifier = await pod.begin("sleep", "100")
+    pids = [pod.value(identifier).pid, pod.launcher.sandboxes()["pod"].pid]
+    (_directory(pod) / name).write_text(text)
+    await pod.restart()
+    assert not pod.launcher.sandboxes() and not pod.launcher.containers()
+    await pod.until(lambda: all(start_time(pid) is None for pid in pids))
+    assert not _directory(pod).exists()
+    for base in discover(pod.settings.cgroup_root).values():
+        assert not Path(base, "kubepods/pod").exists()
+    await _usable(pod)
+
+
+async def test_damaged_record_of_a_pod_whose_shim_was_killed(pod: Runtime) -> None:
+    """With nobody to ask: the cgroup that the other records name is emptied."""
+    await pod.begin("sleep", "100")
+    shim = pod.launcher.sandboxes()["pod"].pid
+    await pod.close()
+    os.kill(shim, 9)
+    await pod.until(lambda: start_time(shim) is None)
+    (_directory(pod) / "sandbox.json").write_text("")
+    await pod.restart()
+    assert not pod.launcher.sandboxes()
+    for base in discover(pod.settings.cgroup_root).values():
+        assert not Path(base, "kubepods/pod").exists()
+
+
+@pytest.mark.parametrize("text", _DAMAGED)
+async def test_pods_go_on_when_the_node_record_is_damaged(pod: Runtime, text: str) -> None:
+    identifier = await pod.begin("sleep", "100")
+    (pod.settings.state_dir / "node.json").write_text(text)
+    await pod.restart()
+    assert pod.launcher.sandboxes()["pod"].state is SandboxState.READY
+    assert pod.value(identifier).state is ContainerState.RUNNING
+    await _usable(pod)
+
+
+@pytest.mark.parametrize("pid", ["container", "pod"])
+async def test_processes_that_fork_all_the_time_are_stopped_in_time(runtime: Runtime, pid: str) -> None:
+    await runtime.sandbox(namespaces=Namespaces(pid=pid))
+    fork = "(while :; do /bin/true; done) &"
+    script = f"trap '' TERM; for i in 1 2 3 4 5 6 7 8; do {fork} done; touch /started; exec sleep 1000"
+    identifier = await runtime.begin("sh", "-c", script, resources=Resources(pids_limit=100))
+    upper = Path(runtime.value(identifier).spec.rootfs.upper)
+    await runtime.until((upper / "started").exists)
+    async with asyncio.timeout(_STOPS_WITHIN_S):
+        ended = await runtime.launcher.stop_container(identifier, 0.1)
+    assert ended.exit_code == 137
+    async with asyncio.timeout(_STOPS_WITHIN_S):
+        await runtime.launcher.remove_container(identifier)
+    for base in discover(runtime.settings.cgroup_root).values():
+        assert not Path(base, "kubepods/pod", identifier).exists()
+
+
+@pytest.mark.parametrize("code", [0, 3])
+async def test_child_that_was_out_of_memory_is_told(pod: Runtime, code: int) -> None:
+    """Whatever the first process makes of it, as containerd tells it."""
+    limit = Resources(memory_limit_bytes=32 << 20)
+    ended, _ = await pod.shell(f"tail /dev/zero; exit {code}", resources=limit)
+    assert (ended.exit_code, ended.signal, ended.oom_killed) == (code, 0, True)
