@@ -367,9 +367,11 @@ class Launcher:
         except OSError:
             await self._abandon(name)
         else:
-            shim = Peer(sock, f"sandbox {name}")
-            with contextlib.suppress(Unavailable):
+            ended = asyncio.Event()
+            shim = Peer(sock, f"sandbox {name}", on_close=ended.set)
+            with contextlib.suppress(Unavailable, TimeoutError):
                 await shim.request("stop", timeout_s=self.settings.request_timeout_s)
+                await asyncio.wait_for(ended.wait(), self.settings.request_timeout_s)
             shim.close()
         parents = {spec.cgroup_parent} if spec is not None else set()
         for container_id in layout.names(f"{directory}/{layout.CONTAINERS}"):

@@ -96,6 +96,15 @@ def read_whole(directory: str, name: str) -> Record | None:
         return None
 
 
+def identity(directory: str, name: str) -> tuple[int, int] | None:
+    """(pid, start time) of the process that a record is about; None if it is missing or does not say."""
+    record = read_whole(directory, name)
+    try:
+        return None if record is None else (int(record["pid"]), int(record["start_time"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def touch(directory: str, name: str) -> None:
     os.close(os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 

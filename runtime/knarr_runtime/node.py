@@ -201,16 +201,16 @@ class Node:
         deadline_s = time.monotonic() + timeout_s
         if self.zygote is None or not self.zygote.open:
             await self._ensure_zygote()  # one that was just killed has a log reader to end
-        records = [layout.read_whole(self.state_dir, name) for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD)]
+        identities = [layout.identity(self.state_dir, name) for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD)]
         if self.zygote is not None:
             with contextlib.suppress(Unavailable):
                 await self.zygote.request("quit", timeout_s=timeout_s)
         if self._child is not None:
             await asyncio.to_thread(self._reap)
-        for record in records:
-            while record and process.is_same(int(record["pid"]), int(record["start_time"])):
+        for identity in identities:
+            while identity and process.is_same(*identity):
                 if time.monotonic() > deadline_s:
-                    raise Unavailable(f"process {record['pid']} does not end")
+                    raise Unavailable(f"process {identity[0]} does not end")
                 await asyncio.sleep(_CONNECT_EVERY_S)
         while not await asyncio.to_thread(self.cgroups.remove, ""):
             if time.monotonic() > deadline_s:

@@ -195,9 +195,11 @@ class Reader:
         if known is not None:
             return known
         record = layout.read_whole(directory, layout.CONTAINER_SPEC)
-        if record is None or not record["spec"]["log_path"] or os.path.exists(f"{directory}/{layout.LOG_DONE}"):
+        spec = {} if record is None else record.get("spec")
+        path = spec.get("log_path") if isinstance(spec, dict) else None
+        if not path or not isinstance(path, str) or os.path.exists(f"{directory}/{layout.LOG_DONE}"):
             raise NotFound(f"{directory}: no log to follow")
-        log = ContainerLog(directory, record["spec"]["log_path"], self._scratch)
+        log = ContainerLog(directory, path, self._scratch)
         self._logs[directory] = log
         for fd in log.sources:
             self._loop.add(fd, lambda _: self._wake(directory), select.EPOLLIN | select.EPOLLET)

@@ -109,9 +109,9 @@ class Zygote:
         if now - self._started_s < _IDLE_CHECK_S:
             return False
         return not any(
-            process.is_same(int(record["pid"]), int(record["start_time"]))
+            process.is_same(*shim)
             for name in layout.names(f"{self._state_dir}/{layout.SANDBOXES}")
-            if (record := layout.read_whole(layout.sandbox_directory(self._state_dir, name), layout.SHIM_RECORD))
+            if (shim := layout.identity(layout.sandbox_directory(self._state_dir, name), layout.SHIM_RECORD))
         )
 
     # --- sandboxes ---
@@ -246,11 +246,11 @@ class Zygote:
         if record is not None and not stopped:
             for name in layout.names(f"{directory}/{layout.CONTAINERS}"):
                 container = layout.container_directory(self._state_dir, sandbox_id, name)
-                running = layout.read_whole(container, layout.PROCESS_RECORD)
+                running = layout.identity(container, layout.PROCESS_RECORD)
                 if running is not None and not os.path.exists(f"{container}/{layout.EXIT_RECORD}"):
-                    self._orphans[int(running["pid"])] = (sandbox_id, name)
-                    process.kill(int(running["pid"]), signal.SIGKILL)
-            parent = str(record["spec"].get("cgroup_parent", ""))
+                    self._orphans[running[0]] = (sandbox_id, name)
+                    process.kill(running[0], signal.SIGKILL)
+            parent = _cgroup_parent(record)
             if parent and self._cgroups.exists(parent):
                 self._cgroups.kill(parent)
         self._server.broadcast({"event": "shim_exit", "sandbox": sandbox_id})
@@ -274,10 +274,10 @@ class Zygote:
 
     def _adopt_reader(self) -> None:
         """One that an earlier zygote started goes on; its end is seen by its pidfd, for it is no child."""
-        record = layout.read_whole(self._state_dir, layout.LOGS_RECORD)
-        if record is None or not process.is_same(int(record["pid"]), int(record["start_time"])):
+        reader = layout.identity(self._state_dir, layout.LOGS_RECORD)
+        if reader is None or not process.is_same(*reader):
             return
-        pid = int(record["pid"])
+        pid = reader[0]
         fd = os.pidfd_open(pid)
         self._reader_pid = pid
         self._reader_fd = fd
@@ -332,6 +332,12 @@ class Zygote:
         for pid in orphans:
             process.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def _cgroup_parent(record: layout.Record) -> str:
+    """ "" if the record is damaged: then the daemon, which knows more, removes what is left."""
+    spec = record.get("spec")
+    return str(spec.get("cgroup_parent", "")) if isinstance(spec, dict) else ""
 
 
 def main(state_dir: str, ready: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,10 @@ _STOPS_WITHIN_S = 5.0
 def _directory(runtime: Runtime, identifier: str = "") -> Path:
     sandbox = runtime.settings.state_dir / "sandboxes/pod"
     return sandbox / "containers" / identifier if identifier else sandbox
+
+
+def _pid(runtime: Runtime, name: str) -> int:
+    return int(json.loads((runtime.settings.state_dir / name).read_text())["pid"])
 
 
 async def _usable(runtime: Runtime) -> None:
@@ -93,13 +99,30 @@ async def test_damaged_record_of_a_pod_whose_shim_was_killed(pod: Runtime) -> No
     await pod.begin("sleep", "100")
     shim = pod.launcher.sandboxes()["pod"].pid
     await pod.close()
-    os.kill(shim, 9)
+    os.kill(shim, signal.SIGKILL)
     await pod.until(lambda: start_time(shim) is None)
     (_directory(pod) / "sandbox.json").write_text("")
     await pod.restart()
     assert not pod.launcher.sandboxes()
     for base in discover(pod.settings.cgroup_root).values():
         assert not Path(base, "kubepods/pod").exists()
+
+
+@pytest.mark.parametrize("text", _DAMAGED)
+async def test_zygote_and_log_reader_outlive_damaged_records(pod: Runtime, text: str) -> None:
+    await pod.sandbox("other")
+    identifier = await pod.begin("sleep", "100")
+    shim, reader = pod.launcher.sandboxes()["pod"].pid, _pid(pod, "logs.json")
+    for path in ("sandbox.json", f"containers/{identifier}/process.json", f"containers/{identifier}/spec.json"):
+        (_directory(pod) / path).write_text(text)
+    zygote = _pid(pod, "zygote.json")
+    os.kill(reader, signal.SIGKILL)
+    await pod.until(lambda: _pid(pod, "logs.json") != reader)
+    os.kill(shim, signal.SIGKILL)
+    await pod.until(lambda: pod.launcher.sandboxes()["pod"].state is SandboxState.NOT_READY)
+    ended, output = await pod.shell("echo on; exit 4", sandbox="other")
+    assert (ended.exit_code, output) == (4, "on\n")
+    assert _pid(pod, "zygote.json") == zygote and start_time(zygote) is not None
 
 
 @pytest.mark.parametrize("text", _DAMAGED)
