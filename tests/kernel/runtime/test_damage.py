@@ -1,4 +1,4 @@
-"""Damaged records and containers that fight: what is lost is said and cleaned up, the rest goes on."""
+"""Damaged records, full disks, containers that fight: what is lost is said and cleaned up, the rest goes on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,3 +160,26 @@ async def test_child_that_was_out_of_memory_is_told(pod: Runtime, code: int) -> 
     limit = Resources(memory_limit_bytes=32 << 20)
     ended, _ = await pod.shell(f"tail /dev/zero; exit {code}", resources=limit)
     assert (ended.exit_code, ended.signal, ended.oom_killed) == (code, 0, True)
+
+
+@pytest.fixture
+def small_disk(pod: Runtime, tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+async def test_container_waits_while_the_disk_of_its_log_is_full(small_disk: Path, pod: Runtime) -> None:
+    """And nothing of what it wrote is lost, doubled or cut, nor do others wait with it."""
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(15 << 20))
+    identifier = await pod.begin("seq", "1", "200000", log_path=str(small_disk / "log"))
+    await pod.until(lambda: os.statvfs(small_disk).f_bavail == 0)
+    ended, output = await pod.shell("echo other")
+    assert (ended.exit_code, output) == (0, "other\n")
+    assert pod.value(identifier).state is ContainerState.RUNNING
+    filler.unlink()
+    assert (await pod.exit(identifier)).exit_code == 0
+    await pod.until(lambda: pod.output(identifier) == "".join(f"{number}\n" for number in range(1, 200001)))
