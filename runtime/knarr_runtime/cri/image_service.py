@@ -16,7 +16,7 @@ from knarr_runtime.cri.pods import Pods
 from knarr_runtime.cri.transfers import Transfers
 from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images.registry import credentials
-from knarr_runtime.images.store import Image, ImageStore
+from knarr_runtime.images.store import Image, ImageStore, repository_digests
 
 STREAM_BATCH = 100
 """Images in one message of a streamed list."""
@@ -110,7 +110,7 @@ def _image(image: Image) -> Any:
     answer = cri.Image(
         id=image.id,
         repo_tags=tags,
-        repo_digests=[name for name in image.names if "@" in name],
+        repo_digests=repository_digests(image),
         size=image.size_bytes,
         spec=cri.ImageSpec(image=tags[0] if tags else image.id),
     )

@@ -15,7 +15,7 @@ from knarr_runtime.errors import Invalid
 from knarr_runtime.images import documents, names
 from knarr_runtime.images.registry.client import Pulled
 from knarr_runtime.images.registry.credentials import Credentials
-from knarr_runtime.images.store import Image, ImageStore
+from knarr_runtime.images.store import Image, ImageStore, repository_digests
 
 MAX_ARCHIVE_BYTES = 16 * 1024**3
 FORMATS = ("docker-archive", "oci-archive")
@@ -124,7 +124,7 @@ def inspected(image: Image, configuration: bytes) -> dict[str, Any]:
     return {
         "Id": image.id,
         "RepoTags": [name for name in image.names if "@" not in name],
-        "RepoDigests": [name for name in image.names if "@" in name],
+        "RepoDigests": list(repository_digests(image)),
         "Digest": image.manifest_digest,
         "Created": document.get("created", ""),
         "Author": document.get("author", ""),

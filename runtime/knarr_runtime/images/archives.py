@@ -5,16 +5,18 @@ Blobs are taken as they are; of a docker-archive, which has no manifests, an OCI
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
+import lzma
 import os
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import zstandard
 
@@ -22,11 +24,11 @@ from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images import documents, names, tarlimits
 from knarr_runtime.images.blobs import Blobs
 from knarr_runtime.images.documents import Descriptor
-from knarr_runtime.images.layers import MAX_ZSTD_WINDOW_BYTES, ZSTD, suffix_of
+from knarr_runtime.images.layers import GZIP, MAX_ZSTD_WINDOW_BYTES, ZSTD, suffix_of
 
 MAX_ENTRIES = 10_000
 MAX_ARCHIVE_BYTES = 64 * 1024**3
-DAMAGED = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
+DAMAGED = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,15 @@ def read(archive: IO[bytes], blobs: Blobs, tmp: Path) -> tuple[Found, ...]:
 
 @contextlib.contextmanager
 def _seekable(archive: IO[bytes], tmp: Path) -> Iterator[IO[bytes]]:
-    """tarfile reads gzip by itself, zstd not."""
-    head = archive.read(4)
+    """Uncompressed: going back and forth in a compressed one would unpack it again and again."""
+    head = archive.read(6)
     archive.seek(0)
-    if head != ZSTD:
+    opener = next((opener for magic, opener in COMPRESSIONS.items() if head.startswith(magic)), None)
+    if opener is None:
         yield archive
         return
     with tempfile.TemporaryFile(dir=tmp) as plain:
-        reader = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW_BYTES).stream_reader(archive)
+        reader = opener(archive)
         left = MAX_ARCHIVE_BYTES
         while piece := reader.read(1 << 20):
             left -= len(piece)
@@ -75,15 +78,26 @@ def _seekable(archive: IO[bytes], tmp: Path) -> Iterator[IO[bytes]]:
         yield plain
 
 
+def _zstd(archive: IO[bytes]) -> IO[bytes]:
+    reader = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW_BYTES)
+    return cast(IO[bytes], reader.stream_reader(archive, read_across_frames=True))
+
+
+COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], IO[bytes]]] = {
+    GZIP: lambda archive: cast(IO[bytes], gzip.GzipFile(fileobj=archive)),
+    b"BZh": lambda archive: cast(IO[bytes], bz2.BZ2File(archive)),
+    b"\xfd7zXZ\0": lambda archive: cast(IO[bytes], lzma.LZMAFile(archive)),  # noqa: SIM115 read by who asked
+    ZSTD: _zstd,
+}
+
+
 class _Members:
     """The files of a tar; links between them are followed, inside of the archive."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
         self.names: dict[str, tarfile.TarInfo] = {}
-        for member in tar:
-            if len(self.names) >= MAX_ENTRIES:
-                raise Invalid(f"the archive has more than {MAX_ENTRIES} entries")
+        for member in tarlimits.entries(tar, MAX_ENTRIES, "the archive"):
             self.names[os.path.normpath(member.name)] = member
 
     def open(self, name: object) -> IO[bytes]:

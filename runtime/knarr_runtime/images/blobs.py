@@ -25,6 +25,8 @@ from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images.documents import checked_digest, digest_of
 
 PIECE_BYTES = 1 << 20
+NEW = ".new-"
+"""Begins the name of a file that is about to replace another; one that stays is of a process that was killed."""
 KEEP_PARTIAL_S = 24 * 3600.0
 
 
@@ -168,7 +170,11 @@ class Blobs:
 
     def bytes(self) -> int:
         """On disk."""
-        return sum(path.stat().st_blocks * 512 for path in self._blobs.iterdir())
+        total = 0
+        for entry in os.scandir(self._blobs):
+            with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
+                total += entry.stat(follow_symlinks=False).st_blocks * 512
+        return total
 
     def _path(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix("sha256:")
@@ -176,11 +182,15 @@ class Blobs:
 
 def write_file(path: Path, data: bytes) -> None:
     """Replaces the file at once, on disk."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=NEW, delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
     sync_directory(path.parent)
 
 

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import zlib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -48,11 +49,17 @@ class Layers:
         return self.path(chain).is_dir()
 
     def size(self, chain: str) -> int:
-        """Bytes of its files."""
-        return int((self._layers / chain / "size").read_text())
+        """Bytes of its files; 0 for one that is gone or that something else damaged."""
+        try:
+            return int((self._layers / chain / "size").read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return 0
 
-    def unpack(self, chain: str, diff_id: str, blob: Path) -> int:
-        """Make the layer of a blob, unless it is there; its size. Raises Invalid, OSError."""
+    def unpack(self, chain: str, diff_id: str, blob: Path, below: Sequence[str] = ()) -> int:
+        """Make the layer of a blob, unless it is there; its size. Raises Invalid, OSError.
+
+        below: chain ids of the layers under it, topmost first.
+        """
         with self._locks[chain]:
             if self.has(chain):
                 return self.size(chain)
@@ -60,7 +67,7 @@ class Layers:
             try:
                 (temporary / "fs").mkdir(mode=0o755)
                 with blob.open("rb") as file:
-                    size = _unpack(file, diff_id, temporary / "fs")
+                    size = _unpack(file, diff_id, temporary / "fs", [str(self.path(one)) for one in below])
                 (temporary / "size").write_text(str(size))
                 with (temporary / "size").open("rb") as synced:
                     disk.syncfs(synced.fileno())
@@ -83,10 +90,10 @@ class Layers:
         return freed
 
 
-def _unpack(file: IO[bytes], diff_id: str, target: Path) -> int:
+def _unpack(file: IO[bytes], diff_id: str, target: Path, below: Sequence[str]) -> int:
     try:
         hashing = _Hashing(decompressed(file))
-        size = unpack(cast(IO[bytes], hashing), str(target))
+        size = unpack(cast(IO[bytes], hashing), str(target), below)
         hashing.drain()
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         raise Invalid(f"layer {diff_id} is damaged: {error}") from error

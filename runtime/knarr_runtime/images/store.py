@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import threading
 import time
@@ -24,7 +25,7 @@ from typing import IO, Any
 
 from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images import archives, documents, names
-from knarr_runtime.images.blobs import Blobs, Ingest, write_file
+from knarr_runtime.images.blobs import NEW, Blobs, Ingest, write_file
 from knarr_runtime.images.documents import Manifest
 from knarr_runtime.images.layers import Layers
 from knarr_runtime.images.progress import Progress, silent
@@ -77,6 +78,8 @@ class ImageStore:
         (root / "tmp").mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in (root / "tmp").iterdir():
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        for leftover in root.glob(f"{NEW}*"):
+            leftover.unlink()
         self._blobs = Blobs(root)
         self._layers = Layers(root)
         self._images: dict[str, Image] = {}
@@ -98,7 +101,7 @@ class ImageStore:
                 return found[0]
         full = names.normalise(reference)
         for image in self.images():
-            if full in image.names:
+            if full in image.names or full in repository_digests(image):
                 return image
         raise NotFound(f"image \"{reference}\" not found: pull it, or import it with 'knarr image import'")
 
@@ -167,11 +170,13 @@ class ImageStore:
         raw = self._blobs.read(manifest.config.digest, documents.MAX_CONFIG_BYTES)
         configuration = documents.read_json(raw, "the image's configuration")
         diff_ids = documents.diff_ids(configuration, len(manifest.layers))
-        chain, chains, size = "", [], 0
+        chain, size = "", 0
+        chains: list[str] = []
         for diff_id, layer in zip(diff_ids, manifest.layers, strict=True):
             chain = documents.chain_id(chain, diff_id)
             progress(layer.digest, "Extracting", 0, layer.size)
-            size += self._layers.unpack(chain.removeprefix("sha256:"), diff_id, self._blobs.path(layer.digest))
+            blob = self._blobs.path(layer.digest)
+            size += self._layers.unpack(chain.removeprefix("sha256:"), diff_id, blob, tuple(reversed(chains)))
             progress(layer.digest, "Pull complete", layer.size, layer.size)
             chains.append(chain.removeprefix("sha256:"))
         return Image(
@@ -266,7 +271,8 @@ class ImageStore:
         for image in images:
             if image.manifest_digest:
                 blobs.add(image.manifest_digest)
-                blobs |= {layer.digest for layer in self.manifest(image).layers}
+                with contextlib.suppress(NotFound, Invalid):  # a manifest that was lost must not keep all rubbish
+                    blobs |= {layer.digest for layer in self.manifest(image).layers}
         return self._layers.keep_only({chain for image in images for chain in image.layers}) + self._blobs.keep_only(
             blobs
         )
@@ -276,17 +282,40 @@ class ImageStore:
         write_file(self._root / "images.json", json.dumps(document, indent=1).encode())
 
     def _load(self) -> None:
+        """A damaged entry costs its image, which can be pulled again; a damaged file is kept for who wants to look."""
         path = self._root / "images.json"
         if not path.exists():
             return
-        for entry in json.loads(path.read_text()):
-            fields: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in entry.pop("config").items()
-            }
-            entry["names"], entry["layers"] = tuple(entry["names"]), tuple(entry["layers"])
-            image = Image(**entry, config=ImageConfig(**fields))
-            if all(self._layers.has(chain) for chain in image.layers):
-                self._images[image.id] = image
+        try:
+            entries = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            entries = None
+        if not isinstance(entries, list):
+            os.replace(path, path.with_name("images.json.damaged"))
+            return
+        for entry in entries:
+            with contextlib.suppress(TypeError, ValueError, LookupError, AttributeError):
+                image = _recorded(entry)
+                if all(self._layers.has(chain) for chain in image.layers):
+                    self._images[image.id] = image
+
+
+def _recorded(entry: dict[str, Any]) -> Image:
+    """Raises TypeError, ValueError, LookupError or AttributeError for what ``_save`` did not write."""
+    config: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in entry["config"].items()
+    }
+    lists: dict[str, Any] = {key: tuple(map(str, entry[key])) for key in ("names", "layers")}
+    others = {key: value for key, value in entry.items() if key not in ("config", *lists)}
+    return Image(**lists, **others, config=ImageConfig(**config))
+
+
+def repository_digests(image: Image) -> tuple[str, ...]:
+    """``repository@digest``: those by which it was pulled; for one that has only tags, of the manifest that is here."""
+    pulled = tuple(name for name in image.names if "@" in name)
+    if pulled or not image.manifest_digest:
+        return pulled
+    return tuple(dict.fromkeys(f"{name.rpartition(':')[0]}@{image.manifest_digest}" for name in image.names))
 
 
 def image_config(document: object) -> ImageConfig:
