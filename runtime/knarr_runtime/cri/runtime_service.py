@@ -68,7 +68,6 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
             features=cri.RuntimeFeatures(supplemental_groups_policy=True),
         )
         if request.verbose:
-            answer.info["limits"] = json.dumps(list(self._launcher.conditions()))
             answer.info["config"] = json.dumps(
                 {
                     "runtimeVersion": VERSION,
@@ -77,6 +76,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
                     "cgroupVersion": self._launcher.cgroup_version,
                     "sandboxes": len(self._pods.sandboxes),
                     "containers": len(self._pods.containers),
+                    "limits": list(self._launcher.conditions()),
                 }
             )
         return answer

@@ -88,7 +88,8 @@ def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:
 def user_of(text: str, layers: tuple[str, ...], supplemental: Sequence[int] = (), *, strict: bool = False) -> User:
     """``NAME`` or ``UID``, then ``:GROUP`` if wanted, by the files in the topmost of ``layers``.
 
-    strict: leave the groups out that the files give the user.
+    strict: leave the groups out that the files give the user. Its own group is among the groups as well: what is denied
+    to that group stays denied to a program that changes its group.
     """
     name, _, group = text.partition(":")
     passwd, groups = _table(layers, "/etc/passwd"), _table(layers, "/etc/group")
@@ -99,7 +100,7 @@ def user_of(text: str, layers: tuple[str, ...], supplemental: Sequence[int] = ()
     gid = int(entry[3]) if entry is not None and len(entry) > 3 and entry[3].isdecimal() else 0
     if group:
         gid = _group(group, groups)
-    more = {_identifier(number, "supplemental_groups") for number in supplemental}
+    more = {gid, *(_identifier(number, "supplemental_groups") for number in supplemental)}
     if entry is not None and not strict:
         login = entry[0]
         more |= {int(row[2]) for row in groups if len(row) > 3 and login in row[3].split(",")}
@@ -122,21 +123,24 @@ def _identifier(number: int, field: str) -> int:
 
 
 def capabilities(given: Any, privileged: bool) -> Capabilities:
-    """The default set, with additions and without drops; ``ALL`` is all."""
+    """The default set, with additions and without drops; ``ALL`` is all. What is to be ambient is in every set."""
     known = tuple(NUMBER)
     if privileged:
         return Capabilities(bounding=known, effective=known, permitted=known)
     chosen = set(DEFAULT_CAPABILITIES)
-    add, drop = (_capability_names(names, known) for names in (given.add_capabilities, given.drop_capabilities))
+    add, drop, ambient = (
+        _capability_names(names, known)
+        for names in (given.add_capabilities, given.drop_capabilities, given.add_ambient_capabilities)
+    )
     if "ALL" in drop:
         chosen.clear()
-    if "ALL" in add:
+    if "ALL" in add | ambient:
         chosen.update(known)
-    chosen |= add - {"ALL"}
+    chosen |= (add | ambient) - {"ALL"}
     chosen -= drop - {"ALL"}
     ordered = tuple(name for name in known if name in chosen)
-    ambient = tuple(sorted(_capability_names(given.add_ambient_capabilities, known)))
-    return Capabilities(bounding=ordered, effective=ordered, permitted=ordered, inheritable=ambient, ambient=ambient)
+    kept = ordered if "ALL" in ambient else tuple(name for name in ordered if name in ambient)
+    return Capabilities(bounding=ordered, effective=ordered, permitted=ordered, inheritable=kept, ambient=kept)
 
 
 def _capability_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
@@ -151,7 +155,8 @@ def _capability_names(names: Iterable[str], known: tuple[str, ...]) -> set[str]:
 
 
 def seccomp(security: Any) -> str:
-    """ContainerSpec.seccomp. The older field counts where the newer one is not set."""
+    """ContainerSpec.seccomp. The older field counts where the newer one is not set; who says nothing is not filtered:
+    whether there is a default is for CRI's clients to say."""
     if security.privileged:
         return SECCOMP_UNCONFINED
     if not security.HasField("seccomp"):
@@ -165,10 +170,10 @@ def seccomp(security: Any) -> str:
 
 
 def _older_seccomp(name: str) -> str:
+    if name in ("", UNCONFINED):
+        return SECCOMP_UNCONFINED
     if name in DEFAULTS:
         return SECCOMP_DEFAULT
-    if name == UNCONFINED:
-        return SECCOMP_UNCONFINED
     if not name.startswith(LOCALHOST):
         raise Invalid(f'seccomp_profile_path: "{name}" must be runtime/default, unconfined or localhost/ and a path')
     return _profile(name.removeprefix(LOCALHOST), "seccomp_profile_path")

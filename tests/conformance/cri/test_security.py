@@ -257,13 +257,29 @@ def test_by_default_there_are_the_fourteen_capabilities(runtime: Any) -> None:
     assert int(status_line(runtime, container, "CapEff"), 16) == 0xA80425FB
 
 
+def capability_sets(runtime: Any, container: str) -> dict[str, int]:
+    lines = Path(f"/proc/{runtime.info(container)['pid']}/status").read_text().splitlines()
+    return {name: int(value, 16) for name, value in (line.split(":") for line in lines) if name.startswith("Cap")}
+
+
 @pytest.mark.containerd_lacks("ambient capabilities are behind a switch in containerd 1.6")
 def test_ambient_capabilities_reach_a_plain_user(runtime: Any) -> None:
     chosen = cri.Capability(add_capabilities=["NET_ADMIN"], add_ambient_capabilities=["NET_ADMIN"])
     container = runtime.secure(runtime.pod(), run_as_user=value(1001), capabilities=chosen)
-    log_free = Path(f"/proc/{runtime.info(container)['pid']}/status").read_text()
-    ambient = next(line.split()[1] for line in log_free.splitlines() if line.startswith("CapAmb"))
-    assert int(ambient, 16) == 1 << 12
+    assert capability_sets(runtime, container)["CapAmb"] == 1 << 12
+
+
+@pytest.mark.containerd_lacks("ambient capabilities are behind a switch in containerd 1.6")
+def test_what_is_only_ambient_is_in_every_set_unless_it_is_dropped(runtime: Any) -> None:
+    chosen = cri.Capability(drop_capabilities=["ALL"], add_ambient_capabilities=["NET_ADMIN"])
+    pod = runtime.pod()
+    sets = capability_sets(runtime, runtime.secure(pod, run_as_user=value(1001), capabilities=chosen))
+    assert set(sets.values()) == {1 << 12}
+    chosen = cri.Capability(drop_capabilities=["SETUID"], add_ambient_capabilities=["SETUID"])
+    assert capability_sets(runtime, runtime.secure(pod, capabilities=chosen))["CapAmb"] == 0
+    chosen = cri.Capability(add_ambient_capabilities=["ALL"])
+    sets = capability_sets(runtime, runtime.secure(pod, capabilities=chosen))
+    assert sets["CapAmb"] == sets["CapBnd"] > 1 << 12
 
 
 @pytest.mark.knarr_only
