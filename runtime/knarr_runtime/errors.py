@@ -57,6 +57,12 @@ class Cancelled(RuntimeFailure):
     code = "cancelled"
 
 
+class Unsupported(RuntimeFailure):
+    """The process that would do it is of an earlier version and does not know how; a new sandbox does."""
+
+    code = "unsupported"
+
+
 class StartFailed(RuntimeFailure):
     """The program could not be started; ``exit_code`` as a shell would give it: 127 not found, 126 not executable,
     128 when preparing the container failed."""
@@ -86,6 +92,7 @@ _BY_CODE: dict[str, type[RuntimeFailure]] = {
         Exhausted,
         Denied,
         Cancelled,
+        Unsupported,
         StartFailed,
         KernelRefused,
     )

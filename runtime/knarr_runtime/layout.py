@@ -1,10 +1,10 @@
 """What lies in the state directory, and how it is written. All of it is rebuilt from here and the kernel.
 
-    zygote.sock  zygote.json          socket and identity (pid, start_time) of the zygote
+    zygote.sock  zygote.json          socket, identity (pid, start_time) and version of the zygote
     logs.sock    logs.json            the same of the log reader
-    node.json                         boot_id, cgroup bases: where the runtime's cgroups lie
+    node.json                         boot_id, cgroup bases: where the runtime's cgroups lie; version to run
     sandboxes/<id>/sandbox.json       the SandboxSpec, written first
-                   shim.json          pid, start_time, created_at_ns; written by the shim when it is ready
+                   shim.json          pid, start_time, created_at_ns, version; written by the shim when it is ready
                    shim.sock          its control socket
                    stopped            exists once the sandbox has been stopped
                    shm/               where the shim mounts the pod's /dev/shm, in its own mount namespace

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from knarr_runtime import channel, errors
 from knarr_runtime.channel import Message
-from knarr_runtime.errors import RuntimeFailure
+from knarr_runtime.errors import RuntimeFailure, Unsupported
 from knarr_runtime.kernel import syscalls
 
 Handler = Callable[[int], object]
@@ -139,7 +139,7 @@ class Server:
             if operation is None:
                 for fd in descriptors:
                     os.close(fd)
-                raise RuntimeFailure(f"unknown operation {message.get('op')!r}")
+                raise Unsupported(f"process {os.getpid()}, of an earlier version, does not know {message.get('op')!r}")
             reply = operation(connection, message, descriptors)
         except RuntimeFailure as error:
             self.fail(connection, message, error)

@@ -1,12 +1,18 @@
-"""The node's own processes: starts the zygote, connects to it and to the log reader, and again whenever they end."""
+"""The node's own processes: starts the zygote, connects to it and to the log reader, and again whenever they end.
+
+A zygote of another version is replaced in place, and the log reader with it: it executes this daemon's code and stays
+the same process, so its children, the shims, go on. Shims keep the code they were made with until their pods end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +24,10 @@ from knarr_runtime.errors import KernelRefused, RuntimeFailure, Unavailable
 from knarr_runtime.kernel import process
 from knarr_runtime.kernel.cgroup import Cgroups, discover, open_bases
 from knarr_runtime.peer import Peer
+from knarr_runtime.zygote import version
 
+_log = logging.getLogger(__name__)
+_PACKAGE = Path(__file__).resolve().parent
 _START_DEADLINE_S = 15.0
 _CONNECT_EVERY_S = 0.01
 _ZYGOTE_LOG = "zygote.log"
@@ -35,6 +44,7 @@ class Node:
         self._on_event = on_event
         self._lock = -1
         self._bases: dict[str, str] = {}
+        self._version = ""
         self._lost = asyncio.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self.zygote: Peer | None = None
@@ -55,6 +65,7 @@ class Node:
             self._lock = -1
             raise Unavailable(f"{self.state_dir} is in use by another runtime") from error
         try:
+            self._version = await asyncio.to_thread(version.of, _PACKAGE)
             self._find_cgroups()
             await self._ensure_zygote()
             await self._connect_logs(time.monotonic() + _START_DEADLINE_S)
@@ -69,20 +80,20 @@ class Node:
         record, damaged = remains.read(self.state_dir, layout.NODE_RECORD, _node_record)
         self.rebooted = record is not None and record["boot_id"] != boot
         if damaged:  # of this boot, as far as can be told: the identities of processes decide who still lives
-            record = {"boot_id": boot, "bases": discover(self._cgroup_root)}
+            record = {"bases": discover(self._cgroup_root)}
             self._open_cgroups(record["bases"])
-            layout.write(self.state_dir, layout.NODE_RECORD, record)
         elif record is None or self.rebooted:
-            record = {"boot_id": boot, "bases": discover(self._cgroup_root)}
+            record = {"bases": discover(self._cgroup_root)}
             for name in (layout.ZYGOTE_RECORD, layout.LOGS_RECORD):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{self.state_dir}/{name}")
             self._open_cgroups(record["bases"])
             self.cgroups.prepare()
-            layout.write(self.state_dir, layout.NODE_RECORD, record)
         else:
             self._open_cgroups(record["bases"])
         self._bases = dict(record["bases"])
+        record = {"boot_id": boot, "bases": self._bases, "version": self._version}
+        layout.write(self.state_dir, layout.NODE_RECORD, record)
 
     def _open_cgroups(self, bases: Mapping[str, str]) -> None:
         self.cgroups = open_bases(bases)
@@ -123,7 +134,65 @@ class Node:
         except (FileNotFoundError, ConnectionRefusedError):
             await self._spawn_zygote()
             sock, _ = channel.connect(self.state_dir, layout.ZYGOTE_SOCKET)
-        self.zygote = Peer(sock, "zygote", on_event=self._on_event, on_close=self._lost.set)
+        self.zygote = self._peer(sock)
+        await self._ensure_version(self.zygote)
+
+    def _peer(self, sock: socket.socket) -> Peer:
+        return Peer(sock, "zygote", on_event=self._on_event, on_close=self._lost.set)
+
+    async def _ensure_version(self, zygote: Peer) -> None:
+        """Replaces the zygote if its code is not ours. One that cannot be replaced serves on, with a warning."""
+        try:
+            status = await zygote.request("status", timeout_s=_START_DEADLINE_S)
+        except Unavailable:
+            if zygote.open:
+                raise
+            await self._ensure_zygote()  # this one was just dying
+            return
+        except RuntimeFailure:  # it is older than versions are: it ends, and its shims go on without it
+            await zygote.request("quit", timeout_s=_START_DEADLINE_S)
+            await self._spawn_zygote()
+        else:
+            if status["version"] == self._version:
+                return
+            _log.info("the zygote of version %s becomes one of version %s", status["version"], self._version)
+            try:
+                await self._replace_zygote(zygote)
+            except Unavailable:
+                if zygote.open:
+                    raise
+                await self._ensure_zygote()  # the new code did not get far in the old process
+                return
+            except RuntimeFailure as error:
+                _log.warning("the zygote keeps its code of version %s: %s", status["version"], error)
+                return
+        zygote.close()
+        sock, _ = channel.connect(self.state_dir, layout.ZYGOTE_SOCKET)
+        self.zygote = self._peer(sock)
+
+    async def _replace_zygote(self, zygote: Peer) -> None:
+        """Raises RuntimeFailure if it stays as it was, Unavailable if it died or does not answer.
+
+        There is no reply: the new code does not have the connection.
+        """
+        ready, theirs = os.pipe2(os.O_CLOEXEC)
+        own_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            await zygote.request(
+                "replace", descriptors=(own_mounts, theirs), command=self._command(), timeout_s=_START_DEADLINE_S
+            )
+        except RuntimeFailure:
+            if zygote.open:
+                os.close(ready)
+                raise
+        finally:
+            os.close(own_mounts)
+            os.close(theirs)
+        await self._await_ready(ready)
+
+    def _command(self) -> list[str]:
+        """Of the zygote, but for its last argument: the descriptor on which it says that it is ready."""
+        return [self._python, "-I", "-S", "-E", str(_PACKAGE / "zygote/start.py"), self.state_dir]
 
     def _reap(self) -> None:
         """Of a zygote that is our child and has closed its socket: it is ending."""
@@ -137,13 +206,12 @@ class Node:
 
     async def _spawn_zygote(self) -> None:
         ready, theirs = os.pipe2(os.O_CLOEXEC)
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote", "start.py")
         log = os.open(f"{self.state_dir}/{_ZYGOTE_LOG}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             spawning = asyncio.create_task(
                 asyncio.to_thread(
                     subprocess.Popen,
-                    [self._python, "-I", "-S", "-E", script, self.state_dir, str(theirs)],
+                    [*self._command(), str(theirs)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -163,13 +231,18 @@ class Node:
             os.close(log)
             os.close(theirs)
         try:
+            await self._await_ready(ready)
+        except asyncio.CancelledError:
+            await self._kill_child()
+            raise
+
+    async def _await_ready(self, ready: int) -> None:
+        """Owns the descriptor. Raises Unavailable with the zygote's last words."""
+        try:
             if not await asyncio.to_thread(os.read, ready, 1):
                 with open(f"{self.state_dir}/{_ZYGOTE_LOG}", encoding="utf-8", errors="replace") as file:
                     said = file.read()[-2000:].strip()
                 raise Unavailable(f"the zygote ended while starting: {said.splitlines()[-1] if said else 'no message'}")
-        except asyncio.CancelledError:
-            await self._kill_child()
-            raise
         finally:
             os.close(ready)
 

@@ -10,6 +10,7 @@ not. Paths named ``source`` are paths of the host, paths named ``target`` are pa
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Mapping
@@ -315,11 +316,14 @@ class ContainerSpec:
     def from_checked(value: Mapping[str, Any]) -> ContainerSpec:
         """Like from_json, for what this process's own daemon has just checked and written with ``to_json``.
 
+        A daemon may be of another version than this process. What it asks for and is not known here raises Invalid:
+        ignored, it could be the very thing that was to confine the container. Fields added later are empty by default.
         A fresh fork pays 3 µs for every page it touches; this touches a third of what constructors and checks do.
         """
-        if value.keys() != ContainerSpec.__dataclass_fields__.keys():  # of an older or newer daemon
-            return ContainerSpec.from_json(value)
-        return _take(ContainerSpec, value, _CONTAINER_NESTED)
+        try:
+            return _take(ContainerSpec, value, _CONTAINER_NESTED)
+        except _OtherVersion:
+            return _read(ContainerSpec, value, _CONTAINER_NESTED, strict=True)
 
 
 _CONTAINER_NESTED: dict[str, tuple[type, bool]] = {
@@ -350,16 +354,28 @@ def _plain(value: Any) -> dict[str, Any]:
     return plain
 
 
-def _read(type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]]) -> _T:
-    """The dataclass ``type_`` from JSON; keys it does not know (written by a later version) are ignored."""
+class _OtherVersion(Exception):
+    """The fields are not those that are known here."""
+
+
+def _read(
+    type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]], *, strict: bool = False
+) -> _T:
+    """The dataclass ``type_`` from JSON; keys it does not know (written by a later version) are ignored.
+
+    strict: only if they are empty, else Invalid is raised.
+    """
     arguments: dict[str, Any] = {}
     known: Mapping[str, Any] = type_.__dataclass_fields__  # type: ignore[attr-defined]
     for key, item in value.items():
         if key not in known:
+            if strict and item:
+                raise Invalid(f"{key}: this sandbox, of an earlier version, does not know it; a new sandbox does")
             continue
         if key in nested:
             inner, many = nested[key]
-            item = tuple(_read(inner, one, {}) for one in item) if many else _read(inner, item, {})
+            read = functools.partial(_read, inner, nested={}, strict=strict)
+            item = tuple(read(one) for one in item) if many else read(item)
         elif isinstance(item, list):
             item = tuple(item)
         arguments[sys.intern(key)] = item
@@ -367,7 +383,9 @@ def _read(type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[
 
 
 def _take(type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]]) -> _T:
-    """The dataclass ``type_`` from its complete JSON, unchecked."""
+    """The dataclass ``type_`` from its complete JSON, unchecked. Raises _OtherVersion for other fields."""
+    if value.keys() != type_.__dataclass_fields__.keys():  # type: ignore[attr-defined]
+        raise _OtherVersion
     made = object.__new__(type_)
     put = object.__setattr__
     for key, item in value.items():

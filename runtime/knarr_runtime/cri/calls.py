@@ -20,6 +20,7 @@ CODES: dict[type[errors.RuntimeFailure], grpc.StatusCode] = {
     errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Denied: grpc.StatusCode.PERMISSION_DENIED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
+    errors.Unsupported: grpc.StatusCode.UNIMPLEMENTED,
     errors.StartFailed: grpc.StatusCode.UNKNOWN,
     errors.KernelRefused: grpc.StatusCode.INTERNAL,
 }

@@ -27,6 +27,15 @@ def is_same(pid: int, started: int) -> bool:
     return pid > 0 and start_time(pid) == started
 
 
+def is_child(pid: int) -> bool:
+    """Whether ``pid`` is a child of ours, ended or not, that nobody has waited for."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def adjust_oom_score(pid: int, adjustment: int) -> None:
     """Best effort: lowering it needs CAP_SYS_RESOURCE; a process that is gone is fine."""
     try:

@@ -157,7 +157,7 @@ def _full(fifo: int) -> bool:
 
 
 class Reader:
-    def __init__(self, state_dir: str) -> None:
+    def __init__(self, state_dir: str, version: str) -> None:
         self._state_dir = state_dir
         self._loop = Loop()
         self._scratch = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -177,7 +177,8 @@ class Reader:
             },
         )
         pid = os.getpid()
-        layout.write(state_dir, layout.LOGS_RECORD, {"pid": pid, "start_time": process.start_time(pid)})
+        record = {"pid": pid, "start_time": process.start_time(pid), "version": version}
+        layout.write(state_dir, layout.LOGS_RECORD, record)
         self._find_containers()
 
     def _find_containers(self) -> None:
@@ -297,10 +298,10 @@ def _pong(connection: Connection, message: Message, descriptors: list[int]) -> M
     return {}
 
 
-def main(state_dir: str) -> None:
+def main(state_dir: str, version: str) -> None:
     """The reader's life, from the fork on."""
     process.set_name("knarr-logs")
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     gc.disable()
-    Reader(state_dir).run()
+    Reader(state_dir, version).run()

@@ -60,8 +60,9 @@ class _Container:
 
 
 class Shim:
-    def __init__(self, spec: SandboxSpec, state_dir: str, cgroups: Cgroups, last_capability: int) -> None:
+    def __init__(self, spec: SandboxSpec, state_dir: str, version: str, cgroups: Cgroups, last_capability: int) -> None:
         self._spec = spec
+        self._version = version
         self._directory = layout.sandbox_directory(state_dir, spec.id)
         self._cgroups = cgroups
         self._last_capability = last_capability
@@ -119,7 +120,12 @@ class Shim:
             },
         )
         pid = os.getpid()
-        record = {"pid": pid, "start_time": process.start_time(pid), "created_at_ns": time.time_ns()}
+        record = {
+            "pid": pid,
+            "start_time": process.start_time(pid),
+            "created_at_ns": time.time_ns(),
+            "version": self._version,
+        }
         layout.write(self._directory, layout.SHIM_RECORD, record)
 
     def _set_sysctl(self, name: str, value: str) -> None:
@@ -579,11 +585,18 @@ def await_spec(status: socket.socket) -> SandboxSpec | None:
     return None if received is None else SandboxSpec.from_json(received[0]["spec"])
 
 
-def main(spec: SandboxSpec, state_dir: str, cgroups: Cgroups, last_capability: int, ready: Callable[[], None]) -> None:
+def main(
+    spec: SandboxSpec,
+    state_dir: str,
+    version: str,
+    cgroups: Cgroups,
+    last_capability: int,
+    ready: Callable[[], None],
+) -> None:
     """The shim's life, from the fork on."""
     process.set_name(f"knarr-{spec.id}")
     process.become_subreaper()
-    shim = Shim(spec, state_dir, cgroups, last_capability)
+    shim = Shim(spec, state_dir, version, cgroups, last_capability)
     shim.set_up()
     ready()
     shim.run()

@@ -7,7 +7,10 @@ Its own death stops only new sandboxes until the daemon has started another: shi
 As child subreaper it inherits the containers of a shim that was killed. Those are unsupervised then: it kills them
 and writes their exit records, so that even then no exit code is lost.
 
-Requests: create_sandbox, abandon, quit. Events: ``shim_exit``, ``exit`` (of an orphan).
+A daemon of another version replaces its code in place: it executes the new one and stays the same process, with the
+same children, whom it finds again in the state directory.
+
+Requests: create_sandbox, abandon, status, replace, quit. Events: ``shim_exit``, ``exit`` (of an orphan).
 """
 
 from __future__ import annotations
@@ -21,15 +24,14 @@ import time
 
 from knarr_runtime import channel, errors, layout
 from knarr_runtime.channel import Message
-from knarr_runtime.errors import RuntimeFailure
+from knarr_runtime.errors import Invalid, RuntimeFailure
 from knarr_runtime.kernel import capabilities, mounts, process, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups, open_bases
-from knarr_runtime.logs import reader
 from knarr_runtime.loop import Connection, Loop, Server
 from knarr_runtime.shim import main as shim
 from knarr_runtime.spec import SandboxSpec
+from knarr_runtime.zygote.log_reader import LogReader
 
-_READER_RESTART_S = 0.2
 _IDLE_CHECK_S = 60.0
 
 
@@ -56,10 +58,10 @@ _USUAL = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | 
 
 
 class Zygote:
-    def __init__(self, state_dir: str, cgroups: Cgroups, host_mounts: int) -> None:
+    def __init__(self, state_dir: str, version: str, cgroups: Cgroups, host_mounts: int) -> None:
         self._state_dir = state_dir
+        self._version = version
         self._cgroups = cgroups
-        self._host_mounts = host_mounts
         self._last_capability = capabilities.last()
         self._loop = Loop()
         self._shims: dict[int, str] = {}
@@ -67,30 +69,37 @@ class Zygote:
         self._orphans: dict[int, tuple[str, str]] = {}
         self._spare: _Spare | None = None
         self._spares_live = True
-        self._reader_pid = 0
-        self._reader_started_s = 0.0
-        self._reader_fd = -1
         self._started_s = time.monotonic()
+        self._replacing: tuple[Connection, Message, list[int]] | None = None
         self._loop.on_children(self._reap)
         self._server = Server(
             self._loop,
             channel.listen(state_dir, layout.ZYGOTE_SOCKET),
-            {"create_sandbox": self._create_sandbox, "abandon": self._abandon, "quit": self._quit},
+            {
+                "create_sandbox": self._create_sandbox,
+                "abandon": self._abandon,
+                "status": self._status,
+                "replace": self._replace,
+                "quit": self._quit,
+            },
         )
         pid = os.getpid()
-        layout.write(state_dir, layout.ZYGOTE_RECORD, {"pid": pid, "start_time": process.start_time(pid)})
-        self._adopt_reader()
+        record = {"pid": pid, "start_time": process.start_time(pid), "version": version}
+        layout.write(state_dir, layout.ZYGOTE_RECORD, record)
+        self._adopt_children()
+        self._log_reader = LogReader(self._loop, state_dir, version, host_mounts)
+        self._reap()  # who ended while the code was being replaced was told of to the code before
 
     def run(self) -> None:
         self._loop.run(self._idle)
 
     def _idle(self) -> float | None:
         """Starts a missing log reader; ends when there is neither daemon nor sandbox left to serve."""
-        if not self._reader_pid:
-            wait_s = self._reader_started_s + _READER_RESTART_S - time.monotonic()
-            if wait_s > 0:
-                return wait_s
-            self._start_reader()
+        if self._replacing is not None and not self._forking:
+            self._execute_new(*self._replacing)
+        wait_s = self._log_reader.ensure()
+        if wait_s is not None:
+            return wait_s
         if self._server.connections:
             if self._spare is None and self._spares_live and not self._forking:
                 self._make_spare()
@@ -172,7 +181,7 @@ class Zygote:
                 spec = shim.await_spec(status)
             if spec is None:
                 os._exit(0)
-            shim.main(spec, self._state_dir, self._cgroups, self._last_capability, ready)
+            shim.main(spec, self._state_dir, self._version, self._cgroups, self._last_capability, ready)
             os._exit(0)
         except RuntimeFailure as error:
             channel.send(status, {"error": errors.to_json(error)})
@@ -234,9 +243,7 @@ class Zygote:
             if pid in self._shims:
                 self._lost_shim(self._shims.pop(pid))
         for pid, status in dead:
-            if pid == self._reader_pid:
-                self._reader_pid = 0
-            elif pid in self._orphans:
+            if not self._log_reader.ended(pid) and pid in self._orphans:
                 self._lost_container(*self._orphans.pop(pid), status)
 
     def _lost_shim(self, sandbox_id: str) -> None:
@@ -270,38 +277,57 @@ class Zygote:
         layout.write(directory, layout.EXIT_RECORD, record)
         self._server.broadcast({"event": "exit", "container": name, **record})
 
-    # --- the log reader ---
+    # --- its own replacement ---
 
-    def _adopt_reader(self) -> None:
-        """One that an earlier zygote started goes on; its end is seen by its pidfd, for it is no child."""
-        reader = layout.identity(self._state_dir, layout.LOGS_RECORD)
-        if reader is None or not process.is_same(*reader):
-            return
-        pid = reader[0]
-        fd = os.pidfd_open(pid)
-        self._reader_pid = pid
-        self._reader_fd = fd
+    def _status(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        return {"version": self._version, "shims": len(self._shims)}
 
-        def gone(_: int) -> None:
-            self._loop.remove(fd)
-            os.close(fd)
-            self._reader_fd = -1
-            self._reader_pid = 0
+    def _replace(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        """``command``: of the new zygote, as it is started (see :func:`main`), but for READY_FD, its last argument.
 
-        self._loop.add(fd, gone)
+        descriptors: the mount namespace in which the new code lies, and the end of a pipe that becomes READY_FD.
+        No reply but an error: the connection ends with the code that has it. Sandboxes being made come first.
+        """
+        if self._replacing is not None or len(descriptors) != 2:
+            for fd in descriptors:
+                os.close(fd)
+            raise Invalid("replace: needs two descriptors, and to be asked once")
+        self._replacing = (connection, message, descriptors)
 
-    def _start_reader(self) -> None:
-        self._reader_started_s = time.monotonic()
-        pid = syscalls.clone3(0)
-        if pid == 0:
-            try:
-                os.setsid()
-                process.close_all_but({self._host_mounts})
-                syscalls.setns(self._host_mounts, syscalls.CLONE_NEWNS)
-                reader.main(self._state_dir)
-            finally:
-                os._exit(0)
-        self._reader_pid = pid
+    def _execute_new(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        """Does not return, unless the new code cannot be executed: then all is as it was."""
+        self._replacing = None
+        host_mounts, ready = descriptors
+        if self._spare is not None:
+            self._spare.status.close()
+            self._spare = None
+        own_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        command = [*map(str, message["command"]), str(ready)]
+        try:
+            syscalls.setns(host_mounts, syscalls.CLONE_NEWNS)
+            os.set_inheritable(ready, True)
+            os.execv(command[0], command)
+        except OSError as error:
+            syscalls.setns(own_mounts, syscalls.CLONE_NEWNS)
+            self._server.fail(connection, message, RuntimeFailure(f"{command[0]}: {error.strerror}"))
+        finally:
+            for fd in (own_mounts, *descriptors):
+                os.close(fd)
+
+    def _adopt_children(self) -> None:
+        """Of the zygote that this process was before: its shims, and the containers of shims that were killed."""
+        for name in layout.names(f"{self._state_dir}/{layout.SANDBOXES}"):
+            directory = layout.sandbox_directory(self._state_dir, name)
+            found = layout.identity(directory, layout.SHIM_RECORD)
+            if found is not None and process.is_child(found[0]):
+                self._shims[found[0]] = name
+                continue
+            for container in layout.names(f"{directory}/{layout.CONTAINERS}"):
+                running = layout.identity(f"{directory}/{layout.CONTAINERS}/{container}", layout.PROCESS_RECORD)
+                if running is not None and process.is_child(running[0]):
+                    self._orphans[running[0]] = (name, container)
+
+    # --- the end ---
 
     def _quit(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         """Ends zygote and log reader; shims, if there are any, go on."""
@@ -309,10 +335,7 @@ class Zygote:
         return {}
 
     def _end(self) -> None:
-        if self._reader_pid:
-            process.kill(self._reader_pid, signal.SIGTERM)
-            if self._reader_fd < 0:  # our child, so ours to bury
-                os.waitpid(self._reader_pid, 0)
+        self._log_reader.end()
         self._bury_orphans()
         for name in (layout.ZYGOTE_SOCKET, layout.ZYGOTE_RECORD):
             try:
@@ -354,6 +377,7 @@ def main(state_dir: str, ready: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o022)
     os.chdir("/")
+    version = str(node.get("version", ""))
     cgroups = open_bases(node["bases"])
     host_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     if mounts.layers_travel():  # else layers are mounted by path, and their filesystems must stay
@@ -362,7 +386,7 @@ def main(state_dir: str, ready: int) -> None:
     else:
         mounts.enter_following_namespace()
     process.forbid_tracing()
-    zygote = Zygote(state_dir, cgroups, host_mounts)
+    zygote = Zygote(state_dir, version, cgroups, host_mounts)
     gc.disable()
     gc.collect()
     gc.freeze()

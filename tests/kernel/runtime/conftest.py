@@ -95,6 +95,10 @@ class Runtime:
 
     async def restart(self) -> None:
         await self.close()
+        await self.take_over()
+
+    async def take_over(self) -> None:
+        """Once ``close`` or somebody else's daemon has let go."""
         self.launcher = Launcher(self.settings)
         await self.start()
 

@@ -47,6 +47,26 @@ def test_container_spec_survives_json() -> None:
     assert ContainerSpec.from_json({**text, "of_a_later_version": 1}) == CONTAINER
 
 
+def test_a_sandbox_of_an_earlier_version_refuses_what_it_does_not_know() -> None:
+    text = json.loads(json.dumps(CONTAINER.to_json()))
+    assert ContainerSpec.from_checked(text) == CONTAINER
+    assert ContainerSpec.from_checked({**text, "later": "", "much_later": []}) == CONTAINER
+    with pytest.raises(Invalid, match="confined_by: this sandbox, of an earlier version"):
+        ContainerSpec.from_checked({**text, "confined_by": "a profile"})
+    for mount in text["mounts"]:
+        mount["shifted"] = False
+    assert ContainerSpec.from_checked(text) == CONTAINER
+    text["mounts"][0]["shifted"] = True
+    with pytest.raises(Invalid, match="shifted"):
+        ContainerSpec.from_checked(text)
+
+
+def test_what_an_earlier_daemon_does_not_say_has_its_default() -> None:
+    text = json.loads(json.dumps(CONTAINER.to_json()))
+    del text["tty"], text["mounts"][0]["propagation"]
+    assert ContainerSpec.from_checked(text) == CONTAINER
+
+
 def test_sandbox_spec_survives_json() -> None:
     spec = SandboxSpec(id="p", hostname="h", namespaces=Namespaces(pid="pod"), sysctls={"net.x": "1"})
     assert SandboxSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
