@@ -11,8 +11,8 @@ from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime.errors import Invalid
+from knarr_runtime.images import merged
 from knarr_runtime.images.store import Image
-from knarr_runtime.kernel import paths
 from knarr_runtime.kernel.capabilities import NUMBER
 from knarr_runtime.spec import (
     DEFAULT_CAPABILITIES,
@@ -24,7 +24,7 @@ from knarr_runtime.spec import (
     User,
 )
 
-MAX_USER_FILE_BYTES = 1024 * 1024
+MAX_USER_FILE_BYTES = 4 << 20
 MAX_ID = (1 << 32) - 2
 APPARMOR = "/sys/module/apparmor/parameters/enabled"
 PID_MODES = {cri.CONTAINER: "container", cri.POD: "pod", cri.NODE: "host"}
@@ -203,17 +203,10 @@ def check_apparmor(security: Any) -> None:
 
 
 def _table(layers: tuple[str, ...], path: str) -> list[list[str]]:
-    """Rows of a user file of the image: of the topmost layer that has it, never outside that layer."""
-    for layer in layers:
-        root = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            descriptor = paths.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
-            continue
-        finally:
-            os.close(root)
-        with os.fdopen(descriptor, "rb") as file:
-            text = file.read(MAX_USER_FILE_BYTES).decode(errors="replace")
-        rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
-        return [row for row in rows if len(row) >= 3 and row[2].isdecimal()]
-    return []
+    """Rows of a user file of the image, as the container sees it; none if there is no such file."""
+    try:
+        text = merged.read(layers, path, MAX_USER_FILE_BYTES).decode(errors="replace")
+    except OSError:
+        return []
+    rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
+    return [row for row in rows if len(row) >= 3 and row[2].isdecimal()]

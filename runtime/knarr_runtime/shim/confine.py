@@ -10,10 +10,10 @@ import stat
 from collections.abc import Callable, Sequence
 
 from knarr_runtime.errors import KernelRefused, StartFailed, Unavailable
-from knarr_runtime.kernel import capabilities, process, seccomp, syscalls
+from knarr_runtime.kernel import capabilities, paths, process, seccomp, syscalls
 from knarr_runtime.spec import DEFAULT_PATH, ContainerSpec, Rlimit, User
 
-_PASSWD_LIMIT_BYTES = 1 << 20
+_PASSWD_LIMIT_BYTES = 4 << 20
 
 
 def limit_resources(rlimits: Sequence[Rlimit]) -> None:
@@ -111,23 +111,26 @@ def environment(pairs: Sequence[str], uid: int) -> dict[str, str]:
 
 
 def _home(uid: int) -> str:
-    """Home directory by the container's /etc/passwd, as far as that is a plain file."""
+    """Home directory by the container's /etc/passwd, as far as that is, or leads to, a plain file in it."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = os.open("/etc/passwd", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return "/"
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return "/"
-        text = os.read(fd, _PASSWD_LIMIT_BYTES).decode("utf-8", "replace")
+        fd = paths.open_inside(root, "etc/passwd", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return "/"
     finally:
-        os.close(fd)
-    for line in text.splitlines():
-        fields = line.split(":")
-        if len(fields) >= 6 and fields[2] == str(uid):
-            return fields[5] or "/"
+        os.close(root)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return "/"
+        try:
+            lines = file.read(_PASSWD_LIMIT_BYTES).splitlines()
+        except OSError:
+            return "/"
+    wanted = str(uid).encode()
+    for line in lines:
+        fields = line.split(b":")
+        if len(fields) >= 6 and fields[2] == wanted:
+            return os.fsdecode(fields[5]) or "/"
     return "/"
 
 

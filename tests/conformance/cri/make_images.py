@@ -25,15 +25,33 @@ in-image:x:1000:1000:has a group of its own:/home:/bin/sh
 nobody:x:65534:65534:nobody:/:/bin/false
 """
 GROUP = "root:x:0:\nwww-data:x:33:\nin-image:x:1000:\ngroup-in-image:x:50000:in-image\nnogroup:x:65534:\n"
+ODD_PASSWD = """
+# a comment
+broken
+:::::
+short:x:5
+text:x:number:one::/:/bin/sh
+large:x:99999999999999:1::/:/bin/sh
++nis::::::
+late:x:1234:4321:a::/late:/bin/sh
+"""
+ODD_GROUP = "\n#\n::\nbroken\nlate:x:5678:\nmore:x:91:late,other\nspaced:x:92: late\n"
+MANY_USERS = "".join(f"user{n}:x:{n}:{n}:{'x' * 100}:/home/{n}:/bin/sh\n" for n in range(20_000))
+MANY_USERS += "last:x:54321:54321::/last:/bin/sh\n"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
 class Image:
-    """config: as in an image's configuration. files: path → content, in a layer of its own."""
+    """config: as in an image's configuration. files: path → content, links: path → target; in a layer of their own.
+
+    scratch: that layer has the static busybox as ``/busybox``, and there is none below it.
+    """
 
     config: Mapping[str, Any]
     files: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    scratch: bool = False
 
 
 SLEEP = {"Cmd": ["sleep", "100000"]}
@@ -66,6 +84,42 @@ IMAGES = {
         {"declared/from-image": "kept\n"},
     ),
     "nothing:1": Image({}),
+    # What images in the wild have, too
+    "odd:scratch": Image({"Entrypoint": ["/busybox"], "Cmd": ["sleep", "100000"], "Env": []}, scratch=True),
+    "odd:no-users": Image(SLEEP, {"etc/.wh.passwd": "", "etc/.wh.group": ""}),
+    "odd:users": Image({**SLEEP, "User": "late:late"}, {"etc/passwd": ODD_PASSWD, "etc/group": ODD_GROUP}),
+    "odd:many-users": Image({**SLEEP, "User": "last"}, {"etc/passwd": MANY_USERS}),
+    "odd:moved-users": Image(
+        {**SLEEP, "User": "moved"},
+        {"usr/share/accounts/passwd": "moved:x:777:778::/moved:/bin/sh\n"},
+        {"etc/passwd": "../usr/share/accounts/passwd"},
+    ),
+    "odd:links-in-etc": Image(
+        SLEEP,
+        links={
+            "etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf",
+            "etc/hosts": "/nowhere/hosts",
+            "etc/hostname": "../run/hostname",
+            "etc/mtab": "/proc/mounts",
+        },
+    ),
+    "odd:dev": Image(SLEEP, {"dev/null": "not null\n", "dev/own": "of the image\n"}, {"dev/shm": "/run/shm"}),
+    "odd:dev-is-a-link": Image(SLEEP, {".wh.dev": ""}, {"dev": "/tmp"}),
+    "odd:proc-is-a-link": Image(SLEEP, {".wh.proc": ""}, {"proc": "/tmp"}),
+    "odd:sys-is-a-link": Image(SLEEP, {".wh.sys": ""}, {"sys": "../../../../tmp"}),
+    "odd:run": Image(
+        {**SLEEP, "Volumes": {"/var/data": {}}, "WorkingDir": "/var/work"},
+        {"srv/data/from-image": "kept\n", "srv/work/here": ""},
+        {"var/run": "/run", "var/data": "/srv/data", "var/work": "/srv/work"},
+    ),
+    "odd:scripts": Image(
+        SLEEP,
+        {
+            "bin/no-shebang": "echo ran without\n",
+            "bin/crlf": "#!/bin/sh\r\necho never\r\n",
+            "bin/no-interpreter": "#!/usr/bin/nothing\n",
+        },
+    ),
 }
 
 
@@ -80,7 +134,8 @@ def main() -> int:
     base = base_layer(busybox)
     manifests = []
     for name, image in IMAGES.items():
-        layers = [base, *([layer(image.files)] if image.files else [])]
+        own = [layer(image, busybox)] if image.files or image.links or image.scratch else []
+        layers = own if image.scratch else [base, *own]
         described = describe(manifest(image, layers, blobs), MANIFEST, blobs)
         names = {
             "io.containerd.image.name": f"{repository}/{name}",
@@ -133,22 +188,25 @@ def base_layer(busybox: str) -> bytes:
             add(out, "bin/busybox", file.read(), 0o755)
         listed = subprocess.run([busybox, "--list"], check=True, stdout=subprocess.PIPE, text=True)
         for applet in sorted(set(listed.stdout.split()) - {"busybox"}):
-            link = tarfile.TarInfo(f"bin/{applet}")
-            link.type, link.linkname, link.mode = tarfile.SYMTYPE, "busybox", 0o777
-            out.addfile(link)
+            add_link(out, f"bin/{applet}", "busybox")
         add(out, "etc/passwd", PASSWD.encode())
         add(out, "etc/group", GROUP.encode())
     return buffer.getvalue()
 
 
-def layer(files: Mapping[str, str]) -> bytes:
+def layer(image: Image, busybox: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as out:
-        for path, content in files.items():
+        if image.scratch:
+            with open(busybox, "rb") as file:
+                add(out, "busybox", file.read(), 0o755)
+        for path, content in image.files.items():
             directory, slash, _ = path.rpartition("/")
             if slash:
                 add_directory(out, directory, 0o755)
-            add(out, path, content.encode())
+            add(out, path, content.encode(), 0o755 if path.startswith("bin/") else 0o644)
+        for path, target in image.links.items():
+            add_link(out, path, target)
     return buffer.getvalue()
 
 
@@ -156,6 +214,12 @@ def add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> 
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(data), mode
     archive.addfile(entry, io.BytesIO(data))
+
+
+def add_link(archive: tarfile.TarFile, name: str, target: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
+    archive.addfile(entry)
 
 
 def add_directory(archive: tarfile.TarFile, name: str, mode: int) -> None:
