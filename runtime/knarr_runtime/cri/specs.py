@@ -29,6 +29,8 @@ PROPAGATION = {
     cri.PROPAGATION_HOST_TO_CONTAINER: "rslave",
     cri.PROPAGATION_BIDIRECTIONAL: "rshared",
 }
+NO_LOG = os.devnull
+"""Of a container whose output nobody keeps: clients may still attach to it."""
 PIDS_LIMIT = 4096
 """Of a container that names no limit, so that a program that forks without end takes down only itself."""
 
@@ -97,7 +99,7 @@ def container(
         for mount in config.mounts
     )
     targets = {mount.target.rstrip("/") for mount in given}
-    log_path = ""
+    log_path = NO_LOG
     if sandbox_config.log_directory and config.log_path:
         log_path = os.path.join(sandbox_config.log_directory, os.path.normpath("/" + config.log_path).lstrip("/"))
     parent = sandbox_config.linux.cgroup_parent.strip("/") or f"kubepods/pod{sandbox_config.metadata.uid or sandbox_id}"

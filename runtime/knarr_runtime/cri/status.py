@@ -6,6 +6,7 @@ from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime.cri.records import ContainerRecord, SandboxRecord
+from knarr_runtime.cri.specs import NO_LOG
 from knarr_runtime.launcher import Container, ContainerState, Exit
 from knarr_runtime.spec import Resources
 
@@ -87,7 +88,8 @@ def container_status(record: ContainerRecord, launched: Container | None) -> Any
         status.reason, status.message = "Unknown", "the runtime has no record of its process"
         return status
     user = launched.spec.user
-    status.log_path = launched.spec.log_path
+    if launched.spec.log_path != NO_LOG:
+        status.log_path = launched.spec.log_path
     status.user.linux.uid, status.user.linux.gid = user.uid, user.gid
     status.user.linux.supplemental_groups.extend(user.groups)
     status.resources.linux.CopyFrom(_resources(launched.spec.resources, launched.spec.oom_score_adj or 0))

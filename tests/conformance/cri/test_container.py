@@ -266,7 +266,7 @@ def test_long_lines_are_cut_and_marked(runtime: Any) -> None:
 
 def test_no_log_is_kept_without_a_path(runtime: Any) -> None:
     pod = runtime.pod()
-    runtime.ended(runtime.started(pod, "echo", "hello", log_path=""))
+    assert runtime.ended(runtime.started(pod, "echo", "hello", log_path="")).log_path == ""
     assert not list(pod.logs.iterdir())
 
 

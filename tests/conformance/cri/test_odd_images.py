@@ -147,3 +147,10 @@ def test_scripts_that_can_not_be_run_say_why(runtime: Any, program: str) -> None
     assert wanted in error.details()
     status = runtime.status(container)
     assert status.state == cri.CONTAINER_EXITED and status.exit_code and wanted in status.message
+
+
+def test_what_an_image_declares_a_volume_is_written_below_a_read_only_root(runtime: Any) -> None:
+    container = runtime.sleeper(runtime.pod(), image="entry:1", linux=security(readonly_rootfs=True))
+    assert runtime.output(container, "cat", "/declared/from-image") == "kept\n"
+    runtime.output(container, "touch", "/declared/new")
+    assert runtime.execute(container, "touch", "/new").exit_code == 1

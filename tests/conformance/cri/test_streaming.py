@@ -264,3 +264,15 @@ def test_ports_of_a_stopped_pod_are_refused(runtime: Any) -> None:
     pod = runtime.pod()
     runtime.stop_pod(pod)
     runtime.refused(lambda: port_url(runtime, pod, 80))
+
+
+def test_attach_needs_no_log(runtime: Any) -> None:
+    pod = runtime.pod()
+    container = runtime.started(pod, "/bin/sh", stdin=True, stdin_once=True, log_path="")
+    with session(runtime, attach_url(runtime, container, stdin=True)) as own:
+        own.send(STDIN, b"echo -n hello\n")
+        own.until(STDOUT, b"hello")
+        own.send(STDIN, b"echo oh >&2\n")
+        own.until(STDERR, b"oh\n")
+    assert runtime.ended(container).exit_code == 0
+    assert not list(pod.logs.iterdir())
