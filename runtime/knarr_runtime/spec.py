@@ -256,10 +256,11 @@ class ContainerSpec:
     """One container, complete: nothing is looked up elsewhere when it starts.
 
     cgroup: path below the runtime's cgroup root, below the sandbox's. seccomp: ``default``, ``unconfined`` or the path
-    of a JSON profile on the host. log_path: file for the CRI log format, "" for none. stdin: keep standard input open
-    (else /dev/null). pids: "" as the sandbox has it, ``own`` a pid namespace of its own, else the id of the running
-    container whose namespace it joins. stop_signal: name (``SIGTERM``) or number. privileged: all capabilities, devices
-    and /sys writable, nothing masked, no seccomp.
+    of a JSON profile on the host. log_path: file for the CRI log format (``/dev/null``: it can be attached to all the
+    same), "" for none. stdin: keep standard input open (else /dev/null). pids: "" as the sandbox has it, ``own`` a pid
+    namespace of its own, else the id of the running container whose namespace it joins. volumes: directories of the
+    root, made if they are missing, that are written even where it is read-only. stop_signal: name (``SIGTERM``) or
+    number. privileged: all capabilities, devices and /sys writable, nothing masked, no seccomp.
     """
 
     id: str
@@ -287,6 +288,7 @@ class ContainerSpec:
     rlimits: tuple[Rlimit, ...] = ()
     stop_signal: str = "SIGTERM"
     pids: str = ""
+    volumes: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
@@ -304,6 +306,8 @@ class ContainerSpec:
             raise Invalid("args and env must not contain NUL")
         if self.log_path:
             _absolute(self.log_path, "log_path")
+        for volume in self.volumes:
+            _absolute(volume, "volumes")
 
     def to_json(self) -> dict[str, Any]:
         return _plain(self)

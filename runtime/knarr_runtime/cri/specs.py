@@ -138,6 +138,7 @@ def container(
         oom_score_adj=config.linux.resources.oom_score_adj or None,
         stop_signal=_stop_signal(config.stop_signal) or image.config.stop_signal or "SIGTERM",
         pids=security.pids(context.namespace_options, of_sandbox),
+        volumes=tuple(os.path.normpath("/" + volume.lstrip("/")) for volume in image.config.volumes),
         labels=dict(config.labels),
     )
 

@@ -8,6 +8,7 @@ mounts made here, whatever the image or a volume put at those paths.
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import os
 import socket
@@ -196,6 +197,7 @@ class Filesystems:
             ("/dev", self._add_devices),
             ("/sys", self._mount_sys),
             ("/sys/fs/cgroup", self._mount_cgroups),
+            *((f"volume {path}", self._image_volume_step(path)) for path in self._spec.volumes),
             *((f"mount {mount.target}", self._volume_step(mount)) for mount in volumes),
             ("masked paths", self._hide),
             ("read-only root", self._seal),
@@ -317,6 +319,17 @@ class Filesystems:
         syscalls.move_mount(self._room, target)
         os.close(target)
 
+    def _image_volume_step(self, path: str) -> Callable[[], None]:
+        return lambda: self._keep_image_volume(path)
+
+    def _keep_image_volume(self, path: str) -> None:
+        """A part of the root: it needs a mount of its own only to be writable where the root is not."""
+        target = paths.make_target(self._root, path, directory=True)
+        if self._spec.rootfs.readonly and os.fstat(target).st_dev == os.fstat(self._root).st_dev:
+            mounts.attach(mounts.copy_of(target), target)
+        else:
+            os.close(target)
+
     def _volume_step(self, mount: Mount) -> Callable[[], None]:
         return lambda: self._mount_volume(mount)
 
@@ -390,8 +403,11 @@ class Filesystems:
             return -1
 
     def _seal(self) -> None:
-        if self._spec.rootfs.readonly:
-            syscalls.mount_setattr(self._root, set_=mounts.READ_ONLY)
+        if not self._spec.rootfs.readonly:
+            return
+        with contextlib.suppress(OSError):  # who enters it says why not
+            os.close(paths.make_target(self._root, self._spec.cwd, directory=True))
+        syscalls.mount_setattr(self._root, set_=mounts.READ_ONLY)
 
 
 _FILES_OF_PROC = frozenset(

@@ -78,7 +78,7 @@ IMAGES = {
             "Env": [PATH, "FROM_IMAGE=image", "BOTH=image"],
             "WorkingDir": "/work/here",
             "StopSignal": "SIGUSR1",
-            "Volumes": {"/declared": {}},
+            "Volumes": {"/declared": {}, "/not/there": {}},
             "Labels": {"maker": "conformance"},
         },
         {"declared/from-image": "kept\n"},

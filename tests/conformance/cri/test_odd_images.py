@@ -149,8 +149,15 @@ def test_scripts_that_can_not_be_run_say_why(runtime: Any, program: str) -> None
     assert status.state == cri.CONTAINER_EXITED and status.exit_code and wanted in status.message
 
 
-def test_what_an_image_declares_a_volume_is_written_below_a_read_only_root(runtime: Any) -> None:
-    container = runtime.sleeper(runtime.pod(), image="entry:1", linux=security(readonly_rootfs=True))
+@pytest.mark.parametrize("readonly", [False, True])
+def test_what_an_image_declares_a_volume_is_there_and_written(runtime: Any, readonly: bool, tmp_path: Path) -> None:
+    pod, linux = runtime.pod(), security(readonly_rootfs=readonly)
+    container = runtime.sleeper(pod, image="entry:1", linux=linux)
     assert runtime.output(container, "cat", "/declared/from-image") == "kept\n"
-    runtime.output(container, "touch", "/declared/new")
-    assert runtime.execute(container, "touch", "/new").exit_code == 1
+    runtime.output(container, "touch", "/declared/new", "/not/there/new")
+    assert runtime.execute(container, "touch", "/new").exit_code == int(readonly)
+    assert runtime.output(container, "pwd") == "/work/here\n"
+    mounts = [cri.Mount(host_path=str(tmp_path), container_path="/declared")]
+    container = runtime.sleeper(pod, image="entry:1", linux=linux, mounts=mounts)
+    runtime.output(container, "touch", "/declared/on-the-host")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["on-the-host"]
