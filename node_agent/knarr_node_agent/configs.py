@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from knarr_api.errors import Invalid
 from knarr_api.types.core_v1 import Container, Pod, SeccompProfile, SecurityContext
-from knarr_node_agent import environment
+from knarr_node_agent import environment, user_ranges
 from knarr_node_agent.runtime import CONTAINER_NAME, IMAGE_ANNOTATION, POD_NAME, POD_NAMESPACE, POD_UID, Image
 from knarr_proto.cri import api_pb2 as cri
 
@@ -76,10 +76,12 @@ def dns_config(pod: Pod, node: Resolver) -> cri.DNSConfig:
     )
 
 
-def sandbox_config(pod: Pod, attempt: int, log_directory: str, resolver: Resolver) -> cri.PodSandboxConfig:
-    """A pod's sandbox."""
+def sandbox_config(
+    pod: Pod, attempt: int, log_directory: str, resolver: Resolver, users: int | None = None
+) -> cri.PodSandboxConfig:
+    """A pod's sandbox. users: first id of its own range, for a pod with a user namespace."""
     metadata, spec = pod.metadata, pod.spec
-    security = cri.LinuxSandboxSecurityContext(namespace_options=_namespaces(pod))
+    security = cri.LinuxSandboxSecurityContext(namespace_options=_namespaces(pod, users))
     sysctls: dict[str, str] = {}
     if spec.security_context is not None:
         sysctls = {sysctl.name: sysctl.value for sysctl in spec.security_context.sysctls}
@@ -123,8 +125,9 @@ def container_config(
     *,
     image: Image,
     memory_bytes: int,
+    users: int | None = None,
 ) -> cri.ContainerConfig:
-    """One run of a container. memory_bytes: of the node, for the oom score. Raises Invalid."""
+    """One run of a container. memory_bytes: the node's, for the oom score. users: as of its sandbox. Raises Invalid."""
     metadata = pod.metadata
     _check_non_root(pod, container, image)
     signal = container.lifecycle.stop_signal if container.lifecycle is not None else ""
@@ -145,6 +148,8 @@ def container_config(
                 container_path=mount.container_path,
                 readonly=mount.readonly,
                 propagation=propagations.get(mount.propagation, cri.PROPAGATION_PRIVATE),
+                uidMappings=_mappings(users),
+                gidMappings=_mappings(users),
             )
             for mount in mounts
         ],
@@ -161,7 +166,7 @@ def container_config(
         tty=bool(container.tty),
         stop_signal=f"SIGNAL_{signal or 'RUNTIME_DEFAULT'}",
         linux=cri.LinuxContainerConfig(
-            resources=_resources(pod, container, memory_bytes), security_context=_security(pod, container, image)
+            resources=_resources(pod, container, memory_bytes), security_context=_security(pod, container, image, users)
         ),
     )
 
@@ -258,7 +263,7 @@ def _resources(pod: Pod, container: Container, node_memory_bytes: int) -> cri.Li
     )
 
 
-def _security(pod: Pod, container: Container, image: Image) -> cri.LinuxContainerSecurityContext:
+def _security(pod: Pod, container: Container, image: Image, users: int | None) -> cri.LinuxContainerSecurityContext:
     own = container.security_context or SecurityContext()
     of_pod = pod.spec.security_context
     privileged = bool(own.privileged)
@@ -266,7 +271,7 @@ def _security(pod: Pod, container: Container, image: Image) -> cri.LinuxContaine
     group = own.run_as_group if own.run_as_group is not None else (of_pod.run_as_group if of_pod is not None else None)
     context = cri.LinuxContainerSecurityContext(
         privileged=privileged,
-        namespace_options=_namespaces(pod),
+        namespace_options=_namespaces(pod, users),
         readonly_rootfs=bool(own.read_only_root_filesystem),
         no_new_privs=own.allow_privilege_escalation is False,
         seccomp=_seccomp(own.seccomp_profile or (of_pod.seccomp_profile if of_pod is not None else None), privileged),
@@ -301,13 +306,21 @@ def _seccomp(profile: SeccompProfile | None, privileged: bool) -> cri.SecurityPr
     return cri.SecurityProfile(profile_type=cri.RuntimeDefault)
 
 
-def _namespaces(pod: Pod) -> cri.NamespaceOption:
+def _mappings(users: int | None) -> list[cri.IDMapping]:
+    return [] if users is None else [cri.IDMapping(host_id=users, container_id=0, length=user_ranges.LENGTH)]
+
+
+def _namespaces(pod: Pod, users: int | None) -> cri.NamespaceOption:
     spec = pod.spec
     pid = cri.CONTAINER
     if spec.share_process_namespace:
         pid = cri.POD
     if spec.host_pid:
         pid = cri.NODE
-    return cri.NamespaceOption(
+    options = cri.NamespaceOption(
         network=cri.NODE if spec.host_network else cri.POD, pid=pid, ipc=cri.NODE if spec.host_ipc else cri.POD
     )
+    if users is not None:
+        own = cri.UserNamespace(mode=cri.POD, uids=_mappings(users), gids=_mappings(users))
+        options.userns_options.CopyFrom(own)
+    return options

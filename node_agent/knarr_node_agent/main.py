@@ -39,6 +39,7 @@ from knarr_node_agent.runtime import Runtime
 from knarr_node_agent.settings import Settings
 from knarr_node_agent.starting import NodeFacts, Starter
 from knarr_node_agent.stream import Stream
+from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 
 STATUS_S = 5.0
@@ -164,7 +165,7 @@ class _Agent:
             log_root=settings.data_dir / "logs",
             allocatable=machine.capacity(settings),
         )
-        starter = Starter(self._runtime, objects, volumes, PodFiles(root), recorder, clock, facts)
+        starter = Starter(self._runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, clock, facts)
         self._pods = PodManager(
             self._runtime,
             store,

@@ -105,6 +105,10 @@ class Runtime:
             if not condition.status and condition.type in ("RuntimeReady", "NetworkReady")
         ]
 
+    async def has_user_namespaces(self) -> bool:
+        answer = await self._call(self._runtime.Status, cri.StatusRequest(), STATUS_TIMEOUT_S)
+        return any(handler.features.user_namespaces for handler in answer.runtime_handlers if not handler.name)
+
     async def set_pod_cidr(self, cidr: str) -> None:
         config = cri.RuntimeConfig(network_config=cri.NetworkConfig(pod_cidr=cidr))
         await self._call(self._runtime.UpdateRuntimeConfig, cri.UpdateRuntimeConfigRequest(runtime_config=config))

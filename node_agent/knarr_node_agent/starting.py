@@ -27,6 +27,7 @@ from knarr_node_agent.pod_files import PodFiles
 from knarr_node_agent.podmachine.world import Container, Sandbox
 from knarr_node_agent.probes import Target
 from knarr_node_agent.runtime import Image, Runtime
+from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 from knarr_proto.cri import api_pb2 as cri
 
@@ -63,6 +64,7 @@ class Starter:
         objects: ObjectCache,
         volumes: Volumes,
         files: PodFiles,
+        users: UserRanges,
         events: EventRecorder,
         clock: Clock,
         facts: NodeFacts,
@@ -72,6 +74,7 @@ class Starter:
         self._objects = objects
         self._volumes = volumes
         self._files = files
+        self._users = users
         self._events = events
         self._clock = clock
         self._facts = facts
@@ -84,6 +87,8 @@ class Starter:
     async def make_sandbox(self, pod: Pod, attempt: int) -> None:
         logs = pod_logs(self._facts.log_root, pod)
         logs.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if pod.spec.host_users is False and not await self._runtime.has_user_namespaces():
+            raise errors.Invalid("hostUsers: false: the container runtime has no user namespaces")
         await self._runtime.make_sandbox(self._sandbox_config(pod, attempt))
 
     async def start(
@@ -146,6 +151,7 @@ class Starter:
         uid = pod.metadata.uid
         self._images.forget(uid)
         self._volumes.remove(uid)
+        self._users.forget(uid)
         if pod.metadata.name:
             shutil.rmtree(pod_logs(self._facts.log_root, pod), ignore_errors=True)
 
@@ -164,7 +170,8 @@ class Starter:
             resolver = configs.read_resolver(RESOLV_CONF.read_text())
         except OSError:
             resolver = configs.Resolver()
-        return configs.sandbox_config(pod, attempt, str(pod_logs(self._facts.log_root, pod)), resolver)
+        log_directory = str(pod_logs(self._facts.log_root, pod))
+        return configs.sandbox_config(pod, attempt, log_directory, resolver, self._users.of(pod))
 
     async def _image(
         self, pod: Pod, container: ContainerSpec, sources: Sources, group: asyncio.TaskGroup
@@ -194,7 +201,14 @@ class Starter:
             variables = environment(pod, container, sources)
             mounts = await asyncio.to_thread(self._mounts, pod, container, attempt, variables, sources.pod_ip)
             return configs.container_config(
-                pod, container, attempt, variables, mounts, image=image, memory_bytes=self._facts.memory_bytes
+                pod,
+                container,
+                attempt,
+                variables,
+                mounts,
+                image=image,
+                memory_bytes=self._facts.memory_bytes,
+                users=self._users.of(pod),
             )
         except (errors.NotFound, errors.Invalid, OSError) as error:
             raise StartProblem("CreateContainerConfigError", str(error)) from error

@@ -62,6 +62,7 @@ DEFAULT_MASKED_PATHS = (
 DEFAULT_READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+MAX_ID = (1 << 32) - 2
 OWN_PIDS = "own"
 SECCOMP_DEFAULT = "default"
 SECCOMP_UNCONFINED = "unconfined"
@@ -123,12 +124,39 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdMap:
+    """``length`` ids from ``container_id`` on, in a user namespace, are those from ``host_id`` on outside."""
+
+    container_id: int
+    host_id: int
+    length: int
+
+    def __post_init__(self) -> None:
+        for name in ("container_id", "host_id", "length"):
+            if not 0 <= getattr(self, name) <= MAX_ID + 1:
+                raise Invalid(f"id mapping: {name} {getattr(self, name)} is no id (0 to {MAX_ID})")
+        if not self.length or max(self.container_id, self.host_id) + self.length > MAX_ID + 1:
+            raise Invalid(f"id mapping: length {self.length} from {self.container_id} to {self.host_id} does not fit")
+
+
+def host_id(maps: tuple[IdMap, ...], identifier: int) -> int:
+    """What ``identifier`` of a container is outside of it. Raises Invalid if it is nothing there."""
+    for each in maps:
+        if each.container_id <= identifier < each.container_id + each.length:
+            return each.host_id + identifier - each.container_id
+    if maps:
+        raise Invalid(f"id {identifier} has no mapping in the pod's user namespace")
+    return identifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
     """A pod: the namespaces its containers share, and the cgroup they live below.
 
     hostname: "" keeps the host's UTS namespace. cgroup_parent: path of the pod's cgroup below the runtime's cgroup root
     (``kubepods/burstable/pod<uid>``), made with ``resources``. sysctls: namespaced ones only, refused else.
-    shm_size_bytes: size of the /dev/shm the pod's containers share.
+    shm_size_bytes: size of the /dev/shm the pod's containers share. uids, gids: of the pod's own user namespace, which
+    owns its other namespaces; without them it has the host's.
     """
 
     id: str
@@ -138,11 +166,19 @@ class SandboxSpec:
     resources: Resources = Resources()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     shm_size_bytes: int = 64 << 20
+    uids: tuple[IdMap, ...] = ()
+    gids: tuple[IdMap, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_id(self.id, "sandbox id")
+        if bool(self.uids) != bool(self.gids):
+            raise Invalid("a user namespace needs uids and gids")
+        if self.uids and "host" in (self.namespaces.net, self.namespaces.ipc, self.namespaces.pid):
+            raise Invalid("a pod with a user namespace can't have the host's network, ipc or pid namespace")
+        for maps in (self.uids, self.gids):
+            host_id(maps, 0)
         if self.cgroup_parent:
             check_cgroup(self.cgroup_parent, "cgroup_parent")
         if len(self.hostname) > 64:
@@ -153,7 +189,15 @@ class SandboxSpec:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> SandboxSpec:
-        return _read(SandboxSpec, value, {"namespaces": (Namespaces, False), "resources": (Resources, False)})
+        return _read(SandboxSpec, value, _SANDBOX_NESTED)
+
+
+_SANDBOX_NESTED: dict[str, tuple[type, bool]] = {
+    "namespaces": (Namespaces, False),
+    "resources": (Resources, False),
+    "uids": (IdMap, True),
+    "gids": (IdMap, True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +234,8 @@ class Mount:
     """kind ``bind``: host ``source`` on ``target``; ``tmpfs``: ``options`` as for mount -o (``size=64m,mode=1777``).
 
     recursive: ``readonly`` goes for everything mounted below the source, too. layers: instead of ``source``, an image's
-    directories from the topmost down, read-only, of which ``sub_path`` ("": all) is mounted.
+    directories from the topmost down, read-only, of which ``sub_path`` ("": all) is mounted. mapped: owners are seen
+    through the pod's user namespace: what belongs to the host's 0 belongs to its root.
     """
 
     target: str
@@ -202,6 +247,7 @@ class Mount:
     recursive: bool = False
     layers: tuple[str, ...] = ()
     sub_path: str = ""
+    mapped: bool = False
 
     def __post_init__(self) -> None:
         _absolute(self.target, "mount target")

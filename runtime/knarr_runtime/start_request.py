@@ -21,7 +21,7 @@ from knarr_runtime.kernel import capabilities, mounts
 from knarr_runtime.kernel.cgroup import DeviceRule
 from knarr_runtime.kernel.cgroup.values import DEFAULT_DEVICES
 from knarr_runtime.kernel.seccomp import profile
-from knarr_runtime.spec import SECCOMP_DEFAULT, SECCOMP_UNCONFINED, ContainerSpec, Mount
+from knarr_runtime.spec import SECCOMP_DEFAULT, SECCOMP_UNCONFINED, ContainerSpec, Mount, Rootfs, SandboxSpec, host_id
 
 _PROFILE_LIMIT_BYTES = 1 << 20
 BY_PATH = -1
@@ -77,8 +77,11 @@ def _read_profile(path: str, granted: frozenset[str]) -> bytes:
         raise Invalid(f"seccomp profile {path}: {error}") from error
 
 
-def check(spec: ContainerSpec) -> None:
-    """Raises Invalid for what spec.py, knowing no kernel, could not see."""
+def check(spec: ContainerSpec, sandbox: SandboxSpec) -> None:
+    """Raises Invalid for what spec.py, knowing neither kernel nor sandbox, could not see."""
+    host_id(sandbox.uids, spec.user.uid)
+    for group in (spec.user.gid, *spec.user.groups):
+        host_id(sandbox.gids, group)
     sets = spec.capabilities
     for name in (*sets.bounding, *sets.effective, *sets.permitted, *sets.inheritable, *sets.ambient):
         if name not in capabilities.NUMBER:
@@ -96,10 +99,13 @@ def device_rules(spec: ContainerSpec) -> list[DeviceRule] | None:
     return rules
 
 
-def make(spec: ContainerSpec, filters: Filters, root: int | None, spec_text: str) -> StartRequest:
+def make(
+    spec: ContainerSpec, filters: Filters, root: int | None, spec_text: str, users: int | None = None
+) -> StartRequest:
     """Raises Invalid for what is missing on the host, KernelRefused where a mount fails.
 
-    root: what :func:`open_root` gave, taken over; None to open it now. spec_text: the spec as JSON.
+    root: what :func:`open_root` gave, taken over; None to open it now. spec_text: the spec as JSON. users: descriptor
+    of the pod's user namespace, if it has one of its own.
     """
     others: dict[str, Any] = {}
     descriptors: list[int] = [] if root is None or root == BY_PATH else [root]
@@ -107,13 +113,16 @@ def make(spec: ContainerSpec, filters: Filters, root: int | None, spec_text: str
         others["seccomp"] = filters.get(spec)
         devices = [_device(device.source, device.target) for device in spec.devices]
         others["devices"] = [*_all_devices(), *devices] if spec.privileged else devices
-        if root is None:
+        if users is not None:
+            open_layers(spec.rootfs, users, descriptors)
+            others["root_layers"] = len(descriptors)
+        elif root is None:
             root = open_root(spec)
             descriptors += [] if root == BY_PATH else [root]
         others["root_by_path"] = root == BY_PATH
         for mount in spec.mounts:
             if mount.kind == "bind":
-                descriptors.append(open_volume(mount))
+                descriptors.append(open_volume(mount, users))
     except (OSError, Invalid, KernelRefused) as error:
         for fd in descriptors:
             os.close(fd)
@@ -132,17 +141,44 @@ def header(spec: ContainerSpec) -> dict[str, Any]:
     return fields
 
 
-def open_volume(mount: Mount) -> int:
-    """The detached mount of a volume. Raises Invalid for what is missing or not possible here, OSError."""
+def open_volume(mount: Mount, users: int | None = None) -> int:
+    """The detached mount of a volume. Raises Invalid for what is missing or not possible here, OSError.
+
+    users: the user namespace for one that is ``mapped``.
+    """
     try:
         if mount.layers:
             return mounts.image(mount.layers, mount.sub_path)
-        return mounts.bind(
+        tree = mounts.bind(
             mount.source, readonly=mount.readonly, recursive=mount.recursive, propagation=mount.propagation
         )
     except FileNotFoundError as error:
         missing = f"the image has no {mount.sub_path}" if mount.layers else f"source {mount.source} does not exist"
         raise Invalid(f"mount {mount.target}: {missing}") from error
+    if mount.mapped and users is not None:
+        try:
+            mounts.map_owners(tree, users, f"mount {mount.target}: {mount.source}")
+        except BaseException:
+            os.close(tree)
+            raise
+    return tree
+
+
+def open_layers(root: Rootfs, users: int, opened: list[int]) -> None:
+    """The writable directory, if there is one, and each layer, mounted with owners mapped; appends to ``opened``.
+
+    Raises Invalid, OSError.
+    """
+    if root.upper:
+        writable = os.path.dirname(root.upper)
+        if os.path.dirname(root.work) != writable:
+            raise Invalid("rootfs: in a user namespace, upper and work must be in one directory")
+        for path in (root.upper, root.work):
+            os.makedirs(path, 0o755, exist_ok=True)
+        _forget_create(root)
+        opened.append(mounts.mapped(writable, users))
+    for path in root.lower:
+        opened.append(mounts.mapped(path, users))
 
 
 def open_root(spec: ContainerSpec) -> int:
@@ -165,11 +201,16 @@ def _open_root(spec: ContainerSpec) -> int:
         return BY_PATH if tree is None else tree
     for path in (root.upper, root.work):
         os.makedirs(path, 0o755, exist_ok=True)
-    marker = f"{root.work}/work/incompat"
-    if os.path.exists(marker):  # of a create whose start comes only now: nobody has written there
-        shutil.rmtree(marker, ignore_errors=True)
+    _forget_create(root)
     tree = mounts.overlay(root.lower, root.upper, root.work)
     return BY_PATH if tree is None else tree
+
+
+def _forget_create(root: Rootfs) -> None:
+    """The mark of a volatile mount made by a create whose start comes only now: nobody has written there."""
+    marker = f"{root.work}/work/incompat"
+    if os.path.exists(marker):
+        shutil.rmtree(marker, ignore_errors=True)
 
 
 def _device(source: str, target: str) -> dict[str, Any]:

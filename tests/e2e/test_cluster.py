@@ -36,6 +36,17 @@ spec:
 """
 
 
+OWN_USERS = """\
+trust nobody
+0 here, somebody else on the node
+the file belongs to 1000
+/work 0
+/cache 0
+/config/text 0
+/etc/hosts 0
+"""
+
+
 def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
     cluster.up(nodes=3)
     cluster.import_busybox()
@@ -49,6 +60,8 @@ def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
     cluster.ok("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout", "30s")
     assert cluster.ok("logs", "once") == "prepared\nhello from once\n"
     assert "exit code 0" in cluster.ok("why", "once")
+    cluster.ok("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/own-users", "--timeout", "30s")
+    assert cluster.ok("logs", "own-users") == OWN_USERS
     # Pods reach each other across nodes.
     one, other = cluster.pods("app=web")[:2]
     pod = f"""

@@ -69,8 +69,6 @@ def _pod(spec: PodSpec, path: str) -> Iterator[str]:
     for steps, text in _fields():
         for found in _present(spec, steps, path):
             yield f"{found}: {text}"
-    if spec.host_users is False:
-        yield f"{path}.hostUsers: false is {NOT_YET}: the pod shares the host's user namespace"
     if spec.service_account_name not in ("", "default"):
         yield f"{path}.serviceAccountName: accepted, but no token is mounted yet"
     for index, volume in enumerate(spec.volumes):

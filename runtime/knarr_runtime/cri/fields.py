@@ -24,8 +24,6 @@ REFUSED: dict[str, str] = {
     "ContainerConfig.CDI_devices": "CDI is not supported: name the devices in config.devices",
     "LinuxSandboxSecurityContext.selinux_options": _SELINUX,
     "LinuxContainerSecurityContext.selinux_options": _SELINUX,
-    "Mount.uidMappings": "ID-mapped mounts are not supported",
-    "Mount.gidMappings": "ID-mapped mounts are not supported",
     "Mount.mount_options": "only readonly, recursive_read_only and propagation can be chosen",
 }
 """``Message.field`` → why; refused when it is set to something."""

@@ -51,7 +51,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     @unary
     async def Status(self, request: Any, context: Any) -> Any:
         ready = self._pods.network.ready
-        features = cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True)
+        features = cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True, user_namespaces=True)
         answer = cri.StatusResponse(
             status=cri.RuntimeStatus(
                 conditions=[

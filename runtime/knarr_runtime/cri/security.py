@@ -20,6 +20,7 @@ from knarr_runtime.spec import (
     SECCOMP_DEFAULT,
     SECCOMP_UNCONFINED,
     Capabilities,
+    IdMap,
     Namespaces,
     User,
 )
@@ -39,7 +40,6 @@ def namespaces(options: Any) -> Namespaces:
             raise Invalid(f"namespace_options.{name}: must be POD or NODE")
     if options.pid not in PID_MODES:
         raise Invalid("namespace_options.pid: TARGET is for containers")
-    _check_users(options)
     return Namespaces(
         net="host" if options.network == cri.NODE else "pod",
         ipc="host" if options.ipc == cri.NODE else "pod",
@@ -49,7 +49,8 @@ def namespaces(options: Any) -> Namespaces:
 
 def pids(options: Any, of_sandbox: Any) -> str:
     """Of a container: ContainerSpec.pids. What is POD is as the sandbox has it, as it is for who says nothing."""
-    _check_users(options)
+    if options.HasField("userns_options") and id_maps(options) != id_maps(of_sandbox):
+        raise Invalid("namespace_options.userns_options: differ from the sandbox's")
     for name in ("network", "ipc", "pid"):
         if getattr(options, name) == cri.NODE != getattr(of_sandbox, name):
             raise Invalid(f"namespace_options.{name}: NODE needs a sandbox that has it, too")
@@ -64,9 +65,28 @@ def pids(options: Any, of_sandbox: Any) -> str:
     return OWN_PIDS
 
 
-def _check_users(options: Any) -> None:
-    if options.HasField("userns_options") and options.userns_options.mode != cri.NODE:
-        raise Invalid("namespace_options.userns_options: user namespaces are not supported: use NODE")
+IdMaps = tuple[tuple[IdMap, ...], tuple[IdMap, ...]]
+
+
+def id_maps(options: Any) -> IdMaps:
+    """A sandbox's uids and gids, both empty for the host's user namespace."""
+    given = options.userns_options
+    if not options.HasField("userns_options") or given.mode == cri.NODE:
+        if given.uids or given.gids:
+            raise Invalid("namespace_options.userns_options: NODE goes without mappings")
+        return (), ()
+    if given.mode != cri.POD:
+        raise Invalid("namespace_options.userns_options.mode: must be POD or NODE")
+    if len(given.uids) != 1 or len(given.gids) != 1:
+        raise Invalid("namespace_options.userns_options: POD needs one mapping of uids and one of gids")
+    return mappings(given.uids, "uids"), mappings(given.gids, "gids")
+
+
+def mappings(given: Iterable[Any], field: str) -> tuple[IdMap, ...]:
+    try:
+        return tuple(IdMap(container_id=one.container_id, host_id=one.host_id, length=one.length) for one in given)
+    except Invalid as error:
+        raise Invalid(f"{field}: {error}") from error
 
 
 def user(security: Any, image: Image, layers: tuple[str, ...]) -> User:

@@ -41,6 +41,7 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
     options = linux.security_context.namespace_options
     host_network = options.network == cri.NODE
     parent = linux.cgroup_parent.strip("/") or f"kubepods/pod{config.metadata.uid or identifier}"
+    uids, gids = security.id_maps(options)
     return SandboxSpec(
         id=identifier,
         hostname="" if host_network else config.hostname or os.uname().nodename,
@@ -48,6 +49,8 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
         namespaces=security.namespaces(options),
         resources=sandbox_resources(linux.resources, linux.overhead),
         sysctls=dict(linux.sysctls),
+        uids=uids,
+        gids=gids,
         labels=dict(config.labels),
     )
 
@@ -94,8 +97,11 @@ def container(
     )
     if not args:
         raise Invalid("config.command: no command given and the image has none")
+    id_maps = security.id_maps(of_sandbox)
     given = tuple(
-        _image_mount(mount, (volume_layers or {})[mount.container_path]) if mount.HasField("image") else _mount(mount)
+        _image_mount(mount, (volume_layers or {})[mount.container_path])
+        if mount.HasField("image")
+        else _mount(mount, id_maps)
         for mount in config.mounts
     )
     targets = {mount.target.rstrip("/") for mount in given}
@@ -119,7 +125,7 @@ def container(
             work=str(directory / "work"),
             readonly=context.readonly_rootfs,
         ),
-        mounts=(*(mount for mount in files if mount.target not in targets), *given),
+        mounts=(*(replace(mount, mapped=True) for mount in files if mount.target not in targets), *given),
         devices=tuple(
             Device(source=d.host_path, target=d.container_path, access=d.permissions or "rwm") for d in config.devices
         ),
@@ -177,7 +183,12 @@ def _pids_limit(text: str) -> int:
     return int(text or 0)
 
 
-def _mount(mount: Any) -> Mount:
+def _mount(mount: Any, id_maps: security.IdMaps) -> Mount:
+    """id_maps: the sandbox's, the only ones its mounts can have."""
+    mapped = bool(mount.uidMappings or mount.gidMappings)
+    asked = security.mappings(mount.uidMappings, "uidMappings"), security.mappings(mount.gidMappings, "gidMappings")
+    if mapped and asked != id_maps:
+        raise Invalid(f"config.mounts: {mount.container_path}: uidMappings and gidMappings differ from the sandbox's")
     if not mount.host_path:
         raise Invalid(f"config.mounts: {mount.container_path} has no host_path")
     return Mount(
@@ -185,6 +196,7 @@ def _mount(mount: Any) -> Mount:
         source=os.path.abspath(mount.host_path),
         readonly=mount.readonly,
         recursive=mount.recursive_read_only,
+        mapped=mapped,
         propagation=PROPAGATION[mount.propagation],
     )
 

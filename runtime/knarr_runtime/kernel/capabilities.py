@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from knarr_runtime.kernel import syscalls
 
@@ -43,6 +45,20 @@ def last() -> int:
     """Number of the last capability this kernel knows."""
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         return int(file.read())
+
+
+@contextlib.contextmanager
+def as_owner(uid: int, gid: int) -> Iterator[None]:
+    """What is made in the block belongs to ``uid`` and ``gid``; the caller, who is root, loses no capability."""
+    permitted = effective_here()
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        set_sets(permitted, permitted, 0, 0)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def keep_over_setuid() -> None:

@@ -11,6 +11,7 @@ import functools
 import os
 from collections.abc import Iterable, Sequence
 
+from knarr_runtime.errors import Invalid
 from knarr_runtime.kernel import paths, syscalls
 from knarr_runtime.kernel.syscalls import (
     MOUNT_ATTR_NODEV,
@@ -147,6 +148,56 @@ def bind(source: str, *, readonly: bool = False, recursive: bool = True, propaga
     return tree
 
 
+def mapped(path: str, users: int, *, recursive: bool = False) -> int:
+    """A detached copy of the mount at ``path`` whose owners are seen through the user namespace ``users``.
+
+    Raises Invalid if a filesystem in it can't do that.
+    """
+    tree = syscalls.open_tree(path, recursive=recursive)
+    try:
+        map_owners(tree, users, path)
+    except BaseException:
+        os.close(tree)
+        raise
+    return tree
+
+
+def map_owners(tree: int, users: int, path: str) -> None:
+    """The same for a detached mount; ``path`` names it in errors."""
+    try:
+        syscalls.mount_setattr(tree, set_=syscalls.MOUNT_ATTR_IDMAP, users=users, recursive=True)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Invalid(f"{path}: its filesystem can't map owners to a user namespace on this kernel") from error
+
+
+def layered(layers: Sequence[int], writable: int, upper: str, work: str, place: str) -> int:
+    """A detached overlay of the detached mounts ``layers``, from the topmost down; closes them.
+
+    writable: a detached mount with directories ``upper`` and ``work``, or -1 for none. place: any directory; in the
+    caller's own mount namespace, which the host must not see, it is covered for a moment.
+    """
+    room = tmpfs("mode=700,size=1m")
+    attach(room, os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    base = "" if writable < 0 else f"{place}/writable"
+    trees = [(f"{place}/{number}", tree) for number, tree in enumerate(layers)]
+    for path, tree in [*trees, *([(base, writable)] if base else [])]:
+        os.mkdir(path)
+        attach(tree, os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    lower = [path for path, _ in trees]
+    upper, work = (f"{base}/{upper}", f"{base}/{work}") if base else ("", "")
+    tree_ = overlay(lower, upper, work)
+    if tree_ is None:
+        mount_overlay(lower, upper, work, place)
+        top = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        tree_ = copy_of(top)
+        os.close(top)
+        syscalls.umount(place)
+    syscalls.umount(place)
+    return tree_
+
+
 def image(layers: Sequence[str], sub_path: str = "") -> int:
     """A detached read-only mount of an image's layers (topmost first), or of ``sub_path`` in them.
 
@@ -221,6 +272,15 @@ def attach(tree: int, target: int) -> None:
     finally:
         os.close(tree)
         os.close(target)
+
+
+def cover_root(root: int) -> None:
+    """Attaches the detached mount ``root`` on "/", where everybody may; whoever was there still sees what is below."""
+    here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syscalls.move_mount(root, here)
+    finally:
+        os.close(here)
 
 
 def change_root(root: int) -> None:

@@ -29,6 +29,7 @@ AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
 CLONE_NEWTIME = 0x00000080
+CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -43,6 +44,7 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE, MS_SHARED = 32, 4096, 16384, 
 MNT_DETACH = 2
 
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
+MOUNT_ATTR_IDMAP = 0x00100000
 
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 0x01, 0x02, 0x04
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x08, 0x10
@@ -89,7 +91,7 @@ def _fail(what: str) -> OSError:
 
 def clone3(flags: int, cgroup_fd: int = -1) -> int:
     """Forks with ``flags``; 0 in the child, the pid in the parent. The caller must have one thread only."""
-    exit_signal = 17  # SIGCHLD
+    exit_signal = 0 if flags & CLONE_PARENT else 17  # SIGCHLD; a sibling's is its parent's
     into = 0
     if cgroup_fd >= 0:
         flags |= CLONE_INTO_CGROUP
@@ -160,9 +162,17 @@ def fsmount(fs: int, attributes: int = 0) -> int:
 
 
 def mount_setattr(
-    mount: int, *, set_: int = 0, clear: int = 0, propagation: int = 0, recursive: bool = False, path: str = ""
+    mount: int,
+    *,
+    set_: int = 0,
+    clear: int = 0,
+    propagation: int = 0,
+    users: int = 0,
+    recursive: bool = False,
+    path: str = "",
 ) -> None:
-    attributes = _MOUNT_ATTR.pack(set_, clear, propagation, 0)
+    """users: with MOUNT_ATTR_IDMAP in ``set_``, a descriptor of the user namespace whose mapping it takes."""
+    attributes = _MOUNT_ATTR.pack(set_, clear, propagation, users)
     flags = (AT_EMPTY_PATH if not path else 0) | (AT_RECURSIVE if recursive else 0)
     if _mount_setattr(_MOUNT_SETATTR, mount, os.fsencode(path), flags, attributes, len(attributes)) < 0:
         raise _fail("mount_setattr")

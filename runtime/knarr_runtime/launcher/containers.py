@@ -25,7 +25,7 @@ from knarr_runtime.errors import (
 from knarr_runtime.kernel import process
 from knarr_runtime.launcher.cgroups import PodCgroups
 from knarr_runtime.launcher.exits import Exits
-from knarr_runtime.launcher.table import ContainerEntry, Table
+from knarr_runtime.launcher.table import ContainerEntry, SandboxEntry, Table
 from knarr_runtime.launcher.values import Container, ContainerState, Exit, Started, Stats
 from knarr_runtime.launcher.work import Work
 from knarr_runtime.node import Node
@@ -58,13 +58,14 @@ class Containers:
         self._table.shim(spec.sandbox_id)
         if spec.id in self._table.containers:
             raise AlreadyExists(f"container {spec.id!r} exists already")
-        start_request.check(spec)
+        start_request.check(spec, sandbox.value.spec)
+        users = await self._users_of(sandbox)
         value = Container(spec=spec, state=ContainerState.CREATED, created_at_ns=time.time_ns())
         directory = f"{sandbox.directory}/{layout.CONTAINERS}/{spec.id}"
         container = self._table.containers[spec.id] = ContainerEntry(value, directory)
         loop = asyncio.get_running_loop()
         soon = functools.partial(loop.call_soon_threadsafe, self._expect, spec)
-        making = asyncio.ensure_future(self._work.in_thread(self._make, value, directory, soon))
+        making = asyncio.ensure_future(self._work.in_thread(self._make, value, directory, soon, users))
         try:
             container.request = await asyncio.shield(making)
         except BaseException:
@@ -76,11 +77,32 @@ class Containers:
                 self._node.logs.notify("follow", sandbox=spec.sandbox_id, container=spec.id)
         return value
 
-    def _make(self, value: Container, directory: str, placed: Callable[[], object]) -> StartRequest | None:
+    async def _users_of(self, sandbox: SandboxEntry) -> int | None:
+        """A descriptor, the caller's to close, of the pod's user namespace if it has one of its own."""
+        if not sandbox.value.spec.uids:
+            return None
+        shim = self._table.shim(sandbox.value.spec.id)
+        _, received = await shim.request_descriptors("user_namespace", timeout_s=self._timeout_s)
+        if not received:
+            raise Unavailable("the shim sent no user namespace")
+        return received[0]
+
+    def _make(
+        self, value: Container, directory: str, placed: Callable[[], object], users: int | None
+    ) -> StartRequest | None:
         """All of create that can block, in one go: threads that take turns cost more than they save.
 
-        placed: called when a process of the container could be made.
+        placed: called when a process of the container could be made. users: closed here.
         """
+        try:
+            return self._make_all(value, directory, placed, users)
+        finally:
+            if users is not None:
+                os.close(users)
+
+    def _make_all(
+        self, value: Container, directory: str, placed: Callable[[], object], users: int | None
+    ) -> StartRequest | None:
         spec = value.spec
         devices = start_request.device_rules(spec)
         self._cgroups.create(spec.cgroup, spec.resources, devices)
@@ -88,9 +110,9 @@ class Containers:
         text = json.dumps(spec.to_json(), separators=(",", ":"))
         os.mkdir(directory, 0o700)
         self._prepare(value, directory, text)
-        root = start_request.open_root(spec)
+        root = start_request.open_root(spec) if users is None else None
         with contextlib.suppress(Invalid, KernelRefused):  # what is missing now may be there when it starts
-            return start_request.make(spec, self._filters, root, text)
+            return start_request.make(spec, self._filters, root, text, users)
         return None
 
     def _expect(self, spec: ContainerSpec) -> None:
@@ -132,8 +154,7 @@ class Containers:
             try:
                 request, container.request = container.request, None
                 if request is None:
-                    text = json.dumps(spec.to_json())
-                    request = await self._work.in_thread(start_request.make, spec, self._filters, None, text)
+                    request = await self._request(spec)
                 try:
                     reply = await shim.request(
                         "start",
@@ -157,6 +178,15 @@ class Containers:
             )
             container.started.set()
             return started
+
+    async def _request(self, spec: ContainerSpec) -> StartRequest:
+        users = await self._users_of(self._table.sandbox(spec.sandbox_id))
+        try:
+            text = json.dumps(spec.to_json())
+            return await self._work.in_thread(start_request.make, spec, self._filters, None, text, users)
+        finally:
+            if users is not None:
+                os.close(users)
 
     async def signal(self, container_id: str, signum: int) -> None:
         """Signals the container's first process. Nothing happens if it has exited."""

@@ -23,6 +23,7 @@ from knarr_runtime.errors import Invalid, KernelRefused, RuntimeFailure
 from knarr_runtime.kernel import capabilities, mounts, paths, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.shim import confine
+from knarr_runtime.shim.users import UserNamespace
 from knarr_runtime.spec import ContainerSpec, Mount
 
 _DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
@@ -58,6 +59,10 @@ class Preparation:
         self.shared_memory = shared_memory
         self.status = status
         self.last_capability = last_capability
+        self.users: UserNamespace | None = None
+        """The pod's own, whose the container's namespaces (``flags``, ``pids_of`` as for Shim._clone) are to be."""
+        self.flags = 0
+        self.pids_of = -1
 
 
 def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = None) -> None:
@@ -73,14 +78,22 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         stage = "cgroup"
         if ahead is None or ahead.cgroup != spec.cgroup:
             enter_cgroup(spec.cgroup, preparation, attached)
+        users = preparation.users
         stage = "oom_score_adj"
         if spec.oom_score_adj is not None:
             confine.adjust_oom_score(spec.oom_score_adj)
         stage = "standard streams"
-        streams = _open_streams(spec, preparation.directory)
+        streams = _open_streams(spec, preparation)
         stage = "root filesystem"
-        root = _attach_root(spec, preparation)
         filesystems = ahead or Filesystems(preparation)
+        if users is None:
+            root = _attach_root(spec, preparation)
+        else:
+            root = _layer_root(spec, preparation)
+            filesystems.make_outside(spec)
+            stage = "user namespace"
+            _leave_to_child(users, preparation)
+            mounts.cover_root(root)
         filesystems.belong_to(spec, root)
         for step, make in filesystems.steps():
             stage = step
@@ -111,7 +124,28 @@ def enter_cgroup(cgroup: str, preparation: Preparation, attached: bool) -> None:
     """Joins it, if the clone did not, and sees it as the root of all cgroups from now on."""
     if cgroup and not attached:
         preparation.cgroups.attach_self(cgroup)
-    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    if preparation.users is None:  # else its child does
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+
+
+def _leave_to_child(users: UserNamespace, preparation: Preparation) -> None:
+    """Returns in a child that is root in the user namespace, which owns its other namespaces; the caller ends."""
+    pid = users.spawn(preparation.flags | syscalls.CLONE_NEWCGROUP, preparation.pids_of)
+    if pid:
+        channel.send(preparation.status, {"child": pid})
+        os._exit(0)
+    os.setsid()
+
+
+def _layer_root(spec: ContainerSpec, preparation: Preparation) -> int:
+    """The detached root of layers seen through the user namespace, of which each came by its own descriptor."""
+    count = int(preparation.request["root_layers"])
+    descriptors = [preparation.descriptors.pop(0) for _ in range(count)]
+    writable = descriptors.pop(0) if spec.rootfs.upper else -1
+    upper, work = os.path.basename(spec.rootfs.upper), os.path.basename(spec.rootfs.work)
+    assert preparation.users is not None
+    with capabilities.as_owner(*preparation.users.outside(0, 0)):  # nobody else can write through mapped owners
+        return mounts.layered(descriptors, writable, upper, work, preparation.directory)
 
 
 def _attach_root(spec: ContainerSpec, preparation: Preparation) -> int:
@@ -137,7 +171,9 @@ class Filesystems:
         self._proc = -1
         self._sys = -1
         self._dev = -1
+        self._shm = -1
         self._ahead = False
+        self._devices_made = False
         self._hidden: set[str] = set()
         self._cgroups_shown = False
         self._room = -1
@@ -157,6 +193,15 @@ class Filesystems:
         self._ahead = True
         self.bounded = capabilities.mask(likely.capabilities.bounding)
         capabilities.bound(self.bounded, self._preparation.last_capability)
+
+    def make_outside(self, spec: ContainerSpec) -> None:
+        """As the host's root, what another can't: make devices, mount /sys where none is seen, enter our state."""
+        self._spec = spec
+        self._dev = self._new_dev()
+        self._make_devices()
+        self._sys = self._new_sys()
+        self._shm = mounts.bind(self._preparation.shared_memory)
+        self._devices_made = True
 
     def expect(self, spec: Mapping[str, Any], attached: bool) -> None:
         """After :meth:`make_ahead`, when the container is known but not to be started yet.
@@ -218,29 +263,47 @@ class Filesystems:
         if self._ahead:
             self._place(self._dev, "dev")
             return
-        self._dev = mounts.tmpfs("mode=755,size=64k", syscalls.MOUNT_ATTR_NOSUID)
+        if self._dev < 0:
+            self._dev = self._new_dev()
         self._place(self._dev, "dev")
-        os.umask(0)
-        for name, major, minor in _DEVICES:
-            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=self._dev)
-        for target, name in _LINKS:
-            os.symlink(target, name, dir_fd=self._dev)
-        os.umask(0o022)
         options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")]
         terminals = mounts.filesystem("devpts", options, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC)
         self._below_dev("pts", terminals)
         self._below_dev("mqueue", mounts.filesystem("mqueue", attributes=mounts.NO_PRIVILEGE))
-        self._below_dev("shm", mounts.bind(self._preparation.shared_memory))
+        shm, self._shm = self._shm, -1
+        self._below_dev("shm", shm if shm >= 0 else mounts.bind(self._preparation.shared_memory))
+
+    def _new_dev(self) -> int:
+        """A detached /dev with what is the same for everybody."""
+        uid, gid = self._outside(0, 0)
+        dev = mounts.tmpfs(f"mode=755,size=64k,uid={uid},gid={gid}", syscalls.MOUNT_ATTR_NOSUID)
+        os.umask(0)
+        for name, major, minor in _DEVICES:
+            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
+            if uid:
+                os.chown(name, uid, gid, dir_fd=dev, follow_symlinks=False)
+        for target, name in _LINKS:
+            os.symlink(target, name, dir_fd=dev)
+        os.umask(0o022)
+        return dev
+
+    def _outside(self, uid: int, gid: int) -> tuple[int, int]:
+        users = self._preparation.users
+        return users.outside(uid, gid) if users else (uid, gid)
 
     def _add_devices(self) -> None:
+        if not self._devices_made:
+            self._make_devices()
+        if self._spec.tty:
+            self._make_terminal()
+
+    def _make_devices(self) -> None:
         devices = self._preparation.request.get("devices", ())
         if devices:
             os.umask(0)
             for device in devices:
                 self._make_device(device)
             os.umask(0o022)
-        if self._spec.tty:
-            self._make_terminal()
 
     def _below_dev(self, name: str, tree: int) -> None:
         os.mkdir(name, 0o755, dir_fd=self._dev)
@@ -260,7 +323,8 @@ class Filesystems:
             kind = stat.S_IFBLK if device["kind"] == "b" else stat.S_IFCHR
             number = os.makedev(int(device["major"]), int(device["minor"]))
             os.mknod(name, kind | int(device["mode"]), number, dir_fd=parent)
-            os.chown(name, int(device["uid"]), int(device["gid"]), dir_fd=parent, follow_symlinks=False)
+            uid, gid = self._outside(int(device["uid"]), int(device["gid"]))
+            os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
         finally:
             os.close(parent)
 
@@ -277,9 +341,12 @@ class Filesystems:
 
     def _mount_sys(self) -> None:
         if self._sys < 0:
-            readonly = 0 if self._spec.privileged else mounts.READ_ONLY
-            self._sys = mounts.filesystem("sysfs", attributes=mounts.NO_PRIVILEGE | readonly, source="sysfs")
+            self._sys = self._new_sys()
         self._place(self._sys, "sys")
+
+    def _new_sys(self) -> int:
+        readonly = 0 if self._spec.privileged else mounts.READ_ONLY
+        return mounts.filesystem("sysfs", attributes=mounts.NO_PRIVILEGE | readonly, source="sysfs")
 
     def _mount_cgroups(self) -> None:
         if self._cgroups_shown:
@@ -429,19 +496,23 @@ def _plain_directory(root: int, name: str) -> int:
         raise RuntimeFailure(f"/{name} of the image is not a directory: {error.strerror}") from error
 
 
-def _open_streams(spec: ContainerSpec, directory: str) -> tuple[int, int, int]:
+def _open_streams(spec: ContainerSpec, preparation: Preparation) -> tuple[int, int, int]:
     """(stdin, stdout, stderr), -1 for /dev/null; the FIFOs are given to the user so that /dev/stdout can be opened."""
     if spec.tty:
         return (-1, -1, -1)
+    directory = preparation.directory
     stdin = stdout = stderr = -1
     if spec.stdin:
         stdin = os.open(f"{directory}/{layout.STDIN}", os.O_RDONLY | os.O_CLOEXEC)
     if spec.log_path:
         stdout = os.open(f"{directory}/{layout.STDOUT}", os.O_WRONLY | os.O_CLOEXEC)
         stderr = os.open(f"{directory}/{layout.STDERR}", os.O_WRONLY | os.O_CLOEXEC)
+    uid, gid = spec.user.uid, spec.user.gid
+    if preparation.users:
+        uid, gid = preparation.users.outside(uid, gid)
     for fd in (stdin, stdout, stderr):
         if fd >= 0:
-            os.fchown(fd, spec.user.uid, spec.user.gid)
+            os.fchown(fd, uid, gid)
     return stdin, stdout, stderr
 
 

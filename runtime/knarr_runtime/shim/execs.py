@@ -5,8 +5,9 @@ for every page it touches. So after an exec the shim keeps a *helper* for a mome
 but knowing whose it will be. That one's next exec goes to it: it joins the container, sheds its privileges and spawns
 the program (vfork: nothing is copied), which the shim inherits when the helper ends.
 
-Not used for terminals (they want a session of the helper's), for filters that may forbid to spawn, and on cgroup v2,
-where only a process born in a cgroup is there without waiting for the kernel.
+Not used for terminals (they want a session of the helper's), for filters that may forbid to spawn, in pods with a user
+namespace (entering it undoes what was shed), and on cgroup v2, where only a process born in a cgroup is there without
+waiting for the kernel.
 """
 
 from __future__ import annotations
@@ -53,12 +54,14 @@ class Execs:
         cgroups: Cgroups,
         last_capability: int,
         host_pids: bool,
+        own_users: bool,
         clone: Clone,
         watch: Callable[[Starting], None],
     ) -> None:
         self._cgroups = cgroups
         self._last_capability = last_capability
         self._host_pids = host_pids
+        self._own_users = own_users
         self._clone = clone
         self._watch = watch
         self._running: dict[int, tuple[str, Connection]] = {}
@@ -98,7 +101,7 @@ class Execs:
     def _hand_over(
         self, target: Target, message: Message, descriptors: Sequence[int], finished: Callable[[Starting], None]
     ) -> bool:
-        if message.get("tty") or not message.get("may_spawn"):
+        if message.get("tty") or not message.get("may_spawn") or self._own_users:
             return False
         self._wanted_until_s = time.monotonic() + _KEEP_S
         self._wanted_for = target
@@ -118,7 +121,8 @@ class Execs:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
 
         def child(attached: bool) -> None:
-            joining = join.Joining(json.loads(message["body"]), descriptors, target.directory, target.pidfd, theirs)
+            request = json.loads(message["body"])
+            joining = join.Joining(request, descriptors, target.directory, target.pidfd, theirs, self._own_users)
             join.run(joining, self._cgroups, attached, self._last_capability)
 
         pids_of = -1 if self._host_pids else target.pidfd

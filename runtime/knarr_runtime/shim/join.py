@@ -23,6 +23,7 @@ from knarr_runtime.kernel import capabilities, process, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.shim import confine
 from knarr_runtime.shim.spare import rehearse
+from knarr_runtime.shim.users import become_root
 from knarr_runtime.spec import ContainerSpec, User
 
 
@@ -35,13 +36,18 @@ class Joining:
     directory: str
     process: int
     status: socket.socket
+    own_users: bool = False
+    """The pod has a user namespace."""
 
 
 def run(joining: Joining, cgroups: Cgroups, attached: bool, last_capability: int) -> None:
     """Becomes the program. Raises RuntimeFailure."""
     os.setsid()
     spec = _spec(joining.directory)
-    env = _join(joining, spec, cgroups, attached, last_capability, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+    namespaces = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP
+    if joining.own_users:
+        namespaces |= syscalls.CLONE_NEWUSER
+    env = _join(joining, spec, cgroups, attached, last_capability, namespaces)
     channel.send(joining.status, {"exec": True})
     confine.execute(tuple(joining.request["args"]), env)
 
@@ -100,6 +106,8 @@ def _join(
             syscalls.setns(joining.process, namespaces)
         except ProcessLookupError as error:
             raise WrongState(f"container {spec.id} is not running") from error
+        if joining.own_users:
+            become_root()
         stage = "standard streams"
         if request.get("tty"):
             _take_terminal(joining.status, int(request.get("columns", 80)), int(request.get("rows", 24)))

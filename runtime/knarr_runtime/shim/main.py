@@ -3,9 +3,9 @@
     (no process) ──start──► starting ──execve──► running ──exit──► ended (exit.json) ──release──► forgotten
                                └── failed (exit.json with reason) ──────────────────────┘
 
-Requests: expect, start, signal, kill, exec, exec_signal, network, tcp_socket, terminal, close_stdin, release, list,
-stop. Events to every connected daemon: ``exit`` and ``exec_exit``. An exit is on disk before its event is sent, so a
-daemon that was away reads it there.
+Requests: expect, start, signal, kill, exec, exec_signal, network, tcp_socket, user_namespace, terminal, close_stdin,
+release, list, stop. Events to every connected daemon: ``exit`` and ``exec_exit``. An exit is on disk before its event
+is sent, so a daemon that was away reads it there.
 
 The shim holds for its containers: the FIFOs of their output (so nothing in them is lost while the log reader is
 away), the masters of their terminals, a pidfd. It keeps the pod's namespaces alive merely by living.
@@ -13,6 +13,7 @@ away), the masters of their terminals, a pidfd. It keeps the pod's namespaces al
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -28,7 +29,7 @@ from knarr_runtime.errors import KernelRefused, NotFound, RuntimeFailure, StartF
 from knarr_runtime.kernel import mounts, process, rtnetlink, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.loop import Connection, Loop, Server
-from knarr_runtime.shim import container, pause, spare
+from knarr_runtime.shim import container, pause, spare, users
 from knarr_runtime.shim.execs import Execs, Target
 from knarr_runtime.shim.starting import Starting
 from knarr_runtime.spec import OWN_PIDS, SandboxSpec
@@ -71,10 +72,12 @@ class Shim:
         self._containers: dict[str, _Container] = {}
         self._starting: dict[int, Starting] = {}
         self._by_pid: dict[int, _Container] = {}
+        self._users: users.UserNamespace | None = None
         self._execs = Execs(
             cgroups=cgroups,
             last_capability=last_capability,
             host_pids=spec.namespaces.pid == "host",
+            own_users=bool(spec.uids),
             clone=self._clone,
             watch=self._watch,
         )
@@ -86,16 +89,18 @@ class Shim:
 
     def set_up(self) -> None:
         """Hostname, sysctls, /dev/shm, the shared pid namespace, the socket. Raises OSError, RuntimeFailure."""
-        if self._spec.hostname:
-            syscalls.sethostname(self._spec.hostname)
-        for name, value in self._spec.sysctls.items():
-            self._set_sysctl(name, value)
+        if self._spec.uids:
+            self._users = users.make(self._spec.uids, self._spec.gids, self._name_and_tune)
+        else:
+            self._name_and_tune()
         shared = f"{self._directory}/{layout.SHARED_MEMORY}"
         os.makedirs(shared, 0o700, exist_ok=True)
         if self._spec.namespaces.ipc == "host":
             mounts.attach(mounts.bind("/dev/shm"), os.open(shared, os.O_PATH | os.O_CLOEXEC))
         else:
-            memory = mounts.tmpfs(f"mode=1777,size={self._spec.shm_size_bytes}", mounts.NO_PRIVILEGE)
+            uid, gid = self._users.outside(0, 0) if self._users else (0, 0)
+            options = f"mode=1777,size={self._spec.shm_size_bytes},uid={uid},gid={gid}"
+            memory = mounts.tmpfs(options, mounts.NO_PRIVILEGE)
             mounts.attach(memory, os.open(shared, os.O_PATH | os.O_CLOEXEC))
         self._loop.on_children(self._reap)
         if self._spec.namespaces.pid == "pod":
@@ -112,6 +117,7 @@ class Shim:
                 "exec_signal": self._exec_signal,
                 "network": self._network,
                 "tcp_socket": self._tcp_socket,
+                "user_namespace": self._user_namespace,
                 "terminal": self._terminal,
                 "close_stdin": self._close_stdin,
                 "release": self._release,
@@ -128,6 +134,12 @@ class Shim:
         }
         layout.write(self._directory, layout.SHIM_RECORD, record)
 
+    def _name_and_tune(self) -> None:
+        if self._spec.hostname:
+            syscalls.sethostname(self._spec.hostname)
+        for name, value in self._spec.sysctls.items():
+            self._set_sysctl(name, value)
+
     def _set_sysctl(self, name: str, value: str) -> None:
         try:
             with open(f"/proc/sys/{name.replace('.', '/')}", "w", encoding="ascii") as file:
@@ -136,17 +148,18 @@ class Shim:
             raise KernelRefused(f"sysctl {name}={value}: {error.strerror}") from error
 
     def _start_pause(self) -> None:
-        pid = syscalls.clone3(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS)
+        flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS
+        pid = users.fork_in(self._users, flags) if self._users else syscalls.clone3(flags)
         if pid == 0:
             try:
-                pause.run(self._directory, self._last_capability)
+                pause.run(self._last_capability)
             finally:
                 os._exit(1)
         self._pause = pid
         self._pause_fd = os.pidfd_open(pid)
 
     def run(self) -> None:
-        if self._cgroups.version == 1:
+        if self._cgroups.version == 1 and not self._users:
             self._make_spare()
         self._loop.run(self._execs.prepare)
 
@@ -188,13 +201,11 @@ class Shim:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         preparation = self._preparation(theirs, json.loads(message["body"]), descriptors, directory)
         pids = str(message["spec"]["pids"])
-        one.pid = self._clone(
-            self._container_flags(pids),
-            one.cgroup,
-            self._pids_of(pids),
-            theirs,
-            lambda attached: container.run(preparation, attached),
-        )
+        flags, pids_of = self._container_flags(pids), self._pids_of(pids)
+        if self._users:  # whose child gets them
+            preparation.users, preparation.flags, preparation.pids_of = self._users, flags, pids_of
+            flags, pids_of = syscalls.CLONE_NEWNS, -1
+        one.pid = self._clone(flags, one.cgroup, pids_of, theirs, lambda attached: container.run(preparation, attached))
         theirs.close()
         one.pidfd = os.pidfd_open(one.pid)  # nobody else reaps, so this is still the same process
         one.start_time = process.start_time(one.pid) or 0
@@ -248,7 +259,7 @@ class Shim:
     def _expect(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         """A container is about to be started: the spare becomes its first process, a new one if there is none."""
         spec = message["spec"]
-        if not spare.suits(spec) or (self._spare is not None and self._spare.container):
+        if self._users or not spare.suits(spec) or (self._spare is not None and self._spare.container):
             return {}
         if self._spare is None:
             self._make_spare(str(spec["cgroup"]))
@@ -325,6 +336,8 @@ class Shim:
             self._let_go(one)
             self._server.fail(connection, request, starting.error)
             return
+        if starting.program != one.pid:
+            self._hand_on(one, starting.program)
         one.started_at_ns = time.time_ns()
         one.terminal = starting.terminal
         self._by_pid[one.pid] = one
@@ -333,6 +346,13 @@ class Shim:
         if one.terminal >= 0:
             self._carry_terminal(one)
         self._server.reply(connection, request, record)
+
+    def _hand_on(self, one: _Container, pid: int) -> None:
+        """The process that was forked has left the program to a child."""
+        os.close(one.pidfd)
+        one.pid, one.pidfd, one.start_time = pid, -1, process.start_time(pid) or 0
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and that is being told
+            one.pidfd = os.pidfd_open(pid)
 
     def _container_directory(self, one: _Container) -> str:
         return f"{self._directory}/{layout.CONTAINERS}/{one.id}"
@@ -413,9 +433,12 @@ class Shim:
         elif pid in self._by_pid:
             self._record_exit(self._by_pid.pop(pid), status)
         elif not self._execs.discard_helper(pid) and not self._execs.ended(pid, status):
-            for each in tuple(self._starting.values()):  # perhaps spawned by a helper whose word is still unread
+            for each in tuple(self._starting.values()):  # perhaps the child of one whose word is still unread
                 self._read_status(each)
-            self._execs.ended(pid, status)
+            if pid in self._by_pid:
+                self._record_exit(self._by_pid.pop(pid), status)
+            else:
+                self._execs.ended(pid, status)
 
     def _record_exit(self, one: _Container, status: int) -> None:
         assert self._server is not None
@@ -503,6 +526,13 @@ class Shim:
         assert self._server is not None
         with socket.socket(int(message["family"]), socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as own:
             self._server.reply(connection, message, {}, (own.fileno(),))
+
+    def _user_namespace(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
+        """The pod's, for the daemon to mount with its mapping."""
+        assert self._server is not None
+        if self._users is None:
+            raise WrongState(f"sandbox {self._spec.id} has no user namespace of its own")
+        self._server.reply(connection, message, {}, (self._users.fd,))
 
     def _list(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         return {

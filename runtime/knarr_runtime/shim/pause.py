@@ -12,12 +12,11 @@ import signal
 from knarr_runtime.kernel import capabilities, mounts, process, syscalls
 
 
-def run(directory: str, last_capability: int) -> None:
+def run(last_capability: int) -> None:
     """Never returns; ends by SIGKILL or SIGTERM from outside."""
     os.setsid()
     root = mounts.tmpfs("mode=555,size=4k", mounts.NO_PRIVILEGE | mounts.READ_ONLY)
-    target = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    syscalls.move_mount(root, target)
+    mounts.cover_root(root)
     mounts.change_root(root)
     syscalls.close_range(0)
     process.set_name("pause")

@@ -18,7 +18,7 @@ class Starting:
         self.status = status
         self.finished = finished
         self.program = pid
-        """The process that executed the program: itself, unless it spawned another."""
+        """The process that executes the program: itself, unless it said that a child will, or spawned it."""
         self.reached_exec = False
         self.reaped = False
         self.error: RuntimeFailure | None = None
@@ -44,6 +44,8 @@ class Starting:
                 self.error = errors.from_json(message["error"])
             for fd in descriptors:
                 os.close(fd)
+            if "child" in message:
+                self.program = int(message["child"])
             if "program" in message:
                 self.program = int(message["program"])
                 break

@@ -128,12 +128,13 @@ class Zygote:
     def _create_sandbox(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
         spec = SandboxSpec.from_json(message["spec"])
         flags = syscalls.CLONE_NEWNS
-        if spec.namespaces.net == "pod":
-            flags |= syscalls.CLONE_NEWNET
-        if spec.namespaces.ipc == "pod":
-            flags |= syscalls.CLONE_NEWIPC
-        if spec.hostname:
-            flags |= syscalls.CLONE_NEWUTS
+        if not spec.uids:  # else those belong to the pod's user namespace
+            if spec.namespaces.net == "pod":
+                flags |= syscalls.CLONE_NEWNET
+            if spec.namespaces.ipc == "pod":
+                flags |= syscalls.CLONE_NEWIPC
+            if spec.hostname:
+                flags |= syscalls.CLONE_NEWUTS
         one = self._take_spare(message) if flags == _USUAL else None
         if one is None:
             one = self._fork(flags, spec)

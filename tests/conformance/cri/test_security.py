@@ -412,7 +412,6 @@ def test_other_apparmor_profiles_run_anywhere(runtime: Any, kind: Any) -> None:
 # User namespaces
 
 
-@pytest.mark.knarr_lacks("user namespaces")
 @pytest.mark.containerd_lacks("user namespaces came with containerd 1.7")
 def test_root_in_a_user_namespace_is_nobody_outside(runtime: Any) -> None:
     handlers = {h.name: h.features for h in runtime.runtime.Status(cri.StatusRequest()).runtime_handlers}

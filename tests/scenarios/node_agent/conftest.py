@@ -27,6 +27,7 @@ from knarr_node_agent.pods import PodManager
 from knarr_node_agent.runtime import Runtime
 from knarr_node_agent.starting import NodeFacts, Starter
 from knarr_node_agent.stream import PodReport
+from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 
 NODE = "n1"
@@ -65,7 +66,7 @@ class Node:
             allocatable={"cpu": Quantity("2"), "memory": Quantity("1Gi")},
         )
         volumes = Volumes(root, memory)
-        starter = Starter(runtime, objects, volumes, PodFiles(root), recorder, self.clock, facts)
+        starter = Starter(runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, self.clock, facts)
         reports: asyncio.Queue[PodReport] = asyncio.Queue()
         manager = PodManager(
             runtime, store, objects, starter, recorder, self.clock, host_ip="192.0.2.1", report=reports.put_nowait

@@ -24,6 +24,7 @@ from knarr_api.types.core_v1 import (
     SecurityContext,
 )
 from knarr_node_agent.configs import (
+    HostMount,
     Resolver,
     cgroup_parent,
     container_config,
@@ -174,3 +175,16 @@ def test_sandbox_of_a_pod(a_pod: MakePod) -> None:
     shared = sandbox_config(a_pod(container, host_network=True), 1, "/logs", NODE)
     assert shared.hostname == ""
     assert not shared.port_mappings
+
+
+def test_a_pod_with_users_of_its_own_maps_them_everywhere(a_pod: MakePod) -> None:
+    pod = a_pod(host_users=False)
+    expected = [cri.IDMapping(host_id=131072, container_id=0, length=65536)]
+    sandbox = sandbox_config(pod, 0, "/logs", NODE, 131072).linux.security_context.namespace_options
+    mounts = (HostMount("/host/data", "/data", readonly=False),)
+    image = Image("sha256:1")
+    config = container_config(pod, pod.spec.containers[0], 0, {}, mounts, image=image, memory_bytes=1, users=131072)
+    for options in (sandbox, config.linux.security_context.namespace_options):
+        assert options.userns_options.mode == cri.POD
+        assert list(options.userns_options.uids) == list(options.userns_options.gids) == expected
+    assert list(config.mounts[0].uidMappings) == list(config.mounts[0].gidMappings) == expected

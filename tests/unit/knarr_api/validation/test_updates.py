@@ -104,7 +104,6 @@ def test_the_addresses_of_a_node_stay_once_given():
         ({"affinity": {"podAntiAffinity": {}}}, "spec.affinity.podAntiAffinity"),
         ({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}, "spec.volumes[0]"),
         ({"runtimeClassName": "x"}, "spec.runtimeClassName"),
-        ({"hostUsers": False}, "spec.hostUsers"),
         ({"resourceClaims": [{"name": "x"}]}, "spec.resourceClaims"),
         ({"setHostnameAsFQDN": True}, "spec.setHostnameAsFQDN"),
         ({"subdomain": "x"}, "spec.subdomain"),

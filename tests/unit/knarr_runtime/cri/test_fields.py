@@ -49,7 +49,8 @@ HONOURED = {
     "ListImagesRequest": "filter",
     "ListPodSandboxRequest": "filter",
     "ListPodSandboxStatsRequest": "filter",
-    "Mount": "container_path host_path readonly propagation recursive_read_only image image_sub_path",
+    "Mount": "container_path host_path readonly propagation recursive_read_only image image_sub_path uidMappings "
+    "gidMappings",
     "NamespaceOption": "network pid ipc target_id userns_options",
     "NetworkConfig": "pod_cidr",
     "PodSandboxConfig": "metadata hostname log_directory dns_config port_mappings labels annotations linux",
