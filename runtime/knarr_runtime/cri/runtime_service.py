@@ -18,6 +18,7 @@ from knarr_runtime.cri.pods import HANDLERS, Pods
 from knarr_runtime.cri.stats import Statistics
 from knarr_runtime.cri.streams import Streams
 from knarr_runtime.errors import Invalid, NotFound, WrongState
+from knarr_runtime.kernel import mounts
 from knarr_runtime.launcher import Launcher
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     @unary
     async def Status(self, request: Any, context: Any) -> Any:
         ready = self._pods.network.ready
-        features = cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True, user_namespaces=True)
+        features = cri.RuntimeHandlerFeatures(recursive_read_only_mounts=True, user_namespaces=mounts.owners_map())
         answer = cri.StatusResponse(
             status=cri.RuntimeStatus(
                 conditions=[

@@ -77,6 +77,12 @@ def parts_travel() -> bool:
     return _kernel() >= (6, 15)
 
 
+@functools.cache
+def owners_map() -> bool:
+    """Whether every filesystem that a pod needs, tmpfs too, can be mounted with mapped owners: from Linux 6.3 on."""
+    return _kernel() >= (6, 3)
+
+
 def _kernel() -> tuple[int, int]:
     major, minor = os.uname().release.split(".")[:2]
     return int(major), int("".join(filter(str.isdigit, minor)) or 0)

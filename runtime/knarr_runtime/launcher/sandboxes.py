@@ -10,7 +10,8 @@ import time
 from dataclasses import asdict, replace
 
 from knarr_runtime import layout, pod_socket, remains, sysctls
-from knarr_runtime.errors import AlreadyExists, RuntimeFailure, Unavailable
+from knarr_runtime.errors import AlreadyExists, Invalid, RuntimeFailure, Unavailable
+from knarr_runtime.kernel import mounts
 from knarr_runtime.launcher.cgroups import PodCgroups
 from knarr_runtime.launcher.containers import Containers
 from knarr_runtime.launcher.shims import Shims
@@ -45,6 +46,8 @@ class Sandboxes:
         if spec.id in self._table.sandboxes:
             raise AlreadyExists(f"sandbox {spec.id!r} exists already")
         sysctls.check(spec)
+        if spec.uids and not mounts.owners_map():
+            raise Invalid("user namespaces need Linux 6.3 or later, for owners to be mapped on every filesystem")
         directory = layout.sandbox_directory(self._node.state_dir, spec.id)
         sandbox = SandboxEntry(spec, directory)
         self._table.sandboxes[spec.id] = sandbox

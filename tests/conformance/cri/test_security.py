@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime.kernel.mounts import owners_map
 
 IPC_PRIVATE, IPC_RMID = 0, 0
 
@@ -412,17 +413,17 @@ def test_other_apparmor_profiles_run_anywhere(runtime: Any, kind: Any) -> None:
 # User namespaces
 
 
-@pytest.mark.containerd_lacks("user namespaces came with containerd 1.7")
-def test_root_in_a_user_namespace_is_nobody_outside(runtime: Any) -> None:
+@pytest.mark.knarr_only
+def test_user_namespaces_are_there_or_refused(runtime: Any) -> None:
+    """What they do is in test_users."""
     handlers = {h.name: h.features for h in runtime.runtime.Status(cri.StatusRequest()).runtime_handlers}
-    assert handlers[""].user_namespaces
-    mapping = [cri.IDMapping(host_id=200_000, container_id=0, length=65536)]
-    namespace = cri.UserNamespace(mode=cri.POD, uids=mapping, gids=mapping)
-    pod, namespaces = pod_with(runtime, userns_options=namespace)
-    container = runtime.secure(pod, **namespaces)
-    assert runtime.output(container, "id", "-u") == "0\n"
-    assert Path(f"/proc/{runtime.info(container)['pid']}").stat().st_uid == 200_000
-    runtime.output(container, "touch", "/new")
+    assert handlers[""].user_namespaces is owners_map()
+    if not owners_map():
+        mapping = [cri.IDMapping(host_id=200_000, container_id=0, length=65536)]
+        users = cri.UserNamespace(mode=cri.POD, uids=mapping, gids=mapping)
+        error = runtime.refused(lambda: pod_with(runtime, userns_options=users))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "6.3" in error.details()
 
 
 @pytest.mark.containerd_lacks("user namespaces came with containerd 1.7")
