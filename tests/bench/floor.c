@@ -147,7 +147,7 @@ static void make_dev(int root, int shared) {
     close(dev);
 }
 
-static void make_sys(int root) {
+static void make_sys(int root, const char *name) {
     int sys = new_mount("sysfs", (const char *[]){0}, NO_PRIVILEGE | MOUNT_ATTR_RDONLY);
     place(sys, root, "sys");
     if (unified) {
@@ -156,15 +156,22 @@ static void make_sys(int root) {
     }
     int shown = new_mount("tmpfs", (const char *[]){"mode", "755", "size", "16k", 0}, NO_PRIVILEGE);
     place(shown, sys, "fs/cgroup");
-    for (const char *const *name = (const char *[]){"memory", "cpu", "cpuacct", "pids", 0}; *name; name++) {
-        int fs = syscall(SYS_fsopen, "cgroup", FSOPEN_CLOEXEC);
-        syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, *name, 0, 0);
-        if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0) == 0) {
-            int tree = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, NO_PRIVILEGE | MOUNT_ATTR_RDONLY);
-            place(tree, shown, *name);
+    for (const char *const *controller = (const char *[]){"memory", "cpu", "cpuacct", "pids", 0}; *controller; controller++) {
+        char part[64];
+        snprintf(part, sizeof part, "/%s/", *controller);
+        for (int i = 0; i < base_count; i++) {
+            char path[4096];
+            if (!strstr(bases[i], part)) continue;
+            snprintf(path, sizeof path, "%s/%s", bases[i], name);
+            int own = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+            must(own, path);
+            int tree = copy_of(own);
+            struct mount_attr attributes = {.attr_set = NO_PRIVILEGE | MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE};
+            must(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes), "mount_setattr");
+            place(tree, shown, *controller);
             close(tree);
+            close(own);
         }
-        close(fs);
     }
     struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
     must(syscall(SYS_mount_setattr, shown, "", AT_EMPTY_PATH, &readonly, sizeof readonly), "mount_setattr");
@@ -228,7 +235,7 @@ static void be_container(const char *name, int overlay, int fifo, int shared) {
     attach(overlay, target);
     place(new_mount("proc", (const char *[]){0}, NO_PRIVILEGE), overlay, "proc");
     make_dev(overlay, shared);
-    make_sys(overlay);
+    make_sys(overlay, name);
     place(fifo, overlay, "fifo");
     hide(overlay);
     must(fchdir(overlay), "fchdir");

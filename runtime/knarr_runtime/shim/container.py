@@ -35,7 +35,6 @@ _LINKS = (
     ("pts/ptmx", "ptmx"),
 )
 _PLAIN = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
-_V1_SHOWN = ("memory", "cpu", "cpuacct", "pids")
 
 
 class Preparation:
@@ -94,6 +93,7 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
             stage = "user namespace"
             _leave_to_child(users, preparation)
             mounts.cover_root(root)
+        filesystems.cgroup = spec.cgroup
         filesystems.belong_to(spec, root)
         for step, make in filesystems.steps():
             stage = step
@@ -161,6 +161,10 @@ def _attach_root(spec: ContainerSpec, preparation: Preparation) -> int:
     return root
 
 
+def _hierarchy(controller: str, attributes: int) -> int:
+    return mounts.filesystem("cgroup", [(controller, "")], attributes, source="cgroup")
+
+
 class Filesystems:
     """Everything mounted into the root, in order; one method a step so that an error can say where."""
 
@@ -178,8 +182,10 @@ class Filesystems:
         self._cgroups_shown = False
         self._room = -1
         """The tmpfs on /sys/fs/cgroup that holds the hierarchies of v1."""
+        self._hierarchies: dict[str, int] = {}
+        """Those of v1, open by controller, from before /sys was covered."""
         self.cgroup: str | None = None
-        """The one that :meth:`expect` has entered."""
+        """The one that is entered already."""
         self.bounded = capabilities.EVERY
         """Capabilities that can still be had."""
         self.terminal: tuple[int, int] = (-1, -1)
@@ -210,9 +216,9 @@ class Filesystems:
         """
         self._keep_what_suits({*spec["masked_paths"], *spec["readonly_paths"]}, spec["targets"])
         enter_cgroup(str(spec["cgroup"]), self._preparation, attached)
+        self.cgroup = str(spec["cgroup"])
         if self._sys >= 0:
             self._mount_cgroups()
-        self.cgroup = str(spec["cgroup"])
 
     def _keep_what_suits(self, hidden: set[str], targets: Iterable[str]) -> None:
         """A /proc or /sys that hides what this container is to see, or holds one of its volumes, is made anew."""
@@ -230,6 +236,9 @@ class Filesystems:
     def belong_to(self, spec: ContainerSpec, root: int) -> None:
         self._spec = spec
         self._root = root
+        for controller, base in self._preparation.cgroups.shown().items():
+            if controller not in self._hierarchies:
+                self._hierarchies[controller] = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         if self._ahead:
             hidden = {*spec.masked_paths, *spec.readonly_paths}
             self._keep_what_suits(hidden, [mount.target for mount in spec.mounts])
@@ -364,16 +373,26 @@ class Filesystems:
             self._make_room()
         if self._room < 0:
             return
-        for controller in _V1_SHOWN:
+        attributes = mounts.NO_PRIVILEGE | readonly
+        for controller, base in self._hierarchies.items():
             try:
-                options = [(controller, "")]
-                tree = mounts.filesystem("cgroup", options, mounts.NO_PRIVILEGE | readonly, source="cgroup")
+                tree = self._own_part(base, attributes) if self.cgroup else _hierarchy(controller, attributes)
             except OSError:
-                continue  # not a v1 controller here, or mounted together with another
+                continue  # mounted together with another, or nothing a user namespace may mount
             os.mkdir(controller, 0o755, dir_fd=self._room)
             mounts.attach(tree, syscalls.openat2(self._room, controller, os.O_PATH, _PLAIN))
         if readonly:
             syscalls.mount_setattr(self._room, set_=mounts.READ_ONLY)
+
+    def _own_part(self, base: int, attributes: int) -> int:
+        """The container's directory of a hierarchy: to mount one anew stops whoever makes cgroups meanwhile."""
+        own = os.open(str(self.cgroup), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=base)
+        try:
+            tree = mounts.copy_of(own)
+        finally:
+            os.close(own)
+        syscalls.mount_setattr(tree, set_=attributes, propagation=syscalls.MS_PRIVATE)
+        return tree
 
     def _make_room(self) -> None:
         if self._preparation.cgroups.version == 2:

@@ -383,7 +383,7 @@ def main(state_dir: str, ready: int) -> None:
     host_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     if mounts.layers_travel():  # else layers are mounted by path, and their filesystems must stay
         own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        mounts.enter_small_namespace(("/proc", state_dir, own, sys.prefix))
+        mounts.enter_small_namespace(("/proc", state_dir, own, sys.prefix, *cgroups.shown().values()))
     else:
         mounts.enter_following_namespace()
     process.forbid_tracing()

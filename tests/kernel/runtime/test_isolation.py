@@ -7,13 +7,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from knarr_runtime.errors import Invalid, StartFailed, WrongState
 from knarr_runtime.kernel import mounts, syscalls
-from knarr_runtime.spec import Capabilities, Device, Mount, Namespaces, NetworkConfig, Rlimit, Rootfs, User
+from knarr_runtime.kernel.cgroup import discover
+from knarr_runtime.spec import Capabilities, Device, Mount, Namespaces, NetworkConfig, Resources, Rlimit, Rootfs, User
 
 if TYPE_CHECKING:
     from conftest import Runtime
@@ -320,3 +321,21 @@ async def test_terminal(pod: Runtime) -> None:
     ended, output = await pod.shell(script, tty=True)
     assert ended.exit_code == 0
     assert [line.rstrip("\r") for line in output.splitlines()[:2]] == ["/dev/pts/0", "terminal"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"privileged": True}, {"cgroup": ""}], ids=["usual", "privileged", "none"])
+async def test_hierarchies_of_cgroup_v1_show_the_own_part(pod: Runtime, changes: dict[str, Any]) -> None:
+    """The container's own cgroup is the root of what is mounted, writable for the privileged alone."""
+    if "" in discover(pod.settings.cgroup_root):
+        pytest.skip("on cgroup v2 there is one hierarchy")
+    identifier = await pod.begin("sleep", "100", resources=Resources(pids_limit=77), **changes)
+    script = "grep ' - cgroup ' /proc/self/mountinfo; mkdir /sys/fs/cgroup/pids/own; cat /sys/fs/cgroup/pids/pids.max"
+    lines = (await pod.launcher.exec(identifier, ["sh", "-c", script])).stdout.decode().splitlines()
+    pids = next(line.split() for line in lines if " /sys/fs/cgroup/pids " in line)
+    assert pids[3] == "/"
+    assert {"nosuid", "nodev", "noexec"} <= set(pids[5].split(","))
+    assert ("ro" in pids[5].split(",")) == ("privileged" not in changes)
+    if "cgroup" not in changes:
+        assert lines[-1] == "77"
+    base = discover(pod.settings.cgroup_root)["pids"]
+    assert Path(base, pod.value(identifier).spec.cgroup, "own").is_dir() == ("privileged" in changes)

@@ -33,6 +33,9 @@ class Cgroups(Protocol):
     def descriptors(self) -> list[int]:
         """The open directories, for a fork that closes everything else."""
 
+    def shown(self) -> Mapping[str, str]:
+        """{controller: base} of the v1 hierarchies of which a container sees its part in /sys/fs/cgroup."""
+
     def prepare(self) -> None:
         """Makes the base usable for children; on v2 moves the calling processes out of the way into a leaf."""
 

@@ -16,6 +16,7 @@ from knarr_runtime.kernel.cgroup.tree import Tree
 from knarr_runtime.kernel.cgroup.values import DeviceRule, Usage, flat_keyed, number
 from knarr_runtime.spec import Resources
 
+_SHOWN = ("memory", "cpu", "cpuacct", "pids")
 _KILL_ROUNDS = 8
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -40,6 +41,9 @@ class CgroupsV1:
 
     def descriptors(self) -> list[int]:
         return [tree.descriptor() for tree in self._trees]
+
+    def shown(self) -> Mapping[str, str]:
+        return {name: tree.base for name, tree in self._by_controller.items() if name in _SHOWN}
 
     def prepare(self) -> None:
         return

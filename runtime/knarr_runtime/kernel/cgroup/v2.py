@@ -33,6 +33,9 @@ class CgroupsV2:
     def descriptors(self) -> list[int]:
         return [self._tree.descriptor()]
 
+    def shown(self) -> Mapping[str, str]:
+        return {}
+
     def prepare(self) -> None:
         parent = os.path.dirname(self._tree.base)
         with open(os.path.join(parent, "cgroup.procs"), encoding="ascii") as file:
