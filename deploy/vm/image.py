@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SUITE, PYTHON = "bookworm", "3.11"
 KERNEL = "linux-image-cloud-amd64"
 PACKAGES = (
-    "python3,busybox-static,ca-certificates,crun,e2fsprogs,iproute2,kmod,libcap2-bin,nftables,procps,runc,util-linux"
+    "python3,apparmor,busybox-static,ca-certificates,checkpolicy,crun,e2fsprogs,iproute2,kmod,libcap2-bin,nftables,"
+    "procps,runc,util-linux"
 )
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "squashfs", "overlay", "loop")
 TEST_REQUIREMENTS = ("pytest>=8.3", "pytest-asyncio>=0.24", "pytest-timeout>=2.3", "hypothesis>=6.112")
@@ -44,7 +45,8 @@ exec switch_root /root /sbin/knarr-vm-init
 ROOT_INIT = """#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 KNARR_TEST_SLOWNESS=10
-mount -t proc proc /proc; mount -t sysfs sysfs /sys
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t securityfs securityfs /sys/kernel/security
+[ ! -d /sys/fs/selinux ] || mount -t selinuxfs selinuxfs /sys/fs/selinux
 mkdir -p /dev/shm /dev/pts /dev/mqueue
 mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm; mount -t mqueue mqueue /dev/mqueue

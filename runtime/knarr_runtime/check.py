@@ -6,6 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from knarr_runtime import apparmor
+from knarr_runtime.kernel import lsm
+
 NAMESPACES = {"mnt": "mount", "pid": "process", "net": "network", "uts": "host name", "ipc": "IPC", "cgroup": "cgroup"}
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 21, 24
 
@@ -18,6 +21,8 @@ def run() -> int:
         _overlay(),
         _cgroups(),
         _seccomp(),
+        _apparmor(),
+        _selinux(),
         _resource(),
     ]
     for fine, text in findings:
@@ -66,6 +71,22 @@ def _seccomp() -> tuple[bool | None, str]:
     if Path("/proc/sys/kernel/seccomp/actions_avail").exists():
         return True, "seccomp filters"
     return None, "no seccomp: system calls are not filtered"
+
+
+def _apparmor() -> tuple[bool | None, str]:
+    if not lsm.apparmor_enabled():
+        return None, "no AppArmor in this kernel, or it is off: profiles by name are refused"
+    if apparmor.loaded():
+        return True, f"AppArmor, with the profile {apparmor.NAME}"
+    if apparmor.parser():
+        return True, f"AppArmor; the daemon loads the profile {apparmor.NAME} when it starts"
+    return None, f"AppArmor without apparmor_parser: {apparmor.NAME} can't be loaded (Debian package apparmor)"
+
+
+def _selinux() -> tuple[bool | None, str]:
+    if lsm.selinux_enabled():
+        return True, "SELinux"
+    return None, "no SELinux in this kernel, or it is off: SELinux options are without effect"
 
 
 def _resource() -> tuple[bool | None, str]:

@@ -17,6 +17,7 @@ import structlog
 
 from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import containers_pb2_grpc, images_pb2_grpc
+from knarr_runtime import apparmor
 from knarr_runtime.build.cache import Cache
 from knarr_runtime.build.images import PackedImages, Progress
 from knarr_runtime.build.running import ContainerRunner
@@ -49,6 +50,7 @@ async def serve(settings: Settings) -> None:
     with _locked(settings.root):
         launcher = Launcher(LauncherSettings(state_dir=settings.root / "state", cgroup_root=settings.cgroup_root))
         await launcher.start()
+        unconfined = await asyncio.to_thread(apparmor.prepare)
         images = await asyncio.to_thread(ImageStore, settings.root / "images")
         network = PodNetwork(settings.root / "network", settings.pod_cidr)
         pods = Pods(launcher, images, Records(settings.root / "pods"), network)
@@ -81,7 +83,7 @@ async def serve(settings: Settings) -> None:
         settings.socket.chmod(0o600)
         gc.freeze()
         log = structlog.get_logger("knarr.runtime")
-        for sentence in launcher.conditions():
+        for sentence in filter(None, (*launcher.conditions(), apparmor.condition(unconfined))):
             log.warning("limited", what=sentence)
         log.info("serving", socket=str(settings.socket), streaming=streams.server.base_url)
         await stopped.wait()

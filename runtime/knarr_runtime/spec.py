@@ -121,6 +121,8 @@ class Resources:
     cpuset_mems: str = ""
     unified: Mapping[str, str] = field(default_factory=dict)
     """Raw cgroup v2 files and values (``memory.high`` …); ignored on v1."""
+    huge_pages: Mapping[str, int] = field(default_factory=dict)
+    """Bytes by size of page (``2MB``, ``1GB``); 0 allows none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +308,8 @@ class ContainerSpec:
     same), "" for none. stdin: keep standard input open (else /dev/null). pids: "" as the sandbox has it, ``own`` a pid
     namespace of its own, else the id of the running container whose namespace it joins. volumes: directories of the
     root, made if they are missing, that are written even where it is read-only. stop_signal: name (``SIGTERM``) or
-    number. privileged: all capabilities, devices and /sys writable, nothing masked, no seccomp.
+    number. privileged: all capabilities, devices and /sys writable, nothing masked, no seccomp. apparmor: name of a
+    loaded profile, "" to leave it as the runtime's. selinux, mount_label: labels of program and files, "" for none.
     """
 
     id: str
@@ -323,6 +326,9 @@ class ContainerSpec:
     capabilities: Capabilities = Capabilities()
     no_new_privs: bool = True
     seccomp: str = SECCOMP_DEFAULT
+    apparmor: str = ""
+    selinux: str = ""
+    mount_label: str = ""
     masked_paths: tuple[str, ...] = DEFAULT_MASKED_PATHS
     readonly_paths: tuple[str, ...] = DEFAULT_READONLY_PATHS
     privileged: bool = False

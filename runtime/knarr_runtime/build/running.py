@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from knarr_runtime import apparmor
 from knarr_runtime.build import rootfs, tree
 from knarr_runtime.build.threads import in_thread
 from knarr_runtime.kernel import paths, syscalls
@@ -130,6 +131,7 @@ class ContainerRunner:
             cgroup=f"{CGROUP}/{identifier}/{identifier}",
             resources=self._resources,
             no_new_privs=False,
+            apparmor=apparmor.default(),
             log_path=str(log),
         )
         await self._launcher.create_container(spec)

@@ -80,6 +80,8 @@ def _runtime_spec(spec: ContainerSpec, sandbox: Sandbox | None) -> dict[str, Any
             "rlimits": [{"type": one.name, "soft": one.soft, "hard": one.hard} for one in spec.rlimits],
             "noNewPrivileges": spec.no_new_privs,
             "oomScoreAdj": spec.oom_score_adj or 0,
+            "apparmorProfile": spec.apparmor,
+            "selinuxLabel": spec.selinux,
         },
         "root": {"path": spec.rootfs.upper or spec.rootfs.lower[0], "readonly": spec.rootfs.readonly},
         "mounts": [_mount(mount) for mount in spec.mounts],
@@ -87,6 +89,7 @@ def _runtime_spec(spec: ContainerSpec, sandbox: Sandbox | None) -> dict[str, Any
             "resources": _resources(spec.resources),
             "cgroupsPath": spec.cgroup,
             "namespaces": namespaces,
+            "mountLabel": spec.mount_label,
             "seccomp": {"profile": "unconfined" if spec.privileged else spec.seccomp},
             "maskedPaths": [] if spec.privileged else list(spec.masked_paths),
             "readonlyPaths": [] if spec.privileged else list(spec.readonly_paths),
@@ -117,6 +120,7 @@ def _resources(limits: Resources) -> dict[str, Any]:
         },
         "memory": {"limit": limits.memory_limit_bytes, "swap": limits.memory_swap_limit_bytes},
         "pids": {"limit": limits.pids_limit},
+        "hugepageLimits": [{"pageSize": size, "limit": each} for size, each in limits.huge_pages.items()],
         "unified": dict(limits.unified),
     }
 

@@ -25,6 +25,7 @@ from knarr_runtime.cri import host_files, specs
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
 from knarr_runtime.images.store import ImageStore
+from knarr_runtime.kernel.cgroup import huge_pages
 from knarr_runtime.launcher import Launcher
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.spec import Resources
@@ -303,6 +304,13 @@ class Pods:
         if limits.unified and self._launcher.cgroup_version == 1:
             names = ", ".join(limits.unified)
             raise Invalid(f"resources.unified: {names}: files of cgroup v2, and this machine has v1")
+        sizes = huge_pages.sizes()
+        for size, limit_bytes in limits.huge_pages.items():
+            if size not in sizes:
+                there = f"only of {' and '.join(sizes)}" if sizes else "none at all"
+                raise Invalid(f"resources.hugepage_limits: no pages of {size} on this machine, {there}")
+            if limit_bytes and not self._launcher.limits_huge_pages:
+                raise Invalid(f"resources.hugepage_limits: {size}: no hugetlb controller is mounted on this machine")
 
     def container(self, identifier: str) -> ContainerRecord:
         """By id or its unique beginning. Raises NotFound."""

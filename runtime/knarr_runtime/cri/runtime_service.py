@@ -12,13 +12,14 @@ import grpc
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
+from knarr_runtime import apparmor
 from knarr_runtime.cri import fields, filters, inspect, metrics, specs, status
 from knarr_runtime.cri.calls import streaming, unary
 from knarr_runtime.cri.pods import HANDLERS, Pods
 from knarr_runtime.cri.stats import Statistics
 from knarr_runtime.cri.streams import Streams
 from knarr_runtime.errors import Invalid, NotFound, WrongState
-from knarr_runtime.kernel import mounts
+from knarr_runtime.kernel import lsm, mounts
 from knarr_runtime.launcher import Launcher
 
 T = TypeVar("T")
@@ -75,9 +76,12 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
                     "stateDir": str(self._launcher.settings.state_dir),
                     "cgroupRoot": self._launcher.settings.cgroup_root,
                     "cgroupVersion": self._launcher.cgroup_version,
+                    "apparmor": lsm.apparmor_enabled(),
+                    "apparmorProfile": apparmor.default(),
+                    "selinux": lsm.selinux_enabled(),
                     "sandboxes": len(self._pods.sandboxes),
                     "containers": len(self._pods.containers),
-                    "limits": list(self._launcher.conditions()),
+                    "limits": [*self._launcher.conditions(), *filter(None, [apparmor.condition()])],
                 }
             )
         return answer

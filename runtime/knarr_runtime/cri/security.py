@@ -1,6 +1,6 @@
 """From CRI's security contexts and an image's user files to whom a container runs as and what it may do.
 
-Pure but for reading the image's user files and whether this kernel has AppArmor. All raise Invalid, naming the field.
+Pure but for reading user files of the image and asking which security modules the kernel has. All raise Invalid.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime import apparmor as profiles
 from knarr_runtime.errors import Invalid
 from knarr_runtime.images import merged
 from knarr_runtime.images.store import Image
+from knarr_runtime.kernel import lsm
 from knarr_runtime.kernel.capabilities import NUMBER
 from knarr_runtime.spec import (
     DEFAULT_CAPABILITIES,
@@ -27,7 +29,6 @@ from knarr_runtime.spec import (
 
 MAX_USER_FILE_BYTES = 4 << 20
 MAX_ID = (1 << 32) - 2
-APPARMOR = "/sys/module/apparmor/parameters/enabled"
 PID_MODES = {cri.CONTAINER: "container", cri.POD: "pod", cri.NODE: "host"}
 UNCONFINED, DEFAULTS, LOCALHOST = "unconfined", ("", "runtime/default", "docker/default"), "localhost/"
 """The older fields' names of profiles."""
@@ -207,19 +208,42 @@ def _profile(path: str, field: str) -> str:
     return path
 
 
-def check_apparmor(security: Any) -> None:
-    """A profile by name can't be had; without AppArmor in the kernel everything else is what it is anyway."""
-    if security.privileged:
-        return
-    name = ""
+def apparmor(security: Any) -> str:
+    """ContainerSpec.apparmor: as containerd does it. The older field counts where the newer one is not set."""
+    kind, name = _apparmor(security)
+    if not lsm.apparmor_enabled():
+        if kind == cri.Localhost:
+            raise Invalid(f'apparmor: profile "{name}" can\'t be had: this kernel has no AppArmor, or it is off')
+        return ""
+    if kind == cri.Unconfined:
+        return ""
+    if kind == cri.Localhost:
+        there = lsm.apparmor_profiles()
+        if there is not None and name not in there:
+            raise Invalid(f'apparmor: profile "{name}" is not loaded: load it with apparmor_parser')
+        return name
+    profile = "" if security.privileged else profiles.default()
+    if kind is not None and not profile and not security.privileged:
+        raise Invalid(f"apparmor: {profiles.condition()}: install apparmor_parser and start the daemon again")
+    return profile
+
+
+def _apparmor(security: Any) -> tuple[Any, str]:
+    """(kind, None for nothing said; name of the profile)."""
     if security.HasField("apparmor"):
-        if security.apparmor.profile_type == cri.Localhost:
-            name = security.apparmor.localhost_ref or "without name"
-    elif security.apparmor_profile not in (*DEFAULTS, UNCONFINED):
+        kind, name = security.apparmor.profile_type, security.apparmor.localhost_ref.removeprefix(LOCALHOST)
+    else:
         name = security.apparmor_profile
-    if name:
-        where = "loaded by this runtime" if os.path.exists(APPARMOR) else "known to a kernel without AppArmor"
-        raise Invalid(f"apparmor: profile {name} can't be {where}")
+        if not name:
+            return None, ""
+        if name == UNCONFINED or name in DEFAULTS:
+            return cri.Unconfined if name == UNCONFINED else cri.RuntimeDefault, ""
+        if not name.startswith(LOCALHOST):
+            raise Invalid(f'apparmor_profile: "{name}" must be runtime/default, unconfined or localhost/ and a name')
+        kind, name = cri.Localhost, name.removeprefix(LOCALHOST)
+    if kind == cri.Localhost and (not name or any(char.isspace() or char == "\0" for char in name)):
+        raise Invalid(f'apparmor: "{name}" is no name of a profile')
+    return kind, name
 
 
 def _table(layers: tuple[str, ...], path: str) -> list[list[str]]:

@@ -90,7 +90,6 @@ def container(
     context = config.linux.security_context
     of_sandbox = sandbox_config.linux.security_context.namespace_options
     privileged = context.privileged
-    security.check_apparmor(context)
     args = (
         *(config.command or image.config.entrypoint),
         *(config.args or (() if config.command else image.config.cmd)),
@@ -134,6 +133,7 @@ def container(
         capabilities=security.capabilities(context.capabilities, privileged),
         no_new_privs=context.no_new_privs,
         seccomp=security.seccomp(context),
+        apparmor=security.apparmor(context),
         masked_paths=tuple(context.masked_paths),
         readonly_paths=tuple(context.readonly_paths),
         privileged=privileged,
@@ -151,9 +151,6 @@ def container(
 
 def resources(given: Any) -> Resources:
     """CRI's limits; in both, 0 says nothing and -1 lifts a limit. Raises Invalid."""
-    for pages in given.hugepage_limits:  # kubelets name every size of the machine, with 0
-        if pages.limit:
-            raise Invalid(f"resources.hugepage_limits: {pages.page_size}: huge pages are not managed by this runtime")
     return Resources(
         cpu_shares=given.cpu_shares,
         cpu_quota_us=given.cpu_quota,
@@ -164,6 +161,7 @@ def resources(given: Any) -> Resources:
         cpuset_cpus=given.cpuset_cpus,
         cpuset_mems=given.cpuset_mems,
         unified={name: value for name, value in given.unified.items() if name != "pids.max"},
+        huge_pages={pages.page_size: pages.limit for pages in given.hugepage_limits},
     )
 
 

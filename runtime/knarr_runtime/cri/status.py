@@ -130,6 +130,7 @@ def _resources(limits: Resources, oom_score_adj: int) -> Any:
         cpuset_cpus=limits.cpuset_cpus,
         cpuset_mems=limits.cpuset_mems,
         unified=unified,
+        hugepage_limits=[cri.HugepageLimit(page_size=size, limit=each) for size, each in limits.huge_pages.items()],
     )
 
 

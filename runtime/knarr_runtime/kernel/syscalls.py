@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 from collections.abc import Callable
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_ulong
 from typing import Any
@@ -78,6 +79,7 @@ _capget = _bind(_HOLDING, "capget", c_char_p, ctypes.c_void_p)
 _sethostname = _bind(_HOLDING, "sethostname", c_char_p, c_size_t)
 _tee = _bind(_HOLDING, "tee", c_int, c_int, c_size_t, c_uint)
 _signalfd = _bind(_HOLDING, "signalfd", c_int, c_char_p, c_int)
+_fstatfs = _bind(_HOLDING, "fstatfs", c_int, c_char_p)
 
 _CLONE_ARGS = struct.Struct("=11Q")
 _MOUNT_ATTR = struct.Struct("=4Q")
@@ -242,6 +244,14 @@ def tee(source: int, target: int, size: int) -> int:
     if count < 0:
         raise _fail("tee")
     return count
+
+
+def filesystem_type(fd: int) -> int:
+    """The magic number of the file system ``fd`` is on. Source: statfs(2)."""
+    data = ctypes.create_string_buffer(256)
+    if _fstatfs(fd, data) < 0:
+        raise _fail("fstatfs")
+    return int.from_bytes(data.raw[: ctypes.sizeof(c_long)], sys.byteorder)
 
 
 def signalfd(signals: set[int]) -> int:

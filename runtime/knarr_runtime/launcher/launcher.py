@@ -103,6 +103,10 @@ class Launcher:
     def cgroup_version(self) -> int:
         return self._node.cgroups.version
 
+    @property
+    def limits_huge_pages(self) -> bool:
+        return self._node.cgroups.limits_huge_pages()
+
     def conditions(self) -> tuple[str, ...]:
         """What this kernel or these privileges do not allow, one sentence each (no CAP_SYS_RESOURCE …)."""
         missing = []

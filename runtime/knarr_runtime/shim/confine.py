@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Sequence
 
 from knarr_runtime.errors import KernelRefused, StartFailed, Unavailable
-from knarr_runtime.kernel import capabilities, paths, process, seccomp, syscalls
+from knarr_runtime.kernel import capabilities, lsm, paths, process, seccomp, syscalls
 from knarr_runtime.spec import DEFAULT_PATH, ContainerSpec, Rlimit, User
 
 _PASSWD_LIMIT_BYTES = 4 << 20
@@ -41,6 +41,30 @@ def adjust_oom_score(adjustment: int) -> None:
         return
     finally:
         os.close(fd)
+
+
+def open_labels(spec: ContainerSpec) -> list[tuple[int, str]]:
+    """Where the labels of the program are to be written, opened while /proc is one that no container has touched."""
+    labels = []
+    if spec.apparmor:
+        labels.append((lsm.open_exec_label(("apparmor/exec", "exec")), f"exec {spec.apparmor}"))
+    if spec.selinux:
+        labels.append((lsm.open_exec_label(("exec",)), spec.selinux))
+    return labels
+
+
+def label(labels: Sequence[tuple[int, str]]) -> None:
+    """They hold from execve on. Before the filter, which might not let a process write them."""
+    for fd, text in labels:
+        try:
+            os.write(fd, text.encode())
+        except FileNotFoundError:
+            profile = text.removeprefix("exec ")
+            raise StartFailed(f"apparmor profile {profile} is not loaded: load it with apparmor_parser") from None
+        except OSError as error:
+            raise StartFailed(f"security label {text!r}: {error.strerror}") from error
+        finally:
+            os.close(fd)
 
 
 def enter_directory(path: str) -> None:

@@ -86,12 +86,14 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         stage = "root filesystem"
         filesystems = ahead or Filesystems(preparation)
         if users is None:
+            labels = confine.open_labels(spec)
             root = _attach_root(spec, preparation)
         else:
             root = _layer_root(spec, preparation)
             filesystems.make_outside(spec)
             stage = "user namespace"
             _leave_to_child(users, preparation)
+            labels = confine.open_labels(spec)  # which only the process that opens them can write
             mounts.cover_root(root)
         filesystems.cgroup = spec.cgroup
         filesystems.belong_to(spec, root)
@@ -113,6 +115,7 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         env = confine.environment(spec.env, spec.user.uid)
         program = confine.decode_filter(str(preparation.request.get("seccomp", "")))
         bounded = capabilities.EVERY if ahead is None else ahead.bounded
+        confine.label(labels)
         confine.confine(spec, spec.user, program, preparation.last_capability, bounded)
     except OSError as error:
         raise KernelRefused(f"{stage}: {error.filename or ''}: {error.strerror}".replace(": : ", ": ")) from error

@@ -101,6 +101,8 @@ def _join(
         stage = "oom_score_adj"
         if spec.oom_score_adj is not None:
             confine.adjust_oom_score(spec.oom_score_adj)
+        stage = "security labels"
+        labels = confine.open_labels(spec)
         stage = "namespaces"
         try:
             syscalls.setns(joining.process, namespaces)
@@ -125,6 +127,7 @@ def _join(
             user = User(uid=int(asked["uid"]), gid=int(asked["gid"]), groups=tuple(asked["groups"]))
         env = confine.environment((*spec.env, *request.get("env", ())), user.uid)
         program = confine.decode_filter(str(request.get("seccomp", "")))
+        confine.label(labels)
         confine.confine(spec, user, program, last_capability, bounded)
     except OSError as error:
         raise KernelRefused(f"{stage}: {error.filename or ''}: {error.strerror}".replace(": : ", ": ")) from error

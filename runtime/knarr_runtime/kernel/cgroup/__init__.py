@@ -21,7 +21,7 @@ from knarr_runtime.spec import Resources
 __all__ = ["Cgroups", "DeviceRule", "Usage", "discover", "open_bases"]
 
 _V1_ALWAYS = ("memory", "cpu", "cpuacct", "pids", "devices", "freezer")
-_V1_ON_DEMAND = ("cpuset",)
+_V1_ON_DEMAND = ("cpuset", "hugetlb")
 _V2_NEEDED = {"cpu", "memory", "pids"}
 
 
@@ -29,6 +29,9 @@ class Cgroups(Protocol):
     """One control group tree. Paths are relative to the base; "" is the base itself."""
 
     version: int
+
+    def limits_huge_pages(self) -> bool:
+        """Whether there is a controller for ``Resources.huge_pages``."""
 
     def descriptors(self) -> list[int]:
         """The open directories, for a fork that closes everything else."""

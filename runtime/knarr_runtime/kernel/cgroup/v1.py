@@ -1,7 +1,7 @@
 """cgroup v1: one tree per controller. Source: Linux Documentation/admin-guide/cgroup-v1/.
 
 A process attaches itself by writing ``0`` to ``tasks``: unlike a pid in ``cgroup.procs`` that does not wait for a
-grace period of the kernel (0.04 ms against 6 ms). cpuset is joined only by cgroups that ask for it.
+grace period of the kernel (0.04 ms against 6 ms). cpuset and hugetlb are joined only by cgroups that ask for them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
+from knarr_runtime.kernel.cgroup import huge_pages
 from knarr_runtime.kernel.cgroup.tree import Tree
 from knarr_runtime.kernel.cgroup.values import DeviceRule, Usage, flat_keyed, number
 from knarr_runtime.spec import Resources
@@ -36,8 +37,13 @@ class CgroupsV1:
                 trees[real] = Tree(base)
             self._by_controller[controller] = trees[real]
         self._cpuset = self._by_controller.get("cpuset")
-        self._always = [tree for tree in trees.values() if tree is not self._cpuset]
+        self._hugetlb = self._by_controller.get("hugetlb")
+        self._on_demand = [tree for tree in (self._cpuset, self._hugetlb) if tree is not None]
+        self._always = [tree for tree in trees.values() if tree not in self._on_demand]
         self._trees = list(trees.values())
+
+    def limits_huge_pages(self) -> bool:
+        return self._hugetlb is not None
 
     def descriptors(self) -> list[int]:
         return [tree.descriptor() for tree in self._trees]
@@ -53,6 +59,8 @@ class CgroupsV1:
         wanted = list(self._always)
         if self._cpuset is not None and (resources.cpuset_cpus or resources.cpuset_mems):
             wanted.append(self._cpuset)
+        if self._hugetlb is not None and resources.huge_pages:
+            wanted.append(self._hugetlb)
         try:
             for tree in wanted:
                 for new in tree.make(path):
@@ -85,6 +93,9 @@ class CgroupsV1:
             self._limit_memory(path, resources.memory_limit_bytes, resources.memory_swap_limit_bytes)
         if (resources.cpuset_cpus or resources.cpuset_mems) and self._cpuset is not None:
             self._limit_cpuset(self._cpuset, path, resources)
+        if resources.huge_pages and self._hugetlb is not None:
+            self._join_late(self._hugetlb, path)
+            huge_pages.limit(self._hugetlb, path, resources.huge_pages, "limit_in_bytes")
 
     def _write(self, controller: str, path: str, name: str, value: int, unlimited: str = "-1") -> None:
         tree = self._by_controller.get(controller)
@@ -105,16 +116,22 @@ class CgroupsV1:
             tree.write(path, name, str(value))
 
     def _limit_cpuset(self, tree: Tree, path: str, resources: Resources) -> None:
-        if not tree.exists(path):  # asked for only now: those already running move
-            for new in tree.make(path):
-                _inherit_cpuset(os.path.join(tree.base, new))
-            for pid in self.processes(path):
-                with contextlib.suppress(ProcessLookupError):
-                    tree.write(path, "cgroup.procs", str(pid))
+        self._join_late(tree, path)
         if resources.cpuset_cpus:
             tree.write(path, "cpuset.cpus", resources.cpuset_cpus)
         if resources.cpuset_mems:
             tree.write(path, "cpuset.mems", resources.cpuset_mems)
+
+    def _join_late(self, tree: Tree, path: str) -> None:
+        """Of a limit that is asked for only now: those already running move."""
+        if tree.exists(path):
+            return
+        for new in tree.make(path):
+            if tree is self._cpuset:
+                _inherit_cpuset(os.path.join(tree.base, new))
+        for pid in self.processes(path):
+            with contextlib.suppress(ProcessLookupError):
+                tree.write(path, "cgroup.procs", str(pid))
 
     def clone_into(self, path: str) -> int:
         return -1
@@ -122,9 +139,9 @@ class CgroupsV1:
     def attach_self(self, path: str) -> None:
         for tree in self._always:
             tree.write(path, "tasks", "0")
-        if self._cpuset is not None:
+        for tree in self._on_demand:
             with contextlib.suppress(FileNotFoundError):
-                self._cpuset.write(path, "tasks", "0")
+                tree.write(path, "tasks", "0")
 
     def processes(self, path: str) -> list[int]:
         tree = self._by_controller.get("freezer") or self._trees[0]

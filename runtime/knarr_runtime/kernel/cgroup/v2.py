@@ -13,7 +13,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
-from knarr_runtime.kernel.cgroup import values
+from knarr_runtime.kernel.cgroup import huge_pages, values
 from knarr_runtime.kernel.cgroup.tree import Tree
 from knarr_runtime.kernel.cgroup.values import DeviceRule, Usage, flat_keyed, number
 from knarr_runtime.spec import Resources
@@ -29,6 +29,9 @@ class CgroupsV2:
         os.makedirs(base, exist_ok=True)
         self._tree = Tree(base)
         self._enabled: set[str] = set()
+
+    def limits_huge_pages(self) -> bool:
+        return "hugetlb" in (self._tree.read("", "cgroup.controllers") or "").split()
 
     def descriptors(self) -> list[int]:
         return [self._tree.descriptor()]
@@ -96,6 +99,8 @@ class CgroupsV2:
             self._tree.write(path, "cpuset.cpus", resources.cpuset_cpus)
         if resources.cpuset_mems:
             self._tree.write(path, "cpuset.mems", resources.cpuset_mems)
+        if resources.huge_pages and self.limits_huge_pages():
+            huge_pages.limit(self._tree, path, resources.huge_pages, "max")
         for name, value in resources.unified.items():
             if "/" in name or name.startswith("."):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), f"unified cgroup file {name!r}")
