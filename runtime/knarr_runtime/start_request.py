@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,16 @@ from knarr_runtime.kernel import capabilities, mounts
 from knarr_runtime.kernel.cgroup import DeviceRule
 from knarr_runtime.kernel.cgroup.values import DEFAULT_DEVICES
 from knarr_runtime.kernel.seccomp import profile
-from knarr_runtime.spec import SECCOMP_DEFAULT, SECCOMP_UNCONFINED, ContainerSpec, Mount, Rootfs, SandboxSpec, host_id
+from knarr_runtime.spec import (
+    SECCOMP_DEFAULT,
+    SECCOMP_UNCONFINED,
+    ContainerSpec,
+    Device,
+    Mount,
+    Rootfs,
+    SandboxSpec,
+    host_id,
+)
 
 _PROFILE_LIMIT_BYTES = 1 << 20
 BY_PATH = -1
@@ -94,8 +103,9 @@ def device_rules(spec: ContainerSpec) -> list[DeviceRule] | None:
         return None
     rules = list(DEFAULT_DEVICES)
     for device in spec.devices:
-        found = _device(device.source, device.target)
-        rules.append(DeviceRule(kind=found["kind"], major=found["major"], minor=found["minor"], access=device.access))
+        for found in _devices(device):
+            kind, major, minor = found["kind"], found["major"], found["minor"]
+            rules.append(DeviceRule(kind=kind, major=major, minor=minor, access=device.access))
     return rules
 
 
@@ -111,7 +121,7 @@ def make(
     descriptors: list[int] = [] if root is None or root == BY_PATH else [root]
     try:
         others["seccomp"] = filters.get(spec)
-        devices = [_device(device.source, device.target) for device in spec.devices]
+        devices = [found for device in spec.devices for found in _devices(device)]
         others["devices"] = [*_all_devices(), *devices] if spec.privileged else devices
         if users is not None:
             open_layers(spec.rootfs, users, descriptors)
@@ -213,6 +223,17 @@ def _forget_create(root: Rootfs) -> None:
         shutil.rmtree(marker, ignore_errors=True)
 
 
+def _devices(device: Device) -> list[dict[str, Any]]:
+    """One, or all that a directory of devices holds. Raises Invalid."""
+    if not os.path.isdir(device.source):
+        return [_device(device.source, device.target)]
+    source = device.source.rstrip("/")
+    return [
+        {**found, "target": device.target.rstrip("/") + str(found["target"]).removeprefix(source)}
+        for found in _all_devices(source, ())
+    ]
+
+
 def _device(source: str, target: str) -> dict[str, Any]:
     try:
         status = os.stat(source)
@@ -235,15 +256,15 @@ def _device(source: str, target: str) -> dict[str, Any]:
     }
 
 
-def _all_devices(directory: str = "/dev") -> list[dict[str, Any]]:
-    """Every device node of the host, for privileged containers."""
+def _all_devices(directory: str = "/dev", without: Container[str] = _NOT_OFFERED) -> list[dict[str, Any]]:
+    """Every device node below it: those of the host are for privileged containers."""
     found: list[dict[str, Any]] = []
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name in _NOT_OFFERED or entry.is_symlink():
+            if entry.name in without or entry.is_symlink():
                 continue
             if entry.is_dir(follow_symlinks=False):
-                found += _all_devices(entry.path)
+                found += _all_devices(entry.path, ())
                 continue
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):

@@ -64,6 +64,20 @@ def set_name(name: str) -> None:
     syscalls.prctl(_PR_SET_NAME, ctypes.addressof(raw))
 
 
+def set_title(title: str) -> None:
+    """What everybody reads in /proc/<pid>/cmdline, instead of the arguments this process was begun with.
+
+    Source: Linux, fs/proc/base.c: it ends at the first NUL when the last byte of the arguments is none.
+    """
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    first, end = int(fields[45]), int(fields[46])
+    text = title.encode()[: end - first - 2] + b"\0"
+    if end - first > len(text):
+        ctypes.memmove(first, text, len(text))
+        ctypes.memset(end - 1, 1, 1)
+
+
 def close_all_but(keep: set[int]) -> None:
     """Closes every descriptor above 2 except ``keep``: a fork inherits what belongs to its parent alone."""
     first = 3

@@ -15,6 +15,7 @@ from knarr_runtime.kernel import capabilities, mounts, process, syscalls
 def run(last_capability: int) -> None:
     """Never returns; ends by SIGKILL or SIGTERM from outside."""
     os.setsid()
+    process.set_title("pause")
     root = mounts.tmpfs("mode=555,size=4k", mounts.NO_PRIVILEGE | mounts.READ_ONLY)
     mounts.cover_root(root)
     mounts.change_root(root)

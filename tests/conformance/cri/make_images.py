@@ -10,6 +10,7 @@ import io
 import json
 import platform
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -25,6 +26,7 @@ in-image:x:1000:1000:has a group of its own:/home:/bin/sh
 nobody:x:65534:65534:nobody:/:/bin/false
 """
 GROUP = "root:x:0:\nwww-data:x:33:\nin-image:x:1000:\ngroup-in-image:x:50000:in-image\nnogroup:x:65534:\n"
+CAP_CHOWN = 0
 ODD_PASSWD = """
 # a comment
 broken
@@ -45,13 +47,15 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Image:
     """config: as in an image's configuration. files: path → content, links: path → target; in a layer of their own.
 
-    scratch: that layer has the static busybox as ``/busybox``, and there is none below it.
+    scratch: that layer has the static busybox as ``/busybox``, and there is none below it. programs: path → mode and
+    capabilities of the file (a mask), each a copy of busybox.
     """
 
     config: Mapping[str, Any]
     files: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     scratch: bool = False
+    programs: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 SLEEP = {"Cmd": ["sleep", "100000"]}
@@ -112,6 +116,11 @@ IMAGES = {
         {"srv/data/from-image": "kept\n", "srv/work/here": ""},
         {"var/run": "/run", "var/data": "/srv/data", "var/work": "/srv/work"},
     ),
+    "odd:privileges": Image(
+        SLEEP,
+        {"etc/passwd": "root::0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n"},
+        programs={"privileged/su": (0o4755, 0), "privileged/chown": (0o755, 1 << CAP_CHOWN)},
+    ),
     "odd:scripts": Image(
         SLEEP,
         {
@@ -134,7 +143,8 @@ def main() -> int:
     base = base_layer(busybox)
     manifests = []
     for name, image in IMAGES.items():
-        own = [layer(image, busybox)] if image.files or image.links or image.scratch else []
+        special = image.files or image.links or image.programs or image.scratch
+        own = [layer(image, busybox)] if special else []
         layers = own if image.scratch else [base, *own]
         described = describe(manifest(image, layers, blobs), MANIFEST, blobs)
         names = {
@@ -197,9 +207,12 @@ def base_layer(busybox: str) -> bytes:
 def layer(image: Image, busybox: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as out:
+        with open(busybox, "rb") as file:
+            program = file.read()
         if image.scratch:
-            with open(busybox, "rb") as file:
-                add(out, "busybox", file.read(), 0o755)
+            add(out, "busybox", program, 0o755)
+        for path, (mode, capabilities) in image.programs.items():
+            add(out, path, program, mode, capabilities)
         for path, content in image.files.items():
             directory, slash, _ = path.rpartition("/")
             if slash:
@@ -210,9 +223,13 @@ def layer(image: Image, busybox: str) -> bytes:
     return buffer.getvalue()
 
 
-def add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
+def add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644, capabilities: int = 0) -> None:
+    """capabilities: permitted and effective ones of the file. Source: Linux, struct vfs_cap_data, revision 2."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(data), mode
+    if capabilities:
+        value = struct.pack("<5I", 0x02000001, capabilities, 0, 0, 0)
+        entry.pax_headers["SCHILY.xattr.security.capability"] = value.decode()
     archive.addfile(entry, io.BytesIO(data))
 
 

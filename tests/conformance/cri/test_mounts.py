@@ -232,6 +232,15 @@ def test_a_device_is_made_with_its_permissions(runtime: Any) -> None:
     assert runtime.output(container, "sh", "-c", "echo x > /dev/nothing; cat /dev/nothing") == ""
 
 
+def test_a_directory_of_devices_is_all_of_them(runtime: Any, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name, minor in (("none", 3), ("deep/zero", 5)):
+        os.mknod(tmp_path / name, 0o020666, os.makedev(1, minor))
+    devices = [cri.Device(host_path=str(tmp_path), container_path="/dev/mine", permissions="rw")]
+    container = runtime.sleeper(runtime.pod(), devices=devices)
+    assert runtime.output(container, "sh", "-c", "cat /dev/mine/none; head -c 3 /dev/mine/deep/zero") == "\0\0\0"
+
+
 def test_what_a_container_writes_is_its_own(runtime: Any) -> None:
     pod = runtime.pod()
     first, second = runtime.sleeper(pod), runtime.sleeper(pod)

@@ -161,3 +161,25 @@ def test_what_an_image_declares_a_volume_is_there_and_written(runtime: Any, read
     container = runtime.sleeper(pod, image="entry:1", linux=linux, mounts=mounts)
     runtime.output(container, "touch", "/declared/on-the-host")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["on-the-host"]
+
+
+# Programs with privileges
+
+
+@pytest.mark.parametrize("no_new_privs", [False, True])
+def test_a_set_user_id_program_gains_privileges_unless_that_is_forbidden(runtime: Any, no_new_privs: bool) -> None:
+    linux = security(run_as_user=cri.Int64Value(value=1000), no_new_privs=no_new_privs)
+    container = sleeper(runtime, "odd:privileges", linux=linux)
+    answer = runtime.execute(container, "/privileged/su", "-c", "id -u", "root")
+    assert answer.stdout == (b"" if no_new_privs else b"0\n"), answer.stderr
+    assert (answer.exit_code == 0) is not no_new_privs
+
+
+@pytest.mark.parametrize("no_new_privs", [False, True])
+def test_a_files_capabilities_are_kept_and_gained_unless_that_is_forbidden(runtime: Any, no_new_privs: bool) -> None:
+    linux = security(run_as_user=cri.Int64Value(value=1000), no_new_privs=no_new_privs)
+    container = sleeper(runtime, "odd:privileges", linux=linux)
+    runtime.output(container, "touch", "/tmp/file")
+    assert runtime.execute(container, "chown", "33", "/tmp/file").exit_code == 1
+    by_a_shell = ("sh", "-c", "/privileged/chown 33 /tmp/file; exit $?")  # what is begun directly still may have them
+    assert runtime.execute(container, *by_a_shell).exit_code == int(no_new_privs)
