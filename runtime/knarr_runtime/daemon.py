@@ -53,7 +53,7 @@ async def serve(settings: Settings) -> None:
         unconfined = await asyncio.to_thread(apparmor.prepare)
         images = await asyncio.to_thread(ImageStore, settings.root / "images")
         network = PodNetwork(settings.root / "network", settings.pod_cidr)
-        pods = Pods(launcher, images, Records(settings.root / "pods"), network)
+        pods = Pods(launcher, images, Records(settings.root / "pods"), network, settings.cdi_directories)
         await pods.recover()
         background = [
             asyncio.create_task(pods.follow_exits(), name="exits"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from knarr_runtime import cdi
 from knarr_runtime.errors import Invalid
 from knarr_runtime.images.collecting import Thresholds
 from knarr_runtime.images.registry import credentials
@@ -27,6 +28,7 @@ class Settings:
     log_level: str
     registries: RegistrySettings
     image_gc: Thresholds
+    cdi_directories: tuple[Path, ...]
 
 
 def parse(arguments: Sequence[str]) -> Settings:
@@ -57,6 +59,13 @@ def parse(arguments: Sequence[str]) -> Settings:
         "--image-gc-high", type=int, default=85, metavar="PERCENT", help="of the disk: then images go (85; 100: never)"
     )
     serve.add_argument("--image-gc-low", type=int, default=80, metavar="PERCENT", help="until this is reached (80)")
+    serve.add_argument(
+        "--cdi-spec-dir",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="descriptions of devices, later ones replace earlier ones (/etc/cdi and /var/run/cdi)",
+    )
     serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     commands.add_parser("check", help="what this kernel and these privileges allow")
     given = parser.parse_args(arguments)
@@ -80,6 +89,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         cgroup_root=getattr(given, "cgroup_root", "pods"),
         streaming_address=getattr(given, "streaming_address", "127.0.0.1:0"),
         pod_cidr=getattr(given, "pod_cidr", ""),
+        cdi_directories=tuple(getattr(given, "cdi_spec_dir", None) or cdi.DIRECTORIES),
         log_level=getattr(given, "log_level", "info"),
         registries=RegistrySettings(
             insecure=frozenset(getattr(given, "insecure_registry", ())),

@@ -233,7 +233,8 @@ class Rootfs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """kind ``bind``: host ``source`` on ``target``; ``tmpfs``: ``options`` as for mount -o (``size=64m,mode=1777``).
+    """kind ``bind``: host ``source`` on ``target``; ``tmpfs``: ``options`` as for mount -o (``size=64m,mode=1777``);
+    those of a bind can be nosuid, nodev and noexec.
 
     recursive: ``readonly`` goes for everything mounted below the source, too. layers: instead of ``source``, an image's
     directories from the topmost down, read-only, of which ``sub_path`` ("": all) is mounted. mapped: owners are seen
@@ -266,11 +267,17 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """Host device ``source`` made available as ``target``; ``access`` is any of r, w, m."""
+    """Host device ``source`` made available as ``target``; ``access`` is any of r, w, m.
+
+    mode, uid, gid: of its node in the container; None as on the host.
+    """
 
     source: str
     target: str
     access: str = "rwm"
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
 
     def __post_init__(self) -> None:
         _absolute(self.source, "device source")

@@ -160,7 +160,11 @@ def open_volume(mount: Mount, users: int | None = None) -> int:
         if mount.layers:
             return mounts.image(mount.layers, mount.sub_path)
         tree = mounts.bind(
-            mount.source, readonly=mount.readonly, recursive=mount.recursive, propagation=mount.propagation
+            mount.source,
+            readonly=mount.readonly,
+            recursive=mount.recursive,
+            propagation=mount.propagation,
+            options=mount.options,
         )
     except FileNotFoundError as error:
         missing = f"the image has no {mount.sub_path}" if mount.layers else f"source {mount.source} does not exist"
@@ -226,7 +230,9 @@ def _forget_create(root: Rootfs) -> None:
 def _devices(device: Device) -> list[dict[str, Any]]:
     """One, or all that a directory of devices holds. Raises Invalid."""
     if not os.path.isdir(device.source):
-        return [_device(device.source, device.target)]
+        chosen = {"mode": device.mode, "uid": device.uid, "gid": device.gid}
+        wanted = {name: value for name, value in chosen.items() if value is not None}
+        return [{**_device(device.source, device.target), **wanted}]
     source = device.source.rstrip("/")
     return [
         {**found, "target": device.target.rstrip("/") + str(found["target"]).removeprefix(source)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime import cdi
 from knarr_runtime.cli.parsing import Port, Volume
 from knarr_runtime.errors import Invalid
 from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
@@ -111,7 +112,8 @@ def container(options: RunOptions, volume_sources: Mapping[str, str]) -> Any:
         stdin_once=options.interactive,
         tty=options.tty,
         mounts=[_mount(volume, volume_sources) for volume in options.volumes],
-        devices=[_device(text) for text in options.devices],
+        devices=[_device(text) for text in options.devices if not cdi.is_name(text)],
+        CDI_devices=[cri.CDIDevice(name=text) for text in options.devices if cdi.is_name(text)],
     )
     if options.entrypoint is not None:
         config.command.extend(shlex.split(options.entrypoint) or [""])
@@ -230,7 +232,7 @@ def _device(text: str) -> Any:
     """``HOST[:CONTAINER[:rwm]]``."""
     parts = text.split(":")
     if not parts[0].startswith("/") or len(parts) > 3:
-        raise Invalid(f"device {text!r}: write HOST, HOST:CONTAINER or HOST:CONTAINER:rwm")
+        raise Invalid(f"device {text!r}: write HOST, HOST:CONTAINER, HOST:CONTAINER:rwm or VENDOR/CLASS=NAME")
     if len(parts) == 2 and not parts[1].startswith("/"):
         parts.insert(1, parts[0])
     return cri.Device(

@@ -63,7 +63,9 @@ NOUNS = ("anchor", "birch", "fjord", "gull", "harbour", "keel", "lantern", "mast
 @click.option(
     "--security-opt", "security", multiple=True, metavar="OPT", help="seccomp=…, apparmor=…, no-new-privileges."
 )
-@click.option("--device", multiple=True, metavar="HOST[:PATH[:rwm]]", help="Device of the host.")
+@click.option(
+    "--device", multiple=True, metavar="DEVICE", help="HOST[:PATH[:rwm]] of the host, or VENDOR/CLASS=NAME by CDI."
+)
 @click.option("--sysctl", multiple=True, metavar="NAME=VALUE", help="Namespaced kernel parameter.")
 @click.option("-l", "--label", multiple=True, metavar="KEY=VALUE", help="Label of the container.")
 @click.option("--annotation", multiple=True, metavar="KEY=VALUE", help="Annotation of the container.")

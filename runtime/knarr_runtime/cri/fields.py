@@ -21,7 +21,6 @@ REFUSED: dict[str, str] = {
     "PodSandboxConfig.windows": _WINDOWS,
     "ContainerConfig.windows": _WINDOWS,
     "UpdateContainerResourcesRequest.windows": _WINDOWS,
-    "ContainerConfig.CDI_devices": "CDI is not supported: name the devices in config.devices",
     "LinuxSandboxSecurityContext.selinux_options": _SELINUX,
     "LinuxContainerSecurityContext.selinux_options": _SELINUX,
     "Mount.mount_options": "only readonly, recursive_read_only and propagation can be chosen",

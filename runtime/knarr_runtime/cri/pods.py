@@ -19,8 +19,8 @@ from typing import Any
 import structlog
 
 from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime import cdi, start_request
 from knarr_runtime import launcher as launching
-from knarr_runtime import start_request
 from knarr_runtime.cri import host_files, specs
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
@@ -53,11 +53,19 @@ class Event:
 class Pods:
     """See the module's text."""
 
-    def __init__(self, launcher: Launcher, images: ImageStore, records: Records, network: PodNetwork) -> None:
+    def __init__(
+        self,
+        launcher: Launcher,
+        images: ImageStore,
+        records: Records,
+        network: PodNetwork,
+        cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES,
+    ) -> None:
         self._launcher = launcher
         self._images = images
         self._records = records
         self.network = network
+        self._cdi_directories = cdi_directories
         self.sandboxes: dict[str, SandboxRecord] = {}
         self.containers: dict[str, ContainerRecord] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -240,6 +248,9 @@ class Pods:
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
             elif mount.kind == "bind":
                 host_files.make_source(mount)
+        devices = cdi.requested([device.name for device in config.CDI_devices], config.annotations)
+        if devices:
+            spec = cdi.apply(spec, await asyncio.to_thread(cdi.edits, devices, self._cdi_directories))
         for other in self.containers.values():
             if other.sandbox_id == record.id and other.config.metadata == config.metadata:
                 raise AlreadyExists(

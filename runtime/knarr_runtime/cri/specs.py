@@ -190,7 +190,7 @@ def _mount(mount: Any, id_maps: security.IdMaps) -> Mount:
     if not mount.host_path:
         raise Invalid(f"config.mounts: {mount.container_path} has no host_path")
     return Mount(
-        target=os.path.normpath("/" + mount.container_path),
+        target=os.path.normpath("/" + mount.container_path.lstrip("/")),
         source=os.path.abspath(mount.host_path),
         readonly=mount.readonly,
         recursive=mount.recursive_read_only,
@@ -205,7 +205,7 @@ def _image_mount(mount: Any, layers: tuple[str, ...]) -> Mount:
     if ".." in mount.image_sub_path.split("/") or mount.image_sub_path.startswith("/"):
         raise Invalid(f"config.mounts: image_sub_path {mount.image_sub_path!r} must be relative and stay in the image")
     return Mount(
-        target=os.path.normpath("/" + mount.container_path),
+        target=os.path.normpath("/" + mount.container_path.lstrip("/")),
         layers=layers,
         sub_path=mount.image_sub_path,
         readonly=mount.readonly,

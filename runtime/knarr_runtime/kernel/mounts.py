@@ -137,13 +137,17 @@ def _escaped(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def bind(source: str, *, readonly: bool = False, recursive: bool = True, propagation: str = "private") -> int:
+def bind(
+    source: str, *, readonly: bool = False, recursive: bool = True, propagation: str = "private", options: str = ""
+) -> int:
     """A detached copy of the tree mounted at host path ``source``, with everything mounted below it.
 
-    recursive: ``readonly`` is for what is mounted below, too.
+    recursive: ``readonly`` is for what is mounted below, too. options: nosuid, nodev, noexec, for all of it.
     """
     tree = syscalls.open_tree(source)
     everywhere = READ_ONLY if readonly and recursive else 0
+    for option in filter(None, options.split(",")):
+        everywhere |= _ATTRIBUTES[option]
     try:
         syscalls.mount_setattr(tree, set_=everywhere, propagation=_PROPAGATION[propagation], recursive=True)
         if readonly and not recursive:

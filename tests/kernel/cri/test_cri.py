@@ -204,3 +204,13 @@ def test_a_damaged_record_costs_its_pod_alone(daemon: Any) -> None:
     assert [one.id for one in daemon.runtime.ListPodSandbox(cri.ListPodSandboxRequest()).items] == [whole[0]]
     daemon.remove(whole)
     assert daemon.left() == []
+
+
+def test_files_of_proc_may_be_replaced_as_lxcfs_does(daemon: Any) -> None:
+    (daemon.base / "cpuinfo").write_text("one processor\n")
+    mounts = [cri.Mount(container_path="/proc/cpuinfo", host_path=str(daemon.base / "cpuinfo"), readonly=True)]
+    sandbox = daemon.sandbox("a")
+    identifier = daemon.container(sandbox, "cat", "/proc/cpuinfo", mounts=mounts)
+    daemon.start_container(identifier)
+    assert daemon.ended(identifier).exit_code == 0
+    assert "one processor" in (Path(sandbox[1].log_directory) / "main/0.log").read_text()

@@ -16,8 +16,9 @@ HONOURED = {
     "AttachRequest": "container_id stdin tty stdout stderr",
     "AuthConfig": "username password auth server_address identity_token registry_token",
     "Capability": "add_capabilities drop_capabilities add_ambient_capabilities",
+    "CDIDevice": "name",
     "ContainerConfig": "metadata image command args working_dir envs mounts devices labels annotations log_path stdin "
-    "stdin_once tty linux stop_signal",
+    "stdin_once tty linux stop_signal CDI_devices",
     "ContainerFilter": "id state pod_sandbox_id label_selector",
     "ContainerMetadata": "name attempt",
     "ContainerStateValue": "state",
