@@ -45,8 +45,11 @@ VM_PACKAGES = {
 }
 BENCH_PACKAGES = {**TEST_PACKAGES, "umoci": "umoci", "crun": "crun", "runc": "runc"}
 # What the machine with cgroup v2 is for; everything takes some 15 times as long there.
-VM_TESTS = ["tests/kernel/runtime", "tests/kernel/security", "tests/kernel/cri"]
-VM_OPTIONS = ["-q", "-p", "no:cacheprovider", "-o", "timeout=600", "--color=no"]
+VM_TESTS = [
+    *("tests/kernel/runtime", "tests/kernel/security", "tests/kernel/cri"),
+    *("tests/conformance/cri", "tests/conformance/registry", "tests/e2e/test_cluster.py"),
+]
+VM_OPTIONS = ["-q", "-p", "no:cacheprovider", "-o", "timeout=900", "--color=no"]
 
 
 def main() -> int:

@@ -17,13 +17,14 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE, PYTHON = "bookworm", "3.11"
 KERNEL = "linux-image-cloud-amd64"
 PACKAGES = (
-    "python3,apparmor,busybox-static,ca-certificates,checkpolicy,crun,e2fsprogs,iproute2,kmod,libcap2-bin,nftables,"
-    "procps,runc,util-linux"
+    "python3,apparmor,busybox-static,ca-certificates,checkpolicy,crun,docker-registry,e2fsprogs,etcd-client,etcd-server,"
+    "iproute2,kmod,libcap2-bin,nftables,podman,procps,runc,skopeo,util-linux"
 )
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "squashfs", "overlay", "loop")
 TEST_REQUIREMENTS = ("pytest>=8.3", "pytest-asyncio>=0.24", "pytest-timeout>=2.3", "hypothesis>=6.112")
@@ -44,7 +45,7 @@ exec switch_root /root /sbin/knarr-vm-init
 # The command's output goes to the second serial port; its exit status is the last line there.
 ROOT_INIT = """#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
-export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 KNARR_TEST_SLOWNESS=10
+export PYTHONUNBUFFERED=1 KNARR_TEST_SLOWNESS=10 KNARR_TEST_RUNTIMES=knarr
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t securityfs securityfs /sys/kernel/security
 [ ! -d /sys/fs/selinux ] || mount -t selinuxfs selinuxfs /sys/fs/selinux
 mkdir -p /dev/shm /dev/pts /dev/mqueue
@@ -95,13 +96,16 @@ def _cache() -> Path:
 
 
 def _recipe() -> str:
-    text = Path(__file__).read_bytes() + "\n".join(_requirements()).encode()
+    text = Path(__file__).read_bytes() + repr((_requirements(), _project()["scripts"])).encode()
     return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _requirements() -> list[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [*project["dependencies"], *TEST_REQUIREMENTS]
+    return [*_project()["dependencies"], *TEST_REQUIREMENTS]
+
+
+def _project() -> dict[str, Any]:
+    return dict(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"])
 
 
 def _build(place: Path) -> None:
@@ -114,7 +118,12 @@ def _build(place: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pip.append("--only-binary=:all:")
     _run(*pip, "--python-version", PYTHON, "--implementation", "cp", "--target", root / "opt/site", *_requirements())
+    _run("chroot", root, "python3", "-m", "compileall", "-q", "/opt/site", f"/usr/lib/python{PYTHON}")
     _script(root / "sbin/knarr-vm-init", ROOT_INIT)
+    for name, place_of_main in _project()["scripts"].items():  # beside the interpreter, as in a virtual environment
+        module, _, function = place_of_main.partition(":")
+        text = f"#!/usr/bin/python3\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+        _script(root / "usr/bin" / name, text)
     _initramfs(place, root, version)
     shutil.copy(kernel / f"boot/vmlinuz-{version}", place / "vmlinuz")
     uncompressed = ["-noI", "-noD", "-noF", "-noX"]  # unpacking is what software emulation is slow at

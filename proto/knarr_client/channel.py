@@ -19,6 +19,7 @@ MESSAGE_BYTES_MAX = 64 << 20
 SHARED_NAME = "localhost"
 KEEPALIVE_S = 10
 KEEPALIVE_TIMEOUT_S = 5
+CONNECT_S = 5
 
 Option = tuple[str, str | int]
 
@@ -52,7 +53,8 @@ def options(access: Access) -> tuple[Option, ...]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        # Really the least time that one attempt gets, TLS included: a far or busy server needs more than a moment.
+        ("grpc.min_reconnect_backoff_ms", CONNECT_S * 1000),
         ("grpc.max_reconnect_backoff_ms", 2000),
         ("grpc.enable_http_proxy", 0),
     ]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import pytest
 
 from knarr_cli.cluster import cgroups
 from knarr_cli.cluster.state import LocalCluster, read_pid_file, start_time
+from tests.slowness import SLOWNESS, patient
 
 ROOT = Path(__file__).resolve().parents[2]
 KNARR = str(Path(sys.executable).parent / "knarr")
 PATIENCE_S = 30.0
+SCALED = ("--timeout", "--node-grace", "--eviction-grace")
+"""Flags that say how long something may take."""
 
 
 class Cluster:
@@ -35,7 +39,12 @@ class Cluster:
         self.knarr = ("nsenter", f"--net={netns}", KNARR)
 
     def up(self, *flags: str, nodes: int = 1) -> None:
-        words = ["up", "--nodes", str(nodes), "--data-dir", str(self.data_dir), "--detach", *flags]
+        words = ["up", "--nodes", str(nodes), "--data-dir", str(self.data_dir), "--detach"]
+        if "--timeout" not in flags:
+            words += ["--timeout", "60"]
+        if SLOWNESS > 1 and "--node-grace" not in flags:  # heartbeats are late there
+            words += ["--node-grace", "8"]
+        words += flags
         done = self.run(*words)
         assert done.returncode == 0, done.stderr
 
@@ -43,15 +52,16 @@ class Cluster:
         return self.run("down", "--data-dir", str(self.data_dir))
 
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """``knarr WORDS``."""
+        """``knarr WORDS``, its times longer where the machine is slow."""
+        scaled = [_scaled(word) if before in SCALED else word for before, word in pairwise(("", *words))]
         return subprocess.run(
-            [*self.knarr, *words],
+            [*self.knarr, *scaled],
             env=self.environment,
             cwd=ROOT,
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=patient(90),
         )
 
     def ok(self, *words: str, stdin: str = "") -> str:
@@ -88,9 +98,14 @@ class Cluster:
         return list(self.get("pods", "-l", selector)["items"])
 
 
+def _scaled(word: str) -> str:
+    """``30`` or ``30s``."""
+    return f"{patient(float(word.removesuffix('s'))):g}{'s' if word.endswith('s') else ''}"
+
+
 def until(check: Callable[[], Any], what: str, *, timeout_s: float = PATIENCE_S) -> Any:
     """The first true answer; fails when none comes in time."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + patient(timeout_s)
     while not (answer := check()):
         assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain for {what}"
         time.sleep(0.02)

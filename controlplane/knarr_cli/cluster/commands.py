@@ -137,7 +137,7 @@ def _bring_up(cluster: LocalCluster, progress: Progress, deadline: float) -> Non
     with progress.step("control plane"):
         ready.wait_for_control_plane(cluster, deadline)
     with progress.step(f"{_count(cluster)} Ready"):
-        ready.give_tokens(cluster)
+        ready.give_tokens(cluster, deadline)
         ready.wait_for_nodes(cluster, deadline)
 
 

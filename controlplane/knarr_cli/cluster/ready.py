@@ -7,6 +7,8 @@ import json
 import time
 from pathlib import Path
 
+import grpc
+
 from knarr_api.types.core_v1 import Node
 from knarr_cli.cluster import up as local
 from knarr_cli.cluster.state import LocalCluster, LocalNode, read_pid_file
@@ -56,21 +58,28 @@ def _announced(ready: Path, cluster: LocalCluster) -> bool:
         return False
 
 
-def give_tokens(cluster: LocalCluster) -> None:
-    """A join token for each node that has no certificate yet, bound to its name."""
+def give_tokens(cluster: LocalCluster, deadline: float) -> None:
+    """A join token for each node that has no certificate yet, bound to its name. Raises UpError when it gets none."""
     missing = [node for node in cluster.nodes if not (Path(node.data_dir) / "agent" / "node.crt").exists()]
-    if missing:
-        asyncio.run(_give_tokens(cluster, missing))
+    if not missing:
+        return
+    try:
+        asyncio.run(_give_tokens(cluster, missing, deadline))
+    except grpc.RpcError as error:
+        what = f"the control plane gives no token to join with: {error.details()}"
+        raise local.UpError(_failed(cluster, "controlplane", what)) from error
 
 
-async def _give_tokens(cluster: LocalCluster, missing: list[LocalNode]) -> None:
+async def _give_tokens(cluster: LocalCluster, missing: list[LocalNode], deadline: float) -> None:
     async with GrpcClient.connect(load_kubeconfig(cluster.kubeconfig)) as client:
         stub = nodes_pb2_grpc.NodesStub(client.channel)
         for node in missing:
             request = nodes_pb2.CreateTokenRequest(
                 ttl_seconds=TOKEN_TTL_S, node_name=node.name, description=f"knarr up, node {node.name}"
             )
-            local.write_token(node, (await stub.CreateToken(request, timeout=10.0)).token)
+            timeout_s = max(deadline - time.monotonic(), 0.0)
+            made = await stub.CreateToken(request, timeout=timeout_s, wait_for_ready=True)
+            local.write_token(node, made.token)
 
 
 def wait_for_nodes(cluster: LocalCluster, deadline: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Sequence
 
@@ -14,6 +15,12 @@ from knarr_runtime.node import Node
 from knarr_runtime.spec import Resources
 
 _POLL_S = 0.005
+_ABOUT_VALUES = (
+    errno.EINVAL,
+    errno.ERANGE,
+    errno.ENOENT,
+    errno.EACCES,
+)  # of a limit: not a number, none of this kernel
 
 
 class PodCgroups:
@@ -30,7 +37,8 @@ class PodCgroups:
         try:
             self._node.cgroups.create(path, resources, devices)
         except OSError as error:
-            raise KernelRefused(f"cgroup {error.filename}: {error.strerror}") from error
+            kind = Invalid if error.errno in _ABOUT_VALUES else KernelRefused
+            raise kind(f"cgroup {error.filename}: {error.strerror}") from error
 
     async def remove(self, path: str) -> None:
         """Waits for dying processes to leave it. Raises Unavailable if some never do."""

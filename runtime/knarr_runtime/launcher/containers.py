@@ -284,6 +284,7 @@ class Containers:
                     process.adjust_oom_score(pid, oom_score_adj)
                 spec = replace(spec, oom_score_adj=oom_score_adj)
             changed = {name: value for name, value in asdict(resources).items() if value}
+            changed["unified"] = {**spec.resources.unified, **resources.unified}
             spec = replace(spec, resources=replace(spec.resources, **changed))
             container.value = replace(container.value, spec=spec)
             record = {"spec": spec.to_json(), "created_at_ns": container.value.created_at_ns}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import socket
@@ -100,6 +101,29 @@ async def test_nobody_at_the_address_is_unavailable(over_grpc):
         for call in (client.get(ConfigMap, "a", "default"), client.create(config())):
             with pytest.raises(errors.Unavailable):
                 await call
+
+
+async def test_a_server_that_is_slow_to_shake_hands_is_reached(over_grpc):
+    """Each way of the handshake takes as long as to the other side of the world, and the server is busy, too."""
+    host, _, port = over_grpc.access.endpoints[0].rpartition(":")
+    delay_s = 0.1
+
+    async def forward(reader, writer):
+        while data := await reader.read(1 << 16):
+            await asyncio.sleep(delay_s)  # the distance
+            writer.write(data)
+        writer.close()
+
+    async def accept(reader, writer):
+        inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await asyncio.gather(forward(reader, inner_writer), forward(inner_reader, writer))
+
+    async with await asyncio.start_server(accept, "127.0.0.1") as relay:
+        endpoint = f"127.0.0.1:{relay.sockets[0].getsockname()[1]}"
+        access = dataclasses.replace(over_grpc.access, endpoints=(endpoint,))
+        async with GrpcClient.connect(access) as far:
+            assert (await far.list(ConfigMap, "default")).items == ()
 
 
 async def test_a_server_that_is_down_is_skipped(over_grpc):

@@ -21,8 +21,12 @@ import pytest
 
 from knarr_proto.cri import api_pb2 as cri
 from tests.conformance.cri import servers
+from tests.slowness import patient
 
 HERE = Path(__file__).resolve().parent
+RUNTIMES = os.environ.get("KNARR_TEST_RUNTIMES", "knarr containerd").split()
+CALL_S = patient(60)
+EXEC_S = round(patient(10))
 
 
 class Pod:
@@ -74,7 +78,7 @@ class Subject:
 
     def run_pod(self, config: Any, **more: Any) -> Pod:
         request = cri.RunPodSandboxRequest(config=config, **more)
-        pod = Pod(str(self.runtime.RunPodSandbox(request, timeout=60).pod_sandbox_id), config)
+        pod = Pod(str(self.runtime.RunPodSandbox(request, timeout=CALL_S).pod_sandbox_id), config)
         self.made.append(pod.id)
         return pod
 
@@ -85,10 +89,10 @@ class Subject:
         return self.runtime.PodSandboxStatus(cri.PodSandboxStatusRequest(pod_sandbox_id=pod.id)).status
 
     def stop_pod(self, pod: Pod) -> None:
-        self.runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=pod.id), timeout=60)
+        self.runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=pod.id), timeout=CALL_S)
 
     def remove_pod(self, pod: Pod) -> None:
-        self.runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=pod.id), timeout=60)
+        self.runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=pod.id), timeout=CALL_S)
 
     # Containers
 
@@ -108,13 +112,13 @@ class Subject:
 
     def create_from(self, pod: Pod, config: Any) -> str:
         request = cri.CreateContainerRequest(pod_sandbox_id=pod.id, config=config, sandbox_config=pod.config)
-        return str(self.runtime.CreateContainer(request, timeout=60).container_id)
+        return str(self.runtime.CreateContainer(request, timeout=CALL_S).container_id)
 
     def create(self, pod: Pod, *command: str, **more: Any) -> str:
         return self.create_from(pod, self.container_config(*command, **more))
 
     def start(self, container: str) -> None:
-        self.runtime.StartContainer(cri.StartContainerRequest(container_id=container), timeout=60)
+        self.runtime.StartContainer(cri.StartContainerRequest(container_id=container), timeout=CALL_S)
 
     def started(self, pod: Pod, *command: str, **more: Any) -> str:
         container = self.create(pod, *command, **more)
@@ -138,19 +142,19 @@ class Subject:
         return json.loads(answer.info["info"])
 
     def stop(self, container: str, timeout_s: int = 0) -> None:
-        self.runtime.StopContainer(cri.StopContainerRequest(container_id=container, timeout=timeout_s), timeout=60)
+        self.runtime.StopContainer(cri.StopContainerRequest(container_id=container, timeout=timeout_s), timeout=CALL_S)
 
     def remove(self, container: str) -> None:
-        self.runtime.RemoveContainer(cri.RemoveContainerRequest(container_id=container), timeout=60)
+        self.runtime.RemoveContainer(cri.RemoveContainerRequest(container_id=container), timeout=CALL_S)
 
     def ended(self, container: str) -> Any:
         """Its status, when it has exited."""
         self.until(lambda: self.status(container).state == cri.CONTAINER_EXITED, "the container to exit")
         return self.status(container)
 
-    def execute(self, container: str, *command: str, timeout_s: int = 10) -> Any:
+    def execute(self, container: str, *command: str, timeout_s: int = EXEC_S) -> Any:
         request = cri.ExecSyncRequest(container_id=container, cmd=command, timeout=timeout_s)
-        return self.runtime.ExecSync(request, timeout=60)
+        return self.runtime.ExecSync(request, timeout=CALL_S)
 
     def output(self, container: str, *command: str) -> str:
         """Standard output of a command that must succeed."""
@@ -177,8 +181,8 @@ class Subject:
     def clean(self) -> None:
         there = {item.id for item in self.runtime.ListPodSandbox(cri.ListPodSandboxRequest()).items}
         for identifier in [one for one in reversed(self.made) if one in there]:
-            self.runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=identifier), timeout=60)
-            self.runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=identifier), timeout=60)
+            self.runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=identifier), timeout=CALL_S)
+            self.runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=identifier), timeout=CALL_S)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -216,7 +220,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-@pytest.fixture(scope="session", params=["knarr", "containerd"])
+@pytest.fixture(scope="session", params=RUNTIMES)
 def server(request: pytest.FixtureRequest, archive: Path) -> Iterator[Any]:
     """On a tmpfs where there is one: containerd syncs all it writes."""
     if os.geteuid() != 0:

@@ -30,6 +30,7 @@ from knarr_cli.cluster import cgroups
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
+from tests.slowness import patient
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,7 +40,7 @@ REPOSITORY = f"127.0.0.1:{REGISTRY_PORT}/conformance"
 POD_CIDR = "10.244.9.0/24"
 CLONE_NEWNET = 0x40000000
 MNT_DETACH = 2
-PATIENCE_S = 30.0
+PATIENCE_S = patient(30.0)
 OPTIONS = (("grpc.max_send_message_length", 64 << 20), ("grpc.max_receive_message_length", 64 << 20))
 
 
@@ -85,7 +86,7 @@ class Server:
 
         def answers() -> bool:
             with contextlib.suppress(grpc.RpcError):
-                return bool(self.runtime.Version(cri.VersionRequest(), timeout=2.0).runtime_name)
+                return bool(self.runtime.Version(cri.VersionRequest(), timeout=patient(2)).runtime_name)
             return False
 
         until(answers, f"{self.kind} to serve")
@@ -116,14 +117,14 @@ class Server:
 
     def connect(self, address: str, port: int) -> socket.socket:
         """A TCP connection from the runtime's host network."""
-        return self.inside(lambda: socket.create_connection((address, port), timeout=5.0))
+        return self.inside(lambda: socket.create_connection((address, port), timeout=patient(5)))
 
     def get(self, address: str, port: int, path: str = "/") -> bytes:
         """The body that a web server gives, as soon as it answers."""
 
         def attempt() -> bytes:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                client = http.client.HTTPConnection(address, port, timeout=5.0)
+                client = http.client.HTTPConnection(address, port, timeout=patient(5))
                 client.sock = self.connect(address, port)
                 client.request("GET", path)
                 answer = client.getresponse()
@@ -184,7 +185,7 @@ class Server:
         assert status == 201, status
 
     def _request(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, str]:
-        client = http.client.HTTPConnection("127.0.0.1", REGISTRY_PORT, timeout=10.0)
+        client = http.client.HTTPConnection("127.0.0.1", REGISTRY_PORT, timeout=patient(10))
         client.sock = self.connect("127.0.0.1", REGISTRY_PORT)
         client.request(method, path, body, {"Content-Type": kind} if kind else {})
         answer = client.getresponse()

@@ -12,9 +12,10 @@ import grpc
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
+from tests.slowness import patient
 
 pytestmark = pytest.mark.containerd_lacks("events came with containerd 1.7")
-PATIENCE_S = 15.0
+PATIENCE_S = patient(15.0)
 
 
 class Follower:

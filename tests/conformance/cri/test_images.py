@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
+from tests.slowness import patient
 
 ID = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -24,7 +25,7 @@ class Images:
 
     def pull(self, name: str, **more: Any) -> str:
         request = cri.PullImageRequest(image=cri.ImageSpec(image=name), **more)
-        return str(self.client.PullImage(request, timeout=60).image_ref)
+        return str(self.client.PullImage(request, timeout=patient(60)).image_ref)
 
     def present(self, name: str) -> str:
         """The id of an image that was there from the beginning."""
@@ -34,7 +35,7 @@ class Images:
         return self.client.ImageStatus(cri.ImageStatusRequest(image=cri.ImageSpec(image=name), verbose=verbose))
 
     def remove(self, name: str) -> None:
-        self.client.RemoveImage(cri.RemoveImageRequest(image=cri.ImageSpec(image=name)), timeout=60)
+        self.client.RemoveImage(cri.RemoveImageRequest(image=cri.ImageSpec(image=name)), timeout=patient(60))
 
     def gone(self, name: str) -> None:
         """Removed with all its names, so that a pull has something to do."""

@@ -15,9 +15,10 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, RejectConnection, Request, TextMessage
 
 from knarr_proto.cri import api_pb2 as cri
+from tests.slowness import patient
 
 STDIN, STDOUT, STDERR, RESULT, SIZE = 0, 1, 2, 3, 4
-PATIENCE_S = 20.0
+PATIENCE_S = patient(20.0)
 
 
 class Session:

@@ -19,16 +19,17 @@ from knarr_runtime.images.registry.client import Registry
 from knarr_runtime.images.registry.settings import RegistrySettings
 from knarr_runtime.images.registry.transport import Cancellation
 from knarr_runtime.images.store import ImageStore
+from tests.slowness import patient
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_S = 20.0
+PATIENCE_S = patient(20.0)
 
 pytestmark = pytest.mark.root
 
 
 def run(*words: object) -> str:
     command = [str(word) for word in words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patient(120))
     assert done.returncode == 0, (command, done.stderr)
     return done.stdout
 

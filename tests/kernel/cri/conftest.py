@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -22,10 +21,11 @@ from knarr_cli.cluster import cgroups
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
+from tests.slowness import patient
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTER = ROOT / "controlplane/knarr_cli/cluster/enter.py"
-PATIENCE_S = 15.0 * float(os.environ.get("KNARR_TEST_SLOWNESS", "1"))
+PATIENCE_S = patient(15.0)
 
 
 class Daemon:

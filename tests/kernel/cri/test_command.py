@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.cri.conftest import Daemon, until
+from tests.slowness import patient
 
 pytestmark = pytest.mark.root
 IMAGE = "knarr/busybox:1"
-PATIENCE_S = 20.0 * float(os.environ.get("KNARR_TEST_SLOWNESS", "1"))
+PATIENCE_S = patient(20.0)
 
 
 class Command:

@@ -21,8 +21,9 @@ from knarr_runtime.kernel.cgroup import discover
 from knarr_runtime.kernel.process import start_time
 from knarr_runtime.launcher import Container, ContainerExited, Launcher, LauncherSettings
 from knarr_runtime.spec import ContainerSpec, Rootfs, SandboxSpec
+from tests.slowness import patient
 
-DEADLINE_S = 20.0 * float(os.environ.get("KNARR_TEST_SLOWNESS", "1"))
+DEADLINE_S = patient(20.0)
 ENDS_S = 2.0
 BUSYBOX = "/bin/busybox"
 

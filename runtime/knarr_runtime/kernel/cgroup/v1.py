@@ -12,13 +12,14 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
-from knarr_runtime.kernel.cgroup import huge_pages
+from knarr_runtime.kernel.cgroup import huge_pages, values
 from knarr_runtime.kernel.cgroup.tree import Tree
 from knarr_runtime.kernel.cgroup.values import DeviceRule, Usage, flat_keyed, number
 from knarr_runtime.spec import Resources
 
 _SHOWN = ("memory", "cpu", "cpuacct", "pids")
 _KILL_ROUNDS = 8
+_LIMIT, _SUM = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -69,7 +70,7 @@ class CgroupsV1:
                         _inherit_cpuset(os.path.join(tree.base, new))
             if devices is not None:
                 self._restrict_devices(path, devices)
-            self.update(path, resources)
+            self.update(path, values.without_swap(resources))
         except OSError:
             for tree, new in reversed(made):
                 with contextlib.suppress(OSError):
@@ -89,7 +90,7 @@ class CgroupsV1:
         self._write("cpu", path, "cpu.cfs_period_us", resources.cpu_period_us)
         self._write("cpu", path, "cpu.cfs_quota_us", resources.cpu_quota_us)
         self._write("pids", path, "pids.max", resources.pids_limit, unlimited="max")
-        if resources.memory_limit_bytes and "memory" in self._by_controller:
+        if (resources.memory_limit_bytes or resources.memory_swap_limit_bytes) and "memory" in self._by_controller:
             self._limit_memory(path, resources.memory_limit_bytes, resources.memory_swap_limit_bytes)
         if (resources.cpuset_cpus or resources.cpuset_mems) and self._cpuset is not None:
             self._limit_cpuset(self._cpuset, path, resources)
@@ -103,17 +104,21 @@ class CgroupsV1:
             tree.write(path, name, unlimited if value < 0 else str(value))
 
     def _limit_memory(self, path: str, limit_bytes: int, with_swap_bytes: int) -> None:
+        """0 stays; with a new limit alone, the swap that is allowed beside it stays."""
         tree = self._by_controller["memory"]
-        writes = [
-            ("memory.limit_in_bytes", limit_bytes),
-            ("memory.memsw.limit_in_bytes", with_swap_bytes or limit_bytes),
-        ]
-        if tree.read(path, writes[1][0]) is None:  # swap is not accounted
-            writes.pop()
-        elif (number(tree.read(path, writes[1][0])) or 1 << 62) < limit_bytes:
+        text = tree.read(path, _SUM)
+        unlimited = 1 << 62
+        sum_before, before = number(text) or unlimited, number(tree.read(path, _LIMIT)) or unlimited
+        if limit_bytes and not with_swap_bytes:
+            with_swap_bytes = -1 if limit_bytes < 0 or sum_before == unlimited else limit_bytes + sum_before - before
+        writes = [(_LIMIT, limit_bytes)]
+        if text is not None:  # else swap is not accounted
+            writes.append((_SUM, with_swap_bytes))
+        if limit_bytes < 0 or limit_bytes > sum_before:
             writes.reverse()  # the sum must never be below the limit
         for name, value in writes:
-            tree.write(path, name, str(value))
+            if value:
+                tree.write(path, name, str(value))
 
     def _limit_cpuset(self, tree: Tree, path: str, resources: Resources) -> None:
         self._join_late(tree, path)

@@ -20,6 +20,7 @@ from knarr_runtime.spec import Resources
 
 _CONTROLLERS = ("cpu", "memory", "pids", "cpuset", "io", "hugetlb")
 LEAF = "knarr-runtime"
+_NOT_LIMITS = (".", "cgroup.")
 
 
 class CgroupsV2:
@@ -62,7 +63,7 @@ class CgroupsV2:
                 if parent in made or parent not in self._enabled:
                     _enable(os.path.join(self._tree.base, parent))
                     self._enabled.add(parent)
-            self.update(path, resources)
+            self._limit(path, values.without_swap(resources))
             if devices is not None:
                 self._restrict_devices(path, devices)
         except OSError:
@@ -84,15 +85,35 @@ class CgroupsV2:
             os.close(directory)
 
     def update(self, path: str, resources: Resources) -> None:
+        if resources.memory_limit_bytes > 0:
+            self._reclaim(path, resources.memory_limit_bytes)
+        self._limit(path, resources)
+
+    def _reclaim(self, path: str, limit_bytes: int) -> None:
+        """Makes room below a new limit: ``memory.max`` itself would kill until there is. Raises OSError EBUSY."""
+        if (number(self._tree.read(path, "memory.current")) or 0) <= limit_bytes:
+            return
+        high = self._tree.read(path, "memory.high") or "max"
+        self._tree.write(path, "memory.high", str(limit_bytes))
+        try:
+            used = number(self._tree.read(path, "memory.current")) or 0
+        finally:
+            self._tree.write(path, "memory.high", high.strip())
+        if used > limit_bytes:
+            refused = f"{path}/memory.max = {limit_bytes}, with {used} bytes in use"
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), refused)
+
+    def _limit(self, path: str, resources: Resources) -> None:
         if resources.cpu_shares:
             self._tree.write(path, "cpu.weight", str(values.cpu_weight(resources.cpu_shares)))
-        if resources.cpu_quota_us:
-            self._tree.write(path, "cpu.max", values.cpu_max(resources.cpu_quota_us, resources.cpu_period_us))
+        if resources.cpu_quota_us or resources.cpu_period_us:
+            current = self._tree.read(path, "cpu.max") or ""
+            quota = values.cpu_max(resources.cpu_quota_us, resources.cpu_period_us, current.strip())
+            self._tree.write(path, "cpu.max", quota)
         if resources.memory_limit_bytes:
             self._tree.write(path, "memory.max", values.limit(resources.memory_limit_bytes))
-            swap = values.swap_max(resources.memory_limit_bytes, resources.memory_swap_limit_bytes)
-            with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting
-                self._tree.write(path, "memory.swap.max", swap)
+        if resources.memory_swap_limit_bytes:
+            self._limit_swap(path, resources)
         if resources.pids_limit:
             self._tree.write(path, "pids.max", values.limit(resources.pids_limit))
         if resources.cpuset_cpus:
@@ -102,9 +123,18 @@ class CgroupsV2:
         if resources.huge_pages and self.limits_huge_pages():
             huge_pages.limit(self._tree, path, resources.huge_pages, "max")
         for name, value in resources.unified.items():
-            if "/" in name or name.startswith("."):
+            if "/" in name or (name.startswith(_NOT_LIMITS) and not name.startswith("cgroup.max.")):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), f"unified cgroup file {name!r}")
             self._tree.write(path, name, value)
+
+    def _limit_swap(self, path: str, resources: Resources) -> None:
+        memory_bytes = resources.memory_limit_bytes or number(self._tree.read(path, "memory.max")) or -1
+        try:
+            swap = values.swap_max(memory_bytes, resources.memory_swap_limit_bytes)
+        except ValueError as error:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), f"{path}/memory.swap.max: {error}") from error
+        with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting
+            self._tree.write(path, "memory.swap.max", swap)
 
     def clone_into(self, path: str) -> int:
         return self._tree.open(path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from knarr_runtime.spec import Resources
 
 DEFAULT_PERIOD_US = 100_000
 
@@ -132,17 +134,28 @@ def cpu_weight(shares: int) -> int:
     return 1 + ((shares - 2) * 9999) // 262_142
 
 
-def cpu_max(quota_us: int, period_us: int) -> str:
-    """Text for cgroup v2 ``cpu.max``; a negative quota lifts the limit."""
-    period = period_us or DEFAULT_PERIOD_US
-    return f"max {period}" if quota_us < 0 else f"{quota_us} {period}"
+def cpu_max(quota_us: int, period_us: int, current: str = "") -> str:
+    """Text for cgroup v2 ``cpu.max``; a negative quota lifts the limit. What is 0 stays as in ``current``."""
+    quota, _, period = current.partition(" ")
+    if quota_us:
+        quota = limit(quota_us)
+    return f"{quota or 'max'} {period_us or period or DEFAULT_PERIOD_US}"
 
 
 def swap_max(memory_limit_bytes: int, memory_swap_limit_bytes: int) -> str:
-    """Text for cgroup v2 ``memory.swap.max`` from v1's memory-plus-swap; no swap where nothing is said."""
+    """Text for cgroup v2 ``memory.swap.max`` from v1's memory-plus-swap. Raises ValueError: less than the memory."""
     if memory_swap_limit_bytes < 0:
         return "max"
-    return str(max(memory_swap_limit_bytes - memory_limit_bytes, 0))
+    if not 0 < memory_limit_bytes <= memory_swap_limit_bytes:
+        raise ValueError(f"memory and swap {memory_swap_limit_bytes} with memory {limit(memory_limit_bytes)}")
+    return str(memory_swap_limit_bytes - memory_limit_bytes)
+
+
+def without_swap(resources: Resources) -> Resources:
+    """What a new cgroup gets: with a limit of memory no swap, unless some was asked for."""
+    if resources.memory_limit_bytes <= 0 or resources.memory_swap_limit_bytes:
+        return resources
+    return replace(resources, memory_swap_limit_bytes=resources.memory_limit_bytes)
 
 
 def limit(value: int) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from knarr_runtime.kernel import cgroup
 from knarr_runtime.kernel.cgroup import values
+from knarr_runtime.spec import Resources
 
 
 @pytest.mark.parametrize(("shares", "weight"), [(2, 1), (1024, 39), (262_144, 10_000), (0, 1), (1 << 20, 10_000)])
@@ -26,11 +27,31 @@ def test_cpu_max(quota: int, period: int, text: str) -> None:
     assert values.cpu_max(quota, period) == text
 
 
+def test_cpu_max_keeps_what_is_not_named() -> None:
+    assert values.cpu_max(0, 50_000, "20000 100000") == "20000 50000"
+    assert values.cpu_max(30_000, 0, "20000 50000") == "30000 50000"
+    assert values.cpu_max(0, 50_000, "max 100000") == "max 50000"
+
+
 @pytest.mark.parametrize(
-    ("limit", "both", "text"), [(100, 0, "0"), (100, 150, "50"), (100, 100, "0"), (100, -1, "max")]
+    ("limit", "both", "text"), [(100, 150, "50"), (100, 100, "0"), (100, -1, "max"), (-1, -1, "max")]
 )
 def test_swap_max(limit: int, both: int, text: str) -> None:
     assert values.swap_max(limit, both) == text
+
+
+@pytest.mark.parametrize(("limit", "both"), [(100, 99), (-1, 100), (0, 100)])
+def test_swap_counts_beside_memory_only(limit: int, both: int) -> None:
+    with pytest.raises(ValueError, match=str(both)):
+        values.swap_max(limit, both)
+
+
+@pytest.mark.parametrize(
+    ("limit", "both", "then"), [(100, 0, 100), (100, 150, 150), (100, -1, -1), (-1, 0, 0), (0, 0, 0)]
+)
+def test_a_limit_of_memory_is_one_without_swap(limit: int, both: int, then: int) -> None:
+    given = Resources(memory_limit_bytes=limit, memory_swap_limit_bytes=both)
+    assert values.without_swap(given).memory_swap_limit_bytes == then
 
 
 @pytest.mark.parametrize(
