@@ -111,7 +111,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     background.start(cache.run(), "cache")
     admission = Admission(eviction_s=settings.eviction_s)
     registry = Registry(opened.store, cache, storage, admission=admission, now=clock.now)
-    await registry.make_system_namespaces()
+    await registry.make_system_objects()
     authorizer = Authorizer(cache)
     hub = AgentHub()
     tokens = Tokens(opened.store, authority.fingerprint, clock.now)

@@ -17,7 +17,13 @@ import msgspec
 
 from knarr_api.errors import NotFound
 
-ACTING = frozenset({"Namespace", "Node", "Pod", "ReplicaSet", "Deployment", "ConfigMap", "Secret", "Lease", "Event"})
+ACTING = frozenset(
+    {
+        *("Namespace", "Node", "Pod", "ConfigMap", "Secret", "Event"),
+        *("ReplicaSet", "Deployment"),
+        *("Lease", "PriorityClass"),
+    }
+)
 """Kinds that Knarr acts on; every other one is stored, validated by type and served."""
 
 
@@ -43,7 +49,7 @@ class Kind:
 
     @property
     def acting(self) -> bool:
-        return self.kind in ACTING and self.module in ("core_v1", "apps_v1", "coordination_v1")
+        return self.kind in ACTING and self.module in ("core_v1", "apps_v1", "coordination_v1", "scheduling_v1")
 
     @property
     def api_version(self) -> str:

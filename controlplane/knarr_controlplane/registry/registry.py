@@ -21,10 +21,11 @@ from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.types.scheduling_v1 import PriorityClass
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache
-from knarr_controlplane.registry import merging, rules
+from knarr_controlplane.registry import merging, priorities, rules
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store import revision
@@ -66,12 +67,14 @@ class Registry:
         self._admission = admission
         self._now = now
         self._random = randomness or secrets.SystemRandom()
+        self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
 
-    async def make_system_namespaces(self) -> None:
-        """The namespaces that are always there."""
-        for name in SYSTEM_NAMESPACES:
+    async def make_system_objects(self) -> None:
+        """The namespaces and priority classes that are always there."""
+        namespaces = [Namespace(metadata=ObjectMeta(name=name)) for name in SYSTEM_NAMESPACES]
+        for obj in (*namespaces, *priorities.SYSTEM.values()):
             try:
-                await self.create(Namespace(metadata=ObjectMeta(name=name)))
+                await self.create(obj)
             except errors.AlreadyExists:
                 continue
 
@@ -148,6 +151,10 @@ class Registry:
             if not metadata.name and metadata.generate_name:
                 name = rules.generated_name(metadata.generate_name, self._random.getrandbits(64))
                 named = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
+            if isinstance(named, Pod):
+                named = priorities.prioritised(named, self._priority_classes())
+            elif isinstance(named, PriorityClass):
+                priorities.check(named)
             new = rules.created(named, now=self._now(), uid=str(uuid.uuid4()), admission=self._admission)
             key = _key(kind, new.metadata.namespace, new.metadata.name)
             if dry_run:
@@ -160,6 +167,14 @@ class Registry:
                 if metadata.name:
                     raise errors.already_exists(kind.resource, metadata.name, kind.group) from None
         raise errors.AlreadyExists(f"no free name with the prefix {metadata.generate_name} was found")
+
+    def _priority_classes(self) -> dict[str, PriorityClass]:
+        """By name; read again only when one has changed."""
+        stored = self.cache.of(kinds.of(PriorityClass)).entries
+        seen = tuple(entry.revision for entry in stored.values())
+        if seen != self._classes[0]:
+            self._classes = (seen, {entry.name: entry.value() for entry in stored.values()})
+        return self._classes[1]
 
     async def update(self, obj: Any, *, subresource: str = "", dry_run: bool = False) -> CacheEntry:
         """Replace, or with subresource ``status`` the status alone. Raises Conflict, NotFound, Invalid."""

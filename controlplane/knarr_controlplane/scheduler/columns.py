@@ -4,7 +4,8 @@ A row is taken when a node appears and given back when it goes. Columns change i
 that a decision over all nodes is a handful of vector operations. Numbers are int64 and exact: a node is never
 over-committed by rounding.
 
-Counts of pods that match a selector (for spreading) are made on first use and then kept up to date with every pod.
+Counts of pods that match a selector (for spreading, affinity, ports) are made on first use and then kept up to date
+with every pod that may concern them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knarr_api.types.core_v1 import Node, Pod, Taint
-from knarr_controlplane.scheduler import requests
+from knarr_controlplane.scheduler import affinity, requests
+from knarr_controlplane.scheduler.affinity import Term, Weighted, Wishes
+from knarr_controlplane.scheduler.requests import HostPort
 
 IntColumn = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -29,7 +32,10 @@ FIRST_ROWS, FIRST_RESOURCES = 16, 8
 
 @dataclass(frozen=True, slots=True)
 class PodRecord:
-    """What must be known of a placed pod. ``row`` is its node's, -1 while that node is not known."""
+    """What must be known of a placed pod. ``row`` is its node's, -1 while that node is not known.
+
+    started_s: when it was started, or else made, as a time stamp.
+    """
 
     namespace: str
     name: str
@@ -41,14 +47,53 @@ class PodRecord:
     terminating: bool
     requests: Mapping[str, int]
     nonzero: tuple[int, int]
+    priority: int = 0
+    started_s: float = 0.0
+    host_ports: tuple[HostPort, ...] = ()
+    wishes: Wishes = affinity.NO_WISHES
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.namespace, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class CountKey:
-    """Names a column of counts: pods of a namespace that a predicate, identified by its text, holds for."""
+    """Names a column of counts: pods that a predicate, identified by its text, holds for.
 
-    namespace: str
+    scope: the pods that are asked at all: of a namespace, of a controlling owner (by uid), or with ports of their node.
+    terminating: those that are ending count, too.
+    """
+
+    scope: tuple[str, str]
     text: str
+    terminating: bool = False
+
+
+EVERYWHERE = ("everywhere", "")
+WITH_PORTS = ("ports", "")
+
+
+def of_namespace(namespace: str) -> tuple[str, str]:
+    return ("namespace", namespace)
+
+
+def of_owner(uid: str) -> tuple[str, str]:
+    return ("owner", uid)
+
+
+@dataclass(slots=True)
+class Count:
+    matches: Callable[[PodRecord], bool]
+    column: IntColumn
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """An image that nodes have: its size in bytes and on which rows it is."""
+
+    size: int
+    rows: set[int]
 
 
 class Columns:
@@ -67,9 +112,19 @@ class Columns:
         self.taint_sets: list[tuple[Taint, ...]] = [()]
         self.labels: list[Mapping[str, str]] = [{}] * FIRST_ROWS
         self.pods: dict[tuple[str, str], PodRecord] = {}
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+        self.images: dict[str, ImageState] = {}
+        self.apart: dict[Term, IntColumn] = {}
+        """Per row, how many pods must be kept apart from those the term matches."""
+        self.soft: dict[Term, IntColumn] = {}
+        """Per row, the sum of the weights with which pods want to be near those the term matches."""
+        self._on_row: list[dict[tuple[str, str], PodRecord]] = [{} for _ in range(FIRST_ROWS)]
+        self._by_priority: dict[int, IntColumn] = {}
+        self._images_on_row: dict[int, frozenset[str]] = {}
         self._free: list[int] = list(range(FIRST_ROWS - 1, -1, -1))
         self._pods_of_unknown: dict[str, set[tuple[str, str]]] = {}
-        self._counts: dict[CountKey, tuple[Callable[[PodRecord], bool], IntColumn]] = {}
+        self._counts: dict[CountKey, Count] = {}
+        self._counts_of: dict[tuple[str, str], dict[CountKey, Count]] = {}
         self._domains: dict[str, tuple[IntColumn, int]] = {}
         self._label_masks: dict[tuple[str, ...], Mask] = {}
 
@@ -103,15 +158,17 @@ class Columns:
         if dict(self.labels[row]) != node.metadata.labels:
             self.labels[row] = node.metadata.labels
             self._forget_label_masks()
+        self._set_images(row, {name: image.size_bytes or 0 for image in node.status.images for name in image.names})
 
     def remove_node(self, name: str) -> None:
         """Give a node's row back. Its pods are remembered in case it returns."""
         row = self.rows.pop(name, None)
         if row is None:
             return
-        for key, record in [(key, record) for key, record in self.pods.items() if record.row == row]:
+        for key, record in tuple(self._on_row[row].items()):
             self._subtract(record)
             self._park(key, record)
+        self._set_images(row, {})
         self.names[row] = ""
         self.present[row] = False
         self.allocatable[row] = 0
@@ -121,25 +178,14 @@ class Columns:
 
     def add_pod(self, pod: Pod, node: str) -> None:
         """Count a pod on a node, also before the API knows of it (an assumption). Again for the same pod: replaced."""
-        metadata = pod.metadata
-        key = (metadata.namespace, metadata.name)
-        self.remove_pod(*key)
-        owner = next((owner.uid for owner in metadata.owner_references if owner.controller), "")
-        record = PodRecord(
-            namespace=metadata.namespace,
-            name=metadata.name,
-            uid=metadata.uid,
-            node=node,
-            row=-1,
-            labels=metadata.labels,
-            owner_uid=owner,
-            terminating=metadata.deletion_timestamp is not None,
-            requests=requests.of_pod(pod),
-            nonzero=requests.nonzero_of_pod(pod),
-        )
-        row = self.rows.get(node)
+        self.put_back(_record(pod, node))
+
+    def put_back(self, record: PodRecord) -> None:
+        """Count a pod that was counted before."""
+        self.remove_pod(record.namespace, record.name)
+        row = self.rows.get(record.node)
         if row is None:
-            self._park(key, record)
+            self._park(record.key, record)
         else:
             self._add(record, row)
 
@@ -154,6 +200,30 @@ class Columns:
             self._subtract(record)
         return True
 
+    def on_row(self, row: int) -> tuple[PodRecord, ...]:
+        """The pods counted there."""
+        return tuple(self._on_row[row].values())
+
+    def below(self, priority: int) -> tuple[IntColumn, Mask]:
+        """What pods of less priority ask for, as ``requested``; and the rows where there are such pods."""
+        total = np.zeros_like(self.requested)
+        for each, column in self._by_priority.items():
+            if each < priority:
+                total[:, : column.shape[1]] += column
+        return total, total[:, self.resources[requests.PODS]] > 0
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
+        """Its labels, None when it is gone; says whether that changed anything."""
+        if self.namespaces.get(name) == labels:
+            return False
+        if labels is None:
+            del self.namespaces[name]
+        else:
+            self.namespaces[name] = labels
+        for key in self._counts_of.pop(EVERYWHERE, {}):
+            del self._counts[key]
+        return True
+
     def resource(self, name: str) -> int:
         """Column of a resource; a new one is given a column of its own."""
         column = self.resources.get(name)
@@ -165,17 +235,18 @@ class Columns:
         return column
 
     def counts(self, key: CountKey, matches: Callable[[PodRecord], bool]) -> IntColumn:
-        """Per row, how many pods of ``key.namespace`` match. Terminating pods don't count."""
+        """Per row, how many pods in ``key.scope`` match. Valid until a pod or node changes."""
         found = self._counts.get(key)
         if found is None:
             if len(self._counts) >= MAX_COUNTS:
                 self._counts.clear()
-            column = np.zeros(self.capacity, dtype=np.int64)
+                self._counts_of.clear()
+            found = Count(matches, np.zeros(self.capacity, dtype=np.int64))
             for record in self.pods.values():
-                if record.row >= 0 and _counted(key, matches, record):
-                    column[record.row] += 1
-            found = self._counts[key] = (matches, column)
-        return found[1]
+                if record.row >= 0 and key.scope in _scopes(record) and _counted(key, matches, record):
+                    found.column[record.row] += 1
+            self._counts[key] = self._counts_of.setdefault(key.scope, {})[key] = found
+        return found.column
 
     def domains(self, topology_key: str) -> tuple[IntColumn, int]:
         """Per row the number of its domain, -1 where the node lacks the label; and how many domains there are."""
@@ -204,23 +275,72 @@ class Columns:
 
     def _add(self, record: PodRecord, row: int) -> None:
         record = dataclasses.replace(record, row=row)
-        self.pods[(record.namespace, record.name)] = record
-        for resource, number in record.requests.items():
-            column = self.resource(resource)
-            self.requested[row, column] += number
-        self.nonzero[row] += record.nonzero
+        self.pods[record.key] = self._on_row[row][record.key] = record
         self._count(record, 1)
 
     def _subtract(self, record: PodRecord) -> None:
-        for resource, number in record.requests.items():
-            self.requested[record.row, self.resource(resource)] -= number
-        self.nonzero[record.row] -= record.nonzero
+        del self._on_row[record.row][record.key]
         self._count(record, -1)
 
     def _count(self, record: PodRecord, step: int) -> None:
-        for key, (matches, column) in self._counts.items():
-            if _counted(key, matches, record):
-                column[record.row] += step
+        row = record.row
+        for resource, number in record.requests.items():
+            column = self.resource(resource)
+            self.requested[row, column] += step * number
+        ranked = self._by_priority.get(record.priority)
+        if ranked is None or ranked.shape != self.requested.shape:
+            ranked = self._ranked(record.priority)
+        for resource, number in record.requests.items():
+            ranked[row, self.resources[resource]] += step * number
+        self.nonzero[row] += (step * record.nonzero[0], step * record.nonzero[1])
+        for scope in _scopes(record):
+            for key, count in self._counts_of.get(scope, {}).items():
+                if _counted(key, count.matches, record):
+                    count.column[row] += step
+        if record.wishes is not affinity.NO_WISHES:
+            self._count_wishes(record, step)
+
+    def _ranked(self, priority: int) -> IntColumn:
+        """The column of what pods of a priority ask for, as large as ``requested`` is now."""
+        column = np.zeros_like(self.requested)
+        before = self._by_priority.get(priority)
+        if before is not None:
+            column[: before.shape[0], : before.shape[1]] = before
+        self._by_priority[priority] = column
+        return column
+
+    def _count_wishes(self, record: PodRecord, step: int) -> None:
+        for term in record.wishes.apart:
+            self._term(self.apart, term)[record.row] += step
+        for weighted in record.wishes.as_neighbour:
+            self._term(self.soft, weighted.term)[record.row] += step * weighted.weight
+        if step < 0:
+            self._forget_terms(record.wishes.as_neighbour, record.wishes.apart)
+
+    def _term(self, terms: dict[Term, IntColumn], term: Term) -> IntColumn:
+        found = terms.get(term)
+        if found is None:
+            found = terms[term] = np.zeros(self.capacity, dtype=np.int64)
+        return found
+
+    def _forget_terms(self, soft: tuple[Weighted, ...], apart: tuple[Term, ...]) -> None:
+        for terms, gone in ((self.apart, apart), (self.soft, tuple(weighted.term for weighted in soft))):
+            for term in gone:
+                if term in terms and not terms[term].any():
+                    del terms[term]
+
+    def _set_images(self, row: int, sizes: Mapping[str, int]) -> None:
+        names = frozenset(sizes)
+        before = self._images_on_row.get(row, frozenset())
+        if names == before:
+            return
+        for name in before - names:
+            self.images[name].rows.discard(row)
+            if not self.images[name].rows:
+                del self.images[name]
+        for name in names - before:
+            self.images.setdefault(name, ImageState(sizes[name], set())).rows.add(row)
+        self._images_on_row[row] = names
 
     def _park(self, key: tuple[str, str], record: PodRecord) -> None:
         self.pods[key] = dataclasses.replace(record, row=-1)
@@ -247,12 +367,54 @@ class Columns:
         for name in ("present", "unschedulable", "allocatable", "requested", "nonzero", "taint_set"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate((column, np.zeros_like(column))))
-        self._counts = {
-            key: (matches, np.concatenate((column, np.zeros_like(column))))
-            for key, (matches, column) in self._counts.items()
-        }
+        for count in self._counts.values():
+            count.column = np.concatenate((count.column, np.zeros_like(count.column)))
+        for terms in (self.apart, self.soft):
+            for term, column in terms.items():
+                terms[term] = np.concatenate((column, np.zeros_like(column)))
+        for priority in self._by_priority:
+            self._ranked(priority)
+        self._on_row += [{} for _ in range(old)]
         self._forget_label_masks()
 
 
+def per_domain(column: IntColumn, domains: IntColumn, number_of_domains: int) -> IntColumn:
+    """Per row, the sum of ``column`` over the row's whole domain; 0 for rows without one."""
+    sums = np.bincount(domains + 1, weights=column, minlength=number_of_domains + 1).astype(np.int64)
+    sums[0] = 0
+    total: IntColumn = sums[domains + 1]
+    return total
+
+
+def _record(pod: Pod, node: str) -> PodRecord:
+    metadata = pod.metadata
+    started = pod.status.start_time or metadata.creation_timestamp
+    return PodRecord(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        node=node,
+        row=-1,
+        labels=metadata.labels,
+        owner_uid=next((owner.uid for owner in metadata.owner_references if owner.controller), ""),
+        terminating=metadata.deletion_timestamp is not None,
+        requests=requests.of_pod(pod),
+        nonzero=requests.nonzero_of_pod(pod),
+        priority=pod.spec.priority or 0,
+        started_s=started.timestamp() if started is not None else 0.0,
+        host_ports=requests.host_ports(pod),
+        wishes=affinity.wishes(pod),
+    )
+
+
+def _scopes(record: PodRecord) -> tuple[tuple[str, str], ...]:
+    scopes = [EVERYWHERE, of_namespace(record.namespace)]
+    if record.owner_uid:
+        scopes.append(of_owner(record.owner_uid))
+    if record.host_ports:
+        scopes.append(WITH_PORTS)
+    return tuple(scopes)
+
+
 def _counted(key: CountKey, matches: Callable[[PodRecord], bool], record: PodRecord) -> bool:
-    return record.namespace == key.namespace and not record.terminating and matches(record)
+    return (key.terminating or not record.terminating) and matches(record)

@@ -48,10 +48,11 @@ class PodToPlace:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nodes that can't take the pod, and why: "insufficient cpu"."""
+    """Nodes that can't take the pod, and why: "insufficient cpu". resolvable: perhaps they could if other pods went."""
 
     reason: str
     rows: Mask
+    resolvable: bool = True
 
 
 class Plugin(Protocol):
@@ -103,10 +104,23 @@ class Unschedulable:
         return f"0/{self.nodes} nodes are available: {listed}."
 
 
-def decide(pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin], *, tie_break: int) -> Placed | Unschedulable:
+def verdicts(pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin]) -> dict[str, tuple[str, ...]]:
+    """For every node, by name, why it can't take the pod; nothing for one that can."""
+    reasons: dict[int, list[str]] = {row: [] for row in columns.rows.values()}
+    for plugin in plugins:
+        for refusal in plugin.filter(pod, columns):
+            for row in np.flatnonzero(refusal.rows & columns.present):
+                reasons[int(row)].append(refusal.reason)
+    return {columns.names[row]: tuple(dict.fromkeys(texts)) for row, texts in reasons.items()}
+
+
+def decide(
+    pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin], *, tie_break: int, first: str = ""
+) -> Placed | Unschedulable:
     """Where the pod should go. Of equally good nodes the ``tie_break``-th, counted around.
 
-    A node counts with the reasons of the first plugin that refuses it (which may be several: cpu and memory).
+    A node counts with the reasons of the first plugin that refuses it (which may be several: cpu and memory). first: a
+    node that is taken without comparing if it can take the pod.
     """
     feasible = columns.present.copy()
     nodes = int(feasible.sum())
@@ -129,6 +143,9 @@ def decide(pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin], *, tie_
     if not len(rows):
         ordered = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
         return Unschedulable(nodes=nodes, reasons=ordered, plugins=frozenset(refusing))
+    preferred = columns.rows.get(first, -1)
+    if preferred >= 0 and feasible[preferred]:
+        return Placed(node=first, score=0.0, feasible=len(rows))
     if len(rows) == 1:
         return Placed(node=columns.names[int(rows[0])], score=0.0, feasible=1)
     total = np.zeros(columns.capacity)

@@ -7,6 +7,7 @@ Management for Pods and Containers" and "Init containers", sharing of resources.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from knarr_api.quantity import Quantity
 from knarr_api.types.core_v1 import Container, Pod
@@ -54,6 +55,35 @@ def nonzero_of_pod(pod: Pod) -> tuple[int, int]:
         cpu += amount(CPU, requests[CPU]) if CPU in requests else DEFAULT_CPU_MILLI
         memory += amount(MEMORY, requests[MEMORY]) if MEMORY in requests else DEFAULT_MEMORY_BYTES
     return cpu, memory
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    protocol: str
+    ip: str
+    port: int
+
+    def excludes(self, other: HostPort) -> bool:
+        """Whether one node can't have both: an empty address is all of them."""
+        return (self.protocol, self.port) == (other.protocol, other.port) and (
+            self.ip == other.ip or not self.ip or not other.ip
+        )
+
+
+def host_ports(pod: Pod) -> tuple[HostPort, ...]:
+    """Ports of its node that the pod takes, each once."""
+    every = ("", "0.0.0.0")
+    return tuple(
+        dict.fromkeys(
+            HostPort(port.protocol or "TCP", "" if port.host_ip in every else port.host_ip, port.host_port)
+            for container in (
+                *pod.spec.containers,
+                *(one for one in pod.spec.init_containers if one.restart_policy == "Always"),
+            )
+            for port in container.ports
+            if port.host_port
+        )
+    )
 
 
 def _requests(container: Container) -> dict[str, int]:

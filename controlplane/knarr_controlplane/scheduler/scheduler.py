@@ -8,19 +8,25 @@ sees it. If its binding fails the assumption is taken back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 import structlog
 
 from knarr_api import errors
-from knarr_api.types.core_v1 import Node, Pod, PodCondition
+from knarr_api.labels import Selector
+from knarr_api.types.core_v1 import Namespace, Node, Pod, PodCondition
+from knarr_api.types.policy_v1 import PodDisruptionBudget
 from knarr_client.client import Client, Key
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
-from knarr_controlplane.scheduler.columns import Columns
+from knarr_controlplane.scheduler import preemption
+from knarr_controlplane.scheduler.columns import Columns, PodRecord
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
+from knarr_controlplane.scheduler.preemption import Budget, Preemption
 from knarr_controlplane.scheduler.profile import load_plugins
 from knarr_controlplane.scheduler.queue import SchedulingQueue
 
@@ -53,21 +59,30 @@ class Scheduler:
     events: EventRecorder | None = None
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _assumed: dict[Key, str] = field(default_factory=dict)
+    _nominated: dict[Key, Pod] = field(default_factory=dict)
+    """Pods for which others were asked to go, with the node in their status."""
+    _budgets: dict[Key, Budget] = field(default_factory=dict)
     _decisions: int = 0
 
     async def run(self) -> None:
         """Until cancelled."""
         nodes = Informer(self.client, Node, clock=self.clock)
         pods = Informer(self.client, Pod, clock=self.clock)
+        namespaces = Informer(self.client, Namespace, clock=self.clock)
+        budgets = Informer(self.client, PodDisruptionBudget, clock=self.clock)
         nodes.add_handler(self.node_changed)
         pods.add_handler(self.pod_changed)
+        namespaces.add_handler(self.namespace_changed)
+        budgets.add_handler(self.budget_changed)
         log = structlog.get_logger("knarr.scheduler")
         self.events = EventRecorder(self.client, component=SCHEDULER_NAME, clock=self.clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.events.run(), name="scheduler/events")
             group.create_task(nodes.run(), name="scheduler/nodes")
             group.create_task(pods.run(), name="scheduler/pods")
-            await wait_synced(nodes, pods)
+            group.create_task(namespaces.run(), name="scheduler/namespaces")
+            group.create_task(budgets.run(), name="scheduler/budgets")
+            await wait_synced(nodes, pods, namespaces, budgets)
             log.info("scheduling", nodes=len(nodes), plugins=[plugin.name for plugin in self.plugins])
             slots = asyncio.Semaphore(self.settings.bindings)
             while True:
@@ -78,7 +93,10 @@ class Scheduler:
                         continue
                     verdict = self.place(pod)
                     await slots.acquire()
-                    follow_up = self._bind(pod, verdict) if isinstance(verdict, Placed) else self._report(pod, verdict)
+                    if isinstance(verdict, Placed):
+                        follow_up = self._bind(pod, verdict)
+                    else:
+                        follow_up = self._report(pod, verdict, self.preempt(pod))
                     task = group.create_task(follow_up, name=f"scheduler/{key}")
                     task.add_done_callback(lambda _: slots.release())
                 await self._wait_for_work()
@@ -91,9 +109,30 @@ class Scheduler:
         self.columns.set_node(change.new)
         self._wake(_node_event(change.old, change.new))
 
+    def namespace_changed(self, change: Change[Namespace]) -> None:
+        """Its labels choose whom affinity is about."""
+        labels = None if change.new is None else change.new.metadata.labels
+        if self.columns.set_namespace(change.key.name, labels):
+            self._wake(ClusterEvent.POD_ADDED | ClusterEvent.POD_REMOVED)
+
+    def budget_changed(self, change: Change[PodDisruptionBudget]) -> None:
+        budget = change.new
+        if budget is None:
+            self._budgets.pop(change.key, None)
+            return
+        self._budgets[change.key] = Budget(
+            namespace=budget.metadata.namespace,
+            selector=Selector.from_label_selector(budget.spec.selector),
+            allowed=budget.status.disruptions_allowed or 0,
+        )
+
     def pod_changed(self, change: Change[Pod]) -> None:
         """Take a pod's change into the columns and the queue."""
         key, pod = change.key, change.new
+        if pod is None or pod.spec.node_name or pod.status.phase in FINISHED or not pod.status.nominated_node_name:
+            self._nominated.pop(key, None)
+        else:
+            self._nominated[key] = pod
         if pod is None or pod.status.phase in FINISHED:
             self.queue.remove(key)
             self._assumed.pop(key, None)
@@ -121,11 +160,56 @@ class Scheduler:
         """Decide, and assume the decision."""
         key = Key(pod.metadata.namespace, pod.metadata.name)
         self._decisions += 1
-        verdict = decide(PodToPlace.of(pod), self.columns, self.plugins, tie_break=self._decisions)
+        with self._reserved(pod):
+            verdict = decide(
+                PodToPlace.of(pod),
+                self.columns,
+                self.plugins,
+                tie_break=self._decisions,
+                first=pod.status.nominated_node_name,
+            )
         if isinstance(verdict, Placed):
             self._assumed[key] = verdict.node
+            self._nominated.pop(key, None)
             self.columns.add_pod(pod, verdict.node)
         return verdict
+
+    def preempt(self, pod: Pod) -> Preemption | None:
+        """Who should go for a pod that fits nowhere; nobody while those who were asked before are still going."""
+        if pod.spec.preemption_policy == "Never":
+            return None
+        nominated = self.columns.rows.get(pod.status.nominated_node_name)
+        priority = pod.spec.priority or 0
+        if nominated is not None and any(
+            record.terminating and record.priority < priority for record in self.columns.on_row(nominated)
+        ):
+            return None
+        with self._reserved(pod):
+            return preemption.find(
+                PodToPlace.of(pod),
+                self.columns,
+                self.plugins,
+                tuple(self._budgets.values()),
+                tie_break=self._decisions,
+            )
+
+    @contextlib.contextmanager
+    def _reserved(self, pod: Pod) -> Iterator[None]:
+        """Within, pods of no less priority count on the nodes that are being freed for them."""
+        own = Key(pod.metadata.namespace, pod.metadata.name)
+        priority = pod.spec.priority or 0
+        others = [
+            other
+            for key, other in self._nominated.items()
+            if key != own and key not in self._assumed and (other.spec.priority or 0) >= priority
+        ]
+        for other in others:
+            self.columns.add_pod(other, other.status.nominated_node_name)
+        try:
+            yield
+        finally:
+            for other in others:
+                self.columns.remove_pod(other.metadata.namespace, other.metadata.name)
 
     async def _bind(self, pod: Pod, verdict: Placed) -> None:
         metadata = pod.metadata
@@ -144,8 +228,8 @@ class Scheduler:
         if self.events is not None:
             self.events.normal(pod, "Scheduled", f"Successfully assigned {key} to {verdict.node}")
 
-    async def _report(self, pod: Pod, verdict: Unschedulable) -> None:
-        """Write the verdict into the pod's condition when it says something new."""
+    async def _report(self, pod: Pod, verdict: Unschedulable, room: Preemption | None) -> None:
+        """Write the verdict into the pod's condition when it says something new; ask those to go who make room."""
         metadata = pod.metadata
         key = Key(metadata.namespace, metadata.name)
         wakes_on = ClusterEvent.NODE_ADDED
@@ -153,10 +237,13 @@ class Scheduler:
             if plugin.name in verdict.plugins:
                 wakes_on |= plugin.wakes_on
         self.queue.refused(key, wakes_on, self.clock.monotonic())
+        nominated = pod.status.nominated_node_name if room is None else room.node
         present = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
-        if present is not None and (present.status, present.message) == ("False", verdict.message):
+        said = present is not None and (present.status, present.message) == ("False", verdict.message)
+        if said and nominated == pod.status.nominated_node_name:
+            await self._evict(pod, room)
             return
-        if self.events is not None:
+        if self.events is not None and not said:
             self.events.warning(pod, "FailedScheduling", verdict.message)
         since = self.clock.now().replace(microsecond=0)
         if present is not None and present.status == "False" and present.last_transition_time is not None:
@@ -169,7 +256,11 @@ class Scheduler:
             last_transition_time=since,
         )
         others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
-        status = msgspec.structs.replace(pod.status, phase="Pending", conditions=(*others, condition))
+        status = msgspec.structs.replace(
+            pod.status, phase="Pending", conditions=(*others, condition), nominated_node_name=nominated
+        )
+        if room is not None:
+            self._nominated[key] = msgspec.structs.replace(pod, status=status)
         try:
             await self.client.update_status(msgspec.structs.replace(pod, status=status), field_manager="scheduler")
         except (errors.Conflict, errors.NotFound):
@@ -177,6 +268,41 @@ class Scheduler:
             self._work.set()
         except errors.KnarrError as error:
             structlog.get_logger("knarr.scheduler").warning("cannot report", pod=str(key), error=str(error))
+        else:
+            await self._evict(pod, room)
+
+    async def _evict(self, pod: Pod, room: Preemption | None) -> None:
+        """The victims are told why, and deleted with the time they have to end."""
+        for victim in room.victims if room is not None else ():
+            if victim.terminating:
+                continue
+            try:
+                await self._evict_one(pod, victim, room.node if room is not None else "")
+            except (errors.NotFound, errors.Conflict):
+                continue  # gone or replaced: the next attempt looks again
+            except errors.KnarrError as error:
+                log = structlog.get_logger("knarr.scheduler")
+                log.warning("cannot preempt", victim=f"{victim.namespace}/{victim.name}", error=str(error))
+
+    async def _evict_one(self, pod: Pod, victim: PodRecord, node: str) -> None:
+        live = await self.client.get(Pod, victim.name, victim.namespace)
+        if live.metadata.uid != victim.uid:
+            return
+        message = f"{SCHEDULER_NAME}: preempting to accommodate a higher priority pod"
+        now = self.clock.now().replace(microsecond=0)
+        condition = PodCondition(
+            type="DisruptionTarget",
+            status="True",
+            reason="PreemptionByScheduler",
+            message=message,
+            last_transition_time=now,
+        )
+        others = tuple(c for c in live.status.conditions if c.type != "DisruptionTarget")
+        status = msgspec.structs.replace(live.status, conditions=(*others, condition))
+        await self.client.update_status(msgspec.structs.replace(live, status=status), field_manager="scheduler")
+        await self.client.delete(Pod, victim.name, victim.namespace, uid=victim.uid)
+        if self.events is not None:
+            self.events.normal(live, "Preempted", f"Preempted by pod {pod.metadata.uid} on node {node}")
 
     async def _wait_for_work(self) -> None:
         due_s = self.queue.next_due_s()

@@ -21,10 +21,6 @@ from knarr_api.validation import names
 
 NOT_YET = "accepted but not enforced yet"
 POD_FIELDS: Mapping[str, str] = {
-    "affinity.podAffinity": NOT_YET,
-    "affinity.podAntiAffinity": NOT_YET,
-    "preemptionPolicy": "accepted, but pods are not preempted yet",
-    "priorityClassName": f"{NOT_YET}: set priority",
     "resourceClaims": NOT_YET,
     "runtimeClassName": NOT_YET,
     "setHostnameAsFQDN": NOT_YET,
@@ -77,8 +73,6 @@ def _pod(spec: PodSpec, path: str) -> Iterator[str]:
                 yield f"{path}.volumes[{index}]: {names.camel(name)} volumes are not supported yet: the pod won't start"
     for index, container in enumerate(spec.containers):
         at = f"{path}.containers[{index}]"
-        if any(port.host_port for port in container.ports) and not spec.host_network:
-            yield f"{at}.ports: hostPort is not considered yet when a node is chosen: of two pods there one won't start"
         for resource in container.resources.limits:
             if resource == "ephemeral-storage" or resource.startswith("hugepages-"):
                 yield f"{at}.resources.limits[{resource}]: counted when pods are placed, but its use is not limited yet"

@@ -78,7 +78,7 @@ async def registry(directory: Path) -> AsyncIterator[tuple[Registry, Callable[[]
         async with asyncio.timeout(READY_WITHIN_S):
             await cache.ready.wait()
         made = Registry(store, cache, storage, admission=Admission(), now=SystemClock().now)
-        await made.make_system_namespaces()
+        await made.make_system_objects()
         yield made, compact
     finally:
         running.cancel()

@@ -162,7 +162,7 @@ async def real_registry(clock: VirtualClock) -> AsyncIterator[Api]:
     await cache.ready.wait()
     randomness = random.Random(1)
     registry = Registry(store, cache, storage, admission=Admission(), now=clock.now, randomness=randomness)
-    await registry.make_system_namespaces()
+    await registry.make_system_objects()
     try:
         yield RealRegistry(registry)
     finally:

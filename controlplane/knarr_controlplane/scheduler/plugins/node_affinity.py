@@ -25,7 +25,7 @@ class NodeAffinity:
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         mask = eligible(pod.pod.spec, columns)
         if mask is not None:
-            yield Refusal("didn't match the pod's node affinity/selector", ~mask)
+            yield Refusal("didn't match the pod's node affinity/selector", ~mask, resolvable=False)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         affinity = pod.pod.spec.affinity

@@ -13,7 +13,16 @@ import numpy as np
 from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Pod, TopologySpreadConstraint
 from knarr_api.types.meta_v1 import LabelSelector
-from knarr_controlplane.scheduler.columns import Columns, CountKey, IntColumn, Mask, PodRecord, Scores
+from knarr_controlplane.scheduler.columns import (
+    Columns,
+    CountKey,
+    IntColumn,
+    Mask,
+    PodRecord,
+    Scores,
+    of_namespace,
+    of_owner,
+)
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
 from knarr_controlplane.scheduler.plugins.node_affinity import eligible
 from knarr_controlplane.scheduler.tolerations import first_untolerated
@@ -31,7 +40,9 @@ class PodTopologySpread:
             if constraint.when_unsatisfiable == "ScheduleAnyway":
                 continue
             domains, number_of_domains = columns.domains(constraint.topology_key)
-            yield Refusal("didn't have the label of the pod's topology spread constraints", domains < 0)
+            yield Refusal(
+                "didn't have the label of the pod's topology spread constraints", domains < 0, resolvable=False
+            )
             considered = _considered(pod.pod, constraint, columns) & (domains >= 0)
             if not considered.any():
                 continue
@@ -69,8 +80,8 @@ class PodTopologySpread:
         owner = next((o.uid for o in pod.pod.metadata.owner_references if o.controller), "")
         if not owner:
             return None
-        key = CountKey(pod.pod.metadata.namespace, f"owner {owner}")
-        return _fewer_is_better(columns.counts(key, lambda record: record.owner_uid == owner).astype(float), feasible)
+        key = CountKey(of_owner(owner), "all")
+        return _fewer_is_better(columns.counts(key, lambda record: True).astype(float), feasible)
 
 
 def _selector(pod: Pod, constraint: TopologySpreadConstraint) -> Selector:
@@ -85,7 +96,7 @@ def _selector(pod: Pod, constraint: TopologySpreadConstraint) -> Selector:
 
 
 def _counts(pod: Pod, selector: Selector, columns: Columns) -> IntColumn:
-    return columns.counts(CountKey(pod.metadata.namespace, f"labels {selector}"), _matcher(selector))
+    return columns.counts(CountKey(of_namespace(pod.metadata.namespace), f"labels {selector}"), _matcher(selector))
 
 
 def _matcher(selector: Selector) -> Callable[[PodRecord], bool]:

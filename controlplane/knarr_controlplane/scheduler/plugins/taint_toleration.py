@@ -27,6 +27,7 @@ class TaintToleration:
                     if taint.value
                     else f"had untolerated taint {{{taint.key}}}",
                     columns.taint_set == number,
+                    resolvable=False,
                 )
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:

@@ -100,14 +100,11 @@ def test_the_addresses_of_a_node_stay_once_given():
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"affinity": {"podAffinity": {}}}, "spec.affinity.podAffinity"),
-        ({"affinity": {"podAntiAffinity": {}}}, "spec.affinity.podAntiAffinity"),
         ({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}, "spec.volumes[0]"),
         ({"runtimeClassName": "x"}, "spec.runtimeClassName"),
         ({"resourceClaims": [{"name": "x"}]}, "spec.resourceClaims"),
         ({"setHostnameAsFQDN": True}, "spec.setHostnameAsFQDN"),
         ({"subdomain": "x"}, "spec.subdomain"),
-        ({"preemptionPolicy": "Never"}, "spec.preemptionPolicy"),
         ({"serviceAccountName": "x"}, "spec.serviceAccountName"),
         ({"securityContext": {"seLinuxOptions": {}}}, "spec.securityContext.seLinuxOptions"),
         (
@@ -118,7 +115,6 @@ def test_the_addresses_of_a_node_stay_once_given():
             {"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]},
             "spec.containers[0].resources.limits[hugepages-2Mi]",
         ),
-        ({"containers": [{"name": "a", "image": "b", "ports": [{"hostPort": 80}]}]}, "spec.containers[0].ports"),
     ],
 )
 def test_what_is_not_enforced_yet_is_told(spec, path):

@@ -47,7 +47,7 @@ async def registry(request, tmp_path):
     await cache.load()
     following = asyncio.create_task(cache.run())
     made = Registry(store, cache, storage, admission=Admission(), now=SystemClock().now)
-    await made.make_system_namespaces()
+    await made.make_system_objects()
     yield made
     following.cancel()
     await asyncio.wait({following})

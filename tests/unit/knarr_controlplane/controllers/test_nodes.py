@@ -6,7 +6,7 @@ import datetime
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knarr_api.types.core_v1 import (
@@ -80,6 +80,7 @@ def test_all_silent_is_held_and_ends_with_the_first_voice():
     assert state.calm_since_s == 50
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 30), st.sets(st.sampled_from("abc"))), max_size=40))
 def test_only_nodes_that_did_not_renew_for_the_grace_are_silent(steps):
     state, now_s = Health(), 0.0
@@ -221,6 +222,7 @@ def test_the_end_of_the_range_is_the_end():
     assert first_free("10.0.0.0/23", 24, ("10.0.0.0/24", "10.0.1.0/24")) is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64))
 def test_ranges_never_overlap(count):
     used = []

@@ -45,7 +45,7 @@ async def registry(tmp_path: Path, store: MemoryStore, time: Standing) -> AsyncI
     await cache.load()
     following = asyncio.create_task(cache.run())
     made = Registry(store, cache, storage, admission=Admission(eviction_s=30), now=time, randomness=random.Random(1))
-    await made.make_system_namespaces()
+    await made.make_system_objects()
     yield made
     following.cancel()
     await asyncio.wait({following})

@@ -1,0 +1,103 @@
+"""Pods that must, or had better, be near others or apart from them, within a domain (node, zone).
+
+What placed pods demand counts as well: a pod that wants nobody like this one in its zone keeps it out. Source:
+Kubernetes "Assigning Pods to Nodes", inter-pod affinity and anti-affinity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from knarr_controlplane.scheduler.affinity import Term, wishes
+from knarr_controlplane.scheduler.columns import (
+    EVERYWHERE,
+    Columns,
+    CountKey,
+    IntColumn,
+    Mask,
+    Scores,
+    of_namespace,
+    per_domain,
+)
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+
+ORDER = 45
+
+
+class InterPodAffinity:
+    name = "InterPodAffinity"
+    weight = 2.0
+    wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS | ClusterEvent.POD_REMOVED | ClusterEvent.POD_ADDED
+
+    def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
+        wanted = wishes(pod.pod)
+        if wanted.near:
+            yield Refusal("didn't match pod affinity rules", ~_near(pod, wanted.near, columns), resolvable=False)
+        for term in wanted.apart:
+            domains, number = columns.domains(term.topology_key)
+            crowd = per_domain(_counts((term,), columns), domains, number)
+            yield Refusal("didn't match pod anti-affinity rules", crowd > 0)
+        metadata = pod.pod.metadata
+        for term, column in columns.apart.items():
+            if term.matches(metadata.namespace, metadata.labels, columns.namespaces):
+                domains, number = columns.domains(term.topology_key)
+                refused = per_domain(column, domains, number) > 0
+                yield Refusal("didn't satisfy existing pods anti-affinity rules", refused)
+
+    def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
+        metadata = pod.pod.metadata
+        total = np.zeros(columns.capacity, dtype=np.int64)
+        for weighted in wishes(pod.pod).soft:
+            domains, number = columns.domains(weighted.term.topology_key)
+            total += weighted.weight * per_domain(_counts((weighted.term,), columns), domains, number)
+        for term, column in columns.soft.items():
+            if term.matches(metadata.namespace, metadata.labels, columns.namespaces):
+                domains, number = columns.domains(term.topology_key)
+                total += per_domain(column, domains, number)
+        least, most = int(total[feasible].min()), int(total[feasible].max())
+        if most <= least:
+            return None
+        scores: Scores = np.clip(MAX_SCORE * (total - least) / (most - least), 0.0, MAX_SCORE)
+        return scores
+
+
+def _near(pod: PodToPlace, terms: tuple[Term, ...], columns: Columns) -> Mask:
+    """Rows whose domains have pods that match all terms; every row with such domains for the first of its kind."""
+    counts = _counts(terms, columns)
+    located = columns.present.copy()
+    near = columns.present.copy()
+    for term in terms:
+        domains, number = columns.domains(term.topology_key)
+        located &= domains >= 0
+        near &= per_domain(counts, domains, number) > 0
+    if not counts.any() and _matches_all(terms, columns.namespaces)(
+        pod.pod.metadata.namespace, pod.pod.metadata.labels
+    ):
+        return located
+    return near & located
+
+
+def _counts(terms: tuple[Term, ...], columns: Columns) -> IntColumn:
+    """Per row, the pods that all terms match."""
+    scope = EVERYWHERE
+    namespaces = {name for term in terms for name in term.namespaces}
+    if len(namespaces) == 1 and all(term.namespace_selector is None for term in terms):
+        scope = of_namespace(*namespaces)
+    matches = _matches_all(terms, columns.namespaces)
+    key = CountKey(scope, " and ".join(map(_text, terms)), terminating=True)
+    return columns.counts(key, lambda record: matches(record.namespace, record.labels))
+
+
+def _matches_all(
+    terms: tuple[Term, ...], namespaces: Mapping[str, Mapping[str, str]]
+) -> Callable[[str, Mapping[str, str]], bool]:
+    return lambda namespace, labels: all(term.matches(namespace, labels, namespaces) for term in terms)
+
+
+def _text(term: Term) -> str:
+    return f"{sorted(term.namespaces)} {term.namespace_selector} {term.selector}"
+
+
+PLUGIN = InterPodAffinity()

@@ -1,0 +1,34 @@
+"""Ports of the node: two pods of one node can't have the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from knarr_controlplane.scheduler.columns import WITH_PORTS, Columns, CountKey, Mask, PodRecord, Scores
+from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.requests import HostPort, host_ports
+
+ORDER = 25
+
+
+class NodePorts:
+    name = "NodePorts"
+    weight = 0.0
+    wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.POD_REMOVED
+
+    def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
+        for port in host_ports(pod.pod):
+            key = CountKey(WITH_PORTS, f"{port.protocol} {port.ip} {port.port}", terminating=True)
+            taken = columns.counts(key, _taking(port)) > 0
+            if taken.any():
+                yield Refusal("didn't have free ports for the requested pod ports", taken)
+
+    def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
+        return None
+
+
+def _taking(port: HostPort) -> Callable[[PodRecord], bool]:
+    return lambda record: any(port.excludes(other) for other in record.host_ports)
+
+
+PLUGIN = NodePorts()
