@@ -4,7 +4,8 @@
     logs.sock    logs.json            the same of the log reader
     node.json                         boot_id, cgroup bases: where the runtime's cgroups lie; version to run
     sandboxes/<id>/sandbox.json       the SandboxSpec, written first
-                   shim.json          pid, start_time, created_at_ns, version; written by the shim when it is ready
+                   shim.json          pid, start_time, created_at_ns, version; written by the shim when it is ready;
+                                      cgroup_parent, again, should sandbox.json be damaged
                    shim.sock          its control socket
                    stopped            exists once the sandbox has been stopped
                    shm/               where the shim mounts the pod's /dev/shm, in its own mount namespace
@@ -12,7 +13,7 @@
         spec.json                     the ContainerSpec and created_at_ns, written first
         stdout stderr staged stdin    FIFOs; the shim holds them open, so what is in them outlives any reader
         process.json                  pid, start_time, started_at_ns; written by the shim when the program runs
-        exit.json                     exit_code, signal, oom_killed, finished_at_ns, reason; written when it ended
+        exit.json                     exit_code, signal, oom_killed, oom_kills, finished_at_ns, reason; at its end
         log.state                     the log reader's position, see knarr_runtime.logs
         log.done                      exists once the log is complete
 

@@ -114,7 +114,7 @@ async def _execute(
     except StartFailed as error:
         raise WrongState(f"the command '{shown}' could not be started: {error}") from error
     if end.exit_code != 0:
-        reason = " (out of memory)" if end.oom_killed else ""
+        reason = " (out of memory)" if end.oom_kills else ""
         raise WrongState(f"the command '{shown}' returned a non-zero code: {end.exit_code}{reason}")
 
 

@@ -98,7 +98,7 @@ def container_status(record: ContainerRecord, launched: Container | None) -> Any
         status.finished_at = launched.exit.finished_at_ns
         status.exit_code = launched.exit.exit_code
         status.reason = reason(launched.exit)
-        status.message = launched.exit.reason
+        status.message = message(launched.exit)
     return status
 
 
@@ -132,6 +132,13 @@ def _resources(limits: Resources, oom_score_adj: int) -> Any:
         unified=unified,
         hugepage_limits=[cri.HugepageLimit(page_size=size, limit=each) for size, each in limits.huge_pages.items()],
     )
+
+
+def message(ended: Exit) -> str:
+    """Why it could not start; or that it ended by itself, but without some of its processes."""
+    if ended.reason or ended.oom_killed or not ended.oom_kills:
+        return ended.reason
+    return f"processes in it that the kernel killed for want of memory: {ended.oom_kills}"
 
 
 def reason(ended: Exit) -> str:

@@ -247,7 +247,7 @@ class Containers:
             if container_id not in self._table.containers:
                 return
             container.close_request()
-            await self._exits.finish_log(container)
+            await self._exits.end_log(container)
             await container.told.wait()
             spec = container.value.spec
             shim = self._table.sandbox(spec.sandbox_id).shim

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +20,9 @@ from knarr_runtime.launcher.values import ContainerExited, ContainerState, Event
 from knarr_runtime.launcher.work import Work
 from knarr_runtime.node import Node
 
+_log = logging.getLogger(__name__)
 _LOG_WAIT_S = 0.05
+_LAST_LINES_S = 2.0
 _RECORD_WAIT_S = 0.3
 _POLL_S = 0.005
 
@@ -93,6 +96,23 @@ class Exits:
                 "finish", sandbox=spec.sandbox_id, container=spec.id, timeout_s=self._timeout_s
             )
             container.log_finished = container.value.exit is not None
+
+    async def end_log(self, container: ContainerEntry) -> None:
+        """Of a container that is being removed: what its disk does not take for a moment is given up, and that told."""
+        spec = container.value.spec
+        try:
+            async with asyncio.timeout(_LAST_LINES_S):
+                await self.finish_log(container)
+        except TimeoutError:
+            with contextlib.suppress(RuntimeFailure):
+                assert self._node.logs is not None
+                reply = await self._node.logs.request(
+                    "drop", sandbox=spec.sandbox_id, container=spec.id, timeout_s=self._timeout_s
+                )
+                _log.warning(
+                    "container %s is removed and the last %d bytes of its log are lost: %s takes no more",
+                    *(spec.id, int(reply["lost_bytes"]), spec.log_path),
+                )
 
     async def lost(self, sandbox: SandboxEntry, container: ContainerEntry, *, announce: bool) -> None:
         """It runs no more, or without a shim: kills it, and waits for a record of its exit before making one up."""

@@ -37,6 +37,7 @@ def exit_of(record: Mapping[str, Any]) -> Exit:
         exit_code=int(record["exit_code"]),
         signal=int(record["signal"]),
         oom_killed=bool(record["oom_killed"]),
+        oom_kills=int(record.get("oom_kills", 0)),
         finished_at_ns=int(record["finished_at_ns"]),
         reason=str(record["reason"]),
     )

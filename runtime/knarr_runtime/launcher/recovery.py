@@ -108,7 +108,10 @@ class Recovery:
                 await shim.request("stop", timeout_s=self._timeout_s)
                 await asyncio.wait_for(ended.wait(), self._timeout_s)
             shim.close()
-        parents = {spec.cgroup_parent} if spec is not None else set()
+        parents = {spec.cgroup_parent} if spec is not None else {""}
+        shim_record = layout.read_whole(directory, layout.SHIM_RECORD)
+        if shim_record is not None:
+            parents.add(str(shim_record.get("cgroup_parent", "")))
         for container_id in layout.names(f"{directory}/{layout.CONTAINERS}"):
             container = f"{directory}/{layout.CONTAINERS}/{container_id}"
             held, _ = remains.read(container, layout.CONTAINER_SPEC, records.container_spec)

@@ -46,11 +46,16 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a container ended. exit_code is 128 + signal when a signal killed it; reason is "" unless starting failed."""
+    """How a container ended. exit_code is 128 + signal when a signal killed it; reason is "" unless starting failed.
+
+    oom_killed: it ended because the kernel killed it, or what its shell ran last, for want of memory. Another of its
+    processes may have been killed so before: oom_kills counts all of them.
+    """
 
     exit_code: int
     signal: int
     oom_killed: bool
+    oom_kills: int = 0
     finished_at_ns: int
     reason: str = ""
 

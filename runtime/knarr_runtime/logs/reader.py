@@ -1,6 +1,6 @@
 """The log reader's process: follows every container of the state directory. How it loses nothing: see the package.
 
-Requests: follow, finish (reply when the log is complete), reopen, listen. Needs nobody: started anew, it finds
+Requests: follow, finish (reply when the log is complete), drop, reopen, listen. Needs nobody: started anew, it finds
 its containers on the disk.
 """
 
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import collections
 import errno
+import fcntl
 import gc
 import os
 import select
 import signal
 import struct
+import sys
+import termios
 import time
 
 from knarr_runtime import channel, layout
@@ -89,6 +92,15 @@ class ContainerLog:
         except BlockingIOError:
             return b""
         return os.read(self._scratch[0], count) if count else b""
+
+    def unwritten(self) -> int:
+        """Bytes that the container wrote and the file does not have."""
+        waiting = bytearray(4)
+        total = 0
+        for fd in (*self.sources, self._staged):
+            fcntl.ioctl(fd, termios.FIONREAD, waiting)
+            total += int.from_bytes(waiting, sys.byteorder)
+        return total
 
     def flush(self) -> bool:
         """Writes what is still to be written of the piece that is staged; False if the disk does not take it."""
@@ -171,6 +183,7 @@ class Reader:
             {
                 "follow": self._follow_request,
                 "finish": self._finish,
+                "drop": self._give_up,
                 "reopen": self._reopen,
                 "listen": self._listen,
                 "ping": _pong,
@@ -268,6 +281,19 @@ class Reader:
         self._finishing.setdefault(directory, []).append((connection, message))
         self._wake(directory)
         return None
+
+    def _give_up(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
+        """Of a container that goes, though its log is not complete; says how much of it is lost."""
+        directory = self._directory(message)
+        log = self._logs.get(directory)
+        if log is None:
+            return {"lost_bytes": 0}
+        lost = log.unwritten()
+        self._stuck.discard(directory)
+        self._drop(directory, log)
+        for waiting in self._finishing.pop(directory, ()):
+            self._server.reply(*waiting, {})
+        return {"lost_bytes": lost}
 
     def _reopen(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         log = self._logs.get(self._directory(message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import json
 import os
 import resource
 import stat
@@ -14,6 +15,8 @@ from knarr_runtime.kernel import capabilities, lsm, paths, process, seccomp, sys
 from knarr_runtime.spec import DEFAULT_PATH, ContainerSpec, Rlimit, User
 
 _PASSWD_LIMIT_BYTES = 4 << 20
+_CWD_CODES = {errno.ENOENT: 127, errno.ENOTDIR: 127, errno.EACCES: 126}
+"""Exit codes as Docker gives them when runc can't enter the working directory."""
 
 
 def limit_resources(rlimits: Sequence[Rlimit]) -> None:
@@ -67,22 +70,23 @@ def label(labels: Sequence[tuple[int, str]]) -> None:
             os.close(fd)
 
 
-def enter_directory(path: str) -> None:
-    """chdir, making the directory where it is missing, and checking that it is inside the root (CVE-2024-21626)."""
+def enter_directory(path: str, *, make: bool = False) -> None:
+    """chdir, and that inside of the root (CVE-2024-21626). make: one that is missing. Raises StartFailed."""
     try:
-        os.chdir(path)
-    except FileNotFoundError:
         try:
-            os.makedirs(path, 0o755, exist_ok=True)
             os.chdir(path)
-        except OSError as error:
-            raise StartFailed(f"cwd {path!r}: {error.strerror}") from error
+        except FileNotFoundError:
+            if not make:
+                raise
+            os.makedirs(path, 0o755)
+            os.chdir(path)
     except OSError as error:
-        raise StartFailed(f"cwd {path!r}: {error.strerror}") from error
+        code = _CWD_CODES.get(error.errno or 0, 128)
+        raise StartFailed(f"chdir to cwd ({json.dumps(path)}) failed: {str(error.strerror).lower()}", code) from error
     try:
         os.getcwd()
     except FileNotFoundError:
-        raise StartFailed(f"cwd {path!r}: outside of the container's root") from None
+        raise StartFailed(f"chdir to cwd ({json.dumps(path)}) failed: outside of the container's root") from None
 
 
 def confine(

@@ -110,7 +110,7 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         stage = "rlimits"
         confine.limit_resources(spec.rlimits)
         stage = "cwd"
-        confine.enter_directory(spec.cwd)
+        confine.enter_directory(spec.cwd, make=True)
         stage = "privileges"
         env = confine.environment(spec.env, spec.user.uid)
         program = confine.decode_filter(str(preparation.request.get("seccomp", "")))

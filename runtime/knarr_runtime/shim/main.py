@@ -36,6 +36,8 @@ from knarr_runtime.spec import OWN_PIDS, SandboxSpec
 
 _TERMINAL_CHUNK = 16 << 10
 _TERMINAL_LAST_BYTES = 256 << 10
+_KILLED = 128 + signal.SIGKILL
+"""The exit code of what SIGKILL ended, and of a shell whose last command it ended."""
 
 
 class _Container:
@@ -53,6 +55,8 @@ class _Container:
         self.sink = -1
         self.pending = b""
         self.throttled = False
+        self.oom_kills_before = 0
+        """How many of its processes had been killed for want of memory when we were asked to kill it."""
         self.ended: Message | None = None
 
     @property
@@ -131,6 +135,7 @@ class Shim:
             "start_time": process.start_time(pid),
             "created_at_ns": time.time_ns(),
             "version": self._version,
+            "cgroup_parent": self._spec.cgroup_parent,
         }
         layout.write(self._directory, layout.SHIM_RECORD, record)
 
@@ -452,23 +457,30 @@ class Shim:
         self._server.broadcast({"event": "exit", **one.ended})
 
     def _write_exit(self, one: _Container, code: int, signum: int, reason: str) -> Message:
-        oom_killed = bool(one.cgroup) and self._cgroups.oom_kills(one.cgroup) > 0
+        oom_kills = self._oom_kills(one)
         record: Message = {
             "exit_code": code,
             "signal": signum,
-            "oom_killed": oom_killed,
+            "oom_killed": code == _KILLED and oom_kills > one.oom_kills_before,
+            "oom_kills": oom_kills,
             "finished_at_ns": time.time_ns(),
             "reason": reason,
         }
         layout.write(self._container_directory(one), layout.EXIT_RECORD, record)
         return {"container": one.id, **record}
 
+    def _oom_kills(self, one: _Container) -> int:
+        return self._cgroups.oom_kills(one.cgroup) if one.cgroup else 0
+
     # --- requests about what runs ---
 
     def _signal(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         one = self._container(message)
         if one.running:
-            process.kill(one.pid, int(message["signum"]))
+            signum = int(message["signum"])
+            if signum == signal.SIGKILL:
+                one.oom_kills_before = self._oom_kills(one)
+            process.kill(one.pid, signum)
         return {}
 
     def _kill(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
@@ -477,6 +489,7 @@ class Shim:
 
     def _kill_all(self, one: _Container) -> None:
         if one.running:
+            one.oom_kills_before = self._oom_kills(one)
             process.kill(one.pid, signal.SIGKILL)
         if one.cgroup:
             self._cgroups.kill(one.cgroup)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -96,14 +97,25 @@ async def test_sandbox_without_whole_records_is_removed(pod: Runtime, name: str,
     await _usable(pod)
 
 
-async def test_damaged_record_of_a_pod_whose_shim_was_killed(pod: Runtime) -> None:
-    """With nobody to ask: the cgroup that the other records name is emptied."""
-    await pod.begin("sleep", "100")
+@pytest.mark.parametrize(
+    ("containers", "damaged"),
+    [
+        (0, ["sandbox.json"]),
+        (1, ["sandbox.json"]),
+        (1, ["sandbox.json", "spec.json"]),
+        (1, ["sandbox.json", "shim.json"]),
+    ],
+)
+async def test_damaged_record_of_a_pod_whose_shim_was_killed(pod: Runtime, containers: int, damaged: list[str]) -> None:
+    """With nobody to ask: the cgroup that any other record names is emptied and goes."""
+    for _ in range(containers):
+        await pod.begin("sleep", "100")
     shim = pod.launcher.sandboxes()["pod"].pid
     await pod.close()
     os.kill(shim, signal.SIGKILL)
     await pod.until(lambda: start_time(shim) is None)
-    (_directory(pod) / "sandbox.json").write_text("")
+    for path in [path for path in _directory(pod).rglob("*.json") if path.name in damaged]:
+        path.write_text("")
     await pod.restart()
     assert not pod.launcher.sandboxes()
     for base in discover(pod.settings.cgroup_root).values():
@@ -154,14 +166,6 @@ async def test_processes_that_fork_all_the_time_are_stopped_in_time(runtime: Run
         assert not Path(base, "kubepods/pod", identifier).exists()
 
 
-@pytest.mark.parametrize("code", [0, 3])
-async def test_child_that_was_out_of_memory_is_told(pod: Runtime, code: int) -> None:
-    """Whatever the first process makes of it, as containerd tells it."""
-    limit = Resources(memory_limit_bytes=32 << 20)
-    ended, _ = await pod.shell(f"tail /dev/zero; exit {code}", resources=limit)
-    assert (ended.exit_code, ended.signal, ended.oom_killed) == (code, 0, True)
-
-
 @pytest.fixture
 def small_disk(pod: Runtime, tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
@@ -169,6 +173,24 @@ def small_disk(pod: Runtime, tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", disk], check=True)
     yield disk
     subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+async def test_container_is_removed_soon_though_its_log_has_no_room(
+    small_disk: Path, pod: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reader keeps nothing of it, and others' logs go on."""
+    (small_disk / "filler").write_bytes(bytes(15 << 20))
+    identifier = await pod.begin("seq", "1", "300000", log_path=str(small_disk / "log"))
+    await pod.until(lambda: os.statvfs(small_disk).f_bavail == 0)
+    await pod.launcher.stop_container(identifier, 0)
+    reader = _pid(pod, "logs.json")
+    async with asyncio.timeout(10):
+        await pod.launcher.remove_container(identifier)
+    assert re.search(rf"{identifier} is removed and the last \d+ bytes of its log are lost: {small_disk}", caplog.text)
+    opened = [os.readlink(link) for link in Path(f"/proc/{reader}/fd").iterdir()]
+    assert not [path for path in opened if identifier in path or str(small_disk) in path]
+    ended, output = await pod.shell("echo other")
+    assert (ended.exit_code, output) == (0, "other\n")
 
 
 async def test_container_waits_while_the_disk_of_its_log_is_full(small_disk: Path, pod: Runtime) -> None:

@@ -180,6 +180,71 @@ async def test_memory_limit_kills_and_says_so(pod: Runtime) -> None:
     assert not innocent.oom_killed
 
 
+@pytest.mark.parametrize(
+    ("cwd", "code", "message"),
+    [
+        ("/etc/passwd", 127, 'chdir to cwd ("/etc/passwd") failed: not a directory'),
+        ("/etc/passwd/below", 127, 'chdir to cwd ("/etc/passwd/below") failed: not a directory'),
+        ("/proc/nothing", 127, 'chdir to cwd ("/proc/nothing") failed: no such file or directory'),
+    ],
+)
+async def test_working_directory_that_can_be_none_is_told(pod: Runtime, cwd: str, code: int, message: str) -> None:
+    with pytest.raises(StartFailed) as failed:
+        await pod.run("true", id="it", cwd=cwd)
+    assert (str(failed.value), failed.value.exit_code) == (message, code)
+    value = pod.value("it").exit
+    assert value is not None
+    assert (value.exit_code, value.reason) == (code, message)
+
+
+async def test_missing_working_directory_is_made_for_a_container_but_not_for_an_exec(pod: Runtime) -> None:
+    """As by runc and Docker."""
+    identifier = await pod.begin("sh", "-c", "pwd; stat -c %a .; exec sleep 100", cwd="/made/for/it")
+    await pod.until(lambda: pod.output(identifier) == "/made/for/it\n755\n")
+    for times in range(3):  # the first one is no helper's
+        with pytest.raises(StartFailed, match=r'^chdir to cwd \("/not/made"\) failed: no such file or dir') as failed:
+            await pod.launcher.exec(identifier, ["true"], cwd="/not/made")
+        assert failed.value.exit_code == 127, times
+        assert (await pod.launcher.exec(identifier, ["test", "-e", "/not"])).exit_code == 1
+
+
+_HUNGRY = "dd if=/dev/zero of=/dev/null bs=64M count=1"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "oom_killed"),
+    [
+        (f"{_HUNGRY}; exit 0", 0, False),
+        (f"{_HUNGRY}; exit 3", 3, False),
+        (f"{_HUNGRY}; true; exit 137", 137, True),
+        (f"{_HUNGRY}; exit $?", 137, True),
+    ],
+)
+async def test_a_child_without_memory_is_not_the_end_of_its_container(
+    pod: Runtime, script: str, code: int, *, oom_killed: bool
+) -> None:
+    """Unless that ends with it, as a shell does with its last command; all are counted."""
+    ended, _ = await pod.shell(script, resources=Resources(memory_limit_bytes=16 << 20))
+    assert (ended.exit_code, ended.signal, ended.oom_killed) == (code, 0, oom_killed)
+    value = pod.value(ended.id).exit
+    assert value is not None
+    assert value.oom_kills == 1
+
+
+@pytest.mark.parametrize("how", ["stop", "signal"])
+async def test_killed_by_us_is_not_killed_for_want_of_memory(pod: Runtime, how: str) -> None:
+    """Whatever happened to a child of it before."""
+    script = f"trap '' TERM; {_HUNGRY}; echo on; while :; do sleep 1; done"
+    identifier = await pod.begin("sh", "-c", script, resources=Resources(memory_limit_bytes=16 << 20))
+    await pod.until(lambda: "on" in pod.output(identifier))
+    if how == "stop":
+        await pod.launcher.stop_container(identifier, 0)
+    else:
+        await pod.launcher.signal(identifier, 9)
+    ended = await pod.exit(identifier)
+    assert (ended.exit_code, ended.signal, ended.oom_killed) == (137, 9, False)
+
+
 async def test_pids_limit_stops_a_fork_bomb(pod: Runtime) -> None:
     script = "i=0; while [ $i -lt 50 ]; do sleep 100 & i=$((i+1)); done; echo all"
     _, output = await pod.shell(script, resources=Resources(pids_limit=10))
