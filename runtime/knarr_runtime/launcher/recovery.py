@@ -49,6 +49,8 @@ class Recovery:
         self._shims = shims
         self._sandboxes = sandboxes
         self._timeout_s = timeout_s
+        self._left: dict[str, set[str]] = {}
+        """Directories of sandboxes that are to go, and the cgroups of their pods."""
 
     async def recover(self) -> Recovered:
         """What exists, from the disk and the kernel: to be called once after ``start``.
@@ -60,6 +62,11 @@ class Recovery:
         """
         for name in layout.names(f"{self._node.state_dir}/{layout.SANDBOXES}"):
             await self._recover_sandbox(name)
+        while self._left:  # only now it is known which cgroups are of other sandboxes, too
+            directory, parents = self._left.popitem()
+            for parent in parents:
+                await self._sandboxes.remove_cgroup(parent)
+            await self._work.in_thread(remains.clear, directory)
         return Recovered(
             sandboxes=tuple(one.value for one in self._table.sandboxes.values()),
             containers=tuple(one.value for one in self._table.containers.values()),
@@ -75,8 +82,7 @@ class Recovery:
         if spec is None or shim is None:
             if spec is not None:
                 await self._sandboxes.abandon(name)
-                await self._cgroups.remove(spec.cgroup_parent)
-            await self._work.in_thread(remains.clear, directory)
+            self._left[directory] = {spec.cgroup_parent} if spec is not None else set()
             return
         sandbox = SandboxEntry(spec, directory)
         sandbox.value = replace(sandbox.value, created_at_ns=shim["created_at_ns"])
@@ -91,7 +97,8 @@ class Recovery:
         for container_id in layout.names(f"{directory}/{layout.CONTAINERS}"):
             await self._recover_container(sandbox, container_id, running.get(container_id))
         if sandbox.shim is None:
-            await self._cgroups.kill(sandbox.value.spec.cgroup_parent)
+            for container in self._table.containers_of(name):
+                await self._cgroups.kill(container.value.spec.cgroup)
             sandbox.lost.set()
 
     async def _remove_damaged(self, name: str, directory: str, spec: SandboxSpec | None) -> None:
@@ -117,9 +124,7 @@ class Recovery:
             held, _ = remains.read(container, layout.CONTAINER_SPEC, records.container_spec)
             if held is not None:
                 parents.add(os.path.dirname(held[0].cgroup))
-        for parent in parents:
-            await self._cgroups.remove(parent)
-        await self._work.in_thread(remains.clear, directory)
+        self._left[directory] = parents
 
     async def _recover_container(self, sandbox: SandboxEntry, container_id: str, running: Message | None) -> None:
         directory = f"{sandbox.directory}/{layout.CONTAINERS}/{container_id}"

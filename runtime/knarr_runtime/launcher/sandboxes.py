@@ -79,7 +79,7 @@ class Sandboxes:
         self._shims.disconnect(sandbox)
         await self.abandon(sandbox.value.spec.id)
         with contextlib.suppress(RuntimeFailure):
-            await self._cgroups.remove(sandbox.value.spec.cgroup_parent)
+            await self.remove_cgroup(sandbox.value.spec.cgroup_parent)
         await self._work.in_thread(remains.clear, sandbox.directory)
 
     async def abandon(self, sandbox_id: str) -> None:
@@ -116,9 +116,18 @@ class Sandboxes:
         await self.stop(sandbox_id)
         for container in self._table.containers_of(sandbox_id):
             await self._containers.remove(container.value.spec.id)
-        await self._cgroups.remove(sandbox.value.spec.cgroup_parent)
-        await self._work.in_thread(remains.clear, sandbox.directory)
         self._table.sandboxes.pop(sandbox_id, None)
+        try:
+            await self.remove_cgroup(sandbox.value.spec.cgroup_parent)
+            await self._work.in_thread(remains.clear, sandbox.directory)
+        except BaseException:
+            self._table.sandboxes[sandbox_id] = sandbox
+            raise
+
+    async def remove_cgroup(self, parent: str) -> None:
+        """A pod's, with all that is in it, unless another sandbox of the pod has it: one was made anew."""
+        if all(one.value.spec.cgroup_parent != parent for one in self._table.sandboxes.values()):
+            await self._cgroups.remove(parent)
 
     async def stats(self, sandbox_id: str) -> Stats:
         """Of the whole pod."""

@@ -98,8 +98,8 @@ class Shims:
         sandbox.ending = True
         sandbox.value = replace(sandbox.value, state=SandboxState.NOT_READY)
         try:
-            await self._cgroups.kill(sandbox.value.spec.cgroup_parent)
             for container in self._table.containers_of(value.spec.id):
+                await self._cgroups.kill(container.value.spec.cgroup)
                 if container.value.state is ContainerState.RUNNING:
                     await self._exits.lost(sandbox, container, announce=True)
                 await container.told.wait()

@@ -592,8 +592,9 @@ class Shim:
 
     def _finish_stop(self) -> None:
         assert self._server is not None
-        if self._spec.cgroup_parent:
-            self._cgroups.kill(self._spec.cgroup_parent)
+        for one in self._containers.values():  # the pod's own cgroup may be that of a newer sandbox, too
+            if one.cgroup:
+                self._cgroups.kill(one.cgroup)
         self._discard_spare()
         self._execs.discard_helper()
         if self._pause:

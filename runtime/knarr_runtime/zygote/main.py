@@ -258,9 +258,9 @@ class Zygote:
                 if running is not None and not os.path.exists(f"{container}/{layout.EXIT_RECORD}"):
                     self._orphans[running[0]] = (sandbox_id, name)
                     process.kill(running[0], signal.SIGKILL)
-            parent = _cgroup_parent(record)
-            if parent and self._cgroups.exists(parent):
-                self._cgroups.kill(parent)
+                cgroup = _cgroup(layout.read_whole(container, layout.CONTAINER_SPEC))
+                if cgroup and self._cgroups.exists(cgroup):
+                    self._cgroups.kill(cgroup)
         self._server.broadcast({"event": "shim_exit", "sandbox": sandbox_id})
 
     def _lost_container(self, sandbox_id: str, name: str, status: int) -> None:
@@ -358,10 +358,10 @@ class Zygote:
             os.waitpid(pid, 0)
 
 
-def _cgroup_parent(record: layout.Record) -> str:
-    """ "" if the record is damaged: then the daemon, which knows more, removes what is left."""
-    spec = record.get("spec")
-    return str(spec.get("cgroup_parent", "")) if isinstance(spec, dict) else ""
+def _cgroup(record: layout.Record | None) -> str:
+    """Of a container; "" if its record is damaged: then the daemon, which knows more, removes what is left."""
+    spec = record.get("spec") if record is not None else None
+    return str(spec.get("cgroup", "")) if isinstance(spec, dict) else ""
 
 
 def main(state_dir: str, ready: int) -> None:

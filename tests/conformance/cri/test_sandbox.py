@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from typing import Any
 
@@ -179,3 +180,17 @@ def test_containers_of_a_pod_share_memory(runtime: Any) -> None:
     first, second = runtime.sleeper(pod), runtime.sleeper(pod)
     runtime.output(first, "sh", "-c", "echo shared > /dev/shm/file")
     assert runtime.output(second, "cat", "/dev/shm/file") == "shared\n"
+
+
+def test_removing_a_pods_old_sandbox_leaves_its_new_one(runtime: Any) -> None:
+    """As a kubelet does when a sandbox has to be made anew: both have the pod's cgroup."""
+    linux = cri.LinuxPodSandboxConfig(cgroup_parent=f"kubepods/pod{secrets.token_hex(4)}")
+    old = runtime.pod(linux=linux)
+    runtime.sleeper(old)
+    runtime.stop_pod(old)
+    new = runtime.pod(linux=linux)
+    container = runtime.sleeper(new)
+    runtime.remove_pod(old)
+    assert runtime.status(container).state == cri.CONTAINER_RUNNING
+    assert runtime.output(container, "echo", "lives") == "lives\n"
+    assert runtime.pod_status(new).state == cri.SANDBOX_READY
