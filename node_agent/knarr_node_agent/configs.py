@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from knarr_api.errors import Invalid
-from knarr_api.types.core_v1 import Container, Pod, SeccompProfile, SecurityContext
-from knarr_node_agent import environment, user_ranges
+from knarr_api.quantity import Quantity
+from knarr_api.types.core_v1 import Container, Pod
+from knarr_node_agent import environment
+from knarr_node_agent import security as security_contexts
 from knarr_node_agent.runtime import CONTAINER_NAME, IMAGE_ANNOTATION, POD_NAME, POD_NAMESPACE, POD_UID, Image
 from knarr_proto.cri import api_pb2 as cri
 
 SHARES_PER_CORE, MIN_SHARES, MAX_SHARES = 1024, 2, 262144
 PERIOD_US, MIN_QUOTA_US = 100_000, 1000
+HUGE_PAGES = "hugepages-"
 OOM_SCORE = {"Guaranteed": -997, "BestEffort": 1000}
-MASKED = (
-    *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
-    *("/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"),
-)
-READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +30,8 @@ class HostMount:
     container_path: str
     readonly: bool
     propagation: str = ""
+    recursive: bool = False
+    """Read-only is for what is mounted below it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,6 @@ def sandbox_config(
 ) -> cri.PodSandboxConfig:
     """A pod's sandbox. users: first id of its own range, for a pod with a user namespace."""
     metadata, spec = pod.metadata, pod.spec
-    security = cri.LinuxSandboxSecurityContext(namespace_options=_namespaces(pod, users))
     sysctls: dict[str, str] = {}
     if spec.security_context is not None:
         sysctls = {sysctl.name: sysctl.value for sysctl in spec.security_context.sysctls}
@@ -109,7 +107,7 @@ def sandbox_config(
         annotations=dict(metadata.annotations),
         linux=cri.LinuxPodSandboxConfig(
             cgroup_parent=cgroup_parent(pod),
-            security_context=security,
+            security_context=security_contexts.of_sandbox(pod, users),
             sysctls=sysctls,
             resources=pod_resources(pod),
         ),
@@ -129,7 +127,7 @@ def container_config(
 ) -> cri.ContainerConfig:
     """One run of a container. memory_bytes: the node's, for the oom score. users: as of its sandbox. Raises Invalid."""
     metadata = pod.metadata
-    _check_non_root(pod, container, image)
+    security_contexts.check_non_root(pod, container, image)
     signal = container.lifecycle.stop_signal if container.lifecycle is not None else ""
     propagations = {
         "HostToContainer": cri.PROPAGATION_HOST_TO_CONTAINER,
@@ -147,9 +145,10 @@ def container_config(
                 host_path=mount.host_path,
                 container_path=mount.container_path,
                 readonly=mount.readonly,
+                recursive_read_only=mount.recursive,
                 propagation=propagations.get(mount.propagation, cri.PROPAGATION_PRIVATE),
-                uidMappings=_mappings(users),
-                gidMappings=_mappings(users),
+                uidMappings=security_contexts.mappings(users),
+                gidMappings=security_contexts.mappings(users),
             )
             for mount in mounts
         ],
@@ -166,7 +165,8 @@ def container_config(
         tty=bool(container.tty),
         stop_signal=f"SIGNAL_{signal or 'RUNTIME_DEFAULT'}",
         linux=cri.LinuxContainerConfig(
-            resources=_resources(pod, container, memory_bytes), security_context=_security(pod, container, image, users)
+            resources=_resources(pod, container, memory_bytes),
+            security_context=security_contexts.of_container(pod, container, image, users),
         ),
     )
 
@@ -220,30 +220,6 @@ def pod_resources(pod: Pod) -> cri.LinuxContainerResources:
     )
 
 
-def _check_non_root(pod: Pod, container: Container, image: Image) -> None:
-    """Raises Invalid for a container that must not run as root and would, or might."""
-    own, of_pod = container.security_context, pod.spec.security_context
-    wanted = own.run_as_non_root if own is not None else None
-    if wanted is None and of_pod is not None:
-        wanted = of_pod.run_as_non_root
-    if not wanted:
-        return
-    user = own.run_as_user if own is not None else None
-    if user is None and of_pod is not None:
-        user = of_pod.run_as_user
-    if user == 0:
-        raise Invalid("container's runAsUser breaks non-root policy")
-    if user is not None:
-        return
-    if image.user_name:
-        raise Invalid(
-            f"container has runAsNonRoot and image has non-numeric user ({image.user_name}), cannot verify user is "
-            "non-root: set runAsUser"
-        )
-    if not image.user_id:
-        raise Invalid("container has runAsNonRoot and image will run as root: set runAsUser")
-
-
 def _resources(pod: Pod, container: Container, node_memory_bytes: int) -> cri.LinuxContainerResources:
     requests, limits = container.resources.requests, container.resources.limits
     cpu_request = requests["cpu"].milli() if "cpu" in requests else 0
@@ -260,67 +236,18 @@ def _resources(pod: Pod, container: Container, node_memory_bytes: int) -> cri.Li
         cpu_quota=quota_us(cpu_limit),
         memory_limit_in_bytes=memory_limit,
         oom_score_adj=score,
+        hugepage_limits=[
+            cri.HugepageLimit(page_size=page_size(name), limit=amount.value())
+            for name, amount in limits.items()
+            if name.startswith(HUGE_PAGES)
+        ],
     )
 
 
-def _security(pod: Pod, container: Container, image: Image, users: int | None) -> cri.LinuxContainerSecurityContext:
-    own = container.security_context or SecurityContext()
-    of_pod = pod.spec.security_context
-    privileged = bool(own.privileged)
-    user = own.run_as_user if own.run_as_user is not None else (of_pod.run_as_user if of_pod is not None else None)
-    group = own.run_as_group if own.run_as_group is not None else (of_pod.run_as_group if of_pod is not None else None)
-    context = cri.LinuxContainerSecurityContext(
-        privileged=privileged,
-        namespace_options=_namespaces(pod, users),
-        readonly_rootfs=bool(own.read_only_root_filesystem),
-        no_new_privs=own.allow_privilege_escalation is False,
-        seccomp=_seccomp(own.seccomp_profile or (of_pod.seccomp_profile if of_pod is not None else None), privileged),
-        masked_paths=() if privileged or own.proc_mount == "Unmasked" else MASKED,
-        readonly_paths=() if privileged or own.proc_mount == "Unmasked" else READONLY,
-    )
-    if own.capabilities is not None:
-        context.capabilities.add_capabilities.extend(own.capabilities.add)
-        context.capabilities.drop_capabilities.extend(own.capabilities.drop)
-    if user is not None:
-        context.run_as_user.value = user
-    if group is not None:
-        context.run_as_group.value = group
-        if user is None and image.user_name:  # CRI wants a user with a group: the image's
-            context.run_as_username = image.user_name
-        elif user is None:
-            context.run_as_user.value = image.user_id or 0
-    if of_pod is not None:
-        context.supplemental_groups.extend(of_pod.supplemental_groups)
-        if of_pod.fs_group is not None:
-            context.supplemental_groups.append(of_pod.fs_group)
-        if of_pod.supplemental_groups_policy == "Strict":
-            context.supplemental_groups_policy = cri.Strict
-    return context
-
-
-def _seccomp(profile: SeccompProfile | None, privileged: bool) -> cri.SecurityProfile:
-    if privileged or (profile is not None and profile.type == "Unconfined"):
-        return cri.SecurityProfile(profile_type=cri.Unconfined)
-    if profile is not None and profile.type == "Localhost":
-        return cri.SecurityProfile(profile_type=cri.Localhost, localhost_ref=profile.localhost_profile or "")
-    return cri.SecurityProfile(profile_type=cri.RuntimeDefault)
-
-
-def _mappings(users: int | None) -> list[cri.IDMapping]:
-    return [] if users is None else [cri.IDMapping(host_id=users, container_id=0, length=user_ranges.LENGTH)]
-
-
-def _namespaces(pod: Pod, users: int | None) -> cri.NamespaceOption:
-    spec = pod.spec
-    pid = cri.CONTAINER
-    if spec.share_process_namespace:
-        pid = cri.POD
-    if spec.host_pid:
-        pid = cri.NODE
-    options = cri.NamespaceOption(
-        network=cri.NODE if spec.host_network else cri.POD, pid=pid, ipc=cri.NODE if spec.host_ipc else cri.POD
-    )
-    if users is not None:
-        own = cri.UserNamespace(mode=cri.POD, uids=_mappings(users), gids=_mappings(users))
-        options.userns_options.CopyFrom(own)
-    return options
+def page_size(resource: str) -> str:
+    """``2MB`` of ``hugepages-2Mi``: as the kernel's control files are named."""
+    size = Quantity(resource.removeprefix(HUGE_PAGES)).value()
+    for unit, bytes_ in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
+        if size % bytes_ == 0:
+            return f"{size // bytes_}{unit}"
+    return f"{size}B"

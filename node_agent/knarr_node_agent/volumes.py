@@ -96,7 +96,8 @@ class Volumes:
             if sub_path:
                 source = self._sub_path(pod, container, index, source, sub_path, written=written)
             readonly = bool(mount.read_only) or written
-            found.append(HostMount(str(source), mount.mount_path, readonly, mount.mount_propagation or ""))
+            recursive = mount.recursive_read_only in ("Enabled", "IfPossible")
+            found.append(HostMount(str(source), mount.mount_path, readonly, mount.mount_propagation or "", recursive))
         return tuple(found)
 
     def remove(self, uid: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from knarr_api.errors import FieldError
 from knarr_api.quantity import Quantity
 from knarr_api.types.core_v1 import (
+    AppArmorProfile,
     Container,
     ContainerPort,
     EnvFromSource,
@@ -38,6 +39,7 @@ FIELD_RESOURCES = (
 STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 ENVIRONMENT_TEXT = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 MAX_ID = 2**31 - 1
+MAX_APPARMOR_NAME = 4095
 HANDLERS = ("exec_", "http_get", "tcp_socket", "sleep")
 PROBES = ("exec_", "http_get", "tcp_socket", "grpc")
 
@@ -277,6 +279,23 @@ def _security(given: SecurityContext, path: str) -> Iterator[FieldError]:
     if given.seccomp_profile is not None:
         profile = given.seccomp_profile
         yield from seccomp(profile.type, profile.localhost_profile or "", f"{path}.seccompProfile")
+    if given.app_armor_profile is not None:
+        yield from apparmor(given.app_armor_profile, f"{path}.appArmorProfile")
+
+
+def apparmor(profile: AppArmorProfile, path: str) -> Iterator[FieldError]:
+    """Of a container or a pod."""
+    name = profile.localhost_profile
+    yield from one_of(f"{path}.type", profile.type, ("Localhost", "RuntimeDefault", "Unconfined"))
+    if profile.type != "Localhost":
+        if name:
+            yield invalid(f"{path}.localhostProfile", name, "can only be set when AppArmor type is Localhost")
+    elif not name:
+        yield required(f"{path}.localhostProfile", "must be set when AppArmor type is Localhost")
+    elif name != name.strip():
+        yield invalid(f"{path}.localhostProfile", name, "must not be padded with whitespace")
+    elif len(name) > MAX_APPARMOR_NAME:
+        yield FieldError(f"{path}.localhostProfile", f"may not be more than {MAX_APPARMOR_NAME} bytes", "Too long")
 
 
 def seccomp(type_: str, file: str, path: str) -> Iterator[FieldError]:

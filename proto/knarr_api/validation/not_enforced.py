@@ -25,18 +25,11 @@ POD_FIELDS: Mapping[str, str] = {
     "runtimeClassName": NOT_YET,
     "setHostnameAsFQDN": NOT_YET,
     "subdomain": "accepted, but pods have no names in DNS yet",
-    "securityContext.appArmorProfile": NOT_YET,
-    "securityContext.seLinuxOptions": NOT_YET,
     "securityContext.windowsOptions": NOT_YET,
     "containers[].resizePolicy": NOT_YET,
     "containers[].resources.claims": NOT_YET,
     "containers[].restartPolicyRules": NOT_YET,
-    "containers[].securityContext.appArmorProfile": NOT_YET,
-    "containers[].securityContext.seLinuxOptions": NOT_YET,
     "containers[].volumeDevices": NOT_YET,
-    "containers[].volumeMounts[].recursiveReadOnly": NOT_YET,
-    "initContainers[].securityContext.appArmorProfile": NOT_YET,
-    "initContainers[].securityContext.seLinuxOptions": NOT_YET,
     "initContainers[].volumeDevices": NOT_YET,
 }
 VOLUMES = frozenset({"empty_dir", "host_path", "config_map", "secret", "downward_api", "projected"})
@@ -74,7 +67,7 @@ def _pod(spec: PodSpec, path: str) -> Iterator[str]:
     for index, container in enumerate(spec.containers):
         at = f"{path}.containers[{index}]"
         for resource in container.resources.limits:
-            if resource == "ephemeral-storage" or resource.startswith("hugepages-"):
+            if resource == "ephemeral-storage":
                 yield f"{at}.resources.limits[{resource}]: counted when pods are placed, but its use is not limited yet"
 
 

@@ -127,6 +127,8 @@ def _security(given: PodSecurityContext, path: str) -> Iterator[FieldError]:
     if given.seccomp_profile is not None:
         profile = given.seccomp_profile
         yield from containers.seccomp(profile.type, profile.localhost_profile or "", f"{path}.seccompProfile")
+    if given.app_armor_profile is not None:
+        yield from containers.apparmor(given.app_armor_profile, f"{path}.appArmorProfile")
     seen: set[str] = set()
     for index, sysctl in enumerate(given.sysctls):
         at = f"{path}.sysctls[{index}].name"

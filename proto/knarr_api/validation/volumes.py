@@ -175,3 +175,11 @@ def mount(given: VolumeMount, path: str, volumes: set[str], targets: set[str]) -
             yield invalid(f"{path}.subPathExpr", given.sub_path_expr, "subPathExpr and subPath are mutually exclusive")
     propagations = ("Bidirectional", "HostToContainer", "None")
     yield from one_of(f"{path}.mountPropagation", given.mount_propagation or "", propagations, may_be_empty=True)
+    wanted = given.recursive_read_only
+    yield from one_of(f"{path}.recursiveReadOnly", wanted, ("Disabled", "Enabled", "IfPossible"), may_be_empty=True)
+    if wanted in ("Enabled", "IfPossible"):
+        if not given.read_only:
+            yield forbidden(f"{path}.recursiveReadOnly", "may only be specified when readOnly is true")
+        if given.mount_propagation not in (None, "", "None"):
+            text = "may only be specified when mountPropagation is None or not specified"
+            yield forbidden(f"{path}.recursiveReadOnly", text)

@@ -11,6 +11,7 @@ import pytest
 from knarr_api.errors import Invalid
 from knarr_api.quantity import Quantity
 from knarr_api.types.core_v1 import (
+    AppArmorProfile,
     Capabilities,
     Container,
     ContainerPort,
@@ -22,6 +23,7 @@ from knarr_api.types.core_v1 import (
     ResourceRequirements,
     SeccompProfile,
     SecurityContext,
+    SELinuxOptions,
 )
 from knarr_node_agent.configs import (
     HostMount,
@@ -188,3 +190,25 @@ def test_a_pod_with_users_of_its_own_maps_them_everywhere(a_pod: MakePod) -> Non
         assert options.userns_options.mode == cri.POD
         assert list(options.userns_options.uids) == list(options.userns_options.gids) == expected
     assert list(config.mounts[0].uidMappings) == list(config.mounts[0].gidMappings) == expected
+
+
+def test_profiles_and_labels_of_the_container_come_before_the_pods(a_pod: MakePod) -> None:
+    own = SecurityContext(app_armor_profile=AppArmorProfile(type="Localhost", localhost_profile="mine"))
+    of_pod = PodSecurityContext(
+        app_armor_profile=AppArmorProfile(type="Unconfined"), se_linux_options=SELinuxOptions(level="s0:c1")
+    )
+    pod = a_pod(Container(name="main", image="x", security_context=own), security_context=of_pod)
+    context = configured(pod).linux.security_context
+    assert context.apparmor == cri.SecurityProfile(profile_type=cri.Localhost, localhost_ref="mine")
+    assert context.selinux_options == cri.SELinuxOption(level="s0:c1")
+    sandbox = sandbox_config(pod, 0, "/logs", NODE).linux.security_context
+    assert sandbox.selinux_options == cri.SELinuxOption(level="s0:c1")
+    plain = configured(a_pod()).linux.security_context
+    assert not plain.HasField("apparmor") and not plain.HasField("selinux_options")
+
+
+def test_huge_pages_are_named_as_the_kernel_does(a_pod: MakePod) -> None:
+    limits = {"hugepages-2Mi": Quantity("6Mi"), "hugepages-1Gi": Quantity("1Gi"), "cpu": Quantity("1")}
+    container = Container(name="main", image="x", resources=ResourceRequirements(limits=limits))
+    given = configured(a_pod(container)).linux.resources.hugepage_limits
+    assert {(one.page_size, one.limit) for one in given} == {("2MB", 6 << 20), ("1GB", 1 << 30)}

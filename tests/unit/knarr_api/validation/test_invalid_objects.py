@@ -178,6 +178,26 @@ ROWS = [
     ("pod", spec(securityContext={"seccompProfile": {"type": "X"}}), "spec.securityContext.seccompProfile.type: Unsup"),
     (
         "pod",
+        spec(securityContext={"appArmorProfile": {"type": "X"}}),
+        "spec.securityContext.appArmorProfile.type: Uns",
+    ),
+    (
+        "pod",
+        spec(securityContext={"appArmorProfile": {"type": "Localhost"}}),
+        "spec.securityContext.appArmorProfile.localhostProfile: Required value: must be set when AppArmor type is",
+    ),
+    (
+        "pod",
+        one(securityContext={"appArmorProfile": {"type": "RuntimeDefault", "localhostProfile": "x"}}),
+        f"{C}.securityContext.appArmorProfile.localhostProfile: Invalid value",
+    ),
+    (
+        "pod",
+        one(securityContext={"appArmorProfile": {"type": "Localhost", "localhostProfile": " x"}}),
+        f"{C}.securityContext.appArmorProfile.localhostProfile: Invalid value",
+    ),
+    (
+        "pod",
         spec(securityContext={"seccompProfile": {"type": "Localhost", "localhostProfile": "../x"}}),
         "spec.securityContext.seccompProfile.localhostProfile: Invalid value",
     ),
@@ -447,6 +467,11 @@ ROWS = [
         "pod",
         one(volumeMounts=[{"name": "x", "mountPath": "/x", "mountPropagation": "Both"}]),
         f"{C}.volumeMounts[0].mountPropagation: Unsupported value",
+    ),
+    (
+        "pod",
+        one(volumeMounts=[{"name": "x", "mountPath": "/x", "recursiveReadOnly": "Enabled"}]),
+        f"{C}.volumeMounts[0].recursiveReadOnly: Forbidden: may only be specified when readOnly is true",
     ),
     # Workloads
     ("deployment", spec(replicas=-1), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),

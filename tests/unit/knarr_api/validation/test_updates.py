@@ -106,14 +106,9 @@ def test_the_addresses_of_a_node_stay_once_given():
         ({"setHostnameAsFQDN": True}, "spec.setHostnameAsFQDN"),
         ({"subdomain": "x"}, "spec.subdomain"),
         ({"serviceAccountName": "x"}, "spec.serviceAccountName"),
-        ({"securityContext": {"seLinuxOptions": {}}}, "spec.securityContext.seLinuxOptions"),
         (
-            {"containers": [{}, {"volumeMounts": [{"recursiveReadOnly": "Enabled"}]}]},
-            "spec.containers[1].volumeMounts[0].recursiveReadOnly",
-        ),
-        (
-            {"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]},
-            "spec.containers[0].resources.limits[hugepages-2Mi]",
+            {"containers": [{"resources": {"limits": {"ephemeral-storage": "2Mi"}}}]},
+            "spec.containers[0].resources.limits[ephemeral-storage]",
         ),
     ],
 )
