@@ -13,12 +13,13 @@ middle man need not read. Sockets live in directories only root can enter; both 
 from __future__ import annotations
 
 import array
-import json
 import os
 import socket
 import struct
 from collections.abc import Sequence
 from typing import Any
+
+from knarr_runtime import compact_json
 
 Message = dict[str, Any]
 
@@ -93,7 +94,7 @@ def accept(listener: socket.socket) -> socket.socket | None:
 
 def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = (), body: bytes = b"") -> None:
     """Sends a message, whole. Raises BlockingIOError if the peer does not read, BrokenPipeError if it is gone."""
-    raw = json.dumps(message, separators=(",", ":")).encode()
+    raw = compact_json.encode(message).encode()
     if body:
         raw = b"%b\0%b" % (raw, body)
     if len(descriptors) > _MOST_DESCRIPTORS:
@@ -141,7 +142,7 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]] | None:
             finally:
                 os.close(memory)
         text, separator, body = text.partition(b"\0")
-        message = json.loads(text)
+        message = compact_json.decode(text)
         if not isinstance(message, dict):
             raise ValueError("message is no object")
         if separator:

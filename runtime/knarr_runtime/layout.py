@@ -24,9 +24,10 @@ boot they belong to. An identity is a pid together with its start time; a pid al
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
+
+from knarr_runtime import compact_json
 
 ZYGOTE_SOCKET = "zygote.sock"
 ZYGOTE_RECORD = "zygote.json"
@@ -60,7 +61,7 @@ def container_directory(state_dir: str, sandbox_id: str, container_id: str) -> s
 
 def write(directory: str, name: str, record: Record) -> None:
     """Replaces the record atomically."""
-    write_text(directory, name, json.dumps(record, separators=(",", ":")))
+    write_text(directory, name, compact_json.encode(record))
 
 
 def write_text(directory: str, name: str, text: str) -> None:
@@ -83,7 +84,7 @@ def read(directory: str, name: str) -> Record | None:
             text = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    record = json.loads(text)
+    record = compact_json.decode(text)
     if not isinstance(record, dict):
         raise ValueError(f"{directory}/{name}: not a record")
     return record

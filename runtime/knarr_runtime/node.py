@@ -216,7 +216,7 @@ class Node:
                     stdout=log,
                     stderr=log,
                     cwd="/",
-                    env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+                    env={"PATH": os.defpath, "LANG": "C.UTF-8", "LD_BIND_NOW": "1"},  # bound once, not in every fork
                     pass_fds=(theirs,),
                     start_new_session=True,
                 )

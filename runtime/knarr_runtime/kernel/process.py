@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 
@@ -92,11 +93,16 @@ def no_new_privileges() -> None:
     syscalls.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
+@functools.cache
+def ignored_signals() -> tuple[int, ...]:
+    """Asked once, before the forks that :func:`reset_signals`: nothing is ignored later."""
+    return tuple(number for number in range(1, signal.NSIG) if signal.getsignal(number) is signal.SIG_IGN)
+
+
 def reset_signals() -> None:
     """Default action for every signal and none blocked, as a fresh program expects (Python ignores SIGPIPE)."""
-    for number in range(1, signal.NSIG):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    for number in ignored_signals():
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

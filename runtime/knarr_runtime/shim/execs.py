@@ -13,7 +13,6 @@ waiting for the kernel.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import socket
 import time
@@ -21,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from knarr_runtime import compact_json
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import Unavailable, WrongState
 from knarr_runtime.kernel import process
@@ -121,7 +121,7 @@ class Execs:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
 
         def child(attached: bool) -> None:
-            request = json.loads(message["body"])
+            request = compact_json.decode(message["body"])
             joining = join.Joining(request, descriptors, target.directory, target.pidfd, theirs, self._own_users)
             join.run(joining, self._cgroups, attached, self._last_capability)
 

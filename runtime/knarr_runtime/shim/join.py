@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 import fcntl
-import json
 import os
 import socket
 import struct
@@ -17,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from knarr_runtime import channel, layout
+from knarr_runtime import channel, compact_json, layout
 from knarr_runtime.errors import KernelRefused, RuntimeFailure, WrongState
 from knarr_runtime.kernel import capabilities, process, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
@@ -66,7 +65,7 @@ def help_out(status: socket.socket, directory: str, cgroups: Cgroups, last_capab
     received = channel.receive(status)
     if received is None:
         return
-    request = json.loads(received[0]["body"])
+    request = compact_json.decode(received[0]["body"])
     pidfd, *streams = received[1]
     joining = Joining(request, streams, directory, pidfd, status)
     namespaces = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP | (0 if host_pids else syscalls.CLONE_NEWPID)

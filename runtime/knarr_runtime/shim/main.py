@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import select
 import signal
@@ -23,7 +22,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-from knarr_runtime import channel, errors, layout
+from knarr_runtime import channel, compact_json, errors, layout
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import KernelRefused, NotFound, RuntimeFailure, StartFailed, WrongState
 from knarr_runtime.kernel import mounts, process, rtnetlink, syscalls
@@ -204,7 +203,7 @@ class Shim:
 
     def _fork(self, one: _Container, message: Message, descriptors: list[int], directory: str) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        preparation = self._preparation(theirs, json.loads(message["body"]), descriptors, directory)
+        preparation = self._preparation(theirs, compact_json.decode(message["body"]), descriptors, directory)
         pids = str(message["spec"]["pids"])
         flags, pids_of = self._container_flags(pids), self._pids_of(pids)
         if self._users:  # whose child gets them
@@ -621,10 +620,13 @@ def _be(child: Callable[[bool], None], attached: bool, status: socket.socket) ->
         os._exit(code & 0xFF)
 
 
+_LIKELY = SandboxSpec(id="spare", hostname="spare").to_json()
+
+
 def await_spec(status: socket.socket) -> SandboxSpec | None:
     """Of a shim forked ahead of its sandbox; None if there is to be none."""
-    spare.rehearse()
-    SandboxSpec.from_json(SandboxSpec(id="spare", hostname="spare").to_json())
+    spare.rehearse_messages()
+    SandboxSpec.from_json(_LIKELY)
     received = channel.receive(status)
     return None if received is None else SandboxSpec.from_json(received[0]["spec"])
 

@@ -11,14 +11,13 @@ is forked when it is started. A spare ends when its shim does.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from knarr_runtime import channel
+from knarr_runtime import channel, compact_json
 from knarr_runtime.channel import Message
 from knarr_runtime.kernel import capabilities, process
 from knarr_runtime.shim import confine, container
@@ -99,7 +98,7 @@ def wait(preparation: container.Preparation, containers: str, *, attached: bool,
         if "expect" in message:
             filesystems.expect(message["expect"], attached)
             continue
-        preparation.request = json.loads(message["body"])
+        preparation.request = compact_json.decode(message["body"])
         preparation.directory = f"{containers}/{preparation.request['spec']['id']}"
         container.run(preparation, attached=attached, ahead=filesystems)
 
@@ -117,19 +116,27 @@ _LIKELY = ContainerSpec(
 """masked_paths: those that everybody masks, the kubelet too."""
 
 
+_REQUEST = compact_json.encode({"spec": _LIKELY.to_json(), "seccomp": "AAAA" * 400}).encode()
+
+
 def rehearse() -> None:
     """Goes through the code of a start that changes nothing."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-    with ours, theirs:
-        body = json.dumps({"spec": _LIKELY.to_json(), "seccomp": "AAAA" * 400}).encode()
-        channel.send(ours, {}, (theirs.fileno(),), body)
-        received = channel.receive(theirs)
-    assert received is not None
-    message, descriptors = received
-    os.close(descriptors[0])
-    request = json.loads(message["body"])
+    request = rehearse_messages()
     spec = ContainerSpec.from_checked(request["spec"])
     confine.environment(spec.env, 0)
     confine.decode_filter(request["seccomp"])
     capabilities.mask(spec.capabilities.bounding)
     process.reset_signals()
+
+
+def rehearse_messages() -> Mapping[str, Any]:
+    """That of messages alone: a shim starts nothing itself, and keeps every page it has touched."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    with ours, theirs:
+        channel.send(ours, {}, (theirs.fileno(),), _REQUEST)
+        received = channel.receive(theirs)
+    assert received is not None
+    message, descriptors = received
+    os.close(descriptors[0])
+    request: Mapping[str, Any] = compact_json.decode(message["body"])
+    return request

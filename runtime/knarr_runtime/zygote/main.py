@@ -376,6 +376,7 @@ def main(state_dir: str, ready: int) -> None:
     process.become_subreaper()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
+    process.ignored_signals()
     os.umask(0o022)
     os.chdir("/")
     version = str(node.get("version", ""))

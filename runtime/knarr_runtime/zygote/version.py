@@ -10,7 +10,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PARTS = ("channel.py", "errors.py", "layout.py", "loop.py", "spec.py", "kernel", "logs", "shim", "zygote")
+PARTS = (
+    "channel.py",
+    "compact_json.py",
+    "errors.py",
+    "layout.py",
+    "loop.py",
+    "spec.py",
+    "kernel",
+    "logs",
+    "shim",
+    "zygote",
+)
 """Of the package: all that these processes import."""
 
 _LENGTH = 16
