@@ -22,7 +22,6 @@ from knarr_runtime.build.cache import Cache
 from knarr_runtime.build.images import PackedImages, Progress
 from knarr_runtime.build.running import ContainerRunner
 from knarr_runtime.build.service import Builds
-from knarr_runtime.cri.containers_service import AutoRemoval, ContainersService
 from knarr_runtime.cri.image_service import ImageService
 from knarr_runtime.cri.own_images import Images
 from knarr_runtime.cri.pods import Pods
@@ -36,6 +35,14 @@ from knarr_runtime.images.store import Image, ImageStore
 from knarr_runtime.launcher import Launcher, LauncherSettings
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.settings import Settings
+from knarr_runtime.standalone.commits import Commits
+from knarr_runtime.standalone.copying import Copying
+from knarr_runtime.standalone.endings import Endings
+from knarr_runtime.standalone.removal import Removal
+from knarr_runtime.standalone.renewal import Renewal
+from knarr_runtime.standalone.service import ContainersService
+from knarr_runtime.standalone.volumes import Volumes
+from knarr_runtime.standalone.volumes_service import VolumesService
 from knarr_runtime.streaming.server import StreamingSettings
 
 OPTIONS = (("grpc.max_receive_message_length", 16 << 20), ("grpc.so_reuseport", 0))
@@ -55,9 +62,12 @@ async def serve(settings: Settings) -> None:
         network = PodNetwork(settings.root / "network", settings.pod_cidr)
         pods = Pods(launcher, images, Records(settings.root / "pods"), network, settings.cdi_directories)
         await pods.recover()
+        volumes = await asyncio.to_thread(Volumes, settings.root / "volumes", images)
+        renewal, removal = Renewal(pods, launcher), Removal(pods, volumes)
+        endings = Endings(pods, renewal, removal)
         background = [
             asyncio.create_task(pods.follow_exits(), name="exits"),
-            asyncio.create_task(AutoRemoval(pods).follow(), name="auto-removal"),
+            asyncio.create_task(endings.follow(), name="endings"),
         ]
         streams = Streams(pods, launcher, StreamingSettings(address=settings.streaming_address))
         await streams.server.start()
@@ -69,7 +79,19 @@ async def serve(settings: Settings) -> None:
         api_pb2_grpc.add_ImageServiceServicer_to_server(
             ImageService(images, pods, packed.images_in_use, transfers), server
         )
-        containers_pb2_grpc.add_ContainersServicer_to_server(ContainersService(pods, launcher, streams), server)
+        own = ContainersService(
+            pods,
+            launcher,
+            streams,
+            images,
+            renewal=renewal,
+            removal=removal,
+            endings=endings,
+            copying=Copying(pods, launcher, settings.root / "copies"),
+            commits=Commits(pods, packed, cache),
+        )
+        containers_pb2_grpc.add_ContainersServicer_to_server(own, server)
+        containers_pb2_grpc.add_VolumesServicer_to_server(VolumesService(volumes, pods), server)
         builds = Builds(packed, cache, ContainerRunner(launcher, network), pull=_BuildPulls(transfers))
         images_pb2_grpc.add_ImagesServicer_to_server(
             Images(images, packed, lambda: pods.images_in_use() | packed.images_in_use(), builds.prune, transfers),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from knarr_runtime.errors import Invalid, KernelRefused
-from knarr_runtime.kernel import capabilities, mounts
+from knarr_runtime.kernel import capabilities, mounts, syscalls
 from knarr_runtime.kernel.cgroup import DeviceRule
 from knarr_runtime.kernel.cgroup.values import DEFAULT_DEVICES
 from knarr_runtime.kernel.seccomp import profile
@@ -46,11 +46,15 @@ _FOR_SHIM = (
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """Descriptors to send (and close), what the shim reads (``header``), and what only the first process reads."""
+    """Descriptors to send (and close), what the shim reads (``header``), and what only the first process reads.
+
+    root: which of the descriptors is the root, or BY_PATH.
+    """
 
     descriptors: tuple[int, ...]
     header: Mapping[str, Any]
     body: bytes
+    root: int = BY_PATH
 
     def close(self) -> None:
         for fd in self.descriptors:
@@ -140,7 +144,7 @@ def make(
             raise KernelRefused(f"{error.filename}: {error.strerror}") from error
         raise
     text = f'{{"spec":{spec_text},{json.dumps(others)[1:]}'
-    return StartRequest(tuple(descriptors), header(spec), text.encode())
+    return StartRequest(tuple(descriptors), header(spec), text.encode(), BY_PATH if root is None else root)
 
 
 def header(spec: ContainerSpec) -> dict[str, Any]:
@@ -201,6 +205,22 @@ def open_root(spec: ContainerSpec) -> int:
         return _open_root(spec)
     except OSError as error:
         raise KernelRefused(f"rootfs: {error.filename}: {error.strerror}") from error
+
+
+def open_root_here(spec: ContainerSpec) -> int:
+    """A descriptor of the root also where it can't be a detached mount: mounted for a moment on its work directory."""
+    root = open_root(spec)
+    if root != BY_PATH:
+        return root
+    layers = spec.rootfs
+    place = f"{layers.work or os.path.dirname(layers.lower[0])}.root"
+    os.makedirs(place, 0o700, exist_ok=True)
+    mounts.mount_overlay(layers.lower, layers.upper, layers.work, place)
+    try:
+        return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        syscalls.umount(place)
+        os.rmdir(place)
 
 
 def _open_root(spec: ContainerSpec) -> int:

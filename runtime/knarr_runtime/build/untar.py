@@ -13,6 +13,7 @@ import lzma
 import os
 import stat
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
@@ -65,17 +66,35 @@ def _reader(kind: str, file: IO[bytes]) -> IO[bytes]:
 
 
 def extract(
-    archive: IO[bytes], root: int, *, limits: Limits, owner: tuple[int, int] | None, devices: bool = False
+    archive: IO[bytes],
+    root: int,
+    *,
+    limits: Limits,
+    owner: tuple[int, int] | None,
+    devices: bool = False,
+    rename: Callable[[str, tarfile.TarInfo], str] | None = None,
 ) -> None:
-    """Into the directory ``root``; owner None keeps the archive's. Raises Invalid."""
+    """Into the directory ``root``; owner None keeps the archive's. Raises Invalid.
+
+    Others may change what is in ``root`` meanwhile: whatever they put there, nothing outside of it is touched.
+    rename: the name to unpack an entry (or what a hard link names) as, "" to leave it out.
+    """
     try:
-        _Extraction(root, limits, owner, devices).run(archive)
+        _Extraction(root, limits, owner, devices, rename).run(archive)
     except (tarfile.TarError, EOFError, zstandard.ZstdError, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise Invalid(f"damaged archive: {error}") from error
 
 
 class _Extraction:
-    def __init__(self, root: int, limits: Limits, owner: tuple[int, int] | None, devices: bool) -> None:
+    def __init__(
+        self,
+        root: int,
+        limits: Limits,
+        owner: tuple[int, int] | None,
+        devices: bool,
+        rename: Callable[[str, tarfile.TarInfo], str] | None,
+    ) -> None:
+        self._rename = rename or (lambda name, entry: name)
         self._root = root
         self._limits = limits
         self._owner = owner
@@ -98,7 +117,7 @@ class _Extraction:
                     os.close(descriptor)
 
     def _one(self, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
-        path = _clean(entry.name)
+        path = _clean(self._rename(_clean(entry.name), entry))
         if not path:
             return
         head, name = os.path.split(path)
@@ -116,34 +135,44 @@ class _Extraction:
             self._times.append((path, entry.mtime))
 
     def _make(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, parent: int, name: str) -> None:
-        mode = entry.mode & 0o7777
         if entry.isdir():
             with contextlib.suppress(FileExistsError):
-                os.mkdir(name, mode, dir_fd=parent)
-            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-                raise Invalid(f'archive entry "{entry.name[:200]}": a directory cannot replace a file')
+                os.mkdir(name, 0o700, dir_fd=parent)
+            self._finish(entry, parent, name, os.O_RDONLY | os.O_DIRECTORY)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=parent)
+        if entry.isreg():
+            self._file(tar, entry, parent, name)
+        elif entry.issym():
+            os.symlink(entry.linkname, name, dir_fd=parent)
+            os.chown(name, *self._owner_of(entry), dir_fd=parent, follow_symlinks=False)
+        elif entry.islnk():
+            self._hard_link(entry, parent, name)
+            return
+        elif self._devices and (entry.isdev()):
+            kind = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}.get(entry.type, stat.S_IFIFO)
+            device = 0 if kind == stat.S_IFIFO else os.makedev(entry.devmajor, entry.devminor)
+            os.mknod(name, 0o600 | kind, device, dir_fd=parent)
+            self._finish(entry, parent, name, os.O_PATH)
         else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=parent)
-            if entry.isreg():
-                self._file(tar, entry, parent, name)
-            elif entry.issym():
-                os.symlink(entry.linkname, name, dir_fd=parent)
-            elif entry.islnk():
-                self._hard_link(entry, parent, name)
-                return
-            elif self._devices and (entry.isdev()):
-                kind = {tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK}.get(entry.type, stat.S_IFIFO)
-                device = 0 if kind == stat.S_IFIFO else os.makedev(entry.devmajor, entry.devminor)
-                os.mknod(name, mode | kind, device, dir_fd=parent)
-            else:
-                raise Invalid(f'archive entry "{entry.name[:200]}" is of a type that is not taken: {entry.type!r}')
-        uid, gid = self._owner or (entry.uid, entry.gid)
-        os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
-        if not entry.issym():
-            os.chmod(name, mode, dir_fd=parent)
-        if not entry.isdir():
-            os.utime(name, (entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
+            raise Invalid(f'archive entry "{entry.name[:200]}" is of a type that is not taken: {entry.type!r}')
+        os.utime(name, (entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
+
+    def _finish(self, entry: tarfile.TarInfo, parent: int, name: str, flags: int) -> None:
+        """Owner and mode, of what is held open: a name could be a link to somewhere else by now."""
+        try:
+            held = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        except NotADirectoryError:
+            raise Invalid(f'archive entry "{entry.name[:200]}": a directory cannot replace a file') from None
+        try:
+            os.chown(f"/proc/self/fd/{held}", *self._owner_of(entry))
+            os.chmod(f"/proc/self/fd/{held}", entry.mode & 0o7777)
+        finally:
+            os.close(held)
+
+    def _owner_of(self, entry: tarfile.TarInfo) -> tuple[int, int]:
+        return self._owner or (entry.uid, entry.gid)
 
     def _file(self, tar: tarfile.TarFile, entry: tarfile.TarInfo, parent: int, name: str) -> None:
         self._bytes += entry.size
@@ -159,9 +188,11 @@ class _Extraction:
                     raise Invalid(f'archive entry "{entry.name[:200]}" is truncated')
                 target.write(block)
                 left -= len(block)
+            os.fchown(descriptor, *self._owner_of(entry))
+            os.fchmod(descriptor, entry.mode & 0o7777)
 
     def _hard_link(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
-        head, base = os.path.split(_clean(entry.linkname))
+        head, base = os.path.split(_clean(self._rename(_clean(entry.linkname), entry)))
         directory = paths.open_inside(self._root, "/" + head, os.O_PATH | os.O_DIRECTORY)
         try:
             os.link(base, name, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)

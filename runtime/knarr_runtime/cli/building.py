@@ -11,9 +11,10 @@ import click
 from knarr_build import client
 from knarr_build.context import ContextError
 from knarr_runtime.cli.session import fail, failures, session
+from knarr_runtime.cli.verbs import verb
 
 
-@click.command(short_help="Make an image from a Dockerfile")
+@verb(short_help="Make an image from a Dockerfile")
 @click.argument("directory", metavar="DIR|-")
 @click.option(
     "-t", "--tag", "tags", multiple=True, metavar="NAME", help="Name of the image; may be given several times."

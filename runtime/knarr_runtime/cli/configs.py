@@ -11,11 +11,12 @@ from typing import Any
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime import cdi
 from knarr_runtime.cli.parsing import Port, Volume
+from knarr_runtime.cri import standalone
 from knarr_runtime.errors import Invalid
 from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 
-STANDALONE = "knarr.io/standalone"
-COMMAND, PORTS, AUTO_REMOVE = "knarr.io/command", "knarr.io/ports", "knarr.io/auto-remove"
+COMMAND, PORTS = "knarr.io/command", "knarr.io/ports"
+STOP_TIMEOUT, NETWORK = "knarr.io/stop-timeout", "knarr.io/network"
 NAMESPACE = "knarr-runtime"
 CPU_PERIOD_US = 100_000
 PROTOCOLS = {"tcp": cri.TCP, "udp": cri.UDP, "sctp": cri.SCTP}
@@ -66,17 +67,30 @@ class RunOptions:
     tty: bool = False
     interactive: bool = False
     auto_remove: bool = False
+    restart: str = "no"
+    init: bool = False
+    uts: str = ""
+    pids_limit: int = 0
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    hosts: str = ""
+    dns_options: tuple[str, ...] = ()
+    stop_timeout: int = 10
 
 
 def sandbox(options: RunOptions, uid: str, log_directory: str) -> Any:
     """The PodSandboxConfig of a container on its own. Raises Invalid."""
-    if options.network not in ("bridge", "host"):
-        raise Invalid(f"network {options.network!r}: bridge, host and container:NAME are known")
+    if options.network not in ("bridge", "host", "none"):
+        raise Invalid(f"network {options.network!r}: bridge, none, host and container:NAME are known")
+    if options.uts not in ("", "host") or (options.uts == "host" and options.hostname):
+        raise Invalid(f"uts {options.uts!r}: only host is known, and it goes without a hostname")
+    if options.ports and options.network == "none":
+        raise Invalid("ports can't be published without a network: leave --network none or the ports out")
     config = cri.PodSandboxConfig(
         metadata=cri.PodSandboxMetadata(name=options.name, uid=uid, namespace=NAMESPACE),
-        hostname="" if options.network == "host" else options.hostname or uid[:12],
+        hostname="" if "host" in (options.network, options.uts) else options.hostname or uid[:12],
         log_directory=log_directory,
-        labels={STANDALONE: "true"},
+        labels={standalone.STANDALONE: "true"},
         port_mappings=[
             cri.PortMapping(
                 protocol=PROTOCOLS[port.protocol],
@@ -88,7 +102,12 @@ def sandbox(options: RunOptions, uid: str, log_directory: str) -> Any:
         ],
         linux=cri.LinuxPodSandboxConfig(cgroup_parent=f"{NAMESPACE}/{uid}", sysctls=options.sysctls),
     )
-    if options.dns or options.dns_search:
+    if options.network == "none":
+        config.annotations[standalone.NO_NETWORK] = "true"
+    if options.hosts:
+        config.annotations[standalone.HOSTS] = options.hosts
+    if options.dns or options.dns_search or options.dns_options:
+        config.dns_config.options.extend(options.dns_options)
         config.dns_config.servers.extend(options.dns)
         config.dns_config.searches.extend(options.dns_search)
     context = config.linux.security_context
@@ -105,7 +124,7 @@ def container(options: RunOptions, volume_sources: Mapping[str, str]) -> Any:
         args=options.command,
         working_dir=options.workdir,
         envs=[cri.KeyValue(key=key, value=value.encode()) for key, value in options.env],
-        labels={**options.labels, STANDALONE: "true"},
+        labels={**options.labels, standalone.STANDALONE: "true"},
         annotations=dict(options.annotations),
         log_path=f"{options.name}.log",
         stdin=options.interactive,
@@ -122,8 +141,18 @@ def container(options: RunOptions, volume_sources: Mapping[str, str]) -> Any:
     shown = (*config.command, *config.args)
     config.annotations[COMMAND] = json.dumps(shown)
     config.annotations[PORTS] = json.dumps([str(port) for port in options.ports])
+    config.annotations[STOP_TIMEOUT] = str(options.stop_timeout)
+    config.annotations[NETWORK] = options.network
     if options.auto_remove:
-        config.annotations[AUTO_REMOVE] = "true"
+        config.annotations[standalone.AUTO_REMOVE] = "true"
+    if options.restart != "no":
+        config.annotations[standalone.RESTART] = options.restart
+    if options.tmpfs or options.ulimits:
+        extras = standalone.Extras(tmpfs=options.tmpfs, rlimits=options.ulimits)
+        config.annotations[standalone.EXTRAS] = extras.to_json()
+    names = [volume.source for volume in options.volumes if volume.named]
+    if names:
+        config.annotations[standalone.VOLUMES] = ",".join(dict.fromkeys(names))
     config.linux.resources.CopyFrom(resources(options))
     config.linux.security_context.CopyFrom(_security(options))
     return config
@@ -141,6 +170,8 @@ def resources(options: RunOptions) -> Any:
     )
     if options.memory_swap > 0 and options.memory_swap < options.memory:
         raise Invalid("memory-swap is memory and swap together: it can't be less than memory")
+    if options.pids_limit:
+        found.unified["pids.max"] = str(options.pids_limit) if options.pids_limit > 0 else "max"
     if options.cpus:
         found.cpu_period = CPU_PERIOD_US
         found.cpu_quota = round(options.cpus * CPU_PERIOD_US)
@@ -154,7 +185,7 @@ def _namespaces(options: RunOptions) -> Any:
             raise Invalid(f"{name} {mode!r}: host and private are known")
     return cri.NamespaceOption(
         network=cri.NODE if options.network == "host" else cri.POD,
-        pid=cri.NODE if options.pid == "host" else cri.CONTAINER,
+        pid=cri.NODE if options.pid == "host" else cri.POD if options.init else cri.CONTAINER,
         ipc=cri.NODE if options.ipc == "host" else cri.POD,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import sys
@@ -15,52 +16,128 @@ import grpc
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.runtime.v1 import images_pb2
-from knarr_runtime.cli.containers import OUTPUTS, remove
-from knarr_runtime.cli.output import Transfer, ago, human_size, short, show
-from knarr_runtime.cli.running import pull_image
+from knarr_runtime.cli import templates
+from knarr_runtime.cli.names import IMAGE, familiar
+from knarr_runtime.cli.output import OUTPUTS, Transfer, ago, human_size, short, show, table
+from knarr_runtime.cli.pulling import pull_image
 from knarr_runtime.cli.session import QUICK_S, Session, fail, failures, session
+from knarr_runtime.cli.verbs import verb
+from knarr_runtime.images import names
 
 CHUNK_BYTES = 1 << 20
 
 
-@click.command(short_help="List images")
-@click.argument("name", required=False)
+FILTERS = ("reference", "label", "dangling", "before", "since")
+
+
+@verb(short_help="List images")
+@click.argument("name", required=False, shell_complete=IMAGE)
+@click.option("-a", "--all", "everything", is_flag=True, help="No effect: there are no others.")
 @click.option("-q", "--quiet", is_flag=True, help="Ids only.")
 @click.option("--digests", is_flag=True, help="Also the digests of the manifests.")
+@click.option("--no-trunc", is_flag=True, help="Whole ids.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=f"{', '.join(FILTERS)}.")
+@click.option("--format", "template", default="", metavar="TEMPLATE", help="As Go's: '{{.Repository}}:{{.Tag}}'.")
 @click.option("-o", "--output", "form", type=OUTPUTS, default="table")
-def images(name: str | None, quiet: bool, digests: bool, form: str) -> None:
-    """List the images of this machine; with NAME only those of that repository."""
+def images(
+    name: str | None,
+    everything: bool,
+    quiet: bool,
+    digests: bool,
+    no_trunc: bool,
+    filters: tuple[str, ...],
+    template: str,
+    form: str,
+) -> None:
+    """List the images of this machine; with NAME only those of that repository.
+
+    \b
+    Examples:
+      knarr-runtime images --filter dangling=true -q
+      knarr-runtime images --filter reference='team/*:2' --format '{{.ID}} {{.Size}}'
+    """
     with failures():
         connected = session()
         found = connected.cri_images.ListImages(cri.ListImagesRequest(), timeout=QUICK_S).images
-        rows, documents = [], []
-        for image in sorted(found, key=lambda each: tuple(each.repo_tags)):
-            details = inspected(connected, image.id)
-            for tag in list(image.repo_tags) or ["<none>:<none>"]:
-                repository, _, label = tag.rpartition(":")
-                if name is not None and name not in (repository, tag, familiar(repository), familiar(tag)):
-                    continue
-                digest = next((each.partition("@")[2] for each in image.repo_digests), "<none>")
-                row = [familiar(repository), label, short(image.id), _created(details), human_size(image.size)]
-                if digests:
-                    row.insert(2, digest)
-                rows.append(row)
-                documents.append(
-                    {"id": image.id, "repository": repository, "tag": label, "digest": digest, "size": image.size}
-                )
+        wanted = _Wanted(connected, filters)
+        rows = [
+            row
+            for image in sorted(found, key=lambda each: tuple(each.repo_tags))
+            for row in _rows(connected, image, wanted, no_trunc=no_trunc)
+            if name is None or name in _names(row)
+        ]
         if quiet:
-            for identifier in dict.fromkeys(document["id"] for document in documents):
-                click.echo(short(identifier))
+            for identifier in dict.fromkeys(row["ID"] for row in rows):
+                click.echo(identifier)
             return
-        titles = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]
+        if template:
+            text = templates.listed(template, rows, table)
+            click.echo(text) if text else None
+            return
+        keys, titles = (
+            ["Repository", "Tag", "ID", "CreatedSince", "Size"],
+            ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"],
+        )
         if digests:
+            keys.insert(2, "Digest")
             titles.insert(2, "DIGEST")
-        show(titles, rows, documents, form)
+        show(titles, [[row[key] for key in keys] for row in rows], rows, form)
 
 
-def familiar(name: str) -> str:
-    """As people write it: without ``docker.io/library/``."""
-    return name.removeprefix("docker.io/").removeprefix("library/")
+def _names(row: dict[str, str]) -> set[str]:
+    repository, tag = row["Repository"], row["Tag"]
+    full = names.normalise(repository).rpartition(":")[0] if repository != "<none>" else repository
+    return {repository, f"{repository}:{tag}", full, f"{full}:{tag}"}
+
+
+def _rows(connected: Session, image: Any, wanted: _Wanted, *, no_trunc: bool) -> Iterator[dict[str, str]]:
+    """One for each name, with Docker's keys."""
+    details = inspected(connected, image.id)
+    for tag in list(image.repo_tags) or ["<none>:<none>"]:
+        repository, _, label = tag.rpartition(":")
+        if wanted.passes(familiar(tag), details, dangling=not image.repo_tags):
+            yield {
+                "ID": image.id if no_trunc else short(image.id),
+                "Repository": familiar(repository),
+                "Tag": label,
+                "Digest": next((each.partition("@")[2] for each in image.repo_digests), "<none>"),
+                "CreatedSince": _created(details),
+                "CreatedAt": str(details.get("Created", "")),
+                "Size": human_size(image.size),
+            }
+
+
+class _Wanted:
+    """The filters. Exits for one that is not known."""
+
+    def __init__(self, connected: Session, filters: tuple[str, ...]) -> None:
+        self._filters = [text.partition("=")[::2] for text in filters]
+        for key, value in self._filters:
+            if key not in FILTERS:
+                fail(f"filter {key}={value} is not supported: {', '.join(f'{each}=' for each in FILTERS)} are")
+        self._bounds = {
+            value: str(inspected(connected, value).get("Created", ""))
+            for key, value in self._filters
+            if key in ("before", "since")
+        }
+
+    def passes(self, name: str, details: dict[str, Any], *, dangling: bool) -> bool:
+        return all(self._one(key, value, name, details, dangling=dangling) for key, value in self._filters)
+
+    def _one(self, key: str, value: str, name: str, details: dict[str, Any], *, dangling: bool) -> bool:
+        created = str(details.get("Created", ""))
+        match key:
+            case "reference":
+                return any(fnmatch.fnmatchcase(one, value) for one in (name, name.rpartition(":")[0]))
+            case "dangling":
+                return dangling is (value in ("true", "1"))
+            case "before":
+                return created < self._bounds[value]
+            case "since":
+                return created > self._bounds[value]
+        labels = details["Config"].get("Labels") or {}
+        label, equals, text = value.partition("=")
+        return label in labels and (not equals or labels[label] == text)
 
 
 def _created(details: dict[str, Any]) -> str:
@@ -84,13 +161,18 @@ def inspected(connected: Session, name: str) -> dict[str, Any]:
     return document
 
 
-@click.command(short_help="Get an image from a registry")
+@verb(short_help="Get an image from a registry")
 @click.argument("image")
 @click.option("--platform", default="", metavar="OS/ARCH", help="Default: this machine's.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the name at the end.")
 @click.option("--creds", default="", metavar="USER:PASSWORD|-", help="Else Docker's configuration files; - asks.")
 def pull(image: str, platform: str, quiet: bool, creds: str) -> None:
-    """Download IMAGE; what is here already is not sent again, what was broken off goes on."""
+    """Download IMAGE; what is here already is not sent again, what was broken off goes on.
+
+    \b
+    Example:
+      knarr-runtime pull --creds - registry.example/team/app:2
+    """
     with failures():
         result = pull_image(session(), image, platform, quiet=quiet, auth=_credentials(creds))
         if result is None:
@@ -100,12 +182,17 @@ def pull(image: str, platform: str, quiet: bool, creds: str) -> None:
         click.echo(result.name)
 
 
-@click.command(short_help="Send an image to a registry")
-@click.argument("image")
-@click.option("-q", "--quiet", is_flag=True)
+@verb(short_help="Send an image to a registry")
+@click.argument("image", shell_complete=IMAGE)
+@click.option("-q", "--quiet", is_flag=True, help="Only the name at the end.")
 @click.option("--creds", default="", metavar="USER:PASSWORD|-", help="Else Docker's configuration files; - asks.")
 def push(image: str, quiet: bool, creds: str) -> None:
-    """Upload IMAGE to the registry its name says."""
+    """Upload IMAGE to the registry its name says.
+
+    \b
+    Example:
+      knarr-runtime push registry.example/team/app:2
+    """
     with failures():
         request = images_pb2.PushRequest(image=image, auth=_credentials(creds))
         with Transfer(quiet=quiet) as shown:
@@ -128,19 +215,29 @@ def _credentials(text: str) -> Any:
     return images_pb2.RegistryAuth(username=user, password=password)
 
 
-@click.command(short_help="Give an image another name")
-@click.argument("image")
+@verb(short_help="Give an image another name")
+@click.argument("image", shell_complete=IMAGE)
 @click.argument("name")
 def tag(image: str, name: str) -> None:
-    """NAME, with its tag, stands for IMAGE from now on."""
+    """NAME, with its tag, stands for IMAGE from now on.
+
+    \b
+    Example:
+      knarr-runtime tag app:2 registry.example/team/app:2
+    """
     with failures():
         session().images.Tag(images_pb2.TagRequest(image=image, name=name), timeout=QUICK_S)
 
 
-@click.command(short_help="Remove images")
-@click.argument("images", nargs=-1, required=True)
+@verb(short_help="Remove images")
+@click.argument("images", nargs=-1, required=True, shell_complete=IMAGE)
 def rmi(images: tuple[str, ...]) -> None:
-    """Take names away; an image goes with its last one. One that a container uses stays."""
+    """Take names away; an image goes with its last one. One that a container uses stays.
+
+    \b
+    Example:
+      knarr-runtime rmi app:1 app:2
+    """
     with failures():
         connected = session()
         failed = False
@@ -159,11 +256,16 @@ def rmi(images: tuple[str, ...]) -> None:
         raise SystemExit(1 if failed else 0)
 
 
-@click.command(short_help="Import images from an archive")
+@verb(short_help="Import images from an archive")
 @click.option("-i", "--input", "source", type=click.Path(exists=True, dir_okay=False), help="Default: standard input.")
 @click.option("-q", "--quiet", is_flag=True)
 def load(source: str | None, quiet: bool) -> None:
-    """Read a docker-archive or an OCI layout, compressed or not."""
+    """Read a docker-archive or an OCI layout, compressed or not.
+
+    \b
+    Example:
+      zstd -dc images.tar.zst | knarr-runtime load
+    """
     with failures():
         if source is None and sys.stdin.isatty():
             fail("no archive: use -i FILE, or redirect standard input")
@@ -178,12 +280,17 @@ def _pieces(file: IO[bytes]) -> Iterator[Any]:
         yield images_pb2.ImportRequest(data=data)
 
 
-@click.command(short_help="Write images to an archive")
-@click.argument("images", nargs=-1, required=True)
+@verb(short_help="Write images to an archive")
+@click.argument("images", nargs=-1, required=True, shell_complete=IMAGE)
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Default: standard output.")
 @click.option("--format", "form", type=click.Choice(["docker-archive", "oci-archive"]), default="docker-archive")
 def save(images: tuple[str, ...], target: Path | None, form: str) -> None:
-    """Write all IMAGES to one archive."""
+    """Write all IMAGES to one archive.
+
+    \b
+    Example:
+      knarr-runtime save -o images.tar app:1 app:2
+    """
     with failures():
         if target is None and sys.stdout.isatty():
             fail("an archive is not written to a terminal: use -o FILE, or redirect standard output")
@@ -200,26 +307,3 @@ def save(images: tuple[str, ...], target: Path | None, form: str) -> None:
             os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
-
-
-@click.command(short_help="Remove what is not used")
-@click.option("-a", "--all", "everything", is_flag=True, help="Every image without a container.")
-@click.option("-f", "--force", is_flag=True, help="Don't ask.")
-def prune(everything: bool, force: bool) -> None:
-    """Remove containers of ``run`` that have ended, images without a name, and rubbish."""
-    from knarr_runtime.cli.configs import STANDALONE
-
-    with failures():
-        connected = session()
-        what = "every image that no container uses" if everything else "all images without a name"
-        if not force:
-            question = f"This removes all containers that have ended, and {what}. Go on?"
-            click.confirm(question, abort=True, err=True)
-        for container in connected.list_containers():
-            if container.state == cri.CONTAINER_EXITED and STANDALONE in container.labels:
-                remove(connected, container)
-                click.echo(f"Deleted container: {short(container.id)}")
-        answer = connected.images.Prune(images_pb2.PruneRequest(all=everything), timeout=QUICK_S)
-        for name in answer.images:
-            click.echo(f"Deleted image: {name}")
-        click.echo(f"Total reclaimed space: {human_size(answer.freed_bytes)}")

@@ -7,8 +7,22 @@ from pathlib import Path
 
 import click
 
-from knarr_runtime.cli import building, containers, images, running
+from knarr_runtime.cli import (
+    building,
+    changing,
+    copying,
+    images,
+    listing,
+    looking,
+    processes,
+    running,
+    stopping,
+    system,
+    volumes,
+)
 from knarr_runtime.cli.session import DEFAULT_SOCKET, Session
+
+WRONG_USAGE = 125
 
 
 @click.group(
@@ -77,35 +91,29 @@ def completion(shell: str) -> None:
     click.echo(found(knarr_runtime, {}, "knarr-runtime", "_KNARR_RUNTIME_COMPLETE").source())
 
 
-for verb, name in (
-    (running.run, "run"),
-    (containers.ps, "ps"),
-    (containers.logs_command, "logs"),
-    (containers.exec_command, "exec"),
-    (containers.attach, "attach"),
-    (containers.stop, "stop"),
-    (containers.kill, "kill"),
-    (containers.rm, "rm"),
-    (containers.wait, "wait"),
-    (containers.inspect, "inspect"),
-    (containers.port, "port"),
-    (containers.stats, "stats"),
-    (building.build, "build"),
-    (images.images, "images"),
-    (images.pull, "pull"),
-    (images.push, "push"),
-    (images.tag, "tag"),
-    (images.rmi, "rmi"),
-    (images.load, "load"),
-    (images.save, "save"),
-    (images.prune, "prune"),
+for command in (
+    *(running.run, running.create, running.start, running.restart),
+    *(stopping.stop, stopping.kill, stopping.pause, stopping.unpause, stopping.rm, stopping.wait),
+    *(listing.ps, looking.inspect, looking.port, looking.stats, looking.diff),
+    *(processes.attach, processes.top, copying.cp, changing.update, changing.rename, changing.commit),
+    *(images.images, images.pull, images.push, images.tag, images.rmi, images.load, images.save, building.build),
+    *(volumes.volume, system.events, system.df, system.info, system.prune),
 ):
-    knarr_runtime.add_command(verb, name)
+    knarr_runtime.add_command(command)
+knarr_runtime.add_command(looking.logs_command, "logs")
+knarr_runtime.add_command(processes.exec_command, "exec")
 
 
 def main() -> None:
-    """Entry of the verbs."""
+    """Entry of the verbs. What is wrong on the command line ends with 125, as Docker's."""
     try:
-        knarr_runtime(prog_name="knarr-runtime")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        status = knarr_runtime.main(prog_name="knarr-runtime", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        status = WRONG_USAGE
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
+    sys.exit(status)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+OUTPUTS = click.Choice(["table", "wide", "json", "yaml", "name"])
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -23,14 +24,23 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def show(titles: Sequence[str], rows: Sequence[Sequence[str]], documents: Sequence[Any], form: str) -> None:
-    """form: table, wide, json, or name (the first column)."""
-    if form == "json":
-        click.echo(json.dumps(list(documents), indent=2))
+    """form: table, wide, json, yaml, or name (the first column)."""
+    if form in ("json", "yaml"):
+        click.echo(document_text(list(documents), form))
     elif form == "name":
         for row in rows:
             click.echo(row[0])
     else:
         click.echo(table(titles, rows))
+
+
+def document_text(document: Any, form: str) -> str:
+    """form: json or yaml."""
+    if form == "json":
+        return json.dumps(document, indent=2)
+    import yaml
+
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True)).rstrip("\n")
 
 
 def human_size(count: float, *, binary: bool = False) -> str:

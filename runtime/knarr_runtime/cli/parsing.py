@@ -5,6 +5,7 @@ The forms are Docker's: ``64m``, ``8080:80/tcp``, ``/host:/inside:ro``, ``NAME=V
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 MAX_PORTS = 1024
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+ULIMITS = (
+    *("as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss"),
+    *("rtprio", "rttime", "sigpending", "stack"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """source: a directory of the host, or the name of a volume."""
+    """source: a directory of the host, or the name of a volume, "" for one that is the container's own."""
 
     source: str
     target: str
@@ -96,27 +101,6 @@ def _range(text: str, whole: str) -> range:
     return range(low, high + 1)
 
 
-def volume(text: str) -> Volume:
-    """``SOURCE:TARGET[:OPTIONS]``; options ro, rw, private, rslave, rshared, separated by commas."""
-    parts = text.split(":")
-    if len(parts) not in (2, 3) or not all(parts):
-        raise Invalid(f"volume {text!r}: write SOURCE:TARGET or SOURCE:TARGET:ro")
-    source, target = parts[0], parts[1]
-    if not target.startswith("/"):
-        raise Invalid(f"volume {text!r}: the target {target!r} must be an absolute path")
-    if not source.startswith("/") and not NAME.fullmatch(source):
-        raise Invalid(f"volume {text!r}: {source!r} is neither an absolute path nor a volume's name ({NAME.pattern})")
-    readonly, propagation = False, "private"
-    for option in parts[2].split(",") if len(parts) == 3 else ():
-        if option in ("ro", "rw"):
-            readonly = option == "ro"
-        elif option in ("private", "rprivate", "rslave", "rshared"):
-            propagation = option.replace("rprivate", "private")
-        elif option not in ("z", "Z"):
-            raise Invalid(f"volume {text!r}: unknown option {option!r}; ro, rw, rprivate, rslave and rshared are known")
-    return Volume(source=source, target=target, readonly=readonly, propagation=propagation)
-
-
 def environment(given: Iterable[str], files: Iterable[str], own: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """given: ``NAME=VALUE``, or ``NAME`` to take it from ``own``. files: contents of env files, read first."""
     found: dict[str, str] = {}
@@ -157,3 +141,31 @@ def container_name(text: str) -> str:
     if not NAME.fullmatch(text) or len(text) > 63:
         raise Invalid(f"container name {text!r}: letters, digits, _ . and - are allowed, 2 to 63 characters")
     return text
+
+
+def ulimit(text: str) -> tuple[str, int, int]:
+    """``nofile=1024:2048``, ``core=-1``: name as setrlimit(2) has it, soft, hard."""
+    name, equals, value = text.partition("=")
+    soft, colon, hard = value.partition(":")
+    numbers = [-1 if part in ("-1", "unlimited") else int(part) for part in (soft, hard) if _limit(part)]
+    if name not in ULIMITS or not equals or len(numbers) != 1 + bool(colon):
+        raise Invalid(f"ulimit {text!r}: write NAME=SOFT or NAME=SOFT:HARD, with one of {', '.join(ULIMITS)}")
+    if len(numbers) == 2 and numbers[1] >= 0 and not 0 <= numbers[0] <= numbers[1]:
+        raise Invalid(f"ulimit {text!r}: the soft limit is higher than the hard one")
+    return f"RLIMIT_{name.upper()}", numbers[0], numbers[-1]
+
+
+def _limit(text: str) -> bool:
+    return text.isdecimal() or text in ("-1", "unlimited")
+
+
+def host_entry(text: str) -> str:
+    """``NAME:ADDRESS`` or ``NAME=ADDRESS`` as a line of /etc/hosts; a ``host-gateway`` is no address here."""
+    name, _, address = text.partition("=") if "=" in text else text.partition(":")
+    try:
+        shown = str(ipaddress.ip_address(address.strip("[]")))
+    except ValueError:
+        raise Invalid(f"add-host {text!r}: write NAME:ADDRESS, with an IP address") from None
+    if not name or any(character.isspace() for character in name):
+        raise Invalid(f"add-host {text!r}: write NAME:ADDRESS")
+    return f"{shown}\t{name}\n"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import grpc
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
-from knarr_proto.runtime.v1 import containers_pb2_grpc, images_pb2_grpc
+from knarr_proto.runtime.v1 import containers_pb2, containers_pb2_grpc, images_pb2_grpc
 from knarr_runtime.errors import Invalid
 
 DEFAULT_SOCKET = Path("/run/knarr/runtime.sock")
@@ -34,6 +34,7 @@ class Session:
         self.images: Any = images_pb2_grpc.ImagesStub(self.channel)
         self.builds: Any = images_pb2_grpc.BuildsStub(self.channel)
         self.containers: Any = containers_pb2_grpc.ContainersStub(self.channel)
+        self.volumes: Any = containers_pb2_grpc.VolumesStub(self.channel)
 
     def check(self) -> None:
         """Exits with 125 and a remedy when no daemon answers."""
@@ -67,7 +68,7 @@ def name_of(container: Any) -> str:
     return f"k8s_{container.metadata.name}_{pod}_{container.labels.get('io.kubernetes.pod.namespace', 'default')}"
 
 
-def fail(message: str, status: int = 1) -> Any:
+def fail(message: str, status: int = 1) -> NoReturn:
     """Say what is wrong and end."""
     click.echo(f"knarr-runtime: {message}", err=True)
     raise SystemExit(status)
@@ -96,3 +97,30 @@ def session() -> Session:
     found: Session = click.get_current_context().find_root().obj
     found.check()
     return found
+
+
+def waiting(
+    connected: Session, identifier: str, *, removed: bool = False, timeout_s: float | None = None
+) -> Iterator[Any]:
+    """Gives the container's WaitResponse when it has ended; from this call on its end is not missed."""
+    request = containers_pb2.WaitRequest(container_id=identifier, removed=removed)
+    answers: Any = connected.containers.Wait(request, timeout=timeout_s)
+    answers.initial_metadata()
+    found: Iterator[Any] = answers
+    return found
+
+
+def each_container(references: tuple[str, ...], action: Callable[[Session, Any], object]) -> NoReturn:
+    """Says each name that worked; one that did not spoils the exit status, not the others. Exits."""
+    connected = session()
+    failed = False
+    for reference in references:
+        try:
+            with failures():
+                action(connected, connected.find_container(reference))
+            click.echo(reference)
+        except SystemExit as error:
+            if error.code == 130:
+                raise
+            failed = True
+    raise SystemExit(1 if failed else 0)

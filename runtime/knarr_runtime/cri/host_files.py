@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime.cri import standalone
 from knarr_runtime.cri.records import SandboxRecord
 from knarr_runtime.errors import Invalid
 from knarr_runtime.spec import Mount
@@ -21,8 +22,10 @@ def write(directory: Path, record: SandboxRecord) -> None:
         hosts, hostname = _read("/etc/hosts"), _read("/etc/hostname")
     else:
         name = config.hostname or os.uname().nodename
-        hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{record.address}\t{name}\n"
+        own = f"{record.address}\t{name}\n" if record.address else ""
+        hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost\n{own}"
         hostname = f"{name}\n"
+    hosts += config.annotations.get(standalone.HOSTS, "")
     for file, text in zip(NAMES, (hosts, hostname, _resolver(config.dns_config)), strict=True):
         (directory / file).write_text(text)
         (directory / file).chmod(0o644)

@@ -11,8 +11,9 @@ import os
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +22,19 @@ import structlog
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime import cdi, start_request
 from knarr_runtime import launcher as launching
-from knarr_runtime.cri import host_files, specs
+from knarr_runtime.cri import host_files, specs, standalone
+from knarr_runtime.cri.events import Event, Followers
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
 from knarr_runtime.images.store import ImageStore
 from knarr_runtime.kernel.cgroup import huge_pages
 from knarr_runtime.launcher import Launcher
 from knarr_runtime.network.pod_network import PodNetwork
-from knarr_runtime.spec import Resources
+from knarr_runtime.network.ports import PortMapping
+from knarr_runtime.spec import ContainerSpec, NetworkConfig, Resources
 
-MAX_FOLLOWER_EVENTS = 4096
 HANDLERS = ("", "knarr")
 """Runtime handlers: there is one, and it is the default."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something happened to a container, or with an empty container_id to a sandbox; and the pod as it was then.
-
-    kind: CRI's ContainerEventType.
-    """
-
-    kind: Any
-    at_ns: int
-    container_id: str
-    sandbox: SandboxRecord
-    ready: bool
-    containers: tuple[tuple[ContainerRecord, launching.Container | None], ...]
 
 
 class Pods:
@@ -71,7 +58,9 @@ class Pods:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._stopping: set[str] = set()
         """Sandboxes whose end is expected and told by who stops them."""
-        self._followers: set[asyncio.Queue[Event | None]] = set()
+        self._followers = Followers()
+        self._renewing: dict[str, launching.Container] = {}
+        """Containers that the launcher does not have just now, as they were."""
         self._log = structlog.get_logger("knarr.cri")
 
     async def recover(self) -> None:
@@ -88,7 +77,9 @@ class Pods:
             await self._launcher.remove_container(identifier)
         for identifier in known_sandboxes - self.sandboxes.keys():
             await self._launcher.remove_sandbox(identifier)
-        for identifier in [i for i in self.containers if i not in known_containers]:
+        half_renewed = {i for i, one in self.containers.items() if standalone.is_own(one.config)} - known_containers
+        known_sandboxes |= {self.containers[i].sandbox_id for i in half_renewed}  # what they wrote is not lost
+        for identifier in [i for i in self.containers if i not in known_containers | half_renewed]:
             self._records.remove_container(identifier)
             del self.containers[identifier]
         for identifier in [i for i in self.sandboxes if i not in known_sandboxes]:
@@ -124,7 +115,7 @@ class Pods:
         self.check_limits(spec.resources)
         ports = specs.port_mappings(config)
         own_network = spec.namespaces.net == "pod"
-        if own_network and not self.network.ready:
+        if own_network and not self.network.ready and standalone.NO_NETWORK not in config.annotations:
             raise Unavailable("the pod network is not configured yet: the node has no pod CIDR")
         record = SandboxRecord(
             id=identifier, config=config, created_at_ns=time.time_ns(), runtime_handler=runtime_handler, made=False
@@ -135,13 +126,8 @@ class Pods:
             async with self._locks[identifier]:
                 sandbox = await self._launcher.create_sandbox(spec)
                 if own_network:
-                    settings = await self.network.attach(identifier, sandbox.netns_path, ports)
-                    await self._launcher.configure_network(identifier, settings)
-                    record = replace(record, address=settings.address.partition("/")[0])
-                host_files.write(self._records.sandbox_directory(record.id), record)
-                record = replace(record, made=True)
-                self._records.save_sandbox(record)
-                self.sandboxes[identifier] = record
+                    record = await self.connect(record, sandbox.netns_path, ports)
+                record = self.save_sandbox(replace(record, made=True))
         except BaseException:
             with contextlib.suppress(RuntimeFailure):
                 await self._launcher.remove_sandbox(identifier)
@@ -152,6 +138,22 @@ class Pods:
         self._tell(identifier, "", cri.CONTAINER_CREATED_EVENT)
         self._tell(identifier, "", cri.CONTAINER_STARTED_EVENT)
         return identifier
+
+    async def connect(self, record: SandboxRecord, netns: str, ports: tuple[PortMapping, ...]) -> SandboxRecord:
+        """To the pod network, or to nothing but itself."""
+        if standalone.NO_NETWORK in record.config.annotations:
+            settings = NetworkConfig()
+        else:
+            settings = await self.network.attach(record.id, netns, ports)
+        await self._launcher.configure_network(record.id, settings)
+        return replace(record, address=settings.address.partition("/")[0])
+
+    def save_sandbox(self, record: SandboxRecord) -> SandboxRecord:
+        """With the files that its containers see."""
+        host_files.write(self._records.sandbox_directory(record.id), record)
+        self._records.save_sandbox(record)
+        self.sandboxes[record.id] = record
+        return record
 
     async def stop_sandbox(self, identifier: str) -> None:
         """Everything in it is killed; its address is free again. Idempotent."""
@@ -218,53 +220,38 @@ class Pods:
         if not config.metadata.name:
             raise Invalid("config.metadata.name: required")
         image = self._images.find(config.image.image)
-        volumes = {
-            mount.container_path: self._images.find(mount.image.image or mount.image.user_specified_image)
-            for mount in config.mounts
-            if mount.HasField("image")
-        }
         options = config.linux.security_context.namespace_options
         if options.pid == cri.TARGET:
             target = self.container(options.target_id)
             if target.sandbox_id != record.id:
                 raise Invalid(f"namespace_options.target_id: container {target.id} is in another sandbox")
             options.target_id = target.id
-        identifier = secrets.token_hex(32)
-        directory = self._records.container_directory(identifier)
-        spec = specs.container(
-            identifier,
-            record.id,
-            config,
-            record.config,
-            image,
-            self._images.layer_paths(image),
-            directory,
-            host_files.mounts(self._records.sandbox_directory(record.id)),
-            {path: self._images.layer_paths(volume) for path, volume in volumes.items()},
+        container = ContainerRecord(
+            id=secrets.token_hex(32),
+            sandbox_id=record.id,
+            config=config,
+            image_id=image.id,
+            created_at_ns=time.time_ns(),
+            image_ref=next((name for name in image.names if "@" in name), ""),
+            volume_images={
+                mount.container_path: self._images.find(mount.image.image or mount.image.user_specified_image).id
+                for mount in config.mounts
+                if mount.HasField("image")
+            },
         )
+        identifier = container.id
+        spec = await self.spec(container)
         self.check_limits(spec.resources)
         for mount in spec.mounts:
             if mount.layers:  # tells now what is missing in the image
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
             elif mount.kind == "bind":
                 host_files.make_source(mount)
-        devices = cdi.requested([device.name for device in config.CDI_devices], config.annotations)
-        if devices:
-            spec = cdi.apply(spec, await asyncio.to_thread(cdi.edits, devices, self._cdi_directories))
         for other in self.containers.values():
             if other.sandbox_id == record.id and other.config.metadata == config.metadata:
                 raise AlreadyExists(
                     f"container {config.metadata.name} attempt {config.metadata.attempt} exists: {other.id}"
                 )
-        container = ContainerRecord(
-            id=identifier,
-            sandbox_id=record.id,
-            config=config,
-            image_id=image.id,
-            created_at_ns=time.time_ns(),
-            image_ref=next((name for name in image.names if "@" in name), ""),
-            volume_images={path: volume.id for path, volume in volumes.items()},
-        )
         self._records.save_container(container)
         self.containers[identifier] = container
         try:
@@ -278,6 +265,37 @@ class Pods:
             raise
         self._tell(record.id, identifier, cri.CONTAINER_CREATED_EVENT)
         return identifier
+
+    async def spec(self, record: ContainerRecord) -> ContainerSpec:
+        """What the launcher is told of it. Raises Invalid, NotFound."""
+        sandbox = self.sandbox(record.sandbox_id)
+        image = self._images.find(record.image_id)
+        config = record.config
+        spec = specs.container(
+            record.id,
+            sandbox.id,
+            config,
+            sandbox.config,
+            image,
+            self._images.layer_paths(image),
+            self._records.container_directory(record.id),
+            host_files.mounts(self._records.sandbox_directory(sandbox.id)),
+            {path: self._images.layer_paths(self._images.find(of)) for path, of in record.volume_images.items()},
+        )
+        devices = cdi.requested([device.name for device in config.CDI_devices], config.annotations)
+        if not devices:
+            return spec
+        return cdi.apply(spec, await asyncio.to_thread(cdi.edits, devices, self._cdi_directories))
+
+    def change_container(self, record: ContainerRecord, change: Callable[[Any], None]) -> ContainerRecord:
+        """change: what to do to a copy of its ContainerConfig, which is kept."""
+        config = cri.ContainerConfig()
+        config.CopyFrom(record.config)
+        change(config)
+        changed = replace(record, config=config)
+        self._records.save_container(changed)
+        self.containers[record.id] = changed
+        return changed
 
     async def start_container(self, identifier: str) -> None:
         """A start that is given up comes to its end all the same: what runs must be known."""
@@ -297,8 +315,14 @@ class Pods:
         """Idempotent; an unknown container is no error."""
         record = self._container(identifier, missing_ok=True)
         if record is not None:
+            self.expect_end(record)
             with contextlib.suppress(NotFound):
                 await self._launcher.stop_container(record.id, timeout_s)
+
+    def expect_end(self, record: ContainerRecord) -> None:
+        """Somebody ends it: its restart policy is not to bring it back."""
+        if standalone.RESTART in record.config.annotations and standalone.STOPPED not in record.config.annotations:
+            self.change_container(record, lambda config: config.annotations.update({standalone.STOPPED: "true"}))
 
     async def remove_container(self, identifier: str) -> None:
         """Idempotent."""
@@ -331,7 +355,22 @@ class Pods:
 
     def launched(self, record: ContainerRecord) -> launching.Container | None:
         """What the launcher knows of it."""
-        return self._launcher.containers().get(record.id)
+        return self._launcher.containers().get(record.id) or self._renewing.get(record.id)
+
+    def lock(self, sandbox_id: str) -> asyncio.Lock:
+        """Calls for one pod are taken one after the other."""
+        return self._locks[sandbox_id]
+
+    @contextlib.contextmanager
+    def renewing(self, record: ContainerRecord) -> Iterator[None]:
+        """Meanwhile it is told of as it was when this was entered."""
+        launched = self.launched(record)
+        if launched is not None:
+            self._renewing[record.id] = launched
+        try:
+            yield
+        finally:
+            self._renewing.pop(record.id, None)
 
     def images_in_use(self) -> set[str]:
         volumes = {image for record in self.containers.values() for image in record.volume_images.values()}
@@ -355,35 +394,24 @@ class Pods:
 
     # Events
 
-    @contextlib.contextmanager
-    def following(self) -> Iterator[AsyncIterator[Event]]:
+    def following(self) -> AbstractContextManager[AsyncIterator[Event]]:
         """What happens from the moment this is entered on. Raises Unavailable for a follower that does not keep up."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(MAX_FOLLOWER_EVENTS)
-        self._followers.add(queue)
-        try:
-            yield _events(queue)
-        finally:
-            self._followers.discard(queue)
+        return self._followers.following()
 
     def _tell(self, sandbox_id: str, container_id: str, kind: Any, gone: SandboxRecord | None = None) -> None:
         record = self.sandboxes.get(sandbox_id, gone)
         if record is None or not self._followers:
             return
-        event = Event(
-            kind=kind,
-            at_ns=time.time_ns(),
-            container_id=container_id,
-            sandbox=record,
-            ready=self.sandbox_ready(record),
-            containers=tuple((each, self.launched(each)) for each in self.containers_of(sandbox_id)),
+        self._followers.tell(
+            Event(
+                kind=kind,
+                at_ns=time.time_ns(),
+                container_id=container_id,
+                sandbox=record,
+                ready=self.sandbox_ready(record),
+                containers=tuple((each, self.launched(each)) for each in self.containers_of(sandbox_id)),
+            )
         )
-        for queue in list(self._followers):
-            try:
-                queue.put_nowait(event)
-            except asyncio.QueueFull:
-                self._followers.discard(queue)
-                queue.get_nowait()
-                queue.put_nowait(None)
 
     # Inside
 
@@ -398,14 +426,6 @@ class Pods:
         if found is None and not missing_ok:
             raise NotFound(f'container "{identifier}" not found')
         return found
-
-
-async def _events(queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
-    while True:
-        event = await queue.get()
-        if event is None:
-            raise Unavailable("the follower of events did not keep up")
-        yield event
 
 
 def _by_prefix(records: dict[str, Any], identifier: str) -> Any:

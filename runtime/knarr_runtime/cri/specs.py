@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
-from knarr_runtime.cri import security
+from knarr_runtime.cri import security, standalone
 from knarr_runtime.errors import Invalid
 from knarr_runtime.images.store import Image
 from knarr_runtime.network.ports import PortMapping
@@ -124,7 +124,11 @@ def container(
             work=str(directory / "work"),
             readonly=context.readonly_rootfs,
         ),
-        mounts=(*(replace(mount, mapped=True) for mount in files if mount.target not in targets), *given),
+        mounts=(
+            *(replace(mount, mapped=True) for mount in files if mount.target not in targets),
+            *given,
+            *standalone.tmpfs_mounts(config),
+        ),
         devices=tuple(
             Device(source=d.host_path, target=d.container_path, access=d.permissions or "rwm") for d in config.devices
         ),
@@ -143,6 +147,7 @@ def container(
         log_path=log_path,
         oom_score_adj=config.linux.resources.oom_score_adj or None,
         stop_signal=_stop_signal(config.stop_signal) or image.config.stop_signal or "SIGTERM",
+        rlimits=standalone.rlimits(config),
         pids=security.pids(context.namespace_options, of_sandbox),
         volumes=tuple(os.path.normpath("/" + volume.lstrip("/")) for volume in image.config.volumes),
         labels=dict(config.labels),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import time
 from collections.abc import Sequence
 
@@ -61,6 +62,15 @@ class PodCgroups:
             await self._work.in_thread(self._node.cgroups.update, path, resources)
         except OSError as error:
             raise Invalid(f"cgroup {error.filename}: {error.strerror}") from error
+
+    async def freeze(self, path: str, *, frozen: bool) -> None:
+        """Raises Invalid for a container without a cgroup, KernelRefused."""
+        if not path:
+            raise Invalid("a container without a cgroup of its own can't be paused")
+        try:
+            await self._work.in_thread(functools.partial(self._node.cgroups.freeze, path, frozen=frozen))
+        except OSError as error:
+            raise KernelRefused(f"cgroup {error.filename}: {error.strerror}") from error
 
     async def processes(self, path: str) -> list[int]:
         return await self._work.in_thread(self._node.cgroups.processes, path)

@@ -290,6 +290,32 @@ class Containers:
             record = {"spec": spec.to_json(), "created_at_ns": container.value.created_at_ns}
             layout.write(container.directory, layout.CONTAINER_SPEC, record)
 
+    async def open_root(self, container_id: str) -> int:
+        """A descriptor of its root, to be closed: while it runs what it sees, else image and writable layer.
+
+        Nobody may start it while this is open, unless it was only created and not started: that start uses the same.
+        """
+        container = self._table.container(container_id)
+        value = container.value
+        if value.state is ContainerState.RUNNING:
+            root = os.open(f"/proc/{value.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            if not process.is_same(value.pid, value.start_time):
+                os.close(root)
+                raise WrongState(f"container {container_id!r} has just ended")
+            return root
+        if container.request is not None and container.request.root >= 0:
+            return os.dup(container.request.root)
+        return await self._work.in_thread(start_request.open_root_here, value.spec)
+
+    async def freeze(self, container_id: str, *, frozen: bool) -> None:
+        """Stops all its processes where they are, or lets them go on; returns when they have stopped."""
+        await self._cgroups.freeze(self._table.container(container_id).value.spec.cgroup, frozen=frozen)
+
+    def frozen(self, container_id: str) -> bool:
+        container = self._table.container(container_id).value
+        running = container.state is ContainerState.RUNNING and bool(container.spec.cgroup)
+        return running and self._node.cgroups.frozen(container.spec.cgroup)
+
     async def reopen_log(self, container_id: str) -> None:
         """Makes the log reader open ``log_path`` anew (after it was renamed); returns when it has."""
         spec = self._table.container(container_id).value.spec

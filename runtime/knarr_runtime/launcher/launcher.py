@@ -54,6 +54,9 @@ class Launcher:
         self.stats = containers.stats
         self.update_resources = containers.update_resources
         self.reopen_log = containers.reopen_log
+        self.open_root = containers.open_root
+        self.freeze = containers.freeze
+        self.frozen = containers.frozen
         self.stop_container = containers.stop
         self.wait = containers.wait
         self.remove_container = containers.remove

@@ -150,3 +150,13 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield own
     finally:
         own.close()
+
+
+@pytest.fixture
+def command(daemon: Daemon) -> Iterator[Any]:
+    subprocess.run(
+        ["nsenter", f"--net=/run/netns/{daemon.name}", "ip", "link", "set", "lo", "up"], check=True, timeout=10
+    )
+    from tests.kernel.cri.commands import Command  # which needs this module
+
+    yield Command(daemon)

@@ -3,85 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.cri.conftest import Daemon, until
-from tests.slowness import patient
+from tests.kernel.cri.commands import IMAGE, PATIENCE_S, Command
+from tests.kernel.cri.conftest import until
 
 pytestmark = pytest.mark.root
-IMAGE = "knarr/busybox:1"
-PATIENCE_S = patient(20.0)
-
-
-class Command:
-    """Runs the command against the daemon, in its network namespace: there the streaming server listens."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-        self.environment = {**os.environ, "KNARR_RUNTIME_SOCKET": str(daemon.socket)}
-
-    def words(self, *words: str) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self.daemon.name}", sys.executable, "-m", "knarr_runtime", *words]
-
-    def __call__(self, *words: str, stdin: bytes = b"", status: int = 0) -> str:
-        done = subprocess.run(
-            self.words(*words), input=stdin, capture_output=True, env=self.environment, timeout=PATIENCE_S, check=False
-        )
-        assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
-        self.said = done.stderr.decode()
-        return done.stdout.decode()
-
-    def on_terminal(self, *words: str) -> Terminal:
-        return Terminal(self.words(*words), self.environment)
-
-
-class Terminal:
-    """A user at a terminal."""
-
-    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
-        pid, self.master = pty.fork()
-        if pid == 0:
-            os.execvpe(words[0], words, environment)
-        self.pid = pid
-        self.seen = b""
-
-    def type(self, text: bytes) -> None:
-        os.write(self.master, text)
-
-    def see(self, text: bytes) -> None:
-        """Wait until it is shown."""
-        deadline = time.monotonic() + PATIENCE_S
-        while text not in self.seen:
-            assert select.select([self.master], [], [], deadline - time.monotonic())[0], self.seen
-            self.seen += os.read(self.master, 4096)
-
-    def ended(self) -> int:
-        """The exit status; what is still shown is taken."""
-        try:
-            while select.select([self.master], [], [], PATIENCE_S)[0]:
-                self.seen += os.read(self.master, 4096)
-        except OSError:
-            pass
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self.master)
-        return os.waitstatus_to_exitcode(status)
-
-
-@pytest.fixture
-def command(daemon: Daemon) -> Iterator[Command]:
-    subprocess.run(
-        ["nsenter", f"--net=/run/netns/{daemon.name}", "ip", "link", "set", "lo", "up"], check=True, timeout=10
-    )
-    yield Command(daemon)
 
 
 def test_run_gives_the_output_and_the_exit_status(command: Command) -> None:
@@ -151,7 +82,7 @@ def test_life_of_a_container_in_the_background(command: Command, tmp_path: Path)
     assert command("exec", "web", "sh", "-c", "exit 9", status=9) == ""
     assert command("exec", "-i", "web", "cat", stdin=b"through") == "through"
     document = json.loads(command("inspect", "web"))[0]
-    assert document["name"] == "web" and document["id"] == identifier
+    assert document["Name"] == "web" and document["Id"] == identifier
     statistics = json.loads(command("stats", "--no-stream", "-o", "json"))
     assert statistics[0]["name"] == "web"
     command("rm", "web", status=1)

@@ -39,7 +39,7 @@ class ContainersStub:
                 request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.SignalRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.SignalResponse.FromString,
                 _registered_method=True)
-        self.Wait = channel.unary_unary(
+        self.Wait = channel.unary_stream(
                 '/knarr.runtime.v1.Containers/Wait',
                 request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.WaitRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.WaitResponse.FromString,
@@ -48,6 +48,51 @@ class ContainersStub:
                 '/knarr.runtime.v1.Containers/Exec',
                 request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ExecRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ExecResponse.FromString,
+                _registered_method=True)
+        self.Start = channel.unary_unary(
+                '/knarr.runtime.v1.Containers/Start',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.StartRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.StartResponse.FromString,
+                _registered_method=True)
+        self.Pause = channel.unary_unary(
+                '/knarr.runtime.v1.Containers/Pause',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.PauseRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.PauseResponse.FromString,
+                _registered_method=True)
+        self.Change = channel.unary_unary(
+                '/knarr.runtime.v1.Containers/Change',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangeRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangeResponse.FromString,
+                _registered_method=True)
+        self.Discard = channel.unary_unary(
+                '/knarr.runtime.v1.Containers/Discard',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DiscardRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DiscardResponse.FromString,
+                _registered_method=True)
+        self.Describe = channel.unary_unary(
+                '/knarr.runtime.v1.Containers/Describe',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DescribeRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DescribeResponse.FromString,
+                _registered_method=True)
+        self.CopyOut = channel.unary_stream(
+                '/knarr.runtime.v1.Containers/CopyOut',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyOutRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyOutResponse.FromString,
+                _registered_method=True)
+        self.CopyIn = channel.stream_unary(
+                '/knarr.runtime.v1.Containers/CopyIn',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyInRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyInResponse.FromString,
+                _registered_method=True)
+        self.Changes = channel.unary_unary(
+                '/knarr.runtime.v1.Containers/Changes',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangesRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangesResponse.FromString,
+                _registered_method=True)
+        self.Commit = channel.unary_unary(
+                '/knarr.runtime.v1.Containers/Commit',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CommitRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CommitResponse.FromString,
                 _registered_method=True)
 
 
@@ -62,7 +107,8 @@ class ContainersServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Wait(self, request, context):
-        """Answers when the container has ended. Errors: NOT_FOUND, also when it is removed meanwhile.
+        """Answers once, when the container has ended; its initial metadata says that from now on no end is missed.
+        Errors: NOT_FOUND, also when it is removed before it ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,6 +116,71 @@ class ContainersServicer:
 
     def Exec(self, request, context):
         """Like CRI's Exec, with environment, directory and user of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Start(self, request, context):
+        """Run a container that was created, or once more one that has ended, with its writable layer and its pod's network.
+        Errors: NOT_FOUND; FAILED_PRECONDITION when it runs; UNKNOWN when its command can't be executed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pause(self, request, context):
+        """Stop all its processes where they are, or let them go on. Errors: FAILED_PRECONDITION when it does not run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Change(self, request, context):
+        """Change its name, its restart policy or its limits. Errors: INVALID_ARGUMENT, ALREADY_EXISTS for a name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Discard(self, request, context):
+        """With its pod where nobody else is in it, its log and its anonymous volumes. Errors: FAILED_PRECONDITION while it
+        runs, unless forced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Describe(self, request, context):
+        """What CRI does not tell of containers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyOut(self, request, context):
+        """A path in the container as a tar. Symbolic links are resolved inside of the container. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyIn(self, request_iterator, context):
+        """Unpack a tar into a directory of the container; nothing leaves it. First a message with container and path.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Changes(self, request, context):
+        """What differs from its image.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Commit(self, request, context):
+        """Make an image of the container's root.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,7 +194,7 @@ def add_ContainersServicer_to_server(servicer, server):
                     request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.SignalRequest.FromString,
                     response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.SignalResponse.SerializeToString,
             ),
-            'Wait': grpc.unary_unary_rpc_method_handler(
+            'Wait': grpc.unary_stream_rpc_method_handler(
                     servicer.Wait,
                     request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.WaitRequest.FromString,
                     response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.WaitResponse.SerializeToString,
@@ -92,6 +203,51 @@ def add_ContainersServicer_to_server(servicer, server):
                     servicer.Exec,
                     request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ExecRequest.FromString,
                     response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ExecResponse.SerializeToString,
+            ),
+            'Start': grpc.unary_unary_rpc_method_handler(
+                    servicer.Start,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.StartRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.StartResponse.SerializeToString,
+            ),
+            'Pause': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pause,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.PauseRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.PauseResponse.SerializeToString,
+            ),
+            'Change': grpc.unary_unary_rpc_method_handler(
+                    servicer.Change,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangeRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangeResponse.SerializeToString,
+            ),
+            'Discard': grpc.unary_unary_rpc_method_handler(
+                    servicer.Discard,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DiscardRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DiscardResponse.SerializeToString,
+            ),
+            'Describe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Describe,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DescribeRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DescribeResponse.SerializeToString,
+            ),
+            'CopyOut': grpc.unary_stream_rpc_method_handler(
+                    servicer.CopyOut,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyOutRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyOutResponse.SerializeToString,
+            ),
+            'CopyIn': grpc.stream_unary_rpc_method_handler(
+                    servicer.CopyIn,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyInRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyInResponse.SerializeToString,
+            ),
+            'Changes': grpc.unary_unary_rpc_method_handler(
+                    servicer.Changes,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangesRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangesResponse.SerializeToString,
+            ),
+            'Commit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Commit,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CommitRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CommitResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -142,7 +298,7 @@ class Containers:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/knarr.runtime.v1.Containers/Wait',
@@ -175,6 +331,412 @@ class Containers:
             '/knarr.runtime.v1.Containers/Exec',
             knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ExecRequest.SerializeToString,
             knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ExecResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Start(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/Start',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.StartRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.StartResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/Pause',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.PauseRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.PauseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Change(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/Change',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangeRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Discard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/Discard',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DiscardRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DiscardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Describe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/Describe',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DescribeRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.DescribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/CopyOut',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyOutRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyOutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyIn(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/knarr.runtime.v1.Containers/CopyIn',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyInRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CopyInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Changes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/Changes',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangesRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.ChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Commit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Containers/Commit',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CommitRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.CommitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class VolumesStub:
+    """Named directories for containers to keep data in.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Create = channel.unary_unary(
+                '/knarr.runtime.v1.Volumes/Create',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeCreateRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeCreateResponse.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/knarr.runtime.v1.Volumes/List',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeListRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeListResponse.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/knarr.runtime.v1.Volumes/Delete',
+                request_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeDeleteRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeDeleteResponse.FromString,
+                _registered_method=True)
+
+
+class VolumesServicer:
+    """Named directories for containers to keep data in.
+    """
+
+    def Create(self, request, context):
+        """Makes it where it does not exist; without a name one is made up. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Errors: NOT_FOUND; FAILED_PRECONDITION while a container has it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_VolumesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeCreateRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeCreateResponse.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeListRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeListResponse.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeDeleteRequest.FromString,
+                    response_serializer=knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeDeleteResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'knarr.runtime.v1.Volumes', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('knarr.runtime.v1.Volumes', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Volumes:
+    """Named directories for containers to keep data in.
+    """
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Volumes/Create',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeCreateRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeCreateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Volumes/List',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeListRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.runtime.v1.Volumes/Delete',
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeDeleteRequest.SerializeToString,
+            knarr__proto_dot_runtime_dot_v1_dot_containers__pb2.VolumeDeleteResponse.FromString,
             options,
             channel_credentials,
             insecure,

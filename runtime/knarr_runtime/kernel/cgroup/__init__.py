@@ -63,6 +63,12 @@ class Cgroups(Protocol):
     def kill(self, path: str) -> int:
         """SIGKILL to every process in ``path`` and below, none can escape by forking. How many there were."""
 
+    def freeze(self, path: str, *, frozen: bool) -> None:
+        """Stops everything in ``path`` and waits until it has stopped, or lets it go on. Blocking."""
+
+    def frozen(self, path: str) -> bool:
+        """What :meth:`freeze` was last asked for."""
+
     def oom_kills(self, path: str) -> int:
         """How many processes the kernel has killed in ``path`` because of its memory limit."""
 

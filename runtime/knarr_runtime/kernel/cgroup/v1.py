@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 
 from knarr_runtime.kernel.cgroup import huge_pages, values
@@ -173,6 +174,24 @@ class CgroupsV1:
                 break
             seen |= pids
         return len(seen)
+
+    def freeze(self, path: str, *, frozen: bool) -> None:
+        freezer = self._by_controller.get("freezer")
+        if freezer is None:
+            raise OSError(errno.ENOTSUP, "this machine has no freezer controller", path)
+        wanted = "FROZEN" if frozen else "THAWED"
+        deadline_s = time.monotonic() + values.FREEZE_S
+        freezer.write(path, "freezer.state", wanted)
+        while (freezer.read(path, "freezer.state") or "").strip() != wanted:  # FREEZING: some are in the kernel
+            if time.monotonic() > deadline_s:
+                freezer.write(path, "freezer.state", "THAWED")
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+            time.sleep(values.FREEZE_POLL_S)
+            freezer.write(path, "freezer.state", wanted)  # asking again makes the kernel look again
+
+    def frozen(self, path: str) -> bool:
+        freezer = self._by_controller.get("freezer")
+        return freezer is not None and (freezer.read(path, "freezer.state") or "THAWED").strip() != "THAWED"
 
     def oom_kills(self, path: str) -> int:
         tree = self._by_controller.get("memory")

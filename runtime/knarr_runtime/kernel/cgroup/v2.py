@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 
 from knarr_runtime.kernel.cgroup import huge_pages, values
@@ -163,6 +164,18 @@ class CgroupsV2:
                     os.kill(pid, signal.SIGKILL)
         finally:
             self._tree.write(path, "cgroup.freeze", "0")
+
+    def freeze(self, path: str, *, frozen: bool) -> None:
+        deadline_s = time.monotonic() + values.FREEZE_S
+        self._tree.write(path, "cgroup.freeze", str(int(frozen)))
+        while flat_keyed(self._tree.read(path, "cgroup.events") or "").get("frozen", 0) != int(frozen):
+            if time.monotonic() > deadline_s:
+                self._tree.write(path, "cgroup.freeze", "0")
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+            time.sleep(values.FREEZE_POLL_S)
+
+    def frozen(self, path: str) -> bool:
+        return (self._tree.read(path, "cgroup.freeze") or "0").strip() == "1"
 
     def oom_kills(self, path: str) -> int:
         return flat_keyed(self._tree.read(path, "memory.events") or "").get("oom_kill", 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from knarr_runtime.spec import Resources
 
 DEFAULT_PERIOD_US = 100_000
+FREEZE_S, FREEZE_POLL_S = 5.0, 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

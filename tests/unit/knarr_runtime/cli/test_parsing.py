@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knarr_runtime.cli import parsing
+from knarr_runtime.cli import mounting, parsing
 from knarr_runtime.cli.parsing import Port, Volume
 from knarr_runtime.errors import Invalid
 
@@ -54,15 +54,15 @@ def test_what_is_no_port_is_refused(text: str) -> None:
 
 
 def test_volumes_are_read() -> None:
-    assert parsing.volume("/a:/b") == Volume(source="/a", target="/b")
-    assert parsing.volume("/a:/b:ro,rslave") == Volume(source="/a", target="/b", readonly=True, propagation="rslave")
-    assert parsing.volume("data:/b").named
+    assert mounting.volume("/a:/b") == Volume(source="/a", target="/b")
+    assert mounting.volume("/a:/b:ro,rslave") == Volume(source="/a", target="/b", readonly=True, propagation="rslave")
+    assert mounting.volume("data:/b").named
 
 
-@pytest.mark.parametrize("text", ["/a", "/a:b", ":/b", "/a:/b:rx", "../a:/b", "a/b:/c", "/a:/b:ro:rw"])
+@pytest.mark.parametrize("text", ["", "a", "/a:b", ":/b", "/a:/b:rx", "../a:/b", "a/b:/c", "/a:/b:ro:rw"])
 def test_what_is_no_volume_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="volume"):
-        parsing.volume(text)
+        mounting.volume(text)
 
 
 def test_the_environment_is_taken_from_files_then_options_then_our_own() -> None:
@@ -80,7 +80,7 @@ def test_durations_are_read() -> None:
 
 @given(st.text(max_size=30))
 def test_anything_is_read_or_refused(text: str) -> None:
-    for read in (parsing.size, parsing.port, parsing.volume, parsing.duration_s, parsing.cpus, parsing.container_name):
+    for read in (parsing.size, parsing.port, mounting.volume, parsing.duration_s, parsing.cpus, parsing.container_name):
         try:
             read(text)
         except Invalid as error:
