@@ -168,7 +168,18 @@ class Server:
                 document = json.loads(manifest)
                 for blob in (document["config"], *document["layers"]):
                     self._push_blob(repository, blob["digest"], read(f"blobs/sha256/{blob['digest'][7:]}"))
-                self._request("PUT", f"/v2/{repository}/manifests/{tag}", manifest, document["mediaType"])
+                self.push_manifest(repository, tag, manifest, document["mediaType"])
+
+    def push_manifest(self, repository: str, tag: str, text: bytes, media_type: str) -> None:
+        status, _ = self._request("PUT", f"/v2/{repository}/manifests/{tag}", text, media_type)
+        assert status == 201, status
+
+    def manifest(self, digest: str) -> bytes:
+        """Of an image of the suite."""
+        with tarfile.open(self.archive) as archive:
+            file = archive.extractfile(f"blobs/sha256/{digest.removeprefix('sha256:')}")
+            assert file is not None
+            return file.read()
 
     def _registry_answers(self) -> bool:
         with contextlib.suppress(OSError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import hashlib
 import json
+import platform
 import re
 from typing import Any
 
@@ -14,6 +16,8 @@ from knarr_proto.cri import api_pb2 as cri
 from tests.slowness import patient
 
 ID = re.compile(r"sha256:[0-9a-f]{64}")
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Images:
@@ -223,3 +227,35 @@ def test_the_images_filesystem_is_told(images: Images) -> None:
 def test_the_containers_filesystem_is_told(images: Images) -> None:
     answer = images.client.ImageFsInfo(cri.ImageFsInfoRequest())
     assert answer.container_filesystems and answer.container_filesystems[0].fs_id.mountpoint
+
+
+@pytest.fixture
+def index(pulling: Images) -> str:
+    """Digest of an index in the registry, ``different:index``, with this machine's image and another's."""
+    server = pulling.runtime.server
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    manifests = []
+    for tag, name in (("1", architecture), ("2", "s390x")):
+        digested = pulling.status(pulling.pull(pulling.runtime.image(f"different:{tag}"))).image.repo_digests
+        (digest,) = {one.partition("@")[2] for one in digested}
+        size = len(server.manifest(digest))
+        described = {"mediaType": MANIFEST, "digest": digest, "size": size}
+        manifests.append({**described, "platform": {"os": "linux", "architecture": name}})
+    text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()
+    server.push_manifest("conformance/different", "index", text, INDEX)
+    return f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+def test_an_image_of_several_platforms_has_the_indexs_digest(pulling: Images, index: str) -> None:
+    repository = pulling.runtime.image("different")
+    tagged, digested = f"{repository}:index", f"{repository}@{index}"
+    of_the_platform = pulling.status(f"{repository}:1").image.id
+    for reference in (tagged, digested):
+        pulling.gone(of_the_platform)
+        assert pulling.pull(reference) == of_the_platform
+        image = pulling.status(reference).image
+        assert image.id == of_the_platform
+        assert list(image.repo_digests) == [digested]
+        assert list(image.repo_tags) == ([tagged] if reference == tagged else [])
+    pulling.gone(of_the_platform)
+    pulling.pull(f"{repository}:1")
