@@ -64,6 +64,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 MAX_ID = (1 << 32) - 2
 OWN_PIDS = "own"
+CGROUP_ACCESS = ("", "ro", "rw")
 SECCOMP_DEFAULT = "default"
 SECCOMP_UNCONFINED = "unconfined"
 
@@ -313,10 +314,11 @@ class ContainerSpec:
     cgroup: path below the runtime's cgroup root, below the sandbox's. seccomp: ``default``, ``unconfined`` or the path
     of a JSON profile on the host. log_path: file for the CRI log format (``/dev/null``: it can be attached to all the
     same), "" for none. stdin: keep standard input open (else /dev/null). pids: "" as the sandbox has it, ``own`` a pid
-    namespace of its own, else the id of the running container whose namespace it joins. volumes: directories of the
-    root, made if they are missing, that are written even where it is read-only. stop_signal: name (``SIGTERM``) or
-    number. privileged: all capabilities, devices and /sys writable, nothing masked, no seccomp. apparmor: name of a
-    loaded profile, "" to leave it as the runtime's. selinux, mount_label: labels of program and files, "" for none.
+    namespace of its own, else the id of the running container whose namespace it joins. cgroup_access: of
+    /sys/fs/cgroup, ``ro`` or ``rw``; "" is ``rw`` for a privileged container only. volumes: directories of the root,
+    made if they are missing, that are written even where it is read-only. stop_signal: name (``SIGTERM``) or number.
+    privileged: all capabilities, devices and /sys writable, nothing masked, no seccomp. apparmor: name of a loaded
+    profile, "" to leave it as the runtime's. selinux, mount_label: labels of program and files, "" for none.
     """
 
     id: str
@@ -347,6 +349,7 @@ class ContainerSpec:
     rlimits: tuple[Rlimit, ...] = ()
     stop_signal: str = "SIGTERM"
     pids: str = ""
+    cgroup_access: str = ""
     volumes: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -365,6 +368,7 @@ class ContainerSpec:
             raise Invalid("args and env must not contain NUL")
         if self.log_path:
             _absolute(self.log_path, "log_path")
+        _one_of(self.cgroup_access, CGROUP_ACCESS, "cgroup_access")
         for volume in self.volumes:
             _absolute(volume, "volumes")
 

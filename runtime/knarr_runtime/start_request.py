@@ -39,7 +39,7 @@ _NOT_OFFERED = {"pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "std
 
 _FOR_SHIM = (
     *("id", "cgroup", "stdin", "stdin_once", "tty", "log_path", "privileged", "masked_paths", "readonly_paths"),
-    "pids",
+    *("pids", "cgroup_access"),
 )
 """What of a spec the shim itself needs to know."""
 

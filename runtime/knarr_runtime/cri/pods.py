@@ -27,7 +27,7 @@ from knarr_runtime.cri.events import Event, Followers
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
 from knarr_runtime.images.store import ImageStore
-from knarr_runtime.kernel.cgroup import huge_pages
+from knarr_runtime.kernel.cgroup import delegates_to_namespaces, huge_pages
 from knarr_runtime.launcher import Launcher
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.network.ports import PortMapping
@@ -242,6 +242,7 @@ class Pods:
         identifier = container.id
         spec = await self.spec(container)
         self.check_limits(spec.resources)
+        self._check_cgroup_access(spec.cgroup_access)
         for mount in spec.mounts:
             if mount.layers:  # tells now what is missing in the image
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
@@ -346,6 +347,11 @@ class Pods:
                 raise Invalid(f"resources.hugepage_limits: no pages of {size} on this machine, {there}")
             if limit_bytes and not self._launcher.limits_huge_pages:
                 raise Invalid(f"resources.hugepage_limits: {size}: no hugetlb controller is mounted on this machine")
+
+    def _check_cgroup_access(self, access: str) -> None:
+        if access == "rw" and not (self._launcher.cgroup_version == 2 and delegates_to_namespaces()):
+            reason = "needs cgroup v2, mounted with nsdelegate"
+            raise Invalid(f"security_context.cgroup_mount_mode: CGROUP_MOUNT_MODE_WRITABLE {reason}")
 
     def container(self, identifier: str) -> ContainerRecord:
         """By id or its unique beginning. Raises NotFound."""

@@ -67,7 +67,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
                 ]
             ),
             runtime_handlers=[cri.RuntimeHandler(name=name, features=features) for name in HANDLERS],
-            features=cri.RuntimeFeatures(supplemental_groups_policy=True),
+            features=cri.RuntimeFeatures(supplemental_groups_policy=True, cgroup_mount_mode=True),
         )
         if request.verbose:
             answer.info["config"] = json.dumps(

@@ -29,6 +29,11 @@ PROPAGATION = {
     cri.PROPAGATION_HOST_TO_CONTAINER: "rslave",
     cri.PROPAGATION_BIDIRECTIONAL: "rshared",
 }
+CGROUP_ACCESS = {
+    cri.CGROUP_MOUNT_MODE_UNSPECIFIED: "",
+    cri.CGROUP_MOUNT_MODE_READ_ONLY: "ro",
+    cri.CGROUP_MOUNT_MODE_WRITABLE: "rw",
+}
 NO_LOG = os.devnull
 """Of a container whose output nobody keeps: clients may still attach to it."""
 PIDS_LIMIT = 4096
@@ -149,6 +154,7 @@ def container(
         stop_signal=_stop_signal(config.stop_signal) or image.config.stop_signal or "SIGTERM",
         rlimits=standalone.rlimits(config),
         pids=security.pids(context.namespace_options, of_sandbox),
+        cgroup_access=CGROUP_ACCESS[context.cgroup_mount_mode],
         volumes=tuple(os.path.normpath("/" + volume.lstrip("/")) for volume in image.config.volumes),
         labels=dict(config.labels),
     )

@@ -364,7 +364,7 @@ class Filesystems:
         if self._cgroups_shown:
             return
         self._cgroups_shown = True
-        readonly = 0 if self._spec.privileged else mounts.READ_ONLY
+        readonly = 0 if _writes_cgroups(self._spec) else mounts.READ_ONLY
         if self._preparation.cgroups.version == 2:
             try:
                 target = syscalls.openat2(self._sys, "fs/cgroup", os.O_PATH, _PLAIN)
@@ -497,6 +497,10 @@ class Filesystems:
         with contextlib.suppress(OSError):  # who enters it says why not
             os.close(paths.make_target(self._root, self._spec.cwd, directory=True))
         syscalls.mount_setattr(self._root, set_=mounts.READ_ONLY)
+
+
+def _writes_cgroups(spec: ContainerSpec) -> bool:
+    return spec.cgroup_access == "rw" or (spec.privileged and not spec.cgroup_access)
 
 
 _FILES_OF_PROC = frozenset(

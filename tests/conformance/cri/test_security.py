@@ -436,3 +436,49 @@ def test_mappings_that_make_no_sense_are_refused(runtime: Any) -> None:
     config = runtime.pod_config(linux=cri.LinuxPodSandboxConfig(security_context=security))
     error = runtime.refused(lambda: runtime.run_pod(config))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+# Cgroups
+
+
+def delegates() -> bool:
+    """Whether this machine can give a subtree of cgroups to a container."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return (
+        any(" - cgroup2 " in line and "nsdelegate" in line for line in lines)
+        and not Path("/sys/fs/cgroup/cpu").exists()
+    )
+
+
+@pytest.mark.parametrize("mode", [cri.CGROUP_MOUNT_MODE_UNSPECIFIED, cri.CGROUP_MOUNT_MODE_READ_ONLY])
+def test_cgroups_are_read_only(runtime: Any, mode: Any) -> None:
+    container = runtime.secure(runtime.pod(), cgroup_mount_mode=mode)
+    directory = runtime.output(container, "sh", "-c", "ls -d /sys/fs/cgroup/memory || echo /sys/fs/cgroup").strip()
+    answer = runtime.execute(container, "mkdir", f"{directory}/new")
+    assert answer.exit_code == 1 and b"Read-only file system" in answer.stderr
+
+
+@pytest.mark.knarr_only
+def test_cgroups_are_written_where_they_can_be_given_away(runtime: Any) -> None:
+    assert runtime.runtime.Status(cri.StatusRequest()).features.cgroup_mount_mode
+    pod = runtime.pod()
+    if not delegates():
+        error = runtime.refused(lambda: runtime.secure(pod, cgroup_mount_mode=cri.CGROUP_MOUNT_MODE_WRITABLE))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "cgroup_mount_mode" in error.details()
+        return
+    container = runtime.secure(pod, cgroup_mount_mode=cri.CGROUP_MOUNT_MODE_WRITABLE)
+    runtime.output(
+        container, "sh", "-c", "cd /sys/fs/cgroup && mkdir new && echo 0 > new/cgroup.procs && cat /proc/self/cgroup"
+    )
+    limits = runtime.execute(container, "sh", "-c", "echo max > /sys/fs/cgroup/pids.max")
+    assert limits.exit_code == 1, "its own limits stay out of its reach"
+    runtime.remove(container)
+
+
+@pytest.mark.knarr_only
+def test_cgroups_of_a_privileged_container_are_read_only_when_asked_for(runtime: Any) -> None:
+    pod = runtime.pod(linux=PRIVILEGED_POD)
+    for mode, code in ((cri.CGROUP_MOUNT_MODE_UNSPECIFIED, 0), (cri.CGROUP_MOUNT_MODE_READ_ONLY, 1)):
+        container = runtime.secure(pod, privileged=True, cgroup_mount_mode=mode)
+        script = "cd /sys/fs/cgroup; cd memory 2>&1; mkdir new && rmdir new"
+        assert runtime.execute(container, "sh", "-c", script).exit_code == code

@@ -116,6 +116,13 @@ def discover(root: str, *, pid: str = "self") -> dict[str, str]:
     return bases
 
 
+def delegates_to_namespaces() -> bool:
+    """Whether a cgroup namespace of v2 may be given to whoever is in it: its own limits are then out of its reach."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        sides = [line.rstrip("\n").partition(" - ")[2].split(" ") for line in file]
+    return any(side[0] == "cgroup2" and "nsdelegate" in side[2].split(",") for side in sides)
+
+
 def _join(mount: tuple[str, str], own: str) -> str:
     """Directory of cgroup ``own`` under a mount (its point, the cgroup that is its root)."""
     point, mount_root = mount

@@ -42,7 +42,7 @@ HONOURED = {
     "cpuset_mems hugepage_limits unified memory_swap_limit_in_bytes",
     "LinuxContainerSecurityContext": "capabilities privileged namespace_options run_as_user run_as_username "
     "readonly_rootfs supplemental_groups apparmor_profile seccomp_profile_path no_new_privs run_as_group masked_paths "
-    "readonly_paths seccomp apparmor supplemental_groups_policy",
+    "readonly_paths seccomp apparmor supplemental_groups_policy cgroup_mount_mode",
     "LinuxPodSandboxConfig": "cgroup_parent security_context sysctls overhead resources",
     "LinuxSandboxSecurityContext": "namespace_options",
     "ListContainerStatsRequest": "filter",
