@@ -2,8 +2,8 @@
 
     python tests/bench/runtime_many.py [--pods 500] [--seconds 5]
 
-Throughput is of whole lives (create, start /bin/true, see its end, remove) in eight sandboxes at once; crun runs the
-same eight at a time. The 500 pods are made through CRI by a daemon of their own.
+Throughput is of whole lives (create, start /bin/true, see its end, remove) in eight sandboxes at once; crun and the C
+floor run the same eight at a time. The 500 pods are made through CRI by a daemon of their own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_common import SUITE, Fifo, Times, load_suite, make_root, own_mounts
-from runtime_start import _call, knarr_round, peer_config
+from runtime_start import Floor, _call, knarr_round, peer_config
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime.kernel import syscalls
@@ -36,7 +36,7 @@ STARTS = 60
 LOUD = "while :; do yes 012345678901234567890123456789012345678901234567 | head -c 10000000; usleep 80000; done"
 
 
-async def throughput(launcher: Launcher, root: Path, work: Path, seconds: float) -> None:
+async def throughput(launcher: Launcher, root: Path, work: Path, seconds: float) -> float:
     ended: dict[str, asyncio.Event] = {}
 
     async def follow() -> None:
@@ -76,6 +76,7 @@ async def throughput(launcher: Launcher, root: Path, work: Path, seconds: float)
     with contextlib.suppress(asyncio.CancelledError):
         await following
     print(f"knarr, {WORKERS} at a time: {sum(counts) / took:.0f} containers/s (aim 300)")
+    return sum(counts) / took
 
 
 async def crun_throughput(root: Path, work: Path, seconds: float) -> None:
@@ -99,6 +100,32 @@ async def crun_throughput(root: Path, work: Path, seconds: float) -> None:
     began = time.perf_counter()
     counts = await asyncio.gather(*(lives(worker, began + seconds) for worker in range(WORKERS)))
     print(f"crun, {WORKERS} at a time: {sum(counts) / (time.perf_counter() - began):.0f} containers/s")
+
+
+async def floor_throughput(root: Path, work: Path, seconds: float) -> float:
+    """As many C programs as we have workers: what the kernel alone makes possible here."""
+
+    def lives(floor: Floor, until_s: float) -> int:
+        count = 0
+        while time.perf_counter() < until_s:
+            floor.round(Times())
+            count += 1
+        return count
+
+    floors = []
+    try:
+        for worker in range(WORKERS):
+            directory = work / f"floor{worker}"
+            directory.mkdir()
+            floors.append(Floor(directory, root, Fifo(directory / "fifo")))
+        began = time.perf_counter()
+        counts = await asyncio.gather(*(asyncio.to_thread(lives, floor, began + seconds) for floor in floors))
+        took = time.perf_counter() - began
+    finally:
+        for floor in floors:
+            floor.close()
+    print(f"C floor, {WORKERS} at a time: {sum(counts) / took:.0f} containers/s")
+    return sum(counts) / took
 
 
 async def beside_a_logger(launcher: Launcher, root: Path, work: Path) -> None:
@@ -222,8 +249,9 @@ async def with_launcher(work: Path, seconds: float) -> None:
     await launcher.start()
     try:
         await launcher.recover()
-        await throughput(launcher, root, work, seconds)
+        ours = await throughput(launcher, root, work, seconds)
         await crun_throughput(root, work, seconds)
+        print(f"knarr makes {ours / await floor_throughput(root, work, seconds):.2f} x as many as the C floor")
         await beside_a_logger(launcher, root, work)
     finally:
         await launcher.destroy()

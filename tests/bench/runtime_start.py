@@ -144,14 +144,14 @@ async def peer_round(
 
 
 class Floor:
-    """The C program of floor.c, built here; None where there is no compiler."""
+    """The C program of floor.c, built in ``work``."""
 
     def __init__(self, work: Path, root: Path, fifo: Fifo) -> None:
         source, program = Path(__file__).with_name("floor.c"), work / "floor"
         subprocess.run(["cc", "-O2", "-o", program, source], check=True)
         (work / "filter").write_bytes(profile.default_filter(frozenset(DEFAULT_CAPABILITIES)))
         (work / "floor.d").mkdir()
-        bases = discover(f"knarr-bench-{os.getpid()}-floor")
+        bases = discover(f"knarr-bench-{os.getpid()}-floor-{work.name}")
         bases.pop("cpuset", None)
         arguments = [program, root, work / "floor.d", fifo.path, work / "filter", *bases.values()]
         self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
