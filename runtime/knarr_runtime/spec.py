@@ -194,6 +194,11 @@ class SandboxSpec:
     def from_json(value: Mapping[str, Any]) -> SandboxSpec:
         return _read(SandboxSpec, value, _SANDBOX_NESTED)
 
+    @staticmethod
+    def from_checked(value: Mapping[str, Any]) -> SandboxSpec:
+        """From a daemon that may be of another version; see ContainerSpec."""
+        return _read(SandboxSpec, value, _SANDBOX_NESTED, strict="the zygote")
+
 
 _SANDBOX_NESTED: dict[str, tuple[type, bool]] = {
     "namespaces": (Namespaces, False),
@@ -390,7 +395,7 @@ class ContainerSpec:
         try:
             return _take(ContainerSpec, value, _CONTAINER_NESTED)
         except _OtherVersion:
-            return _read(ContainerSpec, value, _CONTAINER_NESTED, strict=True)
+            return _read(ContainerSpec, value, _CONTAINER_NESTED, strict="this sandbox")
 
 
 _CONTAINER_NESTED: dict[str, tuple[type, bool]] = {
@@ -426,18 +431,18 @@ class _OtherVersion(Exception):
 
 
 def _read(
-    type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]], *, strict: bool = False
+    type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]], *, strict: str = ""
 ) -> _T:
     """The dataclass ``type_`` from JSON; keys it does not know (written by a later version) are ignored.
 
-    strict: only if they are empty, else Invalid is raised.
+    strict: only if they are empty, else Invalid is raised, which names who it is that does not know.
     """
     arguments: dict[str, Any] = {}
     known: Mapping[str, Any] = type_.__dataclass_fields__  # type: ignore[attr-defined]
     for key, item in value.items():
         if key not in known:
             if strict and item:
-                raise Invalid(f"{key}: this sandbox, of an earlier version, does not know it; a new sandbox does")
+                raise Invalid(f"{key}: {strict}, of an earlier version, does not know it; a new one does")
             continue
         if key in nested:
             inner, many = nested[key]

@@ -126,7 +126,7 @@ class Zygote:
     # --- sandboxes ---
 
     def _create_sandbox(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
-        spec = SandboxSpec.from_json(message["spec"])
+        spec = SandboxSpec.from_checked(message["spec"])
         flags = syscalls.CLONE_NEWNS
         if not spec.uids:  # else those belong to the pod's user namespace
             if spec.namespaces.net == "pod":

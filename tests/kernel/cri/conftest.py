@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -41,13 +42,15 @@ class Daemon:
         self.channel: grpc.Channel | None = None
         pyroute2.netns.create(self.name)
 
-    def start(self) -> None:
+    def start(self, code: Path | None = None) -> None:
+        """code: where another version's package lies."""
         cgroups.make(self.parents, self.name)
         command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{self.name}", self.name]
         command += [json.dumps(self.parents), sys.executable, "-m", "knarr_runtime", "serve"]
         command += ["--root", str(self.base / "root"), "--socket", str(self.socket), *self.arguments]
+        env = {**os.environ, **({"PYTHONPATH": str(code)} if code is not None else {})}
         with open(self.base / "log", "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=env)
         self.channel = grpc.insecure_channel(f"unix:{self.socket}")
         self.runtime: Any = api_pb2_grpc.RuntimeServiceStub(self.channel)
         self.images: Any = api_pb2_grpc.ImageServiceStub(self.channel)

@@ -120,6 +120,14 @@ def _command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
+def _children(parent: int) -> int:
+    found = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(parent)
+    return found
+
+
 _COUNTING = "trap 'echo last; exit {code}' TERM; echo first; while :; do sleep 0.02; done"
 
 
@@ -260,3 +268,25 @@ async def test_a_zygote_older_than_versions_is_ended_and_its_shims_go_on(runtime
     await runtime.until(lambda: start_time(before["pid"]) is None)
     await runtime.until(lambda: "first" in runtime.output(spec.id))
     assert (await runtime.launcher.stop_container(spec.id, 10)).exit_code == 9
+
+
+async def test_replacing_leaves_nothing_behind(pod: Runtime, package: Path) -> None:
+    """No child, descriptor, mount or process more after many than after one."""
+
+    async def world() -> list[object]:
+        zygote = _record(pod, "zygote.json")["pid"]
+        await pod.until(lambda: _children(zygote) == 3)  # log reader, shim and spare shim
+        descriptors = sorted(os.path.dirname(os.readlink(link)) for link in Path(f"/proc/{zygote}/fd").iterdir())
+        mounts = len(Path(f"/proc/{zygote}/mountinfo").read_text().splitlines())
+        return [zygote, descriptors, mounts]
+
+    found = []
+    for _ in range(4):
+        await pod.close()
+        async with _other_daemon(pod, package) as daemon:
+            await daemon.ask("list")
+        await pod.take_over()
+        await pod.sandbox("next")
+        await pod.launcher.remove_sandbox("next")
+        found.append(await world())
+    assert all(each == found[0] for each in found), found

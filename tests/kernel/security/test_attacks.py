@@ -195,6 +195,28 @@ async def test_paths_do_not_leave_the_root(pod: Runtime, treasure: Path, target:
     assert sorted(os.listdir(treasure)) == ["gold"]
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize("volume", ["/link", "/link/gold", "/link/new", "/../../../..{}", "/tmp/../link"])
+async def test_a_volume_of_an_image_shows_nothing_of_the_host(
+    pod: Runtime, lower: Path, treasure: Path, volume: str, *, readonly: bool
+) -> None:
+    """CVE-2022-23648."""
+    evil = pod.work / "evil"
+    evil.mkdir()
+    (evil / "link").symlink_to("/.." * 20 + str(treasure))
+    rootfs = Rootfs(
+        lower=(str(evil), str(lower)), upper=str(evil) + ".upper", work=str(evil) + ".work", readonly=readonly
+    )
+    volumes = (volume.replace("{}", str(treasure)),)
+    script = f"cat /link/gold {treasure}/gold 2>/dev/null; echo mine > {treasure}/mine; cat /link/mine"
+    _, output = await pod.shell(script, rootfs=rootfs, volumes=volumes)
+    assert HOST_ONLY not in output
+    if volume == "/link":
+        assert output == "mine\n"
+    assert sorted(os.listdir(treasure)) == ["gold"]
+    assert (treasure / "gold").read_text() == HOST_ONLY
+
+
 @pytest.mark.parametrize("tty", [False, True])
 async def test_devices_that_an_image_replaces_by_links_are_not_followed(pod: Runtime, lower: Path, tty: bool) -> None:
     """Masks are made of /dev/null, terminals bound on /dev/console: an image may have put links there."""

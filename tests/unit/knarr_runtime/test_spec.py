@@ -61,6 +61,16 @@ def test_a_sandbox_of_an_earlier_version_refuses_what_it_does_not_know() -> None
         ContainerSpec.from_checked(text)
 
 
+def test_a_zygote_of_an_earlier_version_refuses_what_it_does_not_know() -> None:
+    spec = SandboxSpec(id="p", namespaces=Namespaces(pid="pod"))
+    text = json.loads(json.dumps(spec.to_json()))
+    assert SandboxSpec.from_checked({**text, "later": {}}) == spec
+    with pytest.raises(Invalid, match="later: the zygote, of an earlier version"):
+        SandboxSpec.from_checked({**text, "later": {"a": "b"}})
+    with pytest.raises(Invalid, match="much_later"):
+        SandboxSpec.from_checked({**text, "namespaces": {**text["namespaces"], "much_later": "pod"}})
+
+
 def test_what_an_earlier_daemon_does_not_say_has_its_default() -> None:
     text = json.loads(json.dumps(CONTAINER.to_json()))
     del text["tty"], text["mounts"][0]["propagation"]
