@@ -45,7 +45,7 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
     linux = config.linux
     options = linux.security_context.namespace_options
     host_network = options.network == cri.NODE
-    parent = linux.cgroup_parent.strip("/") or f"kubepods/pod{config.metadata.uid or identifier}"
+    parent = cgroup_parent(config, identifier)
     uids, gids = security.id_maps(options)
     return SandboxSpec(
         id=identifier,
@@ -112,7 +112,7 @@ def container(
     log_path = NO_LOG
     if sandbox_config.log_directory and config.log_path:
         log_path = os.path.join(sandbox_config.log_directory, os.path.normpath("/" + config.log_path).lstrip("/"))
-    parent = sandbox_config.linux.cgroup_parent.strip("/") or f"kubepods/pod{sandbox_config.metadata.uid or sandbox_id}"
+    parent = cgroup_parent(sandbox_config, sandbox_id)
     limits = resources(config.linux.resources)
     if not limits.pids_limit and not privileged:
         limits = Resources(**{**_fields(limits), "pids_limit": PIDS_LIMIT})
@@ -158,6 +158,17 @@ def container(
         volumes=tuple(os.path.normpath("/" + volume.lstrip("/")) for volume in image.config.volumes),
         labels=dict(config.labels),
     )
+
+
+def cgroup_parent(sandbox_config: Any, sandbox_id: str) -> str:
+    """Raises Invalid for a name that only systemd could give a place in the tree."""
+    given = sandbox_config.linux.cgroup_parent.strip("/")
+    if given.endswith(".slice"):
+        raise Invalid(
+            f"config.linux.cgroup_parent: {given!r} is a slice of systemd, and this runtime makes cgroups itself: set "
+            "cgroupDriver: cgroupfs in the kubelet's configuration"
+        )
+    return str(given) or f"kubepods/pod{sandbox_config.metadata.uid or sandbox_id}"
 
 
 def resources(given: Any) -> Resources:

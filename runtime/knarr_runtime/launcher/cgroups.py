@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import functools
 import time
@@ -40,6 +41,11 @@ class PodCgroups:
         except OSError as error:
             kind = Invalid if error.errno in _ABOUT_VALUES else KernelRefused
             raise kind(f"cgroup {error.filename}: {error.strerror}") from error
+
+    async def weigh(self, group: str, shares: int) -> None:
+        """The part of the processor that a group of pods has beside other groups. Nothing where it is gone."""
+        with contextlib.suppress(OSError):
+            await self._work.in_thread(self._node.cgroups.update, group, Resources(cpu_shares=shares))
 
     async def remove(self, path: str) -> None:
         """Waits for dying processes to leave it. Raises Unavailable if some never do."""

@@ -21,6 +21,9 @@ from knarr_runtime.launcher.work import Work, all_of
 from knarr_runtime.node import Node
 from knarr_runtime.spec import NetworkConfig, Resources, SandboxSpec
 
+DEFAULT_SHARES = 1024
+"""What the kernel gives a cgroup that has not been told."""
+
 
 class Sandboxes:
     def __init__(
@@ -40,6 +43,7 @@ class Sandboxes:
         self._shims = shims
         self._containers = containers
         self._timeout_s = timeout_s
+        self._weighing = asyncio.Lock()
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
         """Makes the pod's cgroup and its shim with new namespaces. Raises AlreadyExists, Invalid."""
@@ -59,7 +63,10 @@ class Sandboxes:
                 self._node.zygote.request("create_sandbox", spec=spec.to_json(), timeout_s=self._timeout_s),
                 self._work.in_thread(self._cgroups.create, spec.cgroup_parent, spec.resources, None),
             )
-            await self._shims.connect(sandbox, int(reply["pid"]), int(reply["start_time"]))
+            await all_of(
+                self._shims.connect(sandbox, int(reply["pid"]), int(reply["start_time"])),
+                self._weigh_group(spec.cgroup_parent),
+            )
         except BaseException:
             del self._table.sandboxes[spec.id]
             self._work.spawn(self._undo(sandbox))
@@ -128,6 +135,20 @@ class Sandboxes:
         """A pod's, with all that is in it, unless another sandbox of the pod has it: one was made anew."""
         if all(one.value.spec.cgroup_parent != parent for one in self._table.sandboxes.values()):
             await self._cgroups.remove(parent)
+            await self._weigh_group(parent)
+
+    async def _weigh_group(self, parent: str) -> None:
+        """A group of pods below the first (``kubepods/besteffort``) weighs as much as its pods together.
+
+        Made without a weight it would have as much as a whole processor asked for, however little its pods did.
+        """
+        group = os.path.dirname(parent)
+        if "/" not in group:
+            return
+        async with self._weighing:
+            pods = {one.value.spec.cgroup_parent: one.value.spec for one in self._table.sandboxes.values()}
+            inside = [spec for path, spec in pods.items() if os.path.dirname(path) == group]
+            await self._cgroups.weigh(group, sum(spec.resources.cpu_shares or DEFAULT_SHARES for spec in inside) or 2)
 
     async def stats(self, sandbox_id: str) -> Stats:
         """Of the whole pod."""
@@ -142,6 +163,7 @@ class Sandboxes:
             changed = {name: value for name, value in asdict(resources).items() if value}
             spec = replace(spec, resources=replace(spec.resources, **changed))
             sandbox.value = replace(sandbox.value, spec=spec)
+            await self._weigh_group(spec.cgroup_parent)
             layout.write(sandbox.directory, layout.SANDBOX_SPEC, {"spec": spec.to_json()})
 
     async def connect_port(self, sandbox_id: str, port: int) -> socket.socket:

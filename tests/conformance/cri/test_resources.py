@@ -6,6 +6,7 @@ Files are named by hierarchy on v1 (``cpu/cpu.shares``) and alone on v2 (``cpu.w
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,6 +234,34 @@ def test_a_child_out_of_memory_dies_alone(runtime: Any) -> None:
     container = runtime.started(runtime.pod(), "sh", "-c", script, linux=limits)
     runtime.logged(container, "ended with 137")
     assert runtime.status(container).state == cri.CONTAINER_RUNNING
+
+
+@pytest.mark.knarr_only
+def test_a_group_of_pods_weighs_as_much_as_its_pods(runtime: Any) -> None:
+    """Pods that asked for nothing (2 shares each) get less than one that asked for half a processor."""
+    group = f"kubepods/besteffort-{secrets.token_hex(4)}"
+
+    def pod(shares: int) -> Any:
+        resources = cri.LinuxContainerResources(cpu_shares=shares)
+        name = f"{group}/pod{secrets.token_hex(4)}"
+        return runtime.pod(linux=cri.LinuxPodSandboxConfig(cgroup_parent=name, resources=resources))
+
+    def weight(container: str) -> str:
+        file = path_of(runtime, container, "cpu.weight" if UNIFIED else "cpu/cpu.shares")
+        return (file.parents[2] / file.name).read_text().strip()
+
+    first = pod(2)
+    container = runtime.sleeper(first)
+    assert weight(container) == ("1" if UNIFIED else "2")
+    second = pod(512)
+    assert weight(container) == ("20" if UNIFIED else "514")
+    resources = cri.LinuxContainerResources(cpu_shares=1024)
+    runtime.runtime.UpdatePodSandboxResources(
+        cri.UpdatePodSandboxResourcesRequest(pod_sandbox_id=first.id, resources=resources)
+    )
+    assert weight(container) == ("59" if UNIFIED else "1536")
+    runtime.remove_pod(second)
+    assert weight(container) == ("39" if UNIFIED else "1024")
 
 
 # Files of cgroup v2, by name: refused where there are none

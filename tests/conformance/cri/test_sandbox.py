@@ -194,3 +194,13 @@ def test_removing_a_pods_old_sandbox_leaves_its_new_one(runtime: Any) -> None:
     assert runtime.status(container).state == cri.CONTAINER_RUNNING
     assert runtime.output(container, "echo", "lives") == "lives\n"
     assert runtime.pod_status(new).state == cri.SANDBOX_READY
+
+
+@pytest.mark.knarr_only
+def test_a_slice_of_systemd_is_refused_by_a_runtime_that_makes_cgroups_itself(runtime: Any) -> None:
+    driver = runtime.runtime.RuntimeConfig(cri.RuntimeConfigRequest()).linux.cgroup_driver
+    assert driver == cri.CGROUPFS
+    parent = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod123.slice"
+    error = runtime.refused(lambda: runtime.pod(linux=cri.LinuxPodSandboxConfig(cgroup_parent=parent)))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "kubepods-burstable-pod123.slice" in error.details() and "cgroupDriver: cgroupfs" in error.details()
