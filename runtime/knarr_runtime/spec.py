@@ -214,6 +214,11 @@ class User:
     gid: int = 0
     groups: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        for number in (self.uid, self.gid, *self.groups):
+            if not 0 <= number <= MAX_ID:  # to setresuid(2), -1 says: stay who you are
+                raise Invalid(f"user: {number} is no id (0 to {MAX_ID})")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rootfs:

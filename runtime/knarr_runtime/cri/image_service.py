@@ -17,6 +17,7 @@ from knarr_runtime.cri.transfers import Transfers
 from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images.registry import credentials
 from knarr_runtime.images.store import Image, ImageStore, repository_digests
+from knarr_runtime.spec import MAX_ID
 
 STREAM_BATCH = 100
 """Images in one message of a streamed list."""
@@ -115,7 +116,7 @@ def _image(image: Image) -> Any:
         spec=cri.ImageSpec(image=tags[0] if tags else image.id),
     )
     name = image.config.user.partition(":")[0]
-    if name.isdecimal():
+    if name.isdecimal() and int(name) <= MAX_ID:
         answer.uid.value = int(name)
     elif name:
         answer.username = name

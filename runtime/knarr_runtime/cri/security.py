@@ -18,6 +18,7 @@ from knarr_runtime.kernel import lsm
 from knarr_runtime.kernel.capabilities import NUMBER
 from knarr_runtime.spec import (
     DEFAULT_CAPABILITIES,
+    MAX_ID,
     OWN_PIDS,
     SECCOMP_DEFAULT,
     SECCOMP_UNCONFINED,
@@ -28,7 +29,6 @@ from knarr_runtime.spec import (
 )
 
 MAX_USER_FILE_BYTES = 4 << 20
-MAX_ID = (1 << 32) - 2
 PID_MODES = {cri.CONTAINER: "container", cri.POD: "pod", cri.NODE: "host"}
 UNCONFINED, DEFAULTS, LOCALHOST = "unconfined", ("", "runtime/default", "docker/default"), "localhost/"
 """The older fields' names of profiles."""

@@ -95,8 +95,9 @@ def container(
     context = config.linux.security_context
     of_sandbox = sandbox_config.linux.security_context.namespace_options
     privileged = context.privileged
+    entrypoint = () if image.config.entrypoint == ("",) else image.config.entrypoint  # how Dockerfiles take it back
     args = (
-        *(config.command or image.config.entrypoint),
+        *(config.command or entrypoint),
         *(config.args or (() if config.command else image.config.cmd)),
     )
     if not args:
@@ -155,7 +156,9 @@ def container(
         rlimits=standalone.rlimits(config),
         pids=security.pids(context.namespace_options, of_sandbox),
         cgroup_access=CGROUP_ACCESS[context.cgroup_mount_mode],
-        volumes=tuple(os.path.normpath("/" + volume.lstrip("/")) for volume in image.config.volumes),
+        volumes=tuple(
+            os.path.normpath("/" + volume.lstrip("/")) for volume in image.config.volumes if volume.strip("/.")
+        ),
         labels=dict(config.labels),
     )
 
@@ -249,7 +252,8 @@ def _hostname(sandbox_config: Any) -> tuple[str, ...]:
 
 def _environment(first: Iterable[str], of_image: Iterable[str], given: Iterable[Any]) -> tuple[str, ...]:
     """``first``, the image's variables, then the configuration's; PATH always."""
-    variables = dict(text.partition("=")[::2] for text in (PATH, *first, *of_image))
+    pairs = (text.partition("=") for text in (PATH, *first, *of_image))
+    variables = {name: value for name, equals, value in pairs if name and equals}
     variables.update({pair.key: pair.value.decode(errors="surrogateescape") for pair in given})
     return tuple(f"{name}={value}" for name, value in variables.items())
 

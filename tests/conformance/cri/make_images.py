@@ -121,6 +121,20 @@ IMAGES = {
         {"etc/passwd": "root::0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n"},
         programs={"privileged/su": (0o4755, 0), "privileged/chown": (0o755, 1 << CAP_CHOWN)},
     ),
+    "odd:settings": Image(
+        {
+            "Entrypoint": [""],
+            "Cmd": ["sleep", "100000"],
+            "Env": [PATH, "NO_EQUALS", "PATH", "=nameless", "A=first", "A=b=c", "EMPTY="],
+            "Volumes": {"/": {}, "relative/path": {}, "/../../up": {}},
+            "Labels": None,
+            "ExposedPorts": None,
+            "WorkingDir": None,
+        }
+    ),
+    "odd:nobody-at-all": Image({**SLEEP, "User": "4294967295"}),
+    "odd:group-of-nobody": Image({**SLEEP, "User": "1000:4294967295"}),
+    "odd:user-too-large": Image({**SLEEP, "User": "99999999999999999999999"}),
     "odd:scripts": Image(
         SLEEP,
         {

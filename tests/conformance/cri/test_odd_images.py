@@ -93,6 +93,30 @@ def test_a_user_file_that_is_a_link(runtime: Any) -> None:
     assert b"HOME=/moved" in environment
 
 
+@pytest.mark.parametrize("image", ["odd:nobody-at-all", "odd:group-of-nobody", "odd:user-too-large"])
+def test_numbers_that_are_no_users_do_not_become_root(runtime: Any, image: str) -> None:
+    """To the kernel, 4294967295 says: stay who you are."""
+    pod = runtime.pod()
+    runtime.refused(lambda: runtime.start(runtime.create(pod, image=image)))
+    name = cri.ImageSpec(image=runtime.image(image))
+    told = runtime.images.ImageStatus(cri.ImageStatusRequest(image=name)).image
+    assert told.id and (told.uid.value or told.username)
+
+
+# Settings
+
+
+@pytest.mark.containerd_lacks("runc wants every variable to have a value")
+@pytest.mark.parametrize("readonly", [False, True])
+def test_settings_that_say_nothing_are_left_out(runtime: Any, readonly: bool) -> None:
+    container = sleeper(runtime, "odd:settings", linux=security(readonly_rootfs=readonly))
+    environment = Path(f"/proc/{runtime.info(container)['pid']}/environ").read_bytes().decode().split("\0")
+    assert {"A=b=c", "EMPTY="} <= set(environment) and any(one.startswith("PATH=/") for one in environment)
+    assert not [one for one in environment if one.startswith(("NO_EQUALS", "="))]
+    runtime.output(container, "touch", "/relative/path/file", "/up/file")
+    assert runtime.execute(container, "touch", "/file").exit_code == int(readonly)
+
+
 # Links and files where something is mounted
 
 
