@@ -125,7 +125,9 @@ def rehearse() -> None:
     spec = ContainerSpec.from_checked(request["spec"])
     confine.environment(spec.env, 0)
     confine.decode_filter(request["seccomp"])
+    confine.label(confine.open_labels(spec))
     capabilities.mask(spec.capabilities.bounding)
+    capabilities.effective_here()
     process.reset_signals()
 
 
