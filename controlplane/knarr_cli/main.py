@@ -28,6 +28,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "knarr_cli.commands.writing": ("apply", "create", "delete", "patch", "label", "annotate"),
     "knarr_cli.commands.workloads": ("scale", "rollout", "wait"),
     "knarr_cli.commands.machines": ("cordon", "uncordon", "drain", "token", "image"),
+    "knarr_cli.commands.simulating": ("simulate",),
     "knarr_cli.commands.building": ("build",),
     "knarr_cli.commands.shell": ("completion", "config"),
 }
@@ -57,6 +58,7 @@ SUMMARIES = {
     "drain": "Empty a node",
     "token": "Tokens for machines to join with",
     "image": "Images of local nodes",
+    "simulate": "Say where manifests would go, without touching a cluster",
     "build": "Build an image from a Dockerfile",
     "completion": "Shell completion",
     "config": "Show the kubeconfig in use",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from knarr_api.types.core_v1 import ContainerStatus, Event, Node, Pod
 
@@ -18,6 +20,7 @@ REMEDIES = {
     "OOMKilled": "raise resources.limits.memory, or make the program use less",
 }
 MAX_EVENTS = 10
+MAX_NODES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,14 @@ def summary(pod: Pod, found: tuple[Finding, ...]) -> str:
     return f"{state}: {worst.subject}: {worst.message or worst.reason}"
 
 
-def findings(pod: Pod, node: Node | None, events: tuple[Event, ...]) -> tuple[Finding, ...]:
-    """In the order in which a pod comes to life."""
-    return (*_scheduling(pod), *_node(pod, node), *_containers(pod), *_events(events))
+def findings(
+    pod: Pod,
+    node: Node | None,
+    events: tuple[Event, ...],
+    verdicts: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> tuple[Finding, ...]:
+    """In the order in which a pod comes to life. verdicts: of each node, why it can't take the pod."""
+    return (*_scheduling(pod), *_verdicts(verdicts), *_node(pod, node), *_containers(pod), *_events(events))
 
 
 def _scheduling(pod: Pod) -> Iterator[Finding]:
@@ -59,6 +67,20 @@ def _scheduling(pod: Pod) -> Iterator[Finding]:
         yield Finding("error", "scheduling", condition.reason, condition.message, remedy)
     else:
         yield Finding("info", "scheduling", "Waiting", "waits for the scheduler")
+
+
+def _verdicts(verdicts: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
+    """Node by node where they are few, else reason by reason."""
+    if len(verdicts) <= MAX_NODES:
+        for name, reasons in sorted(verdicts.items()):
+            if reasons:
+                yield Finding("warning", f"node {name}", "DoesNotFit", ", ".join(reasons))
+            else:
+                yield Finding("info", f"node {name}", "Fits", "could take it")
+        return
+    for reasons, count in Counter(verdicts.values()).most_common(MAX_NODES):
+        text = ", ".join(reasons) if reasons else "could take it"
+        yield Finding("warning" if reasons else "info", f"{count} nodes", "DoesNotFit" if reasons else "Fits", text)
 
 
 def _node(pod: Pod, node: Node | None) -> Iterator[Finding]:

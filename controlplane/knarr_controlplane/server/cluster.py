@@ -9,11 +9,15 @@ from typing import Any
 from knarr_api import kinds
 from knarr_api.errors import KnarrError
 from knarr_api.fields import FieldSelector
-from knarr_api.types.core_v1 import Event, Node, Pod
+from knarr_api.types.core_v1 import Event, Namespace, Node, Pod
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.watch_cache import Filter
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.scheduler.columns import Columns
+from knarr_controlplane.scheduler.framework import PodToPlace, verdicts
+from knarr_controlplane.scheduler.profile import load_plugins
+from knarr_controlplane.scheduler.scheduler import FINISHED
 from knarr_controlplane.server.calls import unary
 from knarr_controlplane.version import KUBERNETES_VERSION, VERSION
 from knarr_controlplane.why import Finding, findings, summary
@@ -71,8 +75,21 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         if pod.spec.node_name:
             entry = self._registry.cache.get(kinds.of(Node), kinds.of(Node).key("", pod.spec.node_name))
             node = entry.value() if entry is not None else None
-        found = findings(pod, node, tuple(events))
+        waits = not pod.spec.node_name and not pod.spec.scheduling_gates
+        found = findings(pod, node, tuple(events), self._verdicts(pod) if waits else {})
         return cluster_pb2.WhyResponse(summary=summary(pod, found), findings=[_message(finding) for finding in found])
+
+    def _verdicts(self, pod: Pod) -> dict[str, tuple[str, ...]]:
+        """What the scheduler holds against each node, as the cluster is now."""
+        columns = Columns()
+        for entry in self._registry.cache.of(kinds.of(Namespace)).entries.values():
+            columns.set_namespace(entry.name, entry.labels)
+        for entry in self._registry.cache.of(kinds.of(Node)).entries.values():
+            columns.set_node(entry.value())
+        for entry in self._registry.cache.of(kinds.of(Pod)).entries.values():
+            if entry.fields["spec.nodeName"] and entry.fields["status.phase"] not in FINISHED:
+                columns.add_pod(entry.value(), entry.fields["spec.nodeName"])
+        return verdicts(PodToPlace.of(pod), columns, load_plugins())
 
 
 def _message(finding: Finding) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -215,6 +216,44 @@ def test_why_describe_and_events(knarr):
     described = knarr.ok("describe", "secret/s")
     assert "key:  6 bytes" in described and "hidden" not in described and "aGlkZGVu" not in described
     knarr.ok("events", "--for", "pod/lonely")
+
+
+def test_why_says_what_stands_against_each_node(knarr):
+    node = f"node-{knarr.namespace}"
+    knarr.ok("create", "-f", "-", stdin=f"apiVersion: v1\nkind: Node\nmetadata: {{name: {node}}}\n")
+    try:
+        knarr.ok(
+            "create", "-f", "-", stdin=POD.replace("NAME", "picky").replace("nodeName: NODE", "nodeSelector: {a: b}")
+        )
+        told = knarr.ok("why", "picky")
+        assert re.search(rf"node {node} +DoesNotFit: .*didn't match the pod's node affinity/selector", told)
+    finally:
+        knarr.ok("delete", "node", node)
+
+
+def test_simulate_touches_nothing(knarr):
+    manifest = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: main, image: x, resources: {requests: {cpu: "1"}}}]}
+"""
+    (knarr.directory / "web.yaml").write_text(manifest)
+    asked = ("simulate", "-f", "web.yaml", "--nodes", "3x2,4Gi")
+    told = knarr.ok(*asked, "--scale", "web=4", "--kill-node", "n2")
+    assert "4 pods placed on 3 nodes" in told and re.search(r"without n2: \d pods have to move", told)
+    full = knarr.run(*asked, "--scale", "web=7")
+    assert full.returncode == 1 and "3 insufficient cpu" in full.stdout
+    stages = json.loads(knarr.ok(*asked, "-o", "json"))["stages"]
+    assert sum(stages[0]["placed"]["deployment/web"].values()) == 2
+    assert "no such node" in knarr.fails(*asked, "--kill-node", "n9")
+    assert "NotFound" in knarr.fails("get", "deployment", "web")
+    (knarr.directory / "web.yaml").unlink()
 
 
 def test_tokens(cluster):

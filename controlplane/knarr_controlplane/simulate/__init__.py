@@ -1,0 +1,1 @@
+"""What would happen: the scheduler's own decisions on nodes and manifests that need not exist."""
