@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -53,6 +54,7 @@ class Subject:
         self.repository: str = servers.REPOSITORY
         self.until = servers.until
         self.made: list[str] = []
+        self.cgroups: list[str] = []
 
     def image(self, name: str) -> str:
         return f"{self.repository}/{name}"
@@ -63,7 +65,9 @@ class Subject:
         """A PodSandboxConfig; ``linux`` and everything else may be given."""
         unique = secrets.token_hex(4)
         linux = more.pop("linux", cri.LinuxPodSandboxConfig())
-        linux.cgroup_parent = linux.cgroup_parent or f"kubepods/pod{unique}"
+        if not linux.cgroup_parent:
+            linux.cgroup_parent = f"kubepods/pod{unique}"
+            self.cgroups.append(linux.cgroup_parent)
         metadata = cri.PodSandboxMetadata(name=f"pod-{unique}", namespace="conformance", uid=f"uid-{unique}")
         metadata.MergeFrom(more.pop("metadata", cri.PodSandboxMetadata()))
         logs = self.base / "logs" / unique
@@ -183,6 +187,9 @@ class Subject:
         for identifier in [one for one in reversed(self.made) if one in there]:
             self.runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=identifier), timeout=CALL_S)
             self.runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=identifier), timeout=CALL_S)
+        for cgroup in self.cgroups:
+            with contextlib.suppress(OSError):  # runc leaves one at the top of a hybrid machine's cgroup2
+                Path("/sys/fs/cgroup/unified", cgroup).rmdir()
 
 
 def pytest_configure(config: pytest.Config) -> None:
