@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,24 @@ class Tools:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def run(self, image: str) -> str:
+        """What its own command prints under ``podman run``, in a mount namespace without the hybrid cgroup2 hierarchy:
+        crun refuses that one."""
+        limits = [
+            f"--ulimit={name}=1024:1024" for name in ("nofile", "nproc")
+        ]  # not raised: no right to
+        podman = ["podman", *self._storage, "--cgroup-manager=cgroupfs", "--runtime=crun", "run", "--rm", *limits]
+        alone = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"', "sh"]
+        done = subprocess.run(
+            [*alone, *podman, "--network=none", "--cgroups=disabled", image],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def files(self, image: str) -> dict[str, tuple[str, int, int, str]]:
         """Path → (kind, mode, owner, group, content or link)."""
         container = self("buildah", "from", "--pull-never", image)
@@ -113,8 +132,8 @@ def archive(daemon: Any, tag: str, target: Path, form: str = "docker-archive") -
 
 
 @pytest.fixture(scope="module")
-def tools(shared: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
-    made = Tools(tmp_path_factory.mktemp("storage"))
+def tools(shared: Any) -> Iterator[Tools]:
+    made = Tools(Path(tempfile.mkdtemp(prefix="kp-")))  # podman's sockets want a short path
     shared.build("FROM base\nRUN mkdir -m 1777 /tmp\n", tags=("localhost/start",))
     made("podman", "load", "-q", "-i", str(archive(shared, "localhost/start", made.base / "start.tar")))
     yield made
@@ -157,6 +176,4 @@ def test_podman_and_skopeo_take_it_and_it_runs(daemon: Any, tools: Tools, contex
     tools("podman", "load", "-q", "-i", str(packed))
     identifier = built.id.removeprefix("sha256:")
     assert identifier in tools("podman", "images", "--no-trunc", "--format", "{{.ID}}")
-    container = tools("buildah", "from", "--pull-never", identifier)
-    run = tools("buildah", "run", "--isolation", "chroot", container, "/bin/sh", "-c", "cat /made /src/a.txt")
-    assert run.split() == ["made", "a"]
+    assert tools.run(identifier).split() == ["made", "a"]
