@@ -49,6 +49,7 @@ VM_TESTS = [
     *("tests/kernel/runtime", "tests/kernel/security", "tests/kernel/cri"),
     *("tests/conformance/cri", "tests/conformance/registry", "tests/e2e/test_cluster.py"),
 ]
+VM_SECONDS = 5400
 VM_OPTIONS = ["-q", "-p", "no:cacheprovider", "-o", "timeout=900", "--color=no"]
 
 
@@ -74,7 +75,8 @@ def main() -> int:
 
     if arguments.command == "test" and "--vm" in more:
         arguments.command = "vm"
-        more = ["--", "python3", "-m", "pytest", *VM_OPTIONS, *([m for m in more if m != "--vm"] or VM_TESTS)]
+        tests = [word for word in more if word != "--vm"] or VM_TESTS
+        more = ["--seconds", str(VM_SECONDS), "--", "python3", "-m", "pytest", *VM_OPTIONS, *tests]
     packages = {"demo": DEMO_PACKAGES, "test": TEST_PACKAGES, "bench": BENCH_PACKAGES, "vm": VM_PACKAGES}.get(
         arguments.command, {}
     )

@@ -215,6 +215,32 @@ def test_a_quota_holds_a_program_back(runtime: Any) -> None:
     runtime.until(throttled, "the kernel to hold it back")
 
 
+@pytest.mark.knarr_only
+def test_waiting_is_told_where_the_kernel_measures_it(runtime: Any) -> None:
+    """Pressure (PSI) is a thing of cgroup v2; of the container and of its pod, as statistics and as metrics."""
+    pod = runtime.pod()
+    limits = config(cpu_quota=5_000, cpu_period=50_000)
+    container = runtime.started(pod, "sh", "-c", "while :; do :; done", linux=limits)
+
+    def waited() -> list[int]:
+        of_one = runtime.runtime.ContainerStats(cri.ContainerStatsRequest(container_id=container)).stats
+        of_pod = runtime.runtime.PodSandboxStats(cri.PodSandboxStatsRequest(pod_sandbox_id=pod.id)).stats.linux
+        told = [of_one.cpu, of_one.memory, of_one.io, of_pod.cpu, of_pod.memory, of_pod.io]
+        assert {one.HasField("psi") for one in told} == {UNIFIED and Path("/proc/pressure").is_dir()}
+        return [one.psi.Some.Total for one in (of_one.cpu, of_pod.cpu)]
+
+    def metrics() -> set[str]:
+        pods = runtime.runtime.ListPodSandboxMetrics(cri.ListPodSandboxMetricsRequest()).pod_metrics
+        mine = next(one for one in pods if one.pod_sandbox_id == pod.id).container_metrics
+        return {metric.name for one in mine for metric in one.metrics if "_pressure_" in metric.name}
+
+    if UNIFIED:
+        runtime.until(lambda: all(total > 0 for total in waited()), "the kernel to have measured some waiting")
+        assert len(metrics()) == 6
+    else:
+        assert waited() == [0, 0] and metrics() == set()
+
+
 def test_only_cpus_of_the_set_are_used(runtime: Any) -> None:
     container = runtime.sleeper(runtime.pod(), linux=config(cpuset_cpus="0", cpuset_mems="0"))
     status = runtime.output(container, "cat", "/proc/self/status")

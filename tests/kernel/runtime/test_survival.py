@@ -107,6 +107,34 @@ async def test_killed_shim_loses_its_pod_and_nothing_else(pod: Runtime) -> None:
     await pod.sandbox("pod")
 
 
+@pytest.mark.parametrize("end", ["stopped", "shim killed", "shim killed without daemon", "half made", "damaged"])
+async def test_a_sandbox_ends_beside_another_in_the_same_cgroup(pod: Runtime, end: str) -> None:
+    """A pod's new sandbox has the cgroup of the old one, which goes later."""
+    await pod.sandbox("new", cgroup_parent="kubepods/pod")
+    shim = pod.launcher.sandboxes()["pod"].pid
+    if end != "half made":
+        await pod.begin("sleep", "100")
+    new = await pod.begin("sleep", "100", sandbox="new", cgroup="kubepods/pod/new")
+    if end == "stopped":
+        await pod.launcher.stop_sandbox("pod")
+    elif end == "shim killed":
+        os.kill(shim, signal.SIGKILL)
+    else:
+        await pod.close()
+        if end == "shim killed without daemon":
+            os.kill(shim, signal.SIGKILL)
+            await pod.until(lambda: start_time(shim) is None)
+        elif end == "half made":
+            (pod.settings.state_dir / "sandboxes/pod/shim.json").unlink()
+        else:
+            (pod.settings.state_dir / "sandboxes/pod/shim.json").write_text("no JSON")
+        await pod.take_over()
+    await pod.launcher.remove_sandbox("pod")
+    await pod.until(lambda: start_time(shim) is None)
+    assert pod.value(new).state is ContainerState.RUNNING
+    assert (await pod.launcher.exec(new, ["true"])).exit_code == 0
+
+
 async def test_shim_killed_without_zygote_and_daemon(pod: Runtime) -> None:
     identifier = await pod.begin("sleep", "100")
     shim, container = pod.launcher.sandboxes()["pod"].pid, pod.value(identifier).pid
