@@ -20,7 +20,7 @@ from knarr_api.errors import NotFound
 ACTING = frozenset(
     {
         *("Namespace", "Node", "Pod", "ConfigMap", "Secret", "Event"),
-        *("ReplicaSet", "Deployment"),
+        *("ReplicaSet", "Deployment", "Job"),
         *("Lease", "PriorityClass"),
     }
 )
@@ -49,7 +49,7 @@ class Kind:
 
     @property
     def acting(self) -> bool:
-        return self.kind in ACTING and self.module in ("core_v1", "apps_v1", "coordination_v1", "scheduling_v1")
+        return self.kind in ACTING and self.module != "events_v1"
 
     @property
     def api_version(self) -> str:

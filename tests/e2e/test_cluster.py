@@ -62,6 +62,9 @@ def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
     assert "exit code 0" in cluster.ok("why", "once")
     cluster.ok("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/own-users", "--timeout", "30s")
     assert cluster.ok("logs", "own-users") == OWN_USERS
+    cluster.ok("wait", "--for=condition=Complete", "job/pieces", "--timeout", "60s")
+    assert "3/3" in cluster.ok("get", "job", "pieces")
+    assert cluster.ok("logs", "-l", "batch.kubernetes.io/job-completion-index=2") == "piece 2 on pieces-2\n"
     # Pods reach each other across nodes.
     one, other = cluster.pods("app=web")[:2]
     pod = f"""

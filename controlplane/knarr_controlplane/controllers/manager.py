@@ -17,6 +17,7 @@ from knarr_controlplane.controllers.deployment.controller import DeploymentContr
 from knarr_controlplane.controllers.events.expiry import EventExpiry
 from knarr_controlplane.controllers.garbage.collector import GarbageCollector, followed_kinds
 from knarr_controlplane.controllers.informers import SharedInformers
+from knarr_controlplane.controllers.job.controller import JobController
 from knarr_controlplane.controllers.namespaces.controller import NamespaceController
 from knarr_controlplane.controllers.nodes.health import HealthSettings
 from knarr_controlplane.controllers.nodes.ipam import NodeIpamController
@@ -43,6 +44,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
 
     deployments = DeploymentController(client, informers, recorder.named("deployment-controller"), clock, queue())
     replicasets = ReplicaSetController(client, informers, recorder.named("replicaset-controller"), clock, queue())
+    jobs = JobController(client, informers, recorder.named("job-controller"), clock, queue())
     nodes = NodeLifecycleController(
         client,
         informers,
@@ -82,6 +84,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "events": recorder.run(),
             "deployments": run_reconciler("deployments", deployments, deployments.queue, workers=workers),
             "replicasets": run_reconciler("replicasets", replicasets, replicasets.queue, workers=workers),
+            "jobs": run_reconciler("jobs", jobs, jobs.queue, workers=workers),
             "nodes": run_reconciler("nodes", nodes, nodes.queue, workers=workers),
             "node-health": nodes.watch_health(),
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),

@@ -3,6 +3,6 @@
 Source: Kubernetes API reference, "Defaults to …" of each field.
 """
 
-from knarr_api.defaults.fill import apply
+from knarr_api.defaults.rules import apply
 
 __all__ = ["apply"]

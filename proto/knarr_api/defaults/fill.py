@@ -1,27 +1,19 @@
-"""``apply``: the object with its defaults. Applying it again changes nothing."""
+"""How defaults are filled in, and those of pods and their templates, Secrets and Namespaces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
-from knarr_api.types import apps_v1, coordination_v1, core_v1
+from knarr_api.types import core_v1
 from knarr_api.types.core_v1 import Container, PodSpec, PodTemplateSpec, Probe, Volume
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 TERMINATION_GRACE_S = 30
-REVISION_HISTORY_LIMIT = 10
-PROGRESS_DEADLINE_S = 600
 MODE = 0o644
-
-
-def apply(obj: S) -> S:
-    """Objects of kinds without rules are returned as they are."""
-    rule = _RULES.get(type(obj))
-    return cast(S, rule(obj)) if rule is not None else obj
 
 
 def fill(obj: S, **defaults: Any) -> S:
@@ -147,62 +139,25 @@ def _volume(volume: Volume) -> Volume:
     )
 
 
-def _template(template: PodTemplateSpec) -> PodTemplateSpec:
-    return change(template, spec=pod_spec(template.spec))
+def template(given: PodTemplateSpec) -> PodTemplateSpec:
+    return change(given, spec=pod_spec(given.spec))
 
 
-def _pod(pod: core_v1.Pod) -> core_v1.Pod:
-    return change(pod, spec=pod_spec(pod.spec))
+def pod(given: core_v1.Pod) -> core_v1.Pod:
+    return change(given, spec=pod_spec(given.spec))
 
 
-def _deployment(deployment: apps_v1.Deployment) -> apps_v1.Deployment:
-    spec = fill(
-        deployment.spec,
-        replicas=1,
-        revision_history_limit=REVISION_HISTORY_LIMIT,
-        progress_deadline_seconds=PROGRESS_DEADLINE_S,
-        strategy=apps_v1.DeploymentStrategy(),
-    )
-    assert spec.strategy is not None
-    strategy = fill(spec.strategy, type="RollingUpdate")
-    if strategy.type == "RollingUpdate":
-        strategy = fill(strategy, rolling_update=apps_v1.RollingUpdateDeployment())
-        assert strategy.rolling_update is not None
-        rolling = fill(strategy.rolling_update, max_surge="25%", max_unavailable="25%")
-        strategy = change(strategy, rolling_update=rolling)
-    return change(deployment, spec=change(spec, strategy=strategy, template=_template(spec.template)))
-
-
-def _replica_set(replica_set: apps_v1.ReplicaSet) -> apps_v1.ReplicaSet:
-    spec = fill(replica_set.spec, replicas=1)
-    return change(replica_set, spec=change(spec, template=_template(spec.template)))
-
-
-def _secret(secret: core_v1.Secret) -> core_v1.Secret:
+def secret(given: core_v1.Secret) -> core_v1.Secret:
     """stringData is write-only: it goes into data."""
-    secret = fill(secret, type="Opaque")
-    if secret.string_data:
-        data = {**secret.data, **{name: text.encode() for name, text in secret.string_data.items()}}
-        secret = msgspec.structs.replace(secret, data=data, string_data={})
-    return secret
+    given = fill(given, type="Opaque")
+    if given.string_data:
+        data = {**given.data, **{name: text.encode() for name, text in given.string_data.items()}}
+        given = msgspec.structs.replace(given, data=data, string_data={})
+    return given
 
 
-def _namespace(namespace: core_v1.Namespace) -> core_v1.Namespace:
-    labels = {**namespace.metadata.labels, "kubernetes.io/metadata.name": namespace.metadata.name}
-    if labels == namespace.metadata.labels or not namespace.metadata.name:
-        return namespace
-    return msgspec.structs.replace(namespace, metadata=msgspec.structs.replace(namespace.metadata, labels=labels))
-
-
-def _same(obj: msgspec.Struct) -> msgspec.Struct:
-    return obj
-
-
-_RULES: dict[type[msgspec.Struct], Callable[[Any], msgspec.Struct]] = {
-    core_v1.Pod: _pod,
-    core_v1.Secret: _secret,
-    core_v1.Namespace: _namespace,
-    apps_v1.Deployment: _deployment,
-    apps_v1.ReplicaSet: _replica_set,
-    coordination_v1.Lease: _same,
-}
+def namespace(given: core_v1.Namespace) -> core_v1.Namespace:
+    labels = {**given.metadata.labels, "kubernetes.io/metadata.name": given.metadata.name}
+    if labels == given.metadata.labels or not given.metadata.name:
+        return given
+    return msgspec.structs.replace(given, metadata=msgspec.structs.replace(given.metadata, labels=labels))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from knarr_api import labels as label_rules
 from knarr_api.errors import FieldError
+from knarr_api.types.meta_v1 import LabelSelector
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -169,3 +170,15 @@ def camel(attribute: str) -> str:
     special = {"downward_api": "downwardAPI", "exec_": "exec", "nfs": "nfs", "csi": "csi", "scale_io": "scaleIO"}
     first, *others = attribute.rstrip("_").split("_")
     return special.get(attribute) or first + "".join(word.capitalize() for word in others)
+
+
+def immutable(path: str, old: object, new: object) -> Iterator[FieldError]:
+    """A field that never changes."""
+    if old != new:
+        yield invalid(path, _shown(new), "field is immutable")
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, LabelSelector):
+        return str(label_rules.Selector.from_label_selector(value))
+    return value if isinstance(value, str | int) else ""

@@ -16,6 +16,7 @@ import msgspec
 from knarr_api import kinds
 from knarr_api.defaults.fill import SOURCES
 from knarr_api.types import core_v1
+from knarr_api.types.batch_v1 import CronJob
 from knarr_api.types.core_v1 import PodSpec, PodTemplateSpec
 from knarr_api.validation import names
 
@@ -48,6 +49,9 @@ def warnings(obj: msgspec.Struct) -> tuple[str, ...]:
         return tuple(_pod(obj.spec, "spec"))
     if isinstance(obj, core_v1.Secret) and obj.type == "kubernetes.io/service-account-token":
         return ("type: accepted, but no token is made yet",)
+    if isinstance(obj, CronJob):
+        inner = obj.spec.job_template
+        return tuple(_pod(inner.spec.template.spec, "spec.jobTemplate.spec.template.spec")) if inner is not None else ()
     template = getattr(obj.spec, "template", None) if hasattr(obj, "spec") else None
     if isinstance(template, PodTemplateSpec):
         return tuple(_pod(template.spec, "spec.template.spec"))

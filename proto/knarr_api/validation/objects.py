@@ -10,11 +10,9 @@ import msgspec
 from knarr_api import json, kinds
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.kinds import Kind
-from knarr_api.labels import Selector
-from knarr_api.types import apps_v1, coordination_v1, core_v1
-from knarr_api.types.core_v1 import PodTemplateSpec
-from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
-from knarr_api.validation import names, placement, pods
+from knarr_api.types import apps_v1, batch_v1, coordination_v1, core_v1
+from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.validation import batch, names, placement, pods, workloads
 from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, positive, required
 
 MAX_DATA_BYTES = 1024 * 1024
@@ -35,7 +33,6 @@ DNS_NAMED = frozenset(
     }
 )
 DNS_LABELED = frozenset({"Namespace", "Service"})
-IMMUTABLE = "field is immutable"
 
 
 def validate(obj: msgspec.Struct) -> tuple[FieldError, ...]:
@@ -98,78 +95,6 @@ def validate_create(obj: msgspec.Struct) -> tuple[FieldError, ...]:
 
 def _pod(pod: core_v1.Pod) -> Iterator[FieldError]:
     yield from pods.pod_spec(pod.spec, "spec")
-
-
-def _template(template: PodTemplateSpec, selector: LabelSelector | None) -> Iterator[FieldError]:
-    yield from names.label_map("spec.template.metadata.labels", template.metadata.labels)
-    yield from names.annotation_map("spec.template.metadata.annotations", template.metadata.annotations)
-    yield from pods.pod_spec(template.spec, "spec.template.spec")
-    if template.spec.restart_policy != "Always":
-        yield names.unsupported("spec.template.spec.restartPolicy", template.spec.restart_policy, ("Always",))
-    if template.spec.active_deadline_seconds is not None:
-        yield forbidden(
-            "spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in template is not Supported"
-        )
-    if template.spec.ephemeral_containers:
-        yield forbidden("spec.template.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
-    if selector is None:
-        yield required("spec.selector")
-        return
-    yield from placement.label_selector(selector, "spec.selector")
-    parsed = placement.parsed(selector)
-    if parsed is None:
-        return
-    if parsed.everything:
-        yield invalid("spec.selector", "{}", "empty selector is invalid for this kind")
-    elif not parsed.matches(template.metadata.labels):
-        shown = ",".join(f"{key}={value}" for key, value in template.metadata.labels.items())
-        yield invalid("spec.template.metadata.labels", shown, "`selector` does not match template `labels`")
-
-
-def _replica_set(obj: apps_v1.ReplicaSet) -> Iterator[FieldError]:
-    yield from not_negative("spec.replicas", obj.spec.replicas)
-    yield from not_negative("spec.minReadySeconds", obj.spec.min_ready_seconds)
-    yield from _template(obj.spec.template, obj.spec.selector)
-
-
-def _deployment(obj: apps_v1.Deployment) -> Iterator[FieldError]:
-    spec = obj.spec
-    yield from not_negative("spec.replicas", spec.replicas)
-    yield from not_negative("spec.minReadySeconds", spec.min_ready_seconds)
-    yield from not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
-    yield from not_negative("spec.progressDeadlineSeconds", spec.progress_deadline_seconds)
-    if spec.progress_deadline_seconds is not None and spec.progress_deadline_seconds <= (spec.min_ready_seconds or 0):
-        yield invalid(
-            "spec.progressDeadlineSeconds", spec.progress_deadline_seconds, "must be greater than minReadySeconds"
-        )
-    yield from _template(spec.template, spec.selector)
-    strategy = spec.strategy
-    if strategy is None:
-        return
-    yield from one_of("spec.strategy.type", strategy.type, ("Recreate", "RollingUpdate"))
-    rolling = strategy.rolling_update
-    if strategy.type == "Recreate" and rolling is not None:
-        yield forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
-    elif rolling is not None:
-        yield from _share("spec.strategy.rollingUpdate.maxUnavailable", rolling.max_unavailable, limit_percent=True)
-        yield from _share("spec.strategy.rollingUpdate.maxSurge", rolling.max_surge, limit_percent=False)
-        if _is_zero(rolling.max_unavailable) and _is_zero(rolling.max_surge):
-            yield invalid("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
-
-
-def _share(path: str, value: int | str | None, *, limit_percent: bool) -> Iterator[FieldError]:
-    if isinstance(value, int):
-        yield from not_negative(path, value)
-    elif isinstance(value, str):
-        digits = value.removesuffix("%")
-        if not value.endswith("%") or not digits.isdecimal():
-            yield invalid(path, value, "a valid percent string must be a numeric string followed by an ending '%'")
-        elif limit_percent and int(digits) > 100:
-            yield invalid(path, value, "must not be greater than 100%")
-
-
-def _is_zero(value: int | str | None) -> bool:
-    return value in (0, "0%")
 
 
 def _config_map(obj: core_v1.ConfigMap) -> Iterator[FieldError]:
@@ -271,21 +196,6 @@ def _namespace(obj: core_v1.Namespace) -> Iterator[FieldError]:
         yield from names.qualified_name(f"spec.finalizers[{index}]", finalizer)
 
 
-def _immutable(path: str, old: object, new: object) -> Iterator[FieldError]:
-    if old != new:
-        yield invalid(path, _shown(new), IMMUTABLE)
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, LabelSelector):
-        return str(Selector.from_label_selector(value))
-    return value if isinstance(value, str | int) else ""
-
-
-def _update_workload(old: Any, new: Any) -> Iterator[FieldError]:
-    yield from _immutable("spec.selector", old.spec.selector, new.spec.selector)
-
-
 def _update_node(old: core_v1.Node, new: core_v1.Node) -> Iterator[FieldError]:
     if old.spec.pod_cidr and new.spec.pod_cidr != old.spec.pod_cidr:
         yield forbidden("spec.podCIDR", 'node updates may not change podCIDR except from "" to valid')
@@ -302,7 +212,7 @@ def _update_config(old: Any, new: Any) -> Iterator[FieldError]:
 
 
 def _update_secret(old: core_v1.Secret, new: core_v1.Secret) -> Iterator[FieldError]:
-    yield from _immutable("type", old.type, new.type)
+    yield from names.immutable("type", old.type, new.type)
     yield from _update_config(old, new)
 
 
@@ -348,8 +258,10 @@ def _with_images(
 
 _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
     core_v1.Pod: _pod,
-    apps_v1.ReplicaSet: _replica_set,
-    apps_v1.Deployment: _deployment,
+    apps_v1.ReplicaSet: workloads.replica_set,
+    apps_v1.Deployment: workloads.deployment,
+    batch_v1.Job: batch.job,
+    batch_v1.CronJob: batch.cron_job,
     core_v1.ConfigMap: _config_map,
     core_v1.Secret: _secret,
     core_v1.Node: _node,
@@ -360,8 +272,9 @@ _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
 _UPDATE_RULES: dict[type[msgspec.Struct], Callable[[Any, Any], Iterator[FieldError]]] = {
     core_v1.Pod: _update_pod,
     core_v1.Node: _update_node,
-    apps_v1.ReplicaSet: _update_workload,
-    apps_v1.Deployment: _update_workload,
+    apps_v1.ReplicaSet: workloads.update_selected,
+    apps_v1.Deployment: workloads.update_selected,
+    batch_v1.Job: batch.update_job,
     core_v1.ConfigMap: _update_config,
     core_v1.Secret: _update_secret,
 }

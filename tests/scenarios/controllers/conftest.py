@@ -11,11 +11,14 @@ from typing import Any, Protocol, cast
 import msgspec
 import pytest
 
-from knarr_api import errors, kinds
+from knarr_api import defaults, errors, kinds
 from knarr_api.types.apps_v1 import Deployment, DeploymentSpec, ReplicaSet
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.core_v1 import (
     Container,
+    ContainerState,
+    ContainerStateTerminated,
+    ContainerStatus,
     Node,
     NodeCondition,
     Pod,
@@ -41,6 +44,7 @@ from knarr_controlplane.store.memory import MemoryStore
 
 HEARTBEAT_S = 2.0
 START_S = 1.0
+RUN_S = 2.0
 STOP_S = 0.5
 replace = msgspec.structs.replace
 
@@ -247,12 +251,24 @@ class SimulatedNode:
                 await self.client.delete(Pod, key.name, key.namespace, uid=uid, grace_period_s=0)
             elif uid not in self._running:
                 self._running[uid] = str(now_s)
+            elif pod.status.phase in ("Succeeded", "Failed"):
+                continue
+            elif now_s - float(self._running[uid]) >= RUN_S and (code := self._cluster.exit_code(pod)) is not None:
+                await self.client.update_status(replace(pod, status=self._ended(pod, code)))
             elif now_s - float(self._running[uid]) >= START_S and not _is_ready(pod):
                 if not self._cluster.becomes_ready(pod):
                     continue
                 condition = PodCondition(type="Ready", status="True", last_transition_time=self.clock.now())
                 status = PodStatus(phase="Running", conditions=(condition,))
                 await self.client.update_status(replace(pod, status=status))
+
+    def _ended(self, pod: Pod, code: int) -> PodStatus:
+        terminated = ContainerStateTerminated(exit_code=code, finished_at=self.clock.now())
+        statuses = tuple(
+            ContainerStatus(name=container.name, state=ContainerState(terminated=terminated))
+            for container in pod.spec.containers
+        )
+        return PodStatus(phase="Failed" if code else "Succeeded", container_statuses=statuses)
 
     @property
     def running(self) -> int:
@@ -266,6 +282,8 @@ class Cluster:
         self.api = api
         self.client = api.client()
         self.controllers = Link(api.client())
+        self.exit_code: Callable[[Pod], int | None] = lambda _: None
+        """How a pod that ran for RUN_S ends; None: it runs on."""
         self.becomes_ready: Callable[[Pod], bool] = lambda _: True
         self.nodes: dict[str, SimulatedNode] = {}
         self.started: set[str] = set()
@@ -344,7 +362,8 @@ def _is_ready(pod: Pod) -> bool:
 
 
 def tolerate(obj: msgspec.Struct) -> msgspec.Struct:
-    """What admission does for pods."""
+    """What admission does for pods, and the defaults."""
+    obj = defaults.apply(obj)
     if not isinstance(obj, Pod) or obj.spec.tolerations:
         return obj
     tolerations = tuple(

@@ -34,6 +34,7 @@ def test_it_is_accepted(document):
     obj = json.decode_strict(document, kind.type)
     if kind.namespaced and not obj.metadata.namespace:
         obj = replace(obj, metadata=replace(obj.metadata, namespace="default"))
+    obj = replace(obj, metadata=replace(obj.metadata, uid="u"))
     gated = kind.kind == "Pod" and obj.spec.scheduling_gates and obj.spec.node_name
     found = validation.validate(defaults.apply(obj))
     assert [problem.path for problem in found] == (["spec.nodeName"] if gated else [])

@@ -1,0 +1,28 @@
+"""``apply``: the object with its defaults. Applying it again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+
+from knarr_api.defaults import batch, fill, workloads
+from knarr_api.defaults.fill import S
+from knarr_api.types import apps_v1, batch_v1, core_v1
+
+RULES: dict[type[msgspec.Struct], Callable[[Any], msgspec.Struct]] = {
+    core_v1.Pod: fill.pod,
+    core_v1.Secret: fill.secret,
+    core_v1.Namespace: fill.namespace,
+    apps_v1.Deployment: workloads.deployment,
+    apps_v1.ReplicaSet: workloads.replica_set,
+    batch_v1.Job: batch.job,
+    batch_v1.CronJob: batch.cron_job,
+}
+
+
+def apply(obj: S) -> S:
+    """Objects of kinds without rules are returned as they are."""
+    rule = RULES.get(type(obj))
+    return cast(S, rule(obj)) if rule is not None else obj

@@ -1,0 +1,32 @@
+"""Defaults of the kinds of apps/v1."""
+
+from __future__ import annotations
+
+from knarr_api.defaults.fill import change, fill, template
+from knarr_api.types import apps_v1
+
+REVISION_HISTORY_LIMIT = 10
+PROGRESS_DEADLINE_S = 600
+
+
+def deployment(given: apps_v1.Deployment) -> apps_v1.Deployment:
+    spec = fill(
+        given.spec,
+        replicas=1,
+        revision_history_limit=REVISION_HISTORY_LIMIT,
+        progress_deadline_seconds=PROGRESS_DEADLINE_S,
+        strategy=apps_v1.DeploymentStrategy(),
+    )
+    assert spec.strategy is not None
+    strategy = fill(spec.strategy, type="RollingUpdate")
+    if strategy.type == "RollingUpdate":
+        strategy = fill(strategy, rolling_update=apps_v1.RollingUpdateDeployment())
+        assert strategy.rolling_update is not None
+        rolling = fill(strategy.rolling_update, max_surge="25%", max_unavailable="25%")
+        strategy = change(strategy, rolling_update=rolling)
+    return change(given, spec=change(spec, strategy=strategy, template=template(spec.template)))
+
+
+def replica_set(given: apps_v1.ReplicaSet) -> apps_v1.ReplicaSet:
+    spec = fill(given.spec, replicas=1)
+    return change(given, spec=change(spec, template=template(spec.template)))

@@ -1,0 +1,100 @@
+"""Deployments, ReplicaSets and their like: kinds that keep pods of one template running. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from knarr_api.errors import FieldError
+from knarr_api.types import apps_v1
+from knarr_api.types.core_v1 import PodTemplateSpec
+from knarr_api.types.meta_v1 import LabelSelector
+from knarr_api.validation import names, placement, pods
+from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, required
+
+
+def template(given: PodTemplateSpec, path: str) -> Iterator[FieldError]:
+    """What is asked of every given."""
+    yield from names.label_map(f"{path}.metadata.labels", given.metadata.labels)
+    yield from names.annotation_map(f"{path}.metadata.annotations", given.metadata.annotations)
+    yield from pods.pod_spec(given.spec, f"{path}.spec")
+    if given.spec.ephemeral_containers:
+        yield forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def _lasting(given: PodTemplateSpec, selector: LabelSelector | None) -> Iterator[FieldError]:
+    """A template whose pods run until they are deleted, and the selector that must match it."""
+    yield from template(given, "spec.template")
+    if given.spec.restart_policy != "Always":
+        yield names.unsupported("spec.template.spec.restartPolicy", given.spec.restart_policy, ("Always",))
+    if given.spec.active_deadline_seconds is not None:
+        yield forbidden(
+            "spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in template is not Supported"
+        )
+    yield from selecting(selector, given)
+
+
+def selecting(selector: LabelSelector | None, given: PodTemplateSpec) -> Iterator[FieldError]:
+    """The selector must match what the template makes."""
+    if selector is None:
+        yield required("spec.selector")
+        return
+    yield from placement.label_selector(selector, "spec.selector")
+    parsed = placement.parsed(selector)
+    if parsed is None:
+        return
+    if parsed.everything:
+        yield invalid("spec.selector", "{}", "empty selector is invalid for this kind")
+    elif not parsed.matches(given.metadata.labels):
+        shown = ",".join(f"{key}={value}" for key, value in given.metadata.labels.items())
+        yield invalid("spec.template.metadata.labels", shown, "`selector` does not match template `labels`")
+
+
+def replica_set(obj: apps_v1.ReplicaSet) -> Iterator[FieldError]:
+    yield from not_negative("spec.replicas", obj.spec.replicas)
+    yield from not_negative("spec.minReadySeconds", obj.spec.min_ready_seconds)
+    yield from _lasting(obj.spec.template, obj.spec.selector)
+
+
+def deployment(obj: apps_v1.Deployment) -> Iterator[FieldError]:
+    spec = obj.spec
+    yield from not_negative("spec.replicas", spec.replicas)
+    yield from not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    yield from not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
+    yield from not_negative("spec.progressDeadlineSeconds", spec.progress_deadline_seconds)
+    if spec.progress_deadline_seconds is not None and spec.progress_deadline_seconds <= (spec.min_ready_seconds or 0):
+        yield invalid(
+            "spec.progressDeadlineSeconds", spec.progress_deadline_seconds, "must be greater than minReadySeconds"
+        )
+    yield from _lasting(spec.template, spec.selector)
+    strategy = spec.strategy
+    if strategy is None:
+        return
+    yield from one_of("spec.strategy.type", strategy.type, ("Recreate", "RollingUpdate"))
+    rolling = strategy.rolling_update
+    if strategy.type == "Recreate" and rolling is not None:
+        yield forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+    elif rolling is not None:
+        yield from _share("spec.strategy.rollingUpdate.maxUnavailable", rolling.max_unavailable, limit_percent=True)
+        yield from _share("spec.strategy.rollingUpdate.maxSurge", rolling.max_surge, limit_percent=False)
+        if _is_zero(rolling.max_unavailable) and _is_zero(rolling.max_surge):
+            yield invalid("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
+
+
+def _share(path: str, value: int | str | None, *, limit_percent: bool) -> Iterator[FieldError]:
+    if isinstance(value, int):
+        yield from not_negative(path, value)
+    elif isinstance(value, str):
+        digits = value.removesuffix("%")
+        if not value.endswith("%") or not digits.isdecimal():
+            yield invalid(path, value, "a valid percent string must be a numeric string followed by an ending '%'")
+        elif limit_percent and int(digits) > 100:
+            yield invalid(path, value, "must not be greater than 100%")
+
+
+def _is_zero(value: int | str | None) -> bool:
+    return value in (0, "0%")
+
+
+def update_selected(old: Any, new: Any) -> Iterator[FieldError]:
+    yield from names.immutable("spec.selector", old.spec.selector, new.spec.selector)
