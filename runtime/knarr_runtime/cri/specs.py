@@ -164,9 +164,9 @@ def container(
 
 
 def cgroup_parent(sandbox_config: Any, sandbox_id: str) -> str:
-    """Raises Invalid for a name that only systemd could give a place in the tree."""
+    """Raises Invalid for a name that only systemd could give a place in the tree: ``a-b.slice`` is in ``a.slice``."""
     given = sandbox_config.linux.cgroup_parent.strip("/")
-    if given.endswith(".slice"):
+    if given.endswith(".slice") and "-" in os.path.basename(given):
         raise Invalid(
             f"config.linux.cgroup_parent: {given!r} is a slice of systemd, and this runtime makes cgroups itself: set "
             "cgroupDriver: cgroupfs in the kubelet's configuration"

@@ -60,6 +60,12 @@ def test_a_pod_and_a_container_of_which_little_is_said(runtime: Any, linux: Any)
     assert runtime.status(container).state == cri.CONTAINER_EXITED
 
 
+def test_a_slice_at_the_top_is_a_parent_like_any_other(runtime: Any) -> None:
+    """What the suite names where it does not know who makes cgroups; systemd would put it at the same place."""
+    pod = bare_pod(runtime, linux=cri.LinuxPodSandboxConfig(cgroup_parent="/test.slice"))
+    assert runtime.output(bare_container(runtime, pod, *TOP), "echo", "here") == "here\n"
+
+
 def test_stopping_what_was_never_started_is_fine(runtime: Any) -> None:
     pod = runtime.pod()
     container = runtime.create(pod, "sleep", "1000")
