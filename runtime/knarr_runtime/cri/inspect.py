@@ -34,7 +34,7 @@ def container(record: ContainerRecord, launched: Container, sandbox: Sandbox | N
 
 
 def sandbox(record: SandboxRecord, launched: Sandbox | None, ready: bool) -> str:
-    pid = launched.pid if launched is not None else 0
+    pid = launched.pid if launched is not None and ready else 0
     namespaces = _namespaces(launched.spec.namespaces, launched) if launched is not None else []
     return json.dumps(
         {

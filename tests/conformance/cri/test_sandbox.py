@@ -146,6 +146,9 @@ def test_verbose_status_names_the_process(runtime: Any) -> None:
     assert info["pid"] > 0
     assert info["config"]["metadata"]["name"] == pod.config.metadata.name
     assert not runtime.runtime.PodSandboxStatus(cri.PodSandboxStatusRequest(pod_sandbox_id=pod.id)).info
+    runtime.stop_pod(pod)
+    info = json.loads(runtime.runtime.PodSandboxStatus(request).info["info"])
+    assert info.get("pid", 0) == 0 and info["netNamespaceClosed"]
 
 
 def test_the_hostname_is_the_pods(runtime: Any) -> None:
