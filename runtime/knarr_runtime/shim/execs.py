@@ -34,7 +34,7 @@ _KEEP_S = 5.0
 """It costs a megabyte."""
 
 Clone = Callable[[int, str, int, socket.socket, Callable[[bool], None]], int]
-"""flags, cgroup, pidfd of a pid namespace or -1, the child's status socket, the child: see Shim._clone."""
+"""flags, cgroup, pidfd of a pid namespace or -1, the child's status socket, the child: see Cloner.clone."""
 
 
 @dataclass(frozen=True, slots=True)

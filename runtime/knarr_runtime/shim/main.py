@@ -13,54 +13,25 @@ away), the masters of their terminals, a pidfd. It keeps the pod's namespaces al
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import select
 import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
 
-from knarr_runtime import channel, compact_json, errors, layout
+from knarr_runtime import channel, compact_json, layout
 from knarr_runtime.channel import Message
 from knarr_runtime.errors import KernelRefused, NotFound, RuntimeFailure, StartFailed, WrongState
 from knarr_runtime.kernel import mounts, process, rtnetlink, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.loop import Connection, Loop, Server
 from knarr_runtime.shim import container, pause, spare, users
+from knarr_runtime.shim.cloning import Cloner
 from knarr_runtime.shim.execs import Execs, Target
+from knarr_runtime.shim.running import RunningContainer
 from knarr_runtime.shim.starting import Starting
+from knarr_runtime.shim.terminal import Terminal
 from knarr_runtime.spec import OWN_PIDS, SandboxSpec
-
-_TERMINAL_CHUNK = 16 << 10
-_TERMINAL_LAST_BYTES = 256 << 10
-_KILLED = 128 + signal.SIGKILL
-"""The exit code of what SIGKILL ended, and of a shell whose last command it ended."""
-
-
-class _Container:
-    def __init__(self, identifier: str, cgroup: str, holds: list[int], shares_pids: bool) -> None:
-        self.id = identifier
-        self.cgroup = cgroup
-        self.holds = holds
-        self.shares_pids = shares_pids
-        self.pid = 0
-        self.start_time = 0
-        self.started_at_ns = 0
-        self.pidfd = -1
-        self.terminal = -1
-        self.stdin = -1  # one of holds
-        self.sink = -1
-        self.pending = b""
-        self.throttled = False
-        self.oom_kills_before = 0
-        """How many of its processes had been killed for want of memory when we were asked to kill it."""
-        self.ended: Message | None = None
-
-    @property
-    def running(self) -> bool:
-        return self.pid > 0 and self.ended is None
 
 
 class Shim:
@@ -70,11 +41,11 @@ class Shim:
         self._directory = layout.sandbox_directory(state_dir, spec.id)
         self._cgroups = cgroups
         self._last_capability = last_capability
-        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._clone = Cloner(cgroups).clone
         self._loop = Loop()
-        self._containers: dict[str, _Container] = {}
+        self._containers: dict[str, RunningContainer] = {}
         self._starting: dict[int, Starting] = {}
-        self._by_pid: dict[int, _Container] = {}
+        self._by_pid: dict[int, RunningContainer] = {}
         self._users: users.UserNamespace | None = None
         self._execs = Execs(
             cgroups=cgroups,
@@ -169,7 +140,7 @@ class Shim:
 
     # --- starting ---
 
-    def _container(self, message: Message) -> _Container:
+    def _container(self, message: Message) -> RunningContainer:
         found = self._containers.get(str(message["container"]))
         if found is None:
             raise NotFound(f"container {message['container']} has no process in this sandbox")
@@ -183,7 +154,10 @@ class Shim:
                 raise WrongState(f"container {identifier} was started already")
             directory = f"{self._directory}/{layout.CONTAINERS}/{identifier}"
             holds = self._open_fifos(directory, spec)
-            one = _Container(identifier, str(spec["cgroup"]), holds, not self._has_own_pids(str(spec["pids"])))
+            shares_pids = not self._has_own_pids(str(spec["pids"]))
+            one = RunningContainer(
+                identifier, directory, self._cgroups, str(spec["cgroup"]), holds, shares_pids=shares_pids
+            )
             one.stdin = holds[0] if spec["stdin"] else -1
             self._containers[identifier] = one
             ours = self._take_spare(one, message, descriptors)
@@ -201,7 +175,7 @@ class Shim:
 
         self._watch(Starting(one.pid, ours, finished))
 
-    def _fork(self, one: _Container, message: Message, descriptors: list[int], directory: str) -> socket.socket:
+    def _fork(self, one: RunningContainer, message: Message, descriptors: list[int], directory: str) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         preparation = self._preparation(theirs, compact_json.decode(message["body"]), descriptors, directory)
         pids = str(message["spec"]["pids"])
@@ -271,7 +245,7 @@ class Shim:
         self._spare.expect(spec)
         return {}
 
-    def _take_spare(self, one: _Container, message: Message, descriptors: list[int]) -> socket.socket | None:
+    def _take_spare(self, one: RunningContainer, message: Message, descriptors: list[int]) -> socket.socket | None:
         """The status socket of a spare that becomes ``one``; None if there is none that can."""
         waiting = self._spare
         if waiting is None or waiting.container not in ("", one.id):
@@ -295,26 +269,6 @@ class Shim:
         flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
         return [os.open(f"{directory}/{name}", flags) for name in names]
 
-    def _clone(
-        self, flags: int, cgroup: str, pids_of: int, status: socket.socket, child: Callable[[bool], None]
-    ) -> int:
-        """Forks ``child``, born in the cgroup where the kernel can, and in the pid namespace of ``pids_of`` if >= 0."""
-        into = self._cgroups.clone_into(cgroup) if cgroup else -1
-        try:
-            if pids_of >= 0:
-                syscalls.setns(pids_of, syscalls.CLONE_NEWPID)
-            try:
-                pid = syscalls.clone3(flags, into)
-                if pid == 0:
-                    _be(child, into >= 0, status)
-            finally:
-                if pids_of >= 0:
-                    syscalls.setns(self._own_pids, syscalls.CLONE_NEWPID)
-        finally:
-            if into >= 0:
-                os.close(into)
-        return pid
-
     def _watch(self, starting: Starting) -> None:
         self._starting[starting.pid] = starting
         starting.status.setblocking(False)
@@ -330,83 +284,22 @@ class Shim:
         starting.finished(starting)
         return True
 
-    def _started(self, one: _Container, starting: Starting, connection: Connection, request: Message) -> None:
+    def _started(self, one: RunningContainer, starting: Starting, connection: Connection, request: Message) -> None:
         assert self._server is not None
         if starting.error is not None:
             if not starting.reaped:
                 os.waitpid(starting.pid, 0)
             code = starting.error.exit_code if isinstance(starting.error, StartFailed) else 128
-            one.ended = self._write_exit(one, code, 0, str(starting.error))
-            self._let_go(one)
+            one.fail(code, str(starting.error))
             self._server.fail(connection, request, starting.error)
             return
         if starting.program != one.pid:
-            self._hand_on(one, starting.program)
-        one.started_at_ns = time.time_ns()
-        one.terminal = starting.terminal
+            one.hand_on(starting.program)
         self._by_pid[one.pid] = one
-        record = {"pid": one.pid, "start_time": one.start_time, "started_at_ns": one.started_at_ns}
-        layout.write(self._container_directory(one), layout.PROCESS_RECORD, record)
-        if one.terminal >= 0:
-            self._carry_terminal(one)
+        record = one.write_start()
+        if starting.terminal >= 0:
+            one.terminal = Terminal(self._loop, starting.terminal, one.directory)
         self._server.reply(connection, request, record)
-
-    def _hand_on(self, one: _Container, pid: int) -> None:
-        """The process that was forked has left the program to a child."""
-        os.close(one.pidfd)
-        one.pid, one.pidfd, one.start_time = pid, -1, process.start_time(pid) or 0
-        with contextlib.suppress(ProcessLookupError):  # it has ended, and that is being told
-            one.pidfd = os.pidfd_open(pid)
-
-    def _container_directory(self, one: _Container) -> str:
-        return f"{self._directory}/{layout.CONTAINERS}/{one.id}"
-
-    # --- terminal: its output goes the way of every other output ---
-
-    def _carry_terminal(self, one: _Container) -> None:
-        os.set_blocking(one.terminal, False)
-        try:
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            one.sink = os.open(f"{self._container_directory(one)}/{layout.STDOUT}", flags)
-        except FileNotFoundError:
-            one.sink = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
-        self._loop.add(one.terminal, lambda _: self._copy_terminal(one))
-
-    def _copy_terminal(self, one: _Container) -> bool:
-        """One piece from terminal to log; waits for the log reader where it is behind. False if there was nothing."""
-        try:
-            one.pending += os.read(one.terminal, _TERMINAL_CHUNK)
-        except BlockingIOError:
-            return False
-        except OSError:  # EIO: nobody has the other end open
-            self._loop.remove(one.terminal)
-            return False
-        self._flush_terminal(one)
-        return True
-
-    def _flush_terminal(self, one: _Container) -> None:
-        try:
-            one.pending = one.pending[os.write(one.sink, one.pending) :]
-        except BlockingIOError:
-            pass
-        if one.pending and not one.throttled:
-            self._loop.remove(one.terminal)
-            self._loop.add(one.sink, lambda _: self._flush_terminal(one), select.EPOLLOUT)
-        elif not one.pending and one.throttled:
-            self._loop.remove(one.sink)
-            self._loop.add(one.terminal, lambda _: self._copy_terminal(one))
-        one.throttled = bool(one.pending)
-
-    def _drain_terminal(self, one: _Container) -> None:
-        """The last words of a process that has ended; room is made for them in the pipe."""
-        fcntl.fcntl(one.sink, fcntl.F_SETPIPE_SZ, _TERMINAL_LAST_BYTES)
-        self._flush_terminal(one)
-        while not one.pending and self._copy_terminal(one):
-            continue
-        for fd in (one.terminal, one.sink):
-            self._loop.remove(fd)
-            os.close(fd)
-        one.terminal = one.sink = -1
 
     # --- exits ---
 
@@ -444,54 +337,21 @@ class Shim:
             else:
                 self._execs.ended(pid, status)
 
-    def _record_exit(self, one: _Container, status: int) -> None:
+    def _record_exit(self, one: RunningContainer, status: int) -> None:
         assert self._server is not None
-        code, signum = process.exit_code(status)
         self._execs.forget(one.id)
-        if one.shares_pids and one.cgroup:
-            self._cgroups.kill(one.cgroup)
-        if one.terminal >= 0:
-            self._drain_terminal(one)
-        one.ended = self._write_exit(one, code, signum, "")
-        self._server.broadcast({"event": "exit", **one.ended})
-
-    def _write_exit(self, one: _Container, code: int, signum: int, reason: str) -> Message:
-        oom_kills = self._oom_kills(one)
-        record: Message = {
-            "exit_code": code,
-            "signal": signum,
-            "oom_killed": code == _KILLED and oom_kills > one.oom_kills_before,
-            "oom_kills": oom_kills,
-            "finished_at_ns": time.time_ns(),
-            "reason": reason,
-        }
-        layout.write(self._container_directory(one), layout.EXIT_RECORD, record)
-        return {"container": one.id, **record}
-
-    def _oom_kills(self, one: _Container) -> int:
-        return self._cgroups.oom_kills(one.cgroup) if one.cgroup else 0
+        ended = one.finish(*process.exit_code(status))
+        self._server.broadcast({"event": "exit", **ended})
 
     # --- requests about what runs ---
 
     def _signal(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
-        one = self._container(message)
-        if one.running:
-            signum = int(message["signum"])
-            if signum == signal.SIGKILL:
-                one.oom_kills_before = self._oom_kills(one)
-            process.kill(one.pid, signum)
+        self._container(message).signal(int(message["signum"]))
         return {}
 
     def _kill(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
-        self._kill_all(self._container(message))
+        self._container(message).kill()
         return {}
-
-    def _kill_all(self, one: _Container) -> None:
-        if one.running:
-            one.oom_kills_before = self._oom_kills(one)
-            process.kill(one.pid, signal.SIGKILL)
-        if one.cgroup:
-            self._cgroups.kill(one.cgroup)
 
     def _exec(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
         assert self._server is not None
@@ -503,7 +363,7 @@ class Shim:
             for fd in descriptors:
                 os.close(fd)
             raise
-        target = Target(one.id, one.cgroup, one.pidfd, self._container_directory(one))
+        target = Target(one.id, one.cgroup, one.pidfd, one.directory)
         self._execs.start(target, self._server, connection, message, descriptors)
 
     def _exec_signal(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
@@ -520,17 +380,13 @@ class Shim:
         """The container's terminal, for an attached client to write to and resize; reading it is the shim's."""
         assert self._server is not None
         one = self._container(message)
-        if one.terminal < 0:
+        if one.terminal is None:
             raise WrongState(f"container {one.id} has no terminal")
-        self._server.reply(connection, message, {}, (one.terminal,))
+        self._server.reply(connection, message, {}, (one.terminal.master,))
 
     def _close_stdin(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         """The container reads the end of its standard input once nobody else has it open for writing."""
-        one = self._container(message)
-        if one.stdin >= 0:
-            one.holds.remove(one.stdin)
-            os.close(one.stdin)
-            one.stdin = -1
+        self._container(message).close_stdin()
         return {}
 
     def _tcp_socket(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
@@ -569,23 +425,14 @@ class Shim:
     def _forget(self, identifier: str) -> None:
         one = self._containers.pop(identifier, None)
         if one is not None:
-            self._let_go(one)
-
-    def _let_go(self, one: _Container) -> None:
-        for fd in one.holds:
-            os.close(fd)
-        one.holds.clear()
-        for fd in (one.pidfd, one.terminal):
-            if fd >= 0:
-                os.close(fd)
-        one.pidfd = one.terminal = -1
+            one.let_go()
 
     def _stop(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
         """Kills every container; replies, and ends, when all exits are written."""
         self._stopping.append((connection, message))
         for one in self._containers.values():
             if one.running or one.pid in self._starting:
-                self._kill_all(one)
+                one.kill()
         if not any(one.running for one in self._containers.values()):
             self._finish_stop()
 
@@ -604,20 +451,6 @@ class Shim:
             self._server.reply(connection, message, {})
         self._stopping.clear()
         self._loop.stop()
-
-
-def _be(child: Callable[[bool], None], attached: bool, status: socket.socket) -> None:
-    """The child's whole life: execve, or an error said on ``status`` and exit. Never returns."""
-    code = 128
-    try:
-        child(attached)
-    except RuntimeFailure as error:
-        code = error.exit_code if isinstance(error, StartFailed) else 128
-        channel.send(status, {"error": errors.to_json(error)})
-    except BaseException as error:  # noqa: BLE001 - a fork must never return into the shim's loop
-        channel.send(status, {"error": errors.to_json(RuntimeFailure(f"preparing the container: {error!r}"))})
-    finally:
-        os._exit(code & 0xFF)
 
 
 _LIKELY = SandboxSpec(id="spare", hostname="spare").to_json()
