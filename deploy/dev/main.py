@@ -62,7 +62,7 @@ def main() -> int:
     test = commands.add_parser("test", help="all tests (root); arguments go to pytest")
     test.usage = "./dev test [--vm] [pytest arguments]"
     machine = commands.add_parser("vm", help="a command in a virtual machine with cgroup v2, without KVM")
-    machine.usage = "./dev vm [--memory MB] [--cpus N] [--seconds N] -- COMMAND"
+    machine.usage = "./dev vm [--memory MB] [--cpus N] [--seconds N] [--boot ARGUMENTS] -- COMMAND"
     commands.add_parser("check", help="ruff, mypy, import contracts, generated code up to date")
     commands.add_parser("fmt", help="format and sort imports")
     bench = commands.add_parser("bench", help="measure, beside crun, runc and etcd itself")

@@ -1,6 +1,6 @@
 """Run one command in a virtual machine that has this repository, and pass its output and exit status on.
 
-    ./dev vm [--memory MB] [--cpus N] [--seconds N] -- COMMAND…
+    ./dev vm [--memory MB] [--cpus N] [--seconds N] [--boot "ARGUMENTS"] -- COMMAND…
 
 QEMU emulates the machine in software (KVM is used where it works); the machine has a pure cgroup v2 hierarchy. What git
 knows of the repository, changed or not, is copied in; the machine is gone when the command has ended.
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--memory", type=int, default=3072, metavar="MB", help="of the machine (3072)")
     parser.add_argument("--cpus", type=int, default=min(os.cpu_count() or 1, 4), metavar="N")
     parser.add_argument("--seconds", type=float, default=1800, metavar="N", help="until the machine is stopped (1800)")
+    parser.add_argument("--boot", default="", metavar="ARGUMENTS", help='more for the kernel ("security=selinux")')
     parser.add_argument("command", nargs="+", help="after --, run in the repository's root")
     given = parser.parse_args(arguments)
     place = image.prepare()
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         _pack(code, given.command)
         command = ["qemu-system-x86_64", *FLAGS, "-accel", _accelerator(), "-smp", str(given.cpus)]
         command += ["-m", str(given.memory), "-kernel", str(place / "vmlinuz"), "-initrd", str(place / "initramfs")]
-        command += ["-append", KERNEL_ARGUMENTS, *_disk(place / "root.squashfs", 0), *_disk(code, 1)]
+        command += ["-append", f"{KERNEL_ARGUMENTS} {given.boot}", *_disk(place / "root.squashfs", 0), *_disk(code, 1)]
         command += ["-serial", f"file:{directory}/console", "-serial", "stdio"]
         status = _follow(command, given.seconds)
         if status in (124, 125):

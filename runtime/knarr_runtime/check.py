@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from knarr_runtime import apparmor
-from knarr_runtime.kernel import lsm
+from knarr_runtime.kernel import lsm, process
 
 NAMESPACES = {"mnt": "mount", "pid": "process", "net": "network", "uts": "host name", "ipc": "IPC", "cgroup": "cgroup"}
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 21, 24
@@ -21,6 +21,7 @@ def run() -> int:
         _overlay(),
         _cgroups(),
         _seccomp(),
+        _clocks(),
         _apparmor(),
         _selinux(),
         _resource(),
@@ -71,6 +72,12 @@ def _seccomp() -> tuple[bool | None, str]:
     if Path("/proc/sys/kernel/seccomp/actions_avail").exists():
         return True, "seccomp filters"
     return None, "no seccomp: system calls are not filtered"
+
+
+def _clocks() -> tuple[bool | None, str]:
+    if process.has_time_namespaces():
+        return True, "time namespaces"
+    return None, "no time namespaces in this kernel: time offsets are refused"
 
 
 def _apparmor() -> tuple[bool | None, str]:

@@ -158,8 +158,8 @@ class SandboxSpec:
 
     hostname: "" keeps the host's UTS namespace. cgroup_parent: path of the pod's cgroup below the runtime's cgroup root
     (``kubepods/burstable/pod<uid>``), made with ``resources``. sysctls: namespaced ones only, refused else.
-    shm_size_bytes: size of the /dev/shm the pod's containers share. uids, gids: of the pod's own user namespace, which
-    owns its other namespaces; without them it has the host's.
+    shm_size_bytes, mount_label: size and SELinux label of the /dev/shm the pod's containers share. uids, gids: of the
+    pod's own user namespace, which owns its other namespaces; without them it has the host's.
     """
 
     id: str
@@ -169,6 +169,7 @@ class SandboxSpec:
     resources: Resources = Resources()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     shm_size_bytes: int = 64 << 20
+    mount_label: str = ""
     uids: tuple[IdMap, ...] = ()
     gids: tuple[IdMap, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -329,6 +330,7 @@ class ContainerSpec:
     made if they are missing, that are written even where it is read-only. stop_signal: name (``SIGTERM``) or number.
     privileged: all capabilities, devices and /sys writable, nothing masked, no seccomp. apparmor: name of a loaded
     profile, "" to leave it as the runtime's. selinux, mount_label: labels of program and files, "" for none.
+    time_offsets_ns: a time namespace whose clocks ``monotonic`` and ``boottime`` are ahead by that.
     """
 
     id: str
@@ -348,6 +350,7 @@ class ContainerSpec:
     apparmor: str = ""
     selinux: str = ""
     mount_label: str = ""
+    time_offsets_ns: Mapping[str, int] = field(default_factory=dict)
     masked_paths: tuple[str, ...] = DEFAULT_MASKED_PATHS
     readonly_paths: tuple[str, ...] = DEFAULT_READONLY_PATHS
     privileged: bool = False

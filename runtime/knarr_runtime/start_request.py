@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from knarr_runtime.errors import Invalid, KernelRefused
-from knarr_runtime.kernel import capabilities, mounts, syscalls
+from knarr_runtime.kernel import capabilities, mounts, process, syscalls
 from knarr_runtime.kernel.cgroup import DeviceRule
 from knarr_runtime.kernel.cgroup.values import DEFAULT_DEVICES
 from knarr_runtime.kernel.seccomp import profile
@@ -39,7 +39,7 @@ _NOT_OFFERED = {"pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "std
 
 _FOR_SHIM = (
     *("id", "cgroup", "stdin", "stdin_once", "tty", "log_path", "privileged", "masked_paths", "readonly_paths"),
-    *("pids", "cgroup_access"),
+    *("pids", "cgroup_access", "mount_label"),
 )
 """What of a spec the shim itself needs to know."""
 
@@ -95,6 +95,8 @@ def check(spec: ContainerSpec, sandbox: SandboxSpec) -> None:
     host_id(sandbox.uids, spec.user.uid)
     for group in (spec.user.gid, *spec.user.groups):
         host_id(sandbox.gids, group)
+    if spec.time_offsets_ns and not process.has_time_namespaces():
+        raise Invalid("time offsets: this kernel has no time namespaces")
     sets = spec.capabilities
     for name in (*sets.bounding, *sets.effective, *sets.permitted, *sets.inheritable, *sets.ambient):
         if name not in capabilities.NUMBER:
@@ -231,12 +233,12 @@ def _open_root(spec: ContainerSpec) -> int:
     if not root.upper:
         if len(root.lower) == 1:
             return mounts.bind(root.lower[0], readonly=root.readonly)
-        tree = mounts.overlay(root.lower, "", "")
+        tree = mounts.overlay(root.lower, "", "", spec.mount_label)
         return BY_PATH if tree is None else tree
     for path in (root.upper, root.work):
         os.makedirs(path, 0o755, exist_ok=True)
     _forget_create(root)
-    tree = mounts.overlay(root.lower, root.upper, root.work)
+    tree = mounts.overlay(root.lower, root.upper, root.work, spec.mount_label)
     return BY_PATH if tree is None else tree
 
 

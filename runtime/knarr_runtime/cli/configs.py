@@ -16,6 +16,7 @@ from knarr_runtime.errors import Invalid
 from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 
 COMMAND, PORTS = "knarr.io/command", "knarr.io/ports"
+TIME_OFFSET = "knarr.io/time-offset"
 STOP_TIMEOUT, NETWORK = "knarr.io/stop-timeout", "knarr.io/network"
 NAMESPACE = "knarr-runtime"
 CPU_PERIOD_US = 100_000
@@ -60,6 +61,7 @@ class RunOptions:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    time_offset: str = ""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     stop_signal: str = ""
@@ -143,6 +145,8 @@ def container(options: RunOptions, volume_sources: Mapping[str, str]) -> Any:
     config.annotations[PORTS] = json.dumps([str(port) for port in options.ports])
     config.annotations[STOP_TIMEOUT] = str(options.stop_timeout)
     config.annotations[NETWORK] = options.network
+    if options.time_offset:
+        config.annotations[TIME_OFFSET] = options.time_offset
     if options.auto_remove:
         config.annotations[standalone.AUTO_REMOVE] = "true"
     if options.restart != "no":

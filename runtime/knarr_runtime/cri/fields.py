@@ -15,21 +15,17 @@ from google.protobuf.descriptor import Descriptor
 from knarr_runtime.errors import Invalid
 
 _WINDOWS = "this is a runtime for Linux containers"
-_SELINUX = "SELinux labels are not set by this runtime"
 
 REFUSED: dict[str, str] = {
     "PodSandboxConfig.windows": _WINDOWS,
     "ContainerConfig.windows": _WINDOWS,
     "UpdateContainerResourcesRequest.windows": _WINDOWS,
-    "LinuxSandboxSecurityContext.selinux_options": _SELINUX,
-    "LinuxContainerSecurityContext.selinux_options": _SELINUX,
     "Mount.mount_options": "only readonly, recursive_read_only and propagation can be chosen",
 }
 """``Message.field`` → why; refused when it is set to something."""
 
 IGNORED: dict[str, str] = {
     "VersionRequest.version": "the kubelet sends its own; there is one version of the API",
-    "Mount.selinux_relabel": "kubelets set it on every volume; without SELinux there is nothing to relabel",
     "ImageSpec.annotations": "informational",
     "ImageSpec.image_ref": "an answer's field",
     "CreateContainerRequest.sandbox_config": "the sandbox was made with it and remembers it",

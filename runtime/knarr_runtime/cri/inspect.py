@@ -89,6 +89,9 @@ def _runtime_spec(spec: ContainerSpec, sandbox: Sandbox | None) -> dict[str, Any
             "resources": _resources(spec.resources),
             "cgroupsPath": spec.cgroup,
             "namespaces": namespaces,
+            "timeOffsets": {
+                clock: {"secs": ns // 10**9, "nanosecs": ns % 10**9} for clock, ns in spec.time_offsets_ns.items()
+            },
             "mountLabel": spec.mount_label,
             "seccomp": {"profile": "unconfined" if spec.privileged else spec.seccomp},
             "maskedPaths": [] if spec.privileged else list(spec.masked_paths),

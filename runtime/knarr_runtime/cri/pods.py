@@ -22,7 +22,7 @@ import structlog
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime import cdi, start_request
 from knarr_runtime import launcher as launching
-from knarr_runtime.cri import host_files, specs, standalone
+from knarr_runtime.cri import host_files, selinux, specs, standalone
 from knarr_runtime.cri.events import Event, Followers
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
@@ -248,6 +248,9 @@ class Pods:
                 os.close(await asyncio.to_thread(start_request.open_volume, mount))
             elif mount.kind == "bind":
                 host_files.make_source(mount)
+        for mount in config.mounts:
+            if mount.selinux_relabel and mount.host_path and spec.mount_label:
+                await asyncio.to_thread(selinux.relabel, mount.host_path, spec.mount_label)
         for other in self.containers.values():
             if other.sandbox_id == record.id and other.config.metadata == config.metadata:
                 raise AlreadyExists(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
-from knarr_runtime.cri import security, standalone
+from knarr_runtime.cri import clocks, security, selinux, standalone
 from knarr_runtime.errors import Invalid
 from knarr_runtime.images.store import Image
 from knarr_runtime.network.ports import PortMapping
@@ -56,6 +56,7 @@ def sandbox(identifier: str, config: Any) -> SandboxSpec:
         sysctls=dict(linux.sysctls),
         uids=uids,
         gids=gids,
+        mount_label=selinux.labels(linux.security_context, linux.security_context)[1],
         labels=dict(config.labels),
     )
 
@@ -115,6 +116,7 @@ def container(
         log_path = os.path.join(sandbox_config.log_directory, os.path.normpath("/" + config.log_path).lstrip("/"))
     parent = cgroup_parent(sandbox_config, sandbox_id)
     limits = resources(config.linux.resources)
+    label, mount_label = selinux.labels(context, sandbox_config.linux.security_context)
     if not limits.pids_limit and not privileged:
         limits = Resources(**{**_fields(limits), "pids_limit": PIDS_LIMIT})
     return ContainerSpec(
@@ -144,6 +146,9 @@ def container(
         no_new_privs=context.no_new_privs,
         seccomp=security.seccomp(context),
         apparmor=security.apparmor(context),
+        selinux=label,
+        mount_label=mount_label,
+        time_offsets_ns=clocks.offsets(config.annotations),
         masked_paths=tuple(context.masked_paths),
         readonly_paths=tuple(context.readonly_paths),
         privileged=privileged,

@@ -5,13 +5,14 @@ Source: proc_pid_attr(5), Linux Documentation/admin-guide/LSM/{apparmor,SELinux}
 
 from __future__ import annotations
 
+import errno
 import os
 
 from knarr_runtime.kernel import syscalls
 
 _APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"
 _APPARMOR_PROFILES = "/sys/kernel/security/apparmor/profiles"
-_SELINUX = "/sys/fs/selinux/enforce"
+_SELINUX = "/sys/fs/selinux"
 _PROC_SUPER_MAGIC = 0x9FA0
 _ONLY_PROC = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_MAGICLINKS | syscalls.RESOLVE_NO_XDEV
 
@@ -25,7 +26,28 @@ def apparmor_enabled() -> bool:
 
 
 def selinux_enabled() -> bool:
-    return os.path.exists(_SELINUX)
+    """Whether there is SELinux with a policy: before that is loaded everything has the label "kernel"."""
+    if not os.path.exists(f"{_SELINUX}/enforce"):
+        return False
+    with open("/proc/self/attr/current", encoding="ascii") as file:
+        return file.read().rstrip("\0\n") != "kernel"
+
+
+def selinux_has_levels() -> bool:
+    with open(f"{_SELINUX}/mls", encoding="ascii") as file:
+        return file.read() == "1"
+
+
+def selinux_knows(label: str) -> bool:
+    """Whether the loaded policy has such a label."""
+    try:
+        with open(f"{_SELINUX}/context", "wb", buffering=0) as file:
+            file.write(label.encode())
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
 
 
 def apparmor_profiles() -> frozenset[str] | None:
@@ -35,6 +57,11 @@ def apparmor_profiles() -> frozenset[str] | None:
             return frozenset(line.rpartition(" (")[0] for line in file)
     except OSError:
         return None
+
+
+def label_file(fd: int, label: str) -> None:
+    """Of what the O_PATH descriptor refers to."""
+    os.setxattr(f"/proc/self/fd/{fd}", "security.selinux", label.encode())
 
 
 def open_exec_label(names: tuple[str, ...]) -> int:

@@ -50,9 +50,14 @@ def filesystem(kind: str, options: Iterable[tuple[str, str]] = (), attributes: i
         os.close(fs)
 
 
-def tmpfs(options: str, attributes: int = 0) -> int:
+def labelled(label: str) -> list[tuple[str, str]]:
+    """The option that gives all files of a filesystem the SELinux label, "" for none."""
+    return [("context", label)] if label else []
+
+
+def tmpfs(options: str, attributes: int = 0, label: str = "") -> int:
     """A tmpfs with options as ``mount -o`` takes them (``size=64m,mode=1777,noexec``)."""
-    pairs: list[tuple[str, str]] = []
+    pairs = labelled(label)
     for option in options.split(","):
         if option in _ATTRIBUTES:
             attributes |= _ATTRIBUTES[option]
@@ -88,7 +93,7 @@ def _kernel() -> tuple[int, int]:
     return int(major), int("".join(filter(str.isdigit, minor)) or 0)
 
 
-def overlay(lower: Sequence[str], upper: str, work: str) -> int | None:
+def overlay(lower: Sequence[str], upper: str, work: str, label: str = "") -> int | None:
     """A detached overlay; None where the kernel cannot take layers one by one (before 6.5: see mount_overlay).
 
     ``volatile``: unmounting must not sync the whole filesystem below. Source: Documentation/filesystems/overlayfs.rst.
@@ -103,13 +108,15 @@ def overlay(lower: Sequence[str], upper: str, work: str) -> int | None:
             syscalls.fsconfig_string(fs, "upperdir", upper)
             syscalls.fsconfig_string(fs, "workdir", work)
             syscalls.fsconfig_flag(fs, "volatile")
+        for key, value in labelled(label):
+            syscalls.fsconfig_string(fs, key, value)
         syscalls.fsconfig_create(fs)
         return syscalls.fsmount(fs, 0)
     finally:
         os.close(fs)
 
 
-def mount_overlay(lower: Sequence[str], upper: str, work: str, target: str) -> None:
+def mount_overlay(lower: Sequence[str], upper: str, work: str, target: str, label: str = "") -> None:
     """The same overlay by the classic mount(2), for kernels where layers do not travel.
 
     All options must fit into one page, so long lists are named by descriptors: a few characters for each layer.
@@ -118,6 +125,7 @@ def mount_overlay(lower: Sequence[str], upper: str, work: str, target: str) -> N
 
     def options(names: Sequence[str]) -> str:
         text = "lowerdir=" + ":".join(names)
+        text += f',context="{label}"' if label else ""
         return f"{text},upperdir={_escaped(upper)},workdir={_escaped(work)},volatile" if upper else text
 
     text = options([_escaped(path) for path in lower])
@@ -182,7 +190,7 @@ def map_owners(tree: int, users: int, path: str) -> None:
         raise Invalid(f"{path}: its filesystem can't map owners to a user namespace on this kernel") from error
 
 
-def layered(layers: Sequence[int], writable: int, upper: str, work: str, place: str) -> int:
+def layered(layers: Sequence[int], writable: int, upper: str, work: str, place: str, label: str = "") -> int:
     """A detached overlay of the detached mounts ``layers``, from the topmost down; closes them.
 
     writable: a detached mount with directories ``upper`` and ``work``, or -1 for none. place: any directory; in the
@@ -197,9 +205,9 @@ def layered(layers: Sequence[int], writable: int, upper: str, work: str, place: 
         attach(tree, os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
     lower = [path for path, _ in trees]
     upper, work = (f"{base}/{upper}", f"{base}/{work}") if base else ("", "")
-    tree_ = overlay(lower, upper, work)
+    tree_ = overlay(lower, upper, work, label)
     if tree_ is None:
-        mount_overlay(lower, upper, work, place)
+        mount_overlay(lower, upper, work, place, label)
         top = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         tree_ = copy_of(top)
         os.close(top)

@@ -70,6 +70,15 @@ def label(labels: Sequence[tuple[int, str]]) -> None:
             os.close(fd)
 
 
+def set_clocks(spec: ContainerSpec) -> None:
+    """While /proc is one that no container has touched."""
+    if spec.time_offsets_ns:
+        try:
+            process.enter_time_namespace(spec.time_offsets_ns)
+        except OSError as error:
+            raise KernelRefused(f"time namespace: {error.filename or 'offsets'}: {error.strerror}") from error
+
+
 def enter_directory(path: str, *, make: bool = False) -> None:
     """chdir, and that inside of the root (CVE-2024-21626). make: one that is missing. Raises StartFailed."""
     try:

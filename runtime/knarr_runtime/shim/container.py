@@ -20,7 +20,7 @@ from typing import Any
 
 from knarr_runtime import channel, layout
 from knarr_runtime.errors import Invalid, KernelRefused, RuntimeFailure
-from knarr_runtime.kernel import capabilities, mounts, paths, syscalls
+from knarr_runtime.kernel import capabilities, lsm, mounts, paths, syscalls
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.shim import confine
 from knarr_runtime.shim.users import UserNamespace
@@ -87,6 +87,7 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         filesystems = ahead or Filesystems(preparation)
         if users is None:
             labels = confine.open_labels(spec)
+            confine.set_clocks(spec)
             root = _attach_root(spec, preparation)
         else:
             root = _layer_root(spec, preparation)
@@ -94,6 +95,7 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
             stage = "user namespace"
             _leave_to_child(users, preparation)
             labels = confine.open_labels(spec)  # which only the process that opens them can write
+            confine.set_clocks(spec)
             mounts.cover_root(root)
         filesystems.cgroup = spec.cgroup
         filesystems.belong_to(spec, root)
@@ -148,14 +150,14 @@ def _layer_root(spec: ContainerSpec, preparation: Preparation) -> int:
     upper, work = os.path.basename(spec.rootfs.upper), os.path.basename(spec.rootfs.work)
     assert preparation.users is not None
     with capabilities.as_owner(*preparation.users.outside(0, 0)):  # nobody else can write through mapped owners
-        return mounts.layered(descriptors, writable, upper, work, preparation.directory)
+        return mounts.layered(descriptors, writable, upper, work, preparation.directory, spec.mount_label)
 
 
 def _attach_root(spec: ContainerSpec, preparation: Preparation) -> int:
     """Attaches the root on the container's state directory (any directory will do) and returns its descriptor."""
     if preparation.request["root_by_path"]:
         layers = spec.rootfs
-        mounts.mount_overlay(layers.lower, layers.upper, layers.work, preparation.directory)
+        mounts.mount_overlay(layers.lower, layers.upper, layers.work, preparation.directory, spec.mount_label)
         return os.open(preparation.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     root = preparation.descriptors.pop(0)
     target = os.open(preparation.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -279,16 +281,25 @@ class Filesystems:
             self._dev = self._new_dev()
         self._place(self._dev, "dev")
         options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")]
+        options += mounts.labelled(self._spec.mount_label)
         terminals = mounts.filesystem("devpts", options, syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC)
         self._below_dev("pts", terminals)
-        self._below_dev("mqueue", mounts.filesystem("mqueue", attributes=mounts.NO_PRIVILEGE))
+        self._below_dev("mqueue", self._message_queues())
         shm, self._shm = self._shm, -1
         self._below_dev("shm", shm if shm >= 0 else mounts.bind(self._preparation.shared_memory))
+
+    def _message_queues(self) -> int:
+        """All mounts of a pod's are one filesystem: its root gets the label, which options can't give it twice."""
+        queues = mounts.filesystem("mqueue", attributes=mounts.NO_PRIVILEGE)
+        if self._spec.mount_label:
+            lsm.label_file(queues, self._spec.mount_label)
+        return queues
 
     def _new_dev(self) -> int:
         """A detached /dev with what is the same for everybody."""
         uid, gid = self._outside(0, 0)
-        dev = mounts.tmpfs(f"mode=755,size=64k,uid={uid},gid={gid}", syscalls.MOUNT_ATTR_NOSUID)
+        options = f"mode=755,size=64k,uid={uid},gid={gid}"
+        dev = mounts.tmpfs(options, syscalls.MOUNT_ATTR_NOSUID, self._spec.mount_label)
         os.umask(0)
         for name, major, minor in _DEVICES:
             os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
@@ -424,7 +435,7 @@ class Filesystems:
 
     def _mount_volume(self, mount: Mount) -> None:
         if mount.kind == "tmpfs":
-            tree = mounts.tmpfs(mount.options, mounts.READ_ONLY if mount.readonly else 0)
+            tree = mounts.tmpfs(mount.options, mounts.READ_ONLY if mount.readonly else 0, self._spec.mount_label)
             directory = True
         else:
             position = [each for each in self._spec.mounts if each.kind == "bind"].index(mount)

@@ -104,7 +104,7 @@ def _join(
         labels = confine.open_labels(spec)
         stage = "namespaces"
         try:
-            syscalls.setns(joining.process, namespaces)
+            syscalls.setns(joining.process, namespaces | (syscalls.CLONE_NEWTIME if spec.time_offsets_ns else 0))
         except ProcessLookupError as error:
             raise WrongState(f"container {spec.id} is not running") from error
         if joining.own_users:

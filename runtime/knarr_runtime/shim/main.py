@@ -74,7 +74,7 @@ class Shim:
         else:
             uid, gid = self._users.outside(0, 0) if self._users else (0, 0)
             options = f"mode=1777,size={self._spec.shm_size_bytes},uid={uid},gid={gid}"
-            memory = mounts.tmpfs(options, mounts.NO_PRIVILEGE)
+            memory = mounts.tmpfs(options, mounts.NO_PRIVILEGE, self._spec.mount_label)
             mounts.attach(memory, os.open(shared, os.O_PATH | os.O_CLOEXEC))
         self._loop.on_children(self._reap)
         if self._spec.namespaces.pid == "pod":

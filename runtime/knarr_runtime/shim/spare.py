@@ -76,7 +76,8 @@ class Spare:
 def suits(spec: Mapping[str, Any]) -> bool:
     """Whether what was made ahead is of use to this container."""
     usual = set(spec["bounding"]) <= set(DEFAULT_CAPABILITIES)
-    return usual and not spec["privileged"] and not spec["pids"] and spec["cgroup_access"] != "rw"
+    usual = usual and not spec["privileged"] and not spec["pids"] and not spec.get("mount_label")
+    return usual and spec["cgroup_access"] != "rw"
 
 
 def wait(preparation: container.Preparation, containers: str, *, attached: bool, idle: bool) -> None:

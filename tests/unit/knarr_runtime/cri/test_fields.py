@@ -42,16 +42,18 @@ HONOURED = {
     "cpuset_mems hugepage_limits unified memory_swap_limit_in_bytes",
     "LinuxContainerSecurityContext": "capabilities privileged namespace_options run_as_user run_as_username "
     "readonly_rootfs supplemental_groups apparmor_profile seccomp_profile_path no_new_privs run_as_group masked_paths "
-    "readonly_paths seccomp apparmor supplemental_groups_policy cgroup_mount_mode",
+    "readonly_paths seccomp apparmor supplemental_groups_policy cgroup_mount_mode "
+    "selinux_options",
     "LinuxPodSandboxConfig": "cgroup_parent security_context sysctls overhead resources",
-    "LinuxSandboxSecurityContext": "namespace_options",
+    "LinuxSandboxSecurityContext": "namespace_options selinux_options",
+    "SELinuxOption": "user role type level",
     "ListContainerStatsRequest": "filter",
     "ListContainersRequest": "filter",
     "ListImagesRequest": "filter",
     "ListPodSandboxRequest": "filter",
     "ListPodSandboxStatsRequest": "filter",
-    "Mount": "container_path host_path readonly propagation recursive_read_only image image_sub_path uidMappings "
-    "gidMappings",
+    "Mount": "container_path host_path readonly propagation selinux_relabel recursive_read_only image image_sub_path "
+    "uidMappings gidMappings",
     "NamespaceOption": "network pid ipc target_id userns_options",
     "NetworkConfig": "pod_cidr",
     "PodSandboxConfig": "metadata hostname log_directory dns_config port_mappings labels annotations linux",
@@ -138,7 +140,6 @@ def test_a_refused_field_is_named(name: str) -> None:
 def test_an_empty_message_refuses_nothing() -> None:
     config = cri.PodSandboxConfig()
     config.windows.SetInParent()
-    config.linux.security_context.selinux_options.SetInParent()
     fields.check(config)
 
 
