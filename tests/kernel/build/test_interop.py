@@ -85,9 +85,7 @@ class Tools:
     def run(self, image: str) -> str:
         """What its own command prints under ``podman run``, in a mount namespace without the hybrid cgroup2 hierarchy:
         crun refuses that one."""
-        limits = [
-            f"--ulimit={name}=1024:1024" for name in ("nofile", "nproc")
-        ]  # not raised: no right to
+        limits = [f"--ulimit={name}=1024:1024" for name in ("nofile", "nproc")]  # not raised: no right to
         podman = ["podman", *self._storage, "--cgroup-manager=cgroupfs", "--runtime=crun", "run", "--rm", *limits]
         alone = ["unshare", "--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"', "sh"]
         done = subprocess.run(
