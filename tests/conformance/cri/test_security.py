@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,14 @@ def test_shared_memory_of_the_machine(runtime: Any, segment: int, mode: Any, see
     container = runtime.secure(pod, **namespaces)
     listed = [line.split()[1] for line in runtime.output(container, "cat", "/proc/sysvipc/shm").splitlines()[1:]]
     assert (str(segment) in listed) == seen
+
+
+@pytest.mark.parametrize(("mode", "seen"), [(cri.NODE, True), (cri.POD, False)])
+def test_posix_shared_memory_of_the_machine(runtime: Any, mode: Any, seen: bool) -> None:
+    pod, namespaces = pod_with(runtime, ipc=mode)
+    container = runtime.secure(pod, **namespaces)
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="conformance-") as file:
+        assert (runtime.execute(container, "test", "-e", file.name).exit_code == 0) == seen
 
 
 # Users

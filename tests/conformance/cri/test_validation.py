@@ -141,7 +141,15 @@ def test_nobody_pings_without_raw_sockets(runtime: Any) -> None:
     linux = context(capabilities=cri.Capability(drop_capabilities=["NET_RAW"]))
     container = bare_container(runtime, bare_pod(runtime), *TOP, linux=linux)
     answer = runtime.execute(container, "ping", "127.0.0.1", timeout_s=30)
-    assert answer.exit_code != 0 and b"permission denied" in answer.stderr
+    assert answer.exit_code != 0 and answer.stdout and b"permission denied" in answer.stderr
+
+
+def test_a_masked_program_is_not_run(runtime: Any) -> None:
+    image = cri.ImageSpec(image=runtime.image("odd:privileges"))
+    linux = context(masked_paths=["/privileged/su"])
+    container = runtime.started(bare_pod(runtime), *TOP, image=image, linux=linux)
+    answer = runtime.execute(container, "/bin/sh", "-c", "cd /privileged; ./su", timeout_s=30)
+    assert answer.exit_code == 126 and answer.stderr == b"/bin/sh: ./su: Permission denied\n"
 
 
 @pytest.mark.parametrize("uid", [0, 1001])
