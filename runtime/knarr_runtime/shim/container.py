@@ -85,9 +85,9 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
         streams = _open_streams(spec, preparation)
         stage = "root filesystem"
         filesystems = ahead or Filesystems(preparation)
+        confine.set_clocks(spec)  # as the host's root, who alone may, also for a child in a user namespace
         if users is None:
             labels = confine.open_labels(spec)
-            confine.set_clocks(spec)
             root = _attach_root(spec, preparation)
         else:
             root = _layer_root(spec, preparation)
@@ -95,7 +95,6 @@ def run(preparation: Preparation, attached: bool, ahead: Filesystems | None = No
             stage = "user namespace"
             _leave_to_child(users, preparation)
             labels = confine.open_labels(spec)  # which only the process that opens them can write
-            confine.set_clocks(spec)
             mounts.cover_root(root)
         filesystems.cgroup = spec.cgroup
         filesystems.belong_to(spec, root)

@@ -14,6 +14,7 @@ import pytest
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime.cri import clocks
+from knarr_runtime.kernel import mounts
 
 HOUR_S = 3600
 SAYS = "read up rest < /proc/uptime; echo $up; readlink /proc/self/ns/time"
@@ -83,3 +84,31 @@ def test_run_takes_offsets(daemon: Any) -> None:
     command += ["--time-offset", "boottime=1h", "knarr/busybox:1", "sleep", "1000"]
     container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     assert said(daemon, container)[0] >= boottime() + HOUR_S - 60
+
+
+def test_a_pod_with_a_user_namespace_may_have_them_too(daemon: Any) -> None:
+    ids = [cri.IDMapping(host_id=700_000, container_id=0, length=65_536)]
+    options = cri.NamespaceOption(userns_options=cri.UserNamespace(mode=cri.POD, uids=ids, gids=ids))
+    config = cri.PodSandboxConfig(
+        metadata=cri.PodSandboxMetadata(name="u", namespace="default", uid="uid-u"),
+        log_directory=str(daemon.base / "logs/u"),
+        linux=cri.LinuxPodSandboxConfig(cgroup_parent="kubepods/podu"),
+    )
+    config.linux.security_context.namespace_options.CopyFrom(options)
+    if mounts.owners_map():
+        sandbox = daemon.runtime.RunPodSandbox(cri.RunPodSandboxRequest(config=config)).pod_sandbox_id
+    else:
+        with pytest.raises(grpc.RpcError):
+            daemon.runtime.RunPodSandbox(cri.RunPodSandboxRequest(config=config))
+        return
+    security = cri.LinuxContainerSecurityContext(namespace_options=options)
+    container = daemon.container(
+        (sandbox, config),
+        "sleep",
+        "1000",
+        annotations={clocks.ANNOTATION: "boottime=1h"},
+        linux=cri.LinuxContainerConfig(security_context=security),
+    )
+    daemon.start_container(container)
+    for _ in range(2):
+        assert said(daemon, container)[0] >= boottime() + HOUR_S - 60
