@@ -33,6 +33,7 @@ from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import Client
 from knarr_client.clock import Clock
+from knarr_controlplane import metrics
 
 NAMESPACE = "kube-system"
 
@@ -105,9 +106,11 @@ class _Candidate:
         while True:
             accepted_s = await self._acquire()
             self._log.info("leading")
+            metrics.LEADING.labels(self._name).set(1)
             try:
                 end = await self._hold(run, accepted_s)
             finally:
+                metrics.LEADING.labels(self._name).set(0)
                 await self._release()
             if end is _End.DONE:
                 return

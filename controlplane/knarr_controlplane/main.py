@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections import deque
 from collections.abc import Coroutine, Iterator
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from prometheus_client import REGISTRY
 
 from knarr_api import kinds
 from knarr_api.errors import Internal, KnarrError, Unavailable
@@ -27,6 +29,7 @@ from knarr_controlplane import controllers, leader, scheduler
 from knarr_controlplane import settings as settings_module
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.metrics import MeteredStore, StoredObjects
 from knarr_controlplane.pki import kubeconfig
 from knarr_controlplane.pki.authority import ADMIN, Authority
 from knarr_controlplane.pki.tokens import Tokens
@@ -39,6 +42,7 @@ from knarr_controlplane.server.cluster import Cluster
 from knarr_controlplane.server.hub import AgentHub
 from knarr_controlplane.server.nodes import Join, Nodes
 from knarr_controlplane.server.objects import Objects
+from knarr_controlplane.server.observing import Address, Observing
 from knarr_controlplane.server.pods import Pods
 from knarr_controlplane.server.serving import Services, Serving
 from knarr_controlplane.settings import Settings
@@ -100,8 +104,9 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         remote_tls = EtcdTls(ca=remote / "ca.crt", certificate=remote / "client.crt", key=remote / "client.key")
     opened = await open_store(settings.store, data_dir, tls=etcd_tls, remote_tls=remote_tls)
     stack.push_async_callback(opened.close)
+    store = MeteredStore(opened.store)
     storage = Storage.open(data_dir / "pki" / "secrets.key")
-    cache = WatchCache(opened.store, storage.decode)
+    cache = WatchCache(store, storage.decode)
     try:
         async with asyncio.timeout(LOAD_TIMEOUT_S):
             await cache.load()
@@ -110,14 +115,14 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     background = await stack.enter_async_context(_Background())
     background.start(cache.run(), "cache")
     admission = Admission(eviction_s=settings.eviction_s)
-    registry = Registry(opened.store, cache, storage, admission=admission, now=clock.now)
+    registry = Registry(store, cache, storage, admission=admission, now=clock.now)
     await registry.make_system_objects()
     authorizer = Authorizer(cache)
     hub = AgentHub()
-    tokens = Tokens(opened.store, authority.fingerprint, clock.now)
+    tokens = Tokens(store, authority.fingerprint, clock.now)
 
     async def store_health() -> str:
-        return f"at revision {await opened.store.revision()}"
+        return f"at revision {await store.revision()}"
 
     async def cache_health() -> str:
         await cache.catch_up(timeout_s=HEALTH_TIMEOUT_S)
@@ -133,6 +138,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     async def agents_health() -> str:
         return f"{len(hub.connections)} connected"
 
+    checks = {"store": store_health, "cache": cache_health, "leader": leader_health, "agents": agents_health}
     services = Services(
         objects=Objects(registry, authorizer),
         pods=Pods(registry, authorizer, hub),
@@ -142,7 +148,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             registry,
             authorizer,
             cluster_id=authority.fingerprint[:12],
-            checks={"store": store_health, "cache": cache_health, "leader": leader_health, "agents": agents_health},
+            checks=checks,
         ),
         join=Join(tokens, authority, settings.advertise, clock.now, is_alive=hub.connections.__contains__),
     )
@@ -162,6 +168,14 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         user=ADMIN[0],
         credentials=authority.admin(clock.now()),
     )
+    metrics_address = ""
+    if settings.metrics is not None:
+        stored = StoredObjects(cache)
+        REGISTRY.register(stored)
+        stack.callback(REGISTRY.unregister, stored)
+        observing = Observing(settings.metrics, checks, _observers_tls(authority, settings.metrics))
+        stack.callback(observing.stop)
+        metrics_address = f"{settings.metrics.host}:{observing.port}"
     client = LocalClient(registry)
     identity = f"{os.uname().nodename}-{os.getpid()}"
 
@@ -174,9 +188,9 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             group.create_task(controllers.run(client, settings=controller_settings, clock=clock, identity=identity))
 
     background.start(leader.lead(client, clock, LEADER, identity, act), "leader")
-    background.start(_compact(opened.store, cache, settings.retention_s), "compaction")
+    background.start(_compact(store, cache, settings.retention_s), "compaction")
     gc.freeze()
-    ready = {"pid": os.getpid(), "version": VERSION, "server": f"{host}:{local.port}"}
+    ready = {"pid": os.getpid(), "version": VERSION, "server": f"{host}:{local.port}", "metrics": metrics_address}
     (data_dir / READY_FILE).write_text(json.dumps(ready) + "\n")
     _notify("READY=1")
     log.info("ready", server=ready["server"], store=settings.store, version=VERSION)
@@ -211,6 +225,17 @@ class _Background:
         log.error("a part of the control plane has ended", part=task.get_name(), exc_info=task.exception())
         self.failed = True
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _observers_tls(authority: Authority, address: Address) -> ssl.SSLContext | None:
+    """None on loopback; else whoever asks needs a certificate of ours."""
+    if address.is_loopback:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.directory / "server.crt", authority.directory / "server.key")
+    context.load_verify_locations(cadata=authority.pem.decode())
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 async def _compact(store: Store, cache: WatchCache, retention_s: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from knarr_controlplane.server.observing import Address
 from knarr_controlplane.server.serving import Listener
 
 DEFAULT_LISTEN = "127.0.0.1:6443"
@@ -26,6 +27,7 @@ class Settings:
     cluster_cidr: str
     retention_s: float
     log_level: str
+    metrics: Address | None = None
 
 
 def parse(arguments: Sequence[str]) -> Settings:
@@ -68,6 +70,11 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument(
         "--retention", type=float, default=600.0, help="seconds for which old revisions are kept (default: 600)"
     )
+    parser.add_argument(
+        "--metrics-address",
+        metavar="HOST:PORT",
+        help="serve /metrics, /livez and /readyz here, off loopback for holders of a certificate only (default: not)",
+    )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     given = parser.parse_args(arguments)
     heartbeat_s = given.heartbeat if given.heartbeat is not None else min(2.0, given.node_grace / 5)
@@ -86,4 +93,5 @@ def parse(arguments: Sequence[str]) -> Settings:
         cluster_cidr=given.cluster_cidr,
         retention_s=given.retention,
         log_level=given.log_level,
+        metrics=Address.parse(given.metrics_address) if given.metrics_address else None,
     )

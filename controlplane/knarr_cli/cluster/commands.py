@@ -80,6 +80,7 @@ Examples:
 @click.option("--timeout", "timeout_s", type=float, default=local.START_TIMEOUT_S, show_default=True, help="Seconds.")
 @click.option("--node-grace", "node_grace_s", type=float, help="Seconds without a heartbeat until a node is Unknown.")
 @click.option("--eviction-grace", "eviction_s", type=int, help="Seconds until pods leave a node that is not Ready.")
+@click.option("--metrics-address", metavar="HOST:PORT", help="Serve /metrics, /livez and /readyz of the control plane.")
 def up_command(
     nodes: int | None,
     data_dir: Path,
@@ -89,6 +90,7 @@ def up_command(
     timeout_s: float,
     node_grace_s: float | None,
     eviction_s: int | None,
+    metrics_address: str | None,
     runtime: str,
 ) -> None:
     """Start a cluster on this machine.
@@ -102,6 +104,8 @@ def up_command(
         flags += ["--node-grace", str(node_grace_s)]
     if eviction_s is not None:
         flags += ["--eviction-toleration", str(eviction_s)]
+    if metrics_address is not None:
+        flags += ["--metrics-address", metrics_address]
     progress = Progress()
     with explained():
         local.preflight()

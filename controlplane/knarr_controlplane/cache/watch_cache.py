@@ -210,6 +210,12 @@ class WatchCache:
             raise Unimplemented(f"{kind.api_version} {kind.kind} is not served: use {cache.kind.api_version}")
         return cache
 
+    def sizes(self) -> Iterator[tuple[Kind, int]]:
+        """How many objects there are of each kind that has any."""
+        for cache in self._kinds.values():
+            if cache.entries:
+                yield cache.kind, len(cache.entries)
+
     def serves(self, kind: Kind) -> bool:
         return self._kinds[kind.key_prefix].kind is kind
 

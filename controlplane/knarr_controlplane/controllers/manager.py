@@ -25,6 +25,7 @@ from knarr_controlplane.controllers.nodes.lifecycle import NodeLifecycleControll
 from knarr_controlplane.controllers.pods.collector import PodCollector
 from knarr_controlplane.controllers.replicaset.controller import ReplicaSetController
 from knarr_controlplane.controllers.settings import ControllerSettings
+from knarr_controlplane.metrics import QueueMeter
 
 SYNC_REMARK_S = 30.0
 
@@ -39,18 +40,22 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
     informers = SharedInformers(client, clock, uniform=uniform)
     recorder = EventRecorder(client, component="knarr-controller-manager", instance=identity, clock=clock)
 
-    def queue() -> WorkQueue[Key]:
-        return WorkQueue(uniform=uniform)
+    def queue(name: str) -> WorkQueue[Key]:
+        return WorkQueue(uniform=uniform, metrics=QueueMeter(name))
 
-    deployments = DeploymentController(client, informers, recorder.named("deployment-controller"), clock, queue())
-    replicasets = ReplicaSetController(client, informers, recorder.named("replicaset-controller"), clock, queue())
-    jobs = JobController(client, informers, recorder.named("job-controller"), clock, queue())
+    deployments = DeploymentController(
+        client, informers, recorder.named("deployment-controller"), clock, queue("deployment")
+    )
+    replicasets = ReplicaSetController(
+        client, informers, recorder.named("replicaset-controller"), clock, queue("replicaset")
+    )
+    jobs = JobController(client, informers, recorder.named("job-controller"), clock, queue("job"))
     nodes = NodeLifecycleController(
         client,
         informers,
         recorder.named("node-controller"),
         clock,
-        queue(),
+        queue("node_lifecycle"),
         settings=HealthSettings(grace_s=settings.node_grace_s, all_silent_hold_s=settings.all_nodes_silent_hold_s),
         look_s=settings.node_look_s,
         stall_s=settings.node_stall_s,
@@ -59,11 +64,11 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         client,
         informers,
         recorder.named("cidr-allocator"),
-        queue(),
+        queue("node_ipam"),
         cluster_cidr=settings.cluster_cidr,
         node_prefix_length=settings.node_prefix_length,
     )
-    namespaces = NamespaceController(client, informers, clock, queue())
+    namespaces = NamespaceController(client, informers, clock, queue("namespace"))
     pods = PodCollector(
         client,
         informers,
@@ -73,7 +78,13 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         ended_max=settings.ended_pods_max,
     )
     events = EventExpiry(client, clock, ttl_s=settings.event_ttl_s, interval_s=settings.event_scan_s)
-    garbage = GarbageCollector(client, informers, clock, WorkQueue(uniform=uniform), followed_kinds())
+    garbage = GarbageCollector(
+        client,
+        informers,
+        clock,
+        WorkQueue(uniform=uniform, metrics=QueueMeter("garbage_collector")),
+        followed_kinds(),
+    )
 
     async with asyncio.TaskGroup() as group:
         group.create_task(informers.run(), name="controllers/informers")

@@ -44,9 +44,19 @@ class SchedulingQueue:
         self._active: list[tuple[int, int, int, Key]] = []
         self._backoff: list[tuple[float, int, Key]] = []
         self._orders = 0
+        self._latest_s = 0.0
+        """The time of the last ``pop``."""
 
     def __len__(self) -> int:
         return len(self._pods)
+
+    def count(self, state: str) -> int:
+        """How many pods are ``active``, in ``backoff`` or ``unschedulable``. May be asked from another thread."""
+        now_s = self._latest_s
+        waiting = list(self._pods.values())
+        parked = sum(one.wakes_on is not None for one in waiting)
+        backing_off = sum(one.wakes_on is None and not one.taken and one.ready_at_s > now_s for one in waiting)
+        return {"unschedulable": parked, "backoff": backing_off, "active": len(waiting) - parked - backing_off}[state]
 
     def add(self, key: Key, *, priority: int) -> None:
         """A pod to place; one that is known stays where it is unless its priority changed."""
@@ -70,6 +80,7 @@ class SchedulingQueue:
 
     def pop(self, now_s: float, limit: int) -> list[Key]:
         """Up to ``limit`` pods to place now, the most important first."""
+        self._latest_s = now_s
         self._release(now_s)
         keys: list[Key] = []
         while self._active and len(keys) < limit:

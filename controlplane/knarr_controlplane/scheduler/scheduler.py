@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from knarr_client.client import Client, Key
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
+from knarr_controlplane import metrics
 from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.columns import Columns, PodRecord
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
@@ -76,6 +78,8 @@ class Scheduler:
         budgets.add_handler(self.budget_changed)
         log = structlog.get_logger("knarr.scheduler")
         self.events = EventRecorder(self.client, component=SCHEDULER_NAME, clock=self.clock)
+        for state in ("active", "backoff", "unschedulable"):
+            metrics.PENDING.labels(state).set_function(functools.partial(self.queue.count, state))
         async with asyncio.TaskGroup() as group:
             group.create_task(self.events.run(), name="scheduler/events")
             group.create_task(nodes.run(), name="scheduler/nodes")
@@ -160,7 +164,7 @@ class Scheduler:
         """Decide, and assume the decision."""
         key = Key(pod.metadata.namespace, pod.metadata.name)
         self._decisions += 1
-        with self._reserved(pod):
+        with metrics.ATTEMPT_DURATION.time(), self._reserved(pod):
             verdict = decide(
                 PodToPlace.of(pod),
                 self.columns,
@@ -172,6 +176,7 @@ class Scheduler:
             self._assumed[key] = verdict.node
             self._nominated.pop(key, None)
             self.columns.add_pod(pod, verdict.node)
+        metrics.ATTEMPTS.labels("scheduled" if isinstance(verdict, Placed) else "unschedulable").inc()
         return verdict
 
     def preempt(self, pod: Pod) -> Preemption | None:
@@ -184,14 +189,18 @@ class Scheduler:
             record.terminating and record.priority < priority for record in self.columns.on_row(nominated)
         ):
             return None
+        metrics.PREEMPTIONS.inc()
         with self._reserved(pod):
-            return preemption.find(
+            found = preemption.find(
                 PodToPlace.of(pod),
                 self.columns,
                 self.plugins,
                 tuple(self._budgets.values()),
                 tie_break=self._decisions,
             )
+        if found is not None:
+            metrics.VICTIMS.observe(len(found.victims))
+        return found
 
     @contextlib.contextmanager
     def _reserved(self, pod: Pod) -> Iterator[None]:
@@ -223,8 +232,12 @@ class Scheduler:
                 self.columns.remove_pod(*key)
                 self.queue.failed(key, self.clock.monotonic())
                 self._wake(ClusterEvent.POD_REMOVED)
+            metrics.ATTEMPTS.labels("error").inc()
             structlog.get_logger("knarr.scheduler").info("binding failed", pod=str(key), error=str(error))
             return
+        since = metadata.creation_timestamp
+        if since is not None:
+            metrics.POD_DURATION.observe(max((self.clock.now() - since).total_seconds(), 0.0))
         if self.events is not None:
             self.events.normal(pod, "Scheduled", f"Successfully assigned {key} to {verdict.node}")
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
 import structlog
+from prometheus_client import Counter
 
-from knarr_api import grpc_status
+from knarr_api import grpc_status, kinds
 from knarr_api.errors import DeadlineExceeded, Internal, KnarrError, ResourceExhausted
+from knarr_controlplane import metrics
+from knarr_proto.v1 import objects_pb2
 
 S = TypeVar("S")
 Context = grpc.aio.ServicerContext
@@ -24,6 +28,7 @@ Streaming = Callable[[S, Any, Any], AsyncIterator[Any]]
 
 MAX_CALLS = 2000
 DEADLINE_S = 30.0
+MAX_METERS = 4096
 
 
 class Load:
@@ -44,12 +49,17 @@ async def fail(context: Any, error: KnarrError) -> None:
 def unary(handler: Unary[S]) -> Unary[S]:
     """A method that answers once."""
 
+    verb = handler.__qualname__.rpartition(".")[2].upper()
+
     @functools.wraps(handler)
     async def guarded(self: S, request: Any, context: Any) -> Any:
+        meter, started = _meter(verb, request), time.perf_counter()
+        code = "OK"
         try:
             if LOAD.calls >= MAX_CALLS:
                 raise ResourceExhausted(f"the server has {LOAD.calls} calls under way: try again", retry_after_s=1.0)
             LOAD.calls += 1
+            metrics.INFLIGHT.set(LOAD.calls)
             try:
                 async with asyncio.timeout(DEADLINE_S):
                     return await handler(self, request, context)
@@ -58,27 +68,77 @@ def unary(handler: Unary[S]) -> Unary[S]:
                 raise DeadlineExceeded(text) from None
             finally:
                 LOAD.calls -= 1
+                metrics.INFLIGHT.set(LOAD.calls)
         except KnarrError as error:
+            code = grpc_status.code_of(error).name
             await fail(context, error)
         except Exception:  # noqa: BLE001 a mistake in one call must not look like a broken connection
+            code = "INTERNAL"
             structlog.get_logger("knarr.server").exception("call failed", method=handler.__qualname__)
             await fail(context, Internal("internal error; the server's log has the details"))
+        finally:
+            meter.answered(code, time.perf_counter() - started)
 
     return guarded
 
 
 def streaming(handler: Streaming[S]) -> Streaming[S]:
     """A method that answers with a stream."""
+    verb = handler.__qualname__.rpartition(".")[2].upper()
 
     @functools.wraps(handler)
     async def guarded(self: S, request: Any, context: Any) -> AsyncIterator[Any]:
+        meter = _meter(verb, request)
+        code = "OK"
+        meter.open.inc()
         try:
             async for answer in handler(self, request, context):
                 yield answer
         except KnarrError as error:
+            code = grpc_status.code_of(error).name
             await fail(context, error)
         except Exception:  # noqa: BLE001 as above
+            code = "INTERNAL"
             structlog.get_logger("knarr.server").exception("call failed", method=handler.__qualname__)
             await fail(context, Internal("internal error; the server's log has the details"))
+        finally:
+            meter.open.dec()
+            meter.answered(code)
 
     return guarded
+
+
+class _Meter:
+    """The metrics of one verb on one resource."""
+
+    def __init__(self, verb: str, group: str, resource: str) -> None:
+        self._labels = (verb, group, resource)
+        self._duration = metrics.REQUEST_DURATION.labels(*self._labels)
+        self._answers: dict[str, Counter] = {}
+        self.open = metrics.LONG_RUNNING.labels(*self._labels)
+
+    def answered(self, code: str, seconds: float | None = None) -> None:
+        counter = self._answers.get(code)
+        if counter is None:
+            counter = self._answers[code] = metrics.REQUESTS.labels(*self._labels, code)
+        counter.inc()
+        if seconds is not None:
+            self._duration.observe(seconds)
+
+
+@functools.lru_cache(maxsize=MAX_METERS)
+def _meter_of(verb: str, group: str, resource: str) -> _Meter:
+    return _Meter(verb, group, resource)
+
+
+def _meter(verb: str, request: Any) -> _Meter:
+    """Requests about a kind name it; what names none that is served counts as ``unknown``."""
+    asked = getattr(request, "type", None)
+    if not isinstance(asked, objects_pb2.ResourceType):
+        return _meter_of(verb, "", "")
+    if (asked.group, asked.version, asked.resource) not in _KNOWN:
+        return _meter_of(verb, "", "unknown")
+    return _meter_of(verb, asked.group, asked.resource)
+
+
+_KNOWN = frozenset((kind.group, kind.version, kind.resource) for kind in kinds.KINDS)

@@ -91,6 +91,11 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         yield started
 
 
+@pytest.fixture(name="free_port")
+def a_free_port() -> Callable[[], int]:
+    return free_port
+
+
 @pytest.fixture
 async def client(control_plane: ControlPlane) -> AsyncIterator[GrpcClient]:
     async with GrpcClient.connect(control_plane.access) as connected:

@@ -1,0 +1,134 @@
+"""What a control plane counts and measures, with Kubernetes' names where it means the same. Times are in seconds.
+
+Source: Kubernetes Metrics Reference; Prometheus naming practice. All of a process, in prometheus_client's registry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.store.protocol import Entry, Listing, Operation, Progress, Store, StoreEvent
+
+SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+LONG_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 30.0, 60.0, 300.0)
+
+REQUESTS = Counter(
+    "apiserver_request_total",
+    "Calls answered, by verb, resource and gRPC status.",
+    ("verb", "group", "resource", "code"),
+)
+REQUEST_DURATION = Histogram(
+    "apiserver_request_duration_seconds", "Time to answer a call.", ("verb", "group", "resource"), buckets=SHORT_S
+)
+INFLIGHT = Gauge("apiserver_current_inflight_requests", "Calls under way that answer once.")
+LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Streams that are open.", ("verb", "group", "resource"))
+STORE_DURATION = Histogram("etcd_request_duration_seconds", "Time the store takes.", ("operation",), buckets=SHORT_S)
+STORE_ERRORS = Counter("etcd_request_errors_total", "Calls to the store that failed.", ("operation", "error"))
+
+ATTEMPTS = Counter("scheduler_schedule_attempts_total", "Decisions, by what came of them.", ("result",))
+ATTEMPT_DURATION = Histogram(
+    "scheduler_scheduling_algorithm_duration_seconds", "Time to decide for a pod.", buckets=SHORT_S
+)
+POD_DURATION = Histogram(
+    "scheduler_pod_scheduling_sli_duration_seconds",
+    "From when a pod was made until it was bound.",
+    buckets=LONG_S,
+)
+PENDING = Gauge("scheduler_pending_pods", "Pods without a node.", ("queue",))
+PREEMPTIONS = Counter("scheduler_preemption_attempts_total", "Searches for pods that could make room.")
+VICTIMS = Histogram("scheduler_preemption_victims", "Pods asked to go, each time.", buckets=(1, 2, 4, 8, 16, 32, 64))
+
+QUEUE_ADDS = Counter("workqueue_adds_total", "Keys added.", ("name",))
+QUEUE_DEPTH = Gauge("workqueue_depth", "Keys that wait.", ("name",))
+QUEUE_WAIT = Histogram("workqueue_queue_duration_seconds", "How long keys waited.", ("name",), buckets=SHORT_S)
+QUEUE_WORK = Histogram("workqueue_work_duration_seconds", "How long keys were worked on.", ("name",), buckets=SHORT_S)
+QUEUE_RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ("name",))
+
+LEADING = Gauge("leader_election_master_status", "1 while this process leads.", ("name",))
+
+
+class QueueMeter:
+    """A work queue's metrics: see ``knarr_client.workqueue.QueueMetrics``."""
+
+    def __init__(self, name: str) -> None:
+        self._adds, self._depth = QUEUE_ADDS.labels(name), QUEUE_DEPTH.labels(name)
+        self._wait, self._work = QUEUE_WAIT.labels(name), QUEUE_WORK.labels(name)
+        self._retries = QUEUE_RETRIES.labels(name)
+
+    def added(self, depth: int) -> None:
+        self._adds.inc()
+        self._depth.set(depth)
+
+    def taken(self, waited_s: float) -> None:
+        self._depth.dec()
+        self._wait.observe(waited_s)
+
+    def finished(self, worked_s: float) -> None:
+        self._work.observe(worked_s)
+
+    def retried(self, failures: int) -> None:
+        self._retries.inc()
+
+
+class MeteredStore:
+    """A store whose calls are timed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, key: str) -> Entry | None:
+        with _timed("get"):
+            return await self._store.get(key)
+
+    async def list(self, prefix: str, *, limit: int = 0, after: str = "", at_revision: int = 0) -> Listing:
+        with _timed("list"):
+            return await self._store.list(prefix, limit=limit, after=after, at_revision=at_revision)
+
+    async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
+        with _timed("commit"):
+            return await self._store.commit(operations)
+
+    def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+        return self._store.watch(prefix, after=after)
+
+    async def revision(self) -> int:
+        return await self._store.revision()
+
+    async def compact(self, before: int) -> None:
+        with _timed("compact"):
+            await self._store.compact(before)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+@contextmanager
+def _timed(operation: str) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    except Exception as error:
+        STORE_ERRORS.labels(operation, type(error).__name__).inc()
+        raise
+    finally:
+        STORE_DURATION.labels(operation).observe(time.perf_counter() - started)
+
+
+class StoredObjects(Collector):
+    """How many objects of each kind there are, counted when asked for."""
+
+    def __init__(self, cache: WatchCache) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily("apiserver_storage_objects", "Objects in the store.", labels=("group", "resource"))
+        for kind, count in self._cache.sizes():
+            family.add_metric((kind.group, kind.resource), count)
+        yield family
