@@ -307,12 +307,17 @@ def test_huge_pages_that_are_not_wanted_are_fine(runtime: Any) -> None:
 
 
 @pytest.mark.knarr_only
-def test_huge_pages_are_refused(runtime: Any) -> None:
+def test_huge_pages_are_limited_or_refused(runtime: Any) -> None:
     pages = [cri.HugepageLimit(page_size="2MB", limit=2 << 20)]
     linux = cri.LinuxContainerConfig(resources=cri.LinuxContainerResources(hugepage_limits=pages))
     pod = runtime.pod()
-    error = runtime.refused(lambda: runtime.create(pod, "true", linux=linux))
-    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "hugepage_limits" in error.details()
+    controllers = Path("/sys/fs/cgroup/cgroup.controllers")
+    if unified() and "hugetlb" in controllers.read_text().split():
+        container = runtime.sleeper(pod, linux=linux)
+        assert runtime.output(container, "cat", "/sys/fs/cgroup/hugetlb.2MB.max") == f"{2 << 20}\n"
+    elif not Path("/sys/fs/cgroup/hugetlb").is_dir():
+        error = runtime.refused(lambda: runtime.create(pod, "true", linux=linux))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT and "hugepage_limits" in error.details()
 
 
 def test_limits_of_what_is_not_there(runtime: Any) -> None:
