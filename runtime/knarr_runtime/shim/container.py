@@ -242,7 +242,8 @@ class Filesystems:
         self._root = root
         for controller, base in self._preparation.cgroups.shown().items():
             if controller not in self._hierarchies:
-                self._hierarchies[controller] = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                with contextlib.suppress(FileNotFoundError):  # it starts without, too
+                    self._hierarchies[controller] = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         if self._ahead:
             hidden = {*spec.masked_paths, *spec.readonly_paths}
             self._keep_what_suits(hidden, [mount.target for mount in spec.mounts])
