@@ -279,6 +279,8 @@ class WatchCache:
             await self.wait_for(revision.pack(revision.store_revision(after), 0))
         index = cache.start + bisect.bisect_right(cache.log, after, key=lambda change: change.revision)
         wake = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        bookmark_due_s = loop.time() + BOOKMARK_S
         interest = filter_.interest()
         cache.followers.setdefault(interest, set()).add(wake)
         try:
@@ -299,10 +301,12 @@ class WatchCache:
                 )
                 if changes:
                     yield changes
+                    bookmark_due_s = loop.time() + BOOKMARK_S
                 elif not held:
-                    await _wait(wake)
-                    if not wake.is_set():
+                    if loop.time() >= bookmark_due_s:  # also where only changes came that do not concern this watcher
                         yield (Change(ChangeType.BOOKMARK, None, seen),)
+                        bookmark_due_s = loop.time() + BOOKMARK_S
+                    await _wait(wake, until_s=bookmark_due_s)
         finally:
             cache.followers[interest].discard(wake)
             if not cache.followers[interest]:
@@ -406,10 +410,10 @@ class WatchCache:
 BOOKMARK_S = 30.0
 
 
-async def _wait(wake: asyncio.Event) -> None:
-    """For a change, or long enough that a bookmark is due."""
+async def _wait(wake: asyncio.Event, *, until_s: float) -> None:
+    """For a change, or until a bookmark is due."""
     try:
-        async with asyncio.timeout(BOOKMARK_S):
+        async with asyncio.timeout_at(until_s):
             await wake.wait()
     except TimeoutError:
         pass

@@ -1,5 +1,9 @@
-"""The verbs on objects: what create, update, apply and delete mean, over the store and its cache.
+"""The verbs on objects: what create, update, patch, apply and delete mean, over the store and its cache.
 
-``registry``: the verbs. ``rules``: what a write may change, pure. ``merging``: patches and apply, pure. ``storage``:
-how an object becomes a stored value (secrets encrypted). ``local_client``: the verbs as a ``knarr_client.Client``.
+``registry``: the verbs. ``subresources``: scale, eviction, whole collections. ``local_client``: the verbs as a
+``knarr_client.Client``. ``storage``: how an object becomes a stored value (secrets encrypted).
+
+Pure: ``rules``, what a write may change; ``patching``, with ``merging``, ``json_patch``, ``strategic_patch`` and
+``server_side_apply``, what comes of a patch; ``managed_fields``, who owns what; ``pages``, lists; ``scale``;
+``eviction``; ``priorities``.
 """

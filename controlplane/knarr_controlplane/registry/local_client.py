@@ -9,7 +9,9 @@ import msgspec
 
 from knarr_api import json, kinds
 from knarr_client.client import Applied, Event, EventType, Outcome, Page, Propagation
-from knarr_controlplane.registry.registry import Registry, filter_of
+from knarr_controlplane.registry.managed_fields import Writer
+from knarr_controlplane.registry.pages import Wanted
+from knarr_controlplane.registry.registry import QUIET, Registry, filter_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -34,20 +36,20 @@ class LocalClient:
         continue_: str = "",
     ) -> Page[T]:
         kind = kinds.of(type_)
-        page = self._registry.list(
-            kind, filter_of(kind, namespace, label_selector, field_selector), limit=limit, continue_=continue_
-        )
+        filter_ = filter_of(kind, namespace, label_selector, field_selector)
+        page = self._registry.list(kind, filter_, Wanted(limit=limit, continue_=continue_))
         items = tuple(cast(T, entry.value()) for entry in page.entries)
         return Page(items=items, resource_version=str(page.revision), continue_=page.continue_)
 
     async def create(self, obj: T, *, field_manager: str = "") -> T:
-        return cast(T, (await self._registry.create(obj)).value())
+        return cast(T, (await self._registry.create(obj, writer=_writer(field_manager))).value())
 
     async def update(self, obj: T, *, field_manager: str = "") -> T:
-        return cast(T, (await self._registry.update(obj)).value())
+        return cast(T, (await self._registry.update(obj, writer=_writer(field_manager))).value())
 
     async def update_status(self, obj: T, *, field_manager: str = "") -> T:
-        return cast(T, (await self._registry.update(obj, subresource="status")).value())
+        writer = _writer(field_manager, "status")
+        return cast(T, (await self._registry.update(obj, subresource="status", writer=writer)).value())
 
     async def patch(
         self,
@@ -60,12 +62,19 @@ class LocalClient:
         field_manager: str = "",
     ) -> T:
         plain = json.load(json.encode(patch))
-        entry = await self._registry.patch(kinds.of(type_), namespace, name, plain, subresource=subresource)
+        entry = await self._registry.patch(
+            kinds.of(type_),
+            namespace,
+            name,
+            plain,
+            subresource=subresource,
+            writer=_writer(field_manager, subresource),
+        )
         return cast(T, entry.value())
 
     async def apply(self, obj: T, *, field_manager: str = "") -> Applied[T]:
         kind = kinds.of(obj)
-        entry, outcome = await self._registry.apply(kind, "", json.to_builtins(obj))
+        entry, outcome = await self._registry.apply(kind, "", json.to_builtins(obj), writer=_writer(field_manager))
         return Applied(object=cast(T, entry.value()), outcome=Outcome(outcome))
 
     async def delete(
@@ -112,3 +121,8 @@ class LocalClient:
                 )
                 for change in batch
             )
+
+
+def _writer(manager: str, subresource: str = "") -> Writer:
+    """A part of the control plane: quiet, whatever it is called. See ``managed_fields``."""
+    return Writer(manager=manager or QUIET.manager, subresource=subresource, quiet=True)

@@ -3,19 +3,16 @@ it is decided again on what is there now."""
 
 from __future__ import annotations
 
-import base64
-import builtins
 import datetime
 import random
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from knarr_api import errors, json, kinds
+from knarr_api import errors, json, kinds, shapes
 from knarr_api.fields import FieldSelector
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
@@ -25,27 +22,21 @@ from knarr_api.types.scheduling_v1 import PriorityClass
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache
-from knarr_controlplane.registry import merging, priorities, rules
+from knarr_controlplane.registry import managed_fields, merging, pages, patching, priorities, rules
+from knarr_controlplane.registry.managed_fields import APPLY, Writer
+from knarr_controlplane.registry.pages import Page, Wanted
+from knarr_controlplane.registry.patching import Config, Decode, PatchType
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Delete, KeyConflict, Put, Store
 
-Decode = Callable[[Any, type[Any]], Any]
 ATTEMPTS = 20
-MAX_LIST_LIMIT = 10_000
-MAX_TOKEN = 2048
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+QUIET = Writer(manager="knarr-controlplane", quiet=True)
+"""Knarr's own components, where they don't say otherwise."""
 
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Entries of one revision. continue_ is empty on the last page."""
-
-    entries: tuple[CacheEntry, ...]
-    revision: int
-    continue_: str = ""
-    remaining: int = 0
+EVERYTHING = Wanted()
 
 
 class Registry:
@@ -64,8 +55,8 @@ class Registry:
         self._store = store
         self.cache = cache
         self._storage = storage
-        self._admission = admission
-        self._now = now
+        self.admission = admission
+        self.now = now
         self._random = randomness or secrets.SystemRandom()
         self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
 
@@ -85,61 +76,51 @@ class Registry:
             raise errors.not_found(kind.resource, name, kind.group)
         return entry
 
-    def list(self, kind: Kind, filter_: Filter, *, limit: int = 0, continue_: str = "") -> Page:
-        """Raises Expired when the objects have changed too much since the page before, Invalid for a bad limit."""
-        if limit < 0:
-            raise errors.Invalid(f"limit: Invalid value: {limit}: must be greater than or equal to 0")
-        at, after = _parse_continue(continue_) if continue_ else (self.cache.revision, "")
-        entries_ = self._at(kind, filter_, at)
-        if after:
-            entries_ = [entry for entry in entries_ if entry.key > after]
-        limit = min(limit, MAX_LIST_LIMIT)
-        if not limit or len(entries_) <= limit:
-            return Page(tuple(entries_), at)
-        taken = entries_[:limit]
-        token = base64.urlsafe_b64encode(f"{at} {taken[-1].key}".encode()).decode()
-        return Page(tuple(taken), at, token, len(entries_) - limit)
+    def list(self, kind: Kind, filter_: Filter, wanted: Wanted = EVERYTHING) -> Page:
+        """Raises Expired when the objects have changed too much since the page before, Invalid for a bad request."""
+        wanted.check()
+        return pages.page(self.cache, kind, filter_, wanted)
 
-    def _at(self, kind: Kind, filter_: Filter, at: int) -> builtins.list[CacheEntry]:
-        """The matching entries at a revision: today's with what was logged since taken back."""
-        cache = self.cache.of(kind)
-        if at < cache.forgotten:
-            raise errors.Expired(
-                "The provided continue parameter is too old to display a consistent list result: list again"
+    async def not_older(self, resource_version: str) -> None:
+        """Until the cache has seen that revision. Raises DeadlineExceeded for one that is not there yet."""
+        at = pages.number(resource_version)
+        if revision.store_revision(at) > revision.store_revision(self.cache.revision):
+            await self.catch_up()
+        if revision.store_revision(at) > revision.store_revision(self.cache.revision):
+            raise errors.DeadlineExceeded(
+                f"Too large resource version: {at}, current: {self.cache.revision}", retry_after_s=1.0
             )
-        if not cache.log or cache.log[-1].revision <= at:
-            return list(self.cache.select(kind, filter_))
-        present = dict(cache.entries)
-        for logged in reversed(cache.log):
-            if logged.revision <= at:
-                break
-            if logged.new is not None:
-                present.pop(logged.new.key, None)
-            if logged.old is not None:
-                present[logged.old.key] = logged.old
-        return [present[key] for key in sorted(present) if filter_.admits(present[key])]
 
     async def catch_up(self) -> None:
         """Before a read that must see every write that was acknowledged, also by other processes."""
         await self.cache.catch_up()
 
-    async def watch(self, kind: Kind, filter_: Filter, resource_version: str) -> AsyncIterator[tuple[Change, ...]]:
-        """As ``Objects.Watch``. Raises Expired, Invalid for what is no revision."""
-        if resource_version in ("", "0"):
+    async def watch(
+        self, kind: Kind, filter_: Filter, resource_version: str, *, initial: bool | None = None
+    ) -> AsyncIterator[tuple[Change, ...]]:
+        """As ``Objects.Watch``. initial: whether present objects come first; None: where no revision is given.
+
+        Raises Expired, Invalid for what is no revision.
+        """
+        after = pages.number(resource_version)
+        if initial:
+            await self.not_older(resource_version)
+        if initial or (initial is None and not after):
             after = self.cache.revision
             present = tuple(
                 Change(ChangeType.ADDED, entry, entry.revision) for entry in self.cache.select(kind, filter_)
             )
             yield (*present, Change(ChangeType.BOOKMARK, None, after))
-        elif resource_version.isdecimal() and len(resource_version) < 20:
-            after = int(resource_version)
-        else:
-            raise errors.Invalid(f'resourceVersion: Invalid value: "{resource_version}": must be a revision')
-        async for batch in self.cache.follow(kind, filter_, after):
+        async for batch in self.cache.follow(kind, filter_, after or self.cache.revision):
             yield batch
 
-    async def create(self, obj: Any, *, dry_run: bool = False) -> CacheEntry:
-        """Raises AlreadyExists, Invalid, Forbidden (the namespace is being deleted), NotFound (it is missing)."""
+    async def create(
+        self, obj: Any, *, writer: Writer = QUIET, dry_run: bool = False, config: Config | None = None
+    ) -> CacheEntry:
+        """Raises AlreadyExists, Invalid, Forbidden (the namespace is being deleted), NotFound (it is missing).
+
+        config: what was applied, where the object is of an apply.
+        """
         kind = kinds.of(obj)
         metadata: ObjectMeta = obj.metadata
         self.cache.of(kind)
@@ -155,7 +136,11 @@ class Registry:
                 named = priorities.prioritised(named, self._priority_classes())
             elif isinstance(named, PriorityClass):
                 priorities.check(named)
-            new = rules.created(named, now=self._now(), uid=str(uuid.uuid4()), admission=self._admission)
+            new = rules.created(named, now=self.now(), uid=str(uuid.uuid4()), admission=self.admission)
+            if config is not None:
+                new = config.created(new, writer, self.now())
+            else:
+                new = managed_fields.created(new, writer, self.now())
             key = _key(kind, new.metadata.namespace, new.metadata.name)
             if dry_run:
                 if self.cache.get(kind, key) is not None:
@@ -176,22 +161,21 @@ class Registry:
             self._classes = (seen, {entry.name: entry.value() for entry in stored.values()})
         return self._classes[1]
 
-    async def update(self, obj: Any, *, subresource: str = "", dry_run: bool = False) -> CacheEntry:
+    async def update(
+        self, obj: Any, *, subresource: str = "", writer: Writer = QUIET, dry_run: bool = False
+    ) -> CacheEntry:
         """Replace, or with subresource ``status`` the status alone. Raises Conflict, NotFound, Invalid."""
         kind = kinds.of(obj)
         given = obj.metadata.resource_version
         prepare = _preparation(subresource)
 
         def decide(old: Any) -> Any:
-            if obj.metadata.uid and obj.metadata.uid != old.metadata.uid:
-                raise errors.Conflict(
-                    f'Operation cannot be fulfilled on {kind.qualified} "{old.metadata.name}": Precondition failed: '
-                    f"UID in precondition: {obj.metadata.uid}, UID in object meta: {old.metadata.uid}"
-                )
-            return prepare(old, obj, self._admission)
+            check_uid(kind, old, obj.metadata.uid)
+            return prepare(old, obj, self.admission)
 
         name = obj.metadata.name
-        return (await self._change(kind, obj.metadata.namespace, name, decide, given, dry_run=dry_run))[0]
+        changed = self._change(kind, obj.metadata.namespace, name, decide, given, writer=writer, dry_run=dry_run)
+        return (await changed)[0]
 
     async def patch(
         self,
@@ -200,28 +184,23 @@ class Registry:
         name: str,
         patch: Any,
         *,
+        type_: PatchType = PatchType.MERGE,
         subresource: str = "",
+        writer: Writer = QUIET,
         dry_run: bool = False,
         decode: Decode = json.decode_strict,
     ) -> CacheEntry:
-        """JSON merge patch (RFC 7396). Raises Invalid for a result that is none, Conflict for a given old revision.
+        """Raises Invalid for a result that is none, Conflict for a given old revision.
 
         decode: how strictly the result is read.
         """
-        if not isinstance(patch, dict):
-            raise errors.Invalid("a merge patch must be a JSON object")
-        metadata = patch.get("metadata")
-        given = str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
+        given = patching.check_patch(patch, type_)
         prepare = _preparation(subresource)
 
         def decide(old: Any) -> Any:
-            patched = merging.merge_patch(json.to_builtins(old), patch)
-            _check_type(kind, patched)
-            new = decode(patched, kind.type)
-            _check_names(kind, old, new)
-            return prepare(old, new, self._admission)
+            return prepare(old, patching.patched(old, kind, patch, type_, decode), self.admission)
 
-        return (await self._change(kind, namespace, name, decide, given, dry_run=dry_run))[0]
+        return (await self._change(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run))[0]
 
     async def apply(
         self,
@@ -229,33 +208,69 @@ class Registry:
         namespace: str,
         document: dict[str, Any],
         *,
+        writer: Writer = QUIET,
         dry_run: bool = False,
         decode: Decode = json.decode_strict,
     ) -> tuple[CacheEntry, str]:
-        """Create, or merge what changed since this was applied last.
+        """Create, or merge what changed since this was applied last, by the record of it in the object itself.
 
         Returns the outcome as well: created, configured, unchanged. decode: how strictly the result is read.
         """
         wanted = merging.to_apply(document, (namespace or "default") if kind.namespaced else "")
         metadata = wanted["metadata"]
         name, namespace = str(metadata.get("name") or ""), str(metadata.get("namespace") or "")
-        if not name:
-            raise errors.Invalid("metadata.name: Required value: apply needs a name")
         given = str(metadata.pop("resourceVersion", "") or "")
-        key = _key(kind, namespace, name)
-        if self.cache.get(kind, key) is None:
+        if self._is_missing(kind, namespace, name):
             try:
-                return await self.create(decode(wanted, kind.type), dry_run=dry_run), "created"
+                obj = decode(wanted, kind.type)
+                return await self.create(obj, writer=writer, dry_run=dry_run), "created"
+            except errors.AlreadyExists:
+                await self.catch_up()
+        shape = shapes.of(kind.type)
+
+        def decide(old: Any) -> Any:
+            merged = merging.applied(json.to_builtins(old), wanted, shape)
+            return rules.updated(old, decode(merged, kind.type), self.admission)
+
+        entry, changed = await self._change(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run)
+        return entry, "configured" if changed else "unchanged"
+
+    async def apply_fields(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        document: dict[str, Any],
+        *,
+        manager: str,
+        force: bool = False,
+        subresource: str = "",
+        dry_run: bool = False,
+        decode: Decode = json.decode_strict,
+    ) -> tuple[CacheEntry, str]:
+        """Server-side apply. Raises Conflict, naming who owns what this would change, unless forced."""
+        if not manager:
+            raise errors.Invalid("fieldManager: Required value: is required for apply patch")
+        managed_fields.check_name(manager)
+        prepare = _preparation(subresource)
+        config = Config(document, kind, subresource, decode)
+        writer = Writer(manager=manager, operation=APPLY, subresource=subresource)
+        if self._is_missing(kind, namespace, name):
+            if subresource:
+                raise errors.not_found(kind.resource, name, kind.group)
+            try:
+                return await self.create(config.value, writer=writer, dry_run=dry_run, config=config), "created"
             except errors.AlreadyExists:
                 await self.catch_up()
 
         def decide(old: Any) -> Any:
-            return rules.updated(
-                old, decode(merging.applied(json.to_builtins(old), wanted), kind.type), self._admission
+            return config.applied(
+                old, writer, self.now(), force=force, prepare=lambda was, new: prepare(was, new, self.admission)
             )
 
-        entry, changed = await self._change(kind, namespace, name, decide, given, dry_run=dry_run)
-        return entry, "configured" if changed else "unchanged"
+        changed = self._change(kind, namespace, name, decide, config.revision, dry_run=dry_run)
+        entry, any_change = await changed
+        return entry, "configured" if any_change else "unchanged"
 
     async def delete(
         self,
@@ -277,17 +292,19 @@ class Registry:
         if grace_s is not None:
             grace_s = min(grace_s, rules.MAX_GRACE_S)
 
+        if propagation not in rules.PROPAGATIONS:
+            raise errors.Invalid(
+                f'propagationPolicy: Unsupported value: "{propagation}": supported values: "Background", "Foreground", '
+                '"Orphan"'
+            )
+
         def decide(old: Any) -> Any:
-            if uid and uid != old.metadata.uid:
-                raise errors.Conflict(
-                    f'Operation cannot be fulfilled on {kind.qualified} "{name}": Precondition failed: '
-                    f"UID in precondition: {uid}, UID in object meta: {old.metadata.uid}"
-                )
-            return rules.deleted(old, now=self._now(), grace_s=grace_s, propagation=propagation)
+            check_uid(kind, old, uid)
+            return rules.deleted(old, now=self.now(), grace_s=grace_s, propagation=propagation)
 
         return (await self._change(kind, namespace, name, decide, resource_version, dry_run=dry_run))[0]
 
-    async def bind(self, namespace: str, name: str, uid: str, node: str) -> CacheEntry:
+    async def bind(self, namespace: str, name: str, uid: str, node: str, *, dry_run: bool = False) -> CacheEntry:
         """Give a pod its node. Raises Conflict where it has one, is another or is being deleted."""
 
         def decide(pod: Pod) -> Pod:
@@ -297,16 +314,26 @@ class Registry:
                 raise errors.Conflict(f'pods "{name}" is already assigned to node "{pod.spec.node_name}"')
             if pod.metadata.deletion_timestamp is not None:
                 raise errors.Conflict(f'pods "{name}" is being deleted')
-            return rules.bound(pod, node, self._now())
+            return rules.bound(pod, node, self.now())
 
-        return (await self._change(kinds.of(Pod), namespace, name, decide, ""))[0]
+        return (await self._change(POD, namespace, name, decide, "", dry_run=dry_run))[0]
 
-    async def change(self, kind: Kind, namespace: str, name: str, decide: Callable[[Any], Any]) -> CacheEntry:
+    async def change(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        decide: Callable[[Any], Any],
+        *,
+        given_revision: str = "",
+        writer: Writer | None = None,
+        dry_run: bool = False,
+    ) -> CacheEntry:
         """What ``decide`` makes of the stored object, tried again where somebody else was faster.
 
         For writers of this process that know what they may change: nothing is checked.
         """
-        return (await self._change(kind, namespace, name, decide, ""))[0]
+        return (await self._change(kind, namespace, name, decide, given_revision, writer=writer, dry_run=dry_run))[0]
 
     # Inside
 
@@ -318,19 +345,23 @@ class Registry:
         decide: Callable[[Any], Any],
         given_revision: str,
         *,
+        writer: Writer | None = None,
         dry_run: bool = False,
     ) -> tuple[CacheEntry, bool]:
         """Read, decide, compare-and-swap. Without a revision given it is tried again on what is there now.
 
-        Says as well whether there was anything to change.
+        Says as well whether there was anything to change. writer: whose fields are those that change; None where the
+        decision has recorded that, or where nobody owns them.
         """
         key = _key(kind, namespace, name)
         for _ in range(ATTEMPTS):
             entry = self.get(kind, namespace, name)
-            if given_revision and not _names(given_revision, entry.revision):
+            if given_revision and not names_write(given_revision, entry.revision):
                 raise errors.conflict(kind.resource, name, kind.group)
             old = _without_revision(entry.value())
             new = _without_revision(decide(old))
+            if writer is not None:
+                new = managed_fields.updated(old, new, writer, self.now())
             gone = rules.may_go(new)
             if new == old and not gone:
                 return entry, False
@@ -361,6 +392,12 @@ class Registry:
             return entry
         return entries.make(kind, key, obj, at)
 
+    def _is_missing(self, kind: Kind, namespace: str, name: str) -> bool:
+        """Whether there is no such object. Raises Invalid for a missing name."""
+        if not name:
+            raise errors.Invalid("metadata.name: Required value: apply needs a name")
+        return self.cache.get(kind, _key(kind, namespace, name)) is None
+
     def _check_namespace(self, kind: Kind, metadata: ObjectMeta) -> None:
         if not kind.namespaced or not metadata.namespace:
             return
@@ -374,7 +411,7 @@ class Registry:
             )
 
 
-NAMESPACE = kinds.of(Namespace)
+NAMESPACE, POD = kinds.of(Namespace), kinds.of(Pod)
 Prepare = Callable[[Any, Any, Admission], Any]
 
 
@@ -404,7 +441,7 @@ def _key(kind: Kind, namespace: str, name: str) -> str:
     return kind.key(namespace, name)
 
 
-def _names(given: str, packed: int) -> bool:
+def names_write(given: str, packed: int) -> bool:
     """Whether a resourceVersion given by a client names that write."""
     return given.isdecimal() and len(given) < 20 and revision.same_write(int(given), packed)
 
@@ -413,21 +450,10 @@ def _without_revision(obj: Any) -> Any:
     return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, resource_version=""))
 
 
-def _check_names(kind: Kind, old: Any, new: Any) -> None:
-    if (new.metadata.name, new.metadata.namespace) != (old.metadata.name, old.metadata.namespace):
-        detail = errors.FieldError("metadata.name", "field is immutable", "Invalid value", new.metadata.name)
-        raise errors.invalid(kind.kind, old.metadata.name, (detail,), kind.group)
-
-
-def _check_type(kind: Kind, document: dict[str, Any]) -> None:
-    for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
-        if document.get(field, wanted) != wanted:
-            raise errors.Invalid(f'{field}: Invalid value: "{document[field]}": the object is of {wanted}')
-
-
-def _parse_continue(token: str) -> tuple[int, str]:
-    try:
-        number, _, key = base64.urlsafe_b64decode(token[:MAX_TOKEN].encode()).decode().partition(" ")
-        return int(number[:20]), key
-    except ValueError as error:
-        raise errors.Invalid("continue: Invalid value: not one of this server's") from error
+def check_uid(kind: Kind, obj: Any, uid: str) -> None:
+    """Raises Conflict where the object is another one of the same name."""
+    if uid and uid != obj.metadata.uid:
+        raise errors.Conflict(
+            f'Operation cannot be fulfilled on {kind.qualified} "{obj.metadata.name}": Precondition failed: '
+            f"UID in precondition: {uid}, UID in object meta: {obj.metadata.uid}"
+        )

@@ -17,6 +17,7 @@ from knarr_api.types.core_v1 import Namespace, Node, Pod, Toleration
 replace = msgspec.structs.replace
 
 FOREGROUND_FINALIZER, ORPHAN_FINALIZER, NAMESPACE_FINALIZER = "foregroundDeletion", "orphan", "kubernetes"
+PROPAGATIONS = frozenset({"Background", "Foreground", "Orphan"})
 DEFAULT_GRACE_S = 30
 MAX_GRACE_S = 10 * 365 * 24 * 3600
 EVICTING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")

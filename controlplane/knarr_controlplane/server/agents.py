@@ -27,6 +27,7 @@ from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
 from knarr_controlplane.authz import LEASE_NAMESPACE
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki import identity
+from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import streaming
 from knarr_controlplane.server.hub import AgentHub, Connection, Session
@@ -37,6 +38,7 @@ replace = msgspec.structs.replace
 NODE, POD = kinds.of(Node), kinds.of(Pod)
 CONCURRENT_UPDATES = 32
 RESTRICTED_PREFIX = "node-restriction.kubernetes.io"
+AGENT = Writer(manager="knarr-agent", subresource="status", quiet=True)
 AGENT_CONDITIONS = frozenset({"Initialized", "PodReadyToStartContainers", "ContainersReady", "Ready"})
 OTHERS_CONDITIONS = frozenset({"PodScheduled"})
 
@@ -229,7 +231,7 @@ class Agents(agent_pb2_grpc.AgentServicer):
                 raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
             return replace(pod, status=merged_status(pod.status, status))
 
-        stored = await self._registry.change(POD, update.namespace, update.name, decide)
+        stored = await self._registry.change(POD, update.namespace, update.name, decide, writer=AGENT)
         if update.terminated and stored.value().metadata.deletion_timestamp is not None:
             await self._registry.delete(POD, update.namespace, update.name, grace_s=0, uid=update.uid)
 

@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import msgspec
-
-from knarr_api import conventions, json, kinds, validation, wire
-from knarr_api.errors import Invalid, Unimplemented
+from knarr_api import json, kinds, validation
+from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
+from knarr_api.types import meta_v1
+from knarr_api.types.autoscaling_v1 import Scale
+from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.authz import Authorizer
-from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter
+from knarr_controlplane.cache.watch_cache import ChangeType, Filter
 from knarr_controlplane.pki import identity
+from knarr_controlplane.registry import patching, subresources
+from knarr_controlplane.registry.pages import Wanted
+from knarr_controlplane.registry.patching import PatchType
 from knarr_controlplane.registry.registry import Registry, filter_of
+from knarr_controlplane.server import documents
 from knarr_controlplane.server.calls import streaming, unary
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
 
-PROTOBUF = objects_pb2.PROTOBUF
+POD = kinds.of(Pod)
 PROPAGATION = {
     objects_pb2.PROPAGATION_POLICY_UNSPECIFIED: "Background",
     objects_pb2.BACKGROUND: "Background",
     objects_pb2.FOREGROUND: "Foreground",
     objects_pb2.ORPHAN: "Orphan",
 }
-EVENT_TYPES = {
-    ChangeType.ADDED: objects_pb2.WatchEvent.ADDED,
-    ChangeType.MODIFIED: objects_pb2.WatchEvent.MODIFIED,
-    ChangeType.DELETED: objects_pb2.WatchEvent.DELETED,
-    ChangeType.BOOKMARK: objects_pb2.WatchEvent.BOOKMARK,
-}
 OUTCOMES = {
     "created": objects_pb2.ApplyResponse.CREATED,
     "configured": objects_pb2.ApplyResponse.CONFIGURED,
     "unchanged": objects_pb2.ApplyResponse.UNCHANGED,
 }
+PATCH_TYPES = {
+    objects_pb2.PATCH_TYPE_UNSPECIFIED: PatchType.MERGE,
+    objects_pb2.MERGE: PatchType.MERGE,
+    objects_pb2.JSON_PATCH: PatchType.JSON,
+    objects_pb2.STRATEGIC: PatchType.STRATEGIC,
+    objects_pb2.APPLY: PatchType.APPLY,
+}
+SCALE = "scale"
 
 
 class Objects(objects_pb2_grpc.ObjectsServicer):
@@ -45,79 +51,145 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
 
     @unary
     async def Get(self, request: Any, context: Any) -> Any:
-        kind = _kind(request.type)
+        kind = documents.kind_of(request.type)
         await self._registry.catch_up()
-        self._allow(context, "get", kind, request.namespace, request.name)
-        return _response(self._registry.get(kind, request.namespace, request.name), request.encoding)
+        self._allow(context, "get", kind, request.namespace, request.name, request.subresource)
+        if request.subresource == SCALE:
+            scale = subresources.get_scale(self._registry, kind, request.namespace, request.name)
+            return documents.scale_response(scale, request.encoding)
+        return documents.response(self._registry.get(kind, request.namespace, request.name), request.encoding)
 
     @unary
     async def List(self, request: Any, context: Any) -> Any:
-        kind = _kind(request.type)
+        kind = documents.kind_of(request.type)
         filter_ = filter_of(kind, request.namespace, request.label_selector, request.field_selector)
-        await self._registry.catch_up()
-        self._allow(context, "list", kind, request.namespace, filter_=filter_)
-        page = self._registry.list(kind, filter_, limit=request.limit, continue_=getattr(request, "continue"))
-        answer = objects_pb2.ObjectList(
-            items=[_object(entry, request.encoding) for entry in page.entries],
-            resource_version=str(page.revision),
-            remaining_item_count=page.remaining,
+        wanted = Wanted(
+            limit=request.limit,
+            continue_=getattr(request, "continue"),
+            resource_version=request.resource_version,
+            match=request.resource_version_match,
         )
-        setattr(answer, "continue", page.continue_)
-        return answer
+        wanted.check()
+        if wanted.newest:
+            await self._registry.catch_up()
+        elif wanted.resource_version:
+            await self._registry.not_older(wanted.resource_version)
+        self._allow(context, "list", kind, request.namespace, filter_=filter_)
+        return documents.list_of(self._registry.list(kind, filter_, wanted), request.encoding)
 
     @unary
     async def Create(self, request: Any, context: Any) -> Any:
-        kind, obj, warnings = _given(request)
-        namespace, obj = _placed(kind, obj, request.namespace)
+        kind, obj, warnings = documents.given(request)
+        namespace, obj = documents.placed(kind, obj, request.namespace)
         self._allow(context, "create", kind, namespace, obj.metadata.name, obj=obj)
-        entry = await self._registry.create(obj, dry_run=request.dry_run)
-        return _response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
+        writer = documents.writer_of(context, request)
+        entry = await self._registry.create(obj, writer=writer, dry_run=request.dry_run)
+        return documents.response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
 
     @unary
     async def Update(self, request: Any, context: Any) -> Any:
-        kind, obj, warnings = _given(request)
-        namespace, obj = _placed(kind, obj, request.namespace)
+        if request.subresource == SCALE:
+            return await self._update_scale(request, context)
+        kind, obj, warnings = documents.given(request)
+        namespace, obj = documents.placed(kind, obj, request.namespace)
         self._allow(context, "update", kind, namespace, obj.metadata.name, request.subresource, obj=obj)
-        entry = await self._registry.update(obj, subresource=request.subresource, dry_run=request.dry_run)
-        return _response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
+        writer = documents.writer_of(context, request, request.subresource)
+        entry = await self._registry.update(
+            obj, subresource=request.subresource, writer=writer, dry_run=request.dry_run
+        )
+        return documents.response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
 
     @unary
     async def Patch(self, request: Any, context: Any) -> Any:
-        kind = _kind(request.type)
+        kind = documents.kind_of(request.type)
         self._allow(context, "patch", kind, request.namespace, request.name, request.subresource)
-        if request.patch_type not in (objects_pb2.PATCH_TYPE_UNSPECIFIED, objects_pb2.MERGE):
-            raise Unimplemented("patch_type: only MERGE (JSON merge patch, RFC 7396) is served")
-        reading = _Reading(request.field_validation)
+        type_, patch = PATCH_TYPES[request.patch_type], json.load(request.patch)
+        if request.force and type_ is not PatchType.APPLY:
+            raise Invalid("force: Forbidden: may not be specified for non-apply patch")
+        if request.subresource == SCALE:
+            return await self._patch_scale(request, context, kind, patch, type_)
+        reading = documents.Reading(request.field_validation)
+        if type_ is PatchType.APPLY:
+            entry, _ = await self._registry.apply_fields(
+                kind,
+                request.namespace,
+                request.name,
+                documents.config(kind, request, patch),
+                manager=request.field_manager,
+                force=request.force,
+                subresource=request.subresource,
+                dry_run=request.dry_run,
+                decode=reading.decode,
+            )
+            return documents.response(entry, request.encoding, reading.warnings)
         entry = await self._registry.patch(
             kind,
             request.namespace,
             request.name,
-            json.load(request.patch),
+            patch,
+            type_=type_,
             subresource=request.subresource,
+            writer=documents.writer_of(context, request, request.subresource),
             dry_run=request.dry_run,
             decode=reading.decode,
         )
-        return _response(entry, request.encoding, reading.warnings)
+        return documents.response(entry, request.encoding, reading.warnings)
+
+    async def _update_scale(self, request: Any, context: Any) -> Any:
+        kind = documents.kind_of(request.type)
+        document = json.load(request.object.json)
+        wanted = json.decode_strict(document, Scale)
+        return await self._set_scale(request, context, kind, wanted.metadata.name, lambda _: wanted, wanted)
+
+    async def _patch_scale(self, request: Any, context: Any, kind: Kind, patch: Any, type_: PatchType) -> Any:
+        given = patching.check_patch(patch, type_)
+
+        def change(scale: Scale) -> Scale:
+            return json.decode_strict(patching.changed_document(scale, patch, type_), Scale)
+
+        revision = Scale(metadata=meta_v1.ObjectMeta(resource_version=given))
+        return await self._set_scale(request, context, kind, request.name, change, revision)
+
+    async def _set_scale(
+        self, request: Any, context: Any, kind: Kind, name: str, change: Callable[[Scale], Scale], given: Scale
+    ) -> Any:
+        self._allow(context, "update", kind, request.namespace, name, SCALE)
+        scale = await subresources.update_scale(
+            self._registry,
+            kind,
+            request.namespace,
+            name,
+            change,
+            given_revision=given.metadata.resource_version,
+            writer=documents.writer_of(context, request, SCALE),
+            dry_run=request.dry_run,
+        )
+        return documents.scale_response(scale, request.encoding)
 
     @unary
     async def Apply(self, request: Any, context: Any) -> Any:
-        kind, obj, warnings = _given(request)
-        namespace, obj = _placed(kind, obj, request.namespace)
+        kind, obj, warnings = documents.given(request)
+        namespace, obj = documents.placed(kind, obj, request.namespace)
         self._allow(context, "update", kind, namespace, obj.metadata.name, obj=obj)
         document = json.load(request.object.json) if request.object.json else json.to_builtins(obj)
         document.update(apiVersion=kind.api_version, kind=kind.kind)
         entry, outcome = await self._registry.apply(
-            kind, namespace, document, dry_run=request.dry_run, decode=_Reading(request.field_validation).decode
+            kind,
+            namespace,
+            document,
+            writer=documents.writer_of(context, request),
+            dry_run=request.dry_run,
+            decode=documents.Reading(request.field_validation).decode,
         )
         return objects_pb2.ApplyResponse(
-            object=_object(entry, request.encoding),
+            object=documents.object_of(entry, request.encoding),
             warnings=[*warnings, *validation.warnings(obj)],
             outcome=OUTCOMES[outcome],
         )
 
     @unary
     async def Delete(self, request: Any, context: Any) -> Any:
-        kind = _kind(request.type)
+        kind = documents.kind_of(request.type)
         self._allow(context, "delete", kind, request.namespace, request.name)
         entry = await self._registry.delete(
             kind,
@@ -129,19 +201,51 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             resource_version=request.preconditions.resource_version,
             dry_run=request.dry_run,
         )
-        return _response(entry, request.encoding)
+        return documents.response(entry, request.encoding)
+
+    @unary
+    async def DeleteCollection(self, request: Any, context: Any) -> Any:
+        kind = documents.kind_of(request.type)
+        filter_ = filter_of(kind, request.namespace, request.label_selector, request.field_selector)
+        await self._registry.catch_up()
+        self._allow(context, "deletecollection", kind, request.namespace)
+        page = await subresources.delete_collection(
+            self._registry,
+            kind,
+            filter_,
+            grace_s=request.grace_period_seconds if request.HasField("grace_period_seconds") else None,
+            propagation=PROPAGATION[request.propagation],
+            dry_run=request.dry_run,
+        )
+        return documents.list_of(page, request.encoding)
+
+    @unary
+    async def Evict(self, request: Any, context: Any) -> Any:
+        self._allow(context, "create", POD, request.namespace, request.name, "eviction")
+        await subresources.evict(
+            self._registry,
+            request.namespace,
+            request.name,
+            grace_s=request.grace_period_seconds if request.HasField("grace_period_seconds") else None,
+            uid=request.preconditions.uid,
+            resource_version=request.preconditions.resource_version,
+            dry_run=request.dry_run,
+        )
+        return objects_pb2.EvictResponse()
 
     @streaming
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        kind = _kind(request.type)
+        kind = documents.kind_of(request.type)
         filter_ = filter_of(kind, request.namespace, request.label_selector, request.field_selector)
-        initial = request.resource_version in ("", "0")
-        if initial:
+        asked = request.send_initial_events if request.HasField("send_initial_events") else None
+        documents.check_initial(asked, request.resource_version_match)
+        initial = asked or (asked is None and request.resource_version in ("", "0"))
+        if initial and request.resource_version != "0":
             await self._registry.catch_up()
         self._allow(context, "watch", kind, request.namespace, filter_=filter_)
-        async for batch in self._registry.watch(kind, filter_, request.resource_version):
+        async for batch in self._registry.watch(kind, filter_, request.resource_version, initial=asked):
             events = [
-                _event(change, request.encoding)
+                documents.event(kind, change, request.encoding, initial=initial)
                 for change in batch
                 if change.type is not ChangeType.BOOKMARK or request.allow_bookmarks or initial
             ]
@@ -152,8 +256,10 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
     @unary
     async def Bind(self, request: Any, context: Any) -> Any:
         self._authorizer.check_admin(identity.of_call(context), "bind pods")
-        entry = await self._registry.bind(request.namespace, request.name, request.uid, request.node)
-        return _response(entry, objects_pb2.JSON)
+        entry = await self._registry.bind(
+            request.namespace, request.name, request.uid, request.node, dry_run=request.dry_run
+        )
+        return documents.response(entry, objects_pb2.JSON)
 
     @unary
     async def Kinds(self, request: Any, context: Any) -> Any:
@@ -197,93 +303,3 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             filter_=filter_,
             obj=obj,
         )
-
-
-class _Reading:
-    """Reads documents as strictly as a request asks for, and keeps what it warns of."""
-
-    def __init__(self, field_validation: int) -> None:
-        self._field_validation = field_validation
-        self.warnings: tuple[str, ...] = ()
-
-    def decode(self, document: Any, type_: type[Any]) -> Any:
-        """Raises Invalid."""
-        if self._field_validation not in (objects_pb2.WARN, objects_pb2.IGNORE):
-            return json.decode_strict(document, type_)
-        obj, unknown = json.decode_lenient(document, type_)
-        if self._field_validation == objects_pb2.WARN:
-            self.warnings = tuple(str(problem) for problem in unknown)
-        return obj
-
-
-def _kind(given: Any) -> Kind:
-    if not given.resource:
-        raise Invalid("type.resource: Required value: which kind is meant")
-    return kinds.find(given.group, given.version, given.resource)
-
-
-def _given(request: Any) -> tuple[Kind, Any, tuple[str, ...]]:
-    """The request's object with its kind, and warnings for what was dropped of it."""
-    which = request.object.WhichOneof("content")
-    if which == "typed":
-        kind = _kind_of_message(request)
-        return kind, wire.from_any(request.object.typed, kind.type), ()
-    if which != "json":
-        raise Invalid("object: Required value: json or typed")
-    document = json.load(request.object.json)
-    if not isinstance(document, dict):
-        raise Invalid("object: expected a JSON object")
-    if request.type.resource:
-        kind = _kind(request.type)
-        for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
-            if document.get(field, wanted) != wanted:
-                raise Invalid(f'{field}: Invalid value: "{document[field]}": the request is for {wanted}')
-    else:
-        kind = kinds.by_kind(str(document.get("apiVersion", "")), str(document.get("kind", "")))
-    reading = _Reading(request.field_validation)
-    # From the text, not from the document: only the text shows names that stand twice.
-    return kind, reading.decode(request.object.json, kind.type), reading.warnings
-
-
-def _kind_of_message(request: Any) -> Kind:
-    name = request.object.typed.TypeName()
-    package, _, word = name.rpartition(".")
-    module = conventions.module_of(package) if package else ""
-    kind = next((kind for kind in kinds.KINDS if (kind.module, kind.kind) == (module, word)), None)
-    if kind is None:
-        raise Invalid(f'object.typed: "{name}" is no kind of the API')
-    if request.type.resource and _kind(request.type) is not kind:
-        raise Invalid(f'object.typed: "{name}" is not what the request is for: {_kind(request.type).qualified}')
-    return kind
-
-
-def _placed(kind: Kind, obj: Any, namespace: str) -> tuple[str, Any]:
-    """The object in its namespace: its own, else the request's, else ``default``."""
-    metadata = obj.metadata
-    if not kind.namespaced:
-        return "", obj
-    if namespace and metadata.namespace and metadata.namespace != namespace:
-        raise Invalid(
-            f"the namespace of the provided object does not match the namespace sent on the request: "
-            f'"{metadata.namespace}" and "{namespace}"'
-        )
-    chosen = metadata.namespace or namespace or "default"
-    return chosen, msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, namespace=chosen))
-
-
-def _object(entry: CacheEntry, encoding: int) -> Any:
-    if encoding == PROTOBUF:
-        return objects_pb2.Object(typed=entry.any())
-    return objects_pb2.Object(json=entry.json)
-
-
-def _response(entry: CacheEntry, encoding: int, warnings: tuple[str, ...] = ()) -> Any:
-    return objects_pb2.ObjectResponse(object=_object(entry, encoding), warnings=warnings)
-
-
-def _event(change: Change, encoding: int) -> Any:
-    return objects_pb2.WatchEvent(
-        type=EVENT_TYPES[change.type],
-        object=_object(change.entry, encoding) if change.entry is not None else None,
-        resource_version=str(change.revision),
-    )

@@ -25,6 +25,9 @@ class PatchType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PATCH_TYPE_UNSPECIFIED: _ClassVar[PatchType]
     MERGE: _ClassVar[PatchType]
+    JSON_PATCH: _ClassVar[PatchType]
+    STRATEGIC: _ClassVar[PatchType]
+    APPLY: _ClassVar[PatchType]
 
 class PropagationPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -41,6 +44,9 @@ WARN: FieldValidation
 IGNORE: FieldValidation
 PATCH_TYPE_UNSPECIFIED: PatchType
 MERGE: PatchType
+JSON_PATCH: PatchType
+STRATEGIC: PatchType
+APPLY: PatchType
 PROPAGATION_POLICY_UNSPECIFIED: PropagationPolicy
 BACKGROUND: PropagationPolicy
 FOREGROUND: PropagationPolicy
@@ -73,19 +79,21 @@ class ObjectResponse(_message.Message):
     def __init__(self, object: _Optional[_Union[Object, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("type", "namespace", "name", "encoding")
+    __slots__ = ("type", "namespace", "name", "encoding", "subresource")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
+    SUBRESOURCE_FIELD_NUMBER: _ClassVar[int]
     type: ResourceType
     namespace: str
     name: str
     encoding: Encoding
-    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
+    subresource: str
+    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., subresource: _Optional[str] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("type", "namespace", "label_selector", "field_selector", "limit", "resource_version", "encoding")
+    __slots__ = ("type", "namespace", "label_selector", "field_selector", "limit", "resource_version", "encoding", "resource_version_match")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     LABEL_SELECTOR_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +102,7 @@ class ListRequest(_message.Message):
     CONTINUE_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_VERSION_MATCH_FIELD_NUMBER: _ClassVar[int]
     type: ResourceType
     namespace: str
     label_selector: str
@@ -101,7 +110,8 @@ class ListRequest(_message.Message):
     limit: int
     resource_version: str
     encoding: Encoding
-    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., label_selector: _Optional[str] = ..., field_selector: _Optional[str] = ..., limit: _Optional[int] = ..., resource_version: _Optional[str] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., **kwargs) -> None: ...
+    resource_version_match: str
+    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., label_selector: _Optional[str] = ..., field_selector: _Optional[str] = ..., limit: _Optional[int] = ..., resource_version: _Optional[str] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., resource_version_match: _Optional[str] = ..., **kwargs) -> None: ...
 
 class ObjectList(_message.Message):
     __slots__ = ("items", "resource_version", "remaining_item_count")
@@ -153,7 +163,7 @@ class UpdateRequest(_message.Message):
     def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., object: _Optional[_Union[Object, _Mapping]] = ..., subresource: _Optional[str] = ..., dry_run: _Optional[bool] = ..., field_validation: _Optional[_Union[FieldValidation, str]] = ..., field_manager: _Optional[str] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
 
 class PatchRequest(_message.Message):
-    __slots__ = ("type", "namespace", "name", "subresource", "patch_type", "patch", "dry_run", "field_validation", "field_manager", "encoding")
+    __slots__ = ("type", "namespace", "name", "subresource", "patch_type", "patch", "dry_run", "field_validation", "field_manager", "encoding", "force")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +174,7 @@ class PatchRequest(_message.Message):
     FIELD_VALIDATION_FIELD_NUMBER: _ClassVar[int]
     FIELD_MANAGER_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     type: ResourceType
     namespace: str
     name: str
@@ -174,7 +185,8 @@ class PatchRequest(_message.Message):
     field_validation: FieldValidation
     field_manager: str
     encoding: Encoding
-    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., subresource: _Optional[str] = ..., patch_type: _Optional[_Union[PatchType, str]] = ..., patch: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., field_validation: _Optional[_Union[FieldValidation, str]] = ..., field_manager: _Optional[str] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
+    force: bool
+    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., subresource: _Optional[str] = ..., patch_type: _Optional[_Union[PatchType, str]] = ..., patch: _Optional[bytes] = ..., dry_run: _Optional[bool] = ..., field_validation: _Optional[_Union[FieldValidation, str]] = ..., field_manager: _Optional[str] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., force: _Optional[bool] = ...) -> None: ...
 
 class ApplyRequest(_message.Message):
     __slots__ = ("type", "namespace", "object", "dry_run", "field_validation", "field_manager", "encoding")
@@ -242,8 +254,46 @@ class DeleteRequest(_message.Message):
     encoding: Encoding
     def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., grace_period_seconds: _Optional[int] = ..., propagation: _Optional[_Union[PropagationPolicy, str]] = ..., preconditions: _Optional[_Union[Preconditions, _Mapping]] = ..., dry_run: _Optional[bool] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
 
+class DeleteCollectionRequest(_message.Message):
+    __slots__ = ("type", "namespace", "label_selector", "field_selector", "grace_period_seconds", "propagation", "dry_run", "encoding")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    FIELD_SELECTOR_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROPAGATION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    type: ResourceType
+    namespace: str
+    label_selector: str
+    field_selector: str
+    grace_period_seconds: int
+    propagation: PropagationPolicy
+    dry_run: bool
+    encoding: Encoding
+    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., label_selector: _Optional[str] = ..., field_selector: _Optional[str] = ..., grace_period_seconds: _Optional[int] = ..., propagation: _Optional[_Union[PropagationPolicy, str]] = ..., dry_run: _Optional[bool] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
+
+class EvictRequest(_message.Message):
+    __slots__ = ("namespace", "name", "grace_period_seconds", "preconditions", "dry_run")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PRECONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: str
+    grace_period_seconds: int
+    preconditions: Preconditions
+    dry_run: bool
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., grace_period_seconds: _Optional[int] = ..., preconditions: _Optional[_Union[Preconditions, _Mapping]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class EvictResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class WatchRequest(_message.Message):
-    __slots__ = ("type", "namespace", "label_selector", "field_selector", "resource_version", "allow_bookmarks", "encoding")
+    __slots__ = ("type", "namespace", "label_selector", "field_selector", "resource_version", "allow_bookmarks", "encoding", "send_initial_events", "resource_version_match")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     LABEL_SELECTOR_FIELD_NUMBER: _ClassVar[int]
@@ -251,6 +301,8 @@ class WatchRequest(_message.Message):
     RESOURCE_VERSION_FIELD_NUMBER: _ClassVar[int]
     ALLOW_BOOKMARKS_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
+    SEND_INITIAL_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_VERSION_MATCH_FIELD_NUMBER: _ClassVar[int]
     type: ResourceType
     namespace: str
     label_selector: str
@@ -258,7 +310,9 @@ class WatchRequest(_message.Message):
     resource_version: str
     allow_bookmarks: bool
     encoding: Encoding
-    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., label_selector: _Optional[str] = ..., field_selector: _Optional[str] = ..., resource_version: _Optional[str] = ..., allow_bookmarks: _Optional[bool] = ..., encoding: _Optional[_Union[Encoding, str]] = ...) -> None: ...
+    send_initial_events: bool
+    resource_version_match: str
+    def __init__(self, type: _Optional[_Union[ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., label_selector: _Optional[str] = ..., field_selector: _Optional[str] = ..., resource_version: _Optional[str] = ..., allow_bookmarks: _Optional[bool] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., send_initial_events: _Optional[bool] = ..., resource_version_match: _Optional[str] = ...) -> None: ...
 
 class WatchEvent(_message.Message):
     __slots__ = ("type", "object", "resource_version")
@@ -289,16 +343,18 @@ class WatchResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[WatchEvent, _Mapping]]] = ...) -> None: ...
 
 class BindRequest(_message.Message):
-    __slots__ = ("namespace", "name", "uid", "node")
+    __slots__ = ("namespace", "name", "uid", "node", "dry_run")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     name: str
     uid: str
     node: str
-    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[str] = ..., node: _Optional[str] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[str] = ..., node: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class KindsRequest(_message.Message):
     __slots__ = ()

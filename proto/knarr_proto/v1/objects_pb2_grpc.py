@@ -69,6 +69,11 @@ class ObjectsStub:
                 request_serializer=knarr__proto_dot_v1_dot_objects__pb2.DeleteRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_v1_dot_objects__pb2.ObjectResponse.FromString,
                 _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/knarr.v1.Objects/DeleteCollection',
+                request_serializer=knarr__proto_dot_v1_dot_objects__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_v1_dot_objects__pb2.ObjectList.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/knarr.v1.Objects/Watch',
                 request_serializer=knarr__proto_dot_v1_dot_objects__pb2.WatchRequest.SerializeToString,
@@ -78,6 +83,11 @@ class ObjectsStub:
                 '/knarr.v1.Objects/Bind',
                 request_serializer=knarr__proto_dot_v1_dot_objects__pb2.BindRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_v1_dot_objects__pb2.ObjectResponse.FromString,
+                _registered_method=True)
+        self.Evict = channel.unary_unary(
+                '/knarr.v1.Objects/Evict',
+                request_serializer=knarr__proto_dot_v1_dot_objects__pb2.EvictRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_v1_dot_objects__pb2.EvictResponse.FromString,
                 _registered_method=True)
         self.Kinds = channel.unary_unary(
                 '/knarr.v1.Objects/Kinds',
@@ -136,6 +146,13 @@ class ObjectsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteCollection(self, request, context):
+        """Deletes all that the selectors choose; answers with them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """Ordered and resumable. Errors: OUT_OF_RANGE when resource_version has been compacted: list again.
         """
@@ -145,6 +162,13 @@ class ObjectsServicer:
 
     def Bind(self, request, context):
         """Sets spec.nodeName of a pod that has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Evict(self, request, context):
+        """Deletes a pod as its PodDisruptionBudget allows. Errors: RESOURCE_EXHAUSTED, with the cause, where it does not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,6 +219,11 @@ def add_ObjectsServicer_to_server(servicer, server):
                     request_deserializer=knarr__proto_dot_v1_dot_objects__pb2.DeleteRequest.FromString,
                     response_serializer=knarr__proto_dot_v1_dot_objects__pb2.ObjectResponse.SerializeToString,
             ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=knarr__proto_dot_v1_dot_objects__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=knarr__proto_dot_v1_dot_objects__pb2.ObjectList.SerializeToString,
+            ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
                     request_deserializer=knarr__proto_dot_v1_dot_objects__pb2.WatchRequest.FromString,
@@ -204,6 +233,11 @@ def add_ObjectsServicer_to_server(servicer, server):
                     servicer.Bind,
                     request_deserializer=knarr__proto_dot_v1_dot_objects__pb2.BindRequest.FromString,
                     response_serializer=knarr__proto_dot_v1_dot_objects__pb2.ObjectResponse.SerializeToString,
+            ),
+            'Evict': grpc.unary_unary_rpc_method_handler(
+                    servicer.Evict,
+                    request_deserializer=knarr__proto_dot_v1_dot_objects__pb2.EvictRequest.FromString,
+                    response_serializer=knarr__proto_dot_v1_dot_objects__pb2.EvictResponse.SerializeToString,
             ),
             'Kinds': grpc.unary_unary_rpc_method_handler(
                     servicer.Kinds,
@@ -411,6 +445,33 @@ class Objects:
             _registered_method=True)
 
     @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.v1.Objects/DeleteCollection',
+            knarr__proto_dot_v1_dot_objects__pb2.DeleteCollectionRequest.SerializeToString,
+            knarr__proto_dot_v1_dot_objects__pb2.ObjectList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Watch(request,
             target,
             options=(),
@@ -454,6 +515,33 @@ class Objects:
             '/knarr.v1.Objects/Bind',
             knarr__proto_dot_v1_dot_objects__pb2.BindRequest.SerializeToString,
             knarr__proto_dot_v1_dot_objects__pb2.ObjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Evict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.v1.Objects/Evict',
+            knarr__proto_dot_v1_dot_objects__pb2.EvictRequest.SerializeToString,
+            knarr__proto_dot_v1_dot_objects__pb2.EvictResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -14,6 +14,7 @@ from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.core_v1 import ConfigMap, Namespace, Node, Pod, PodStatus, Secret, Service
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.watch_cache import ChangeType
+from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import filter_of
 
 replace = msgspec.structs.replace
@@ -340,11 +341,11 @@ async def test_apply_of_a_misshapen_manifest(registry, metadata):
 async def test_pages_are_of_one_revision_whatever_happens_meanwhile(registry):
     for number in range(6):
         await registry.create(ConfigMap(metadata=meta(f"c{number}")))
-    first = registry.list(CONFIG, everything(CONFIG), limit=2)
+    first = registry.list(CONFIG, everything(CONFIG), Wanted(limit=2))
     await registry.delete(CONFIG, "default", "c3")
     await registry.patch(CONFIG, "default", "c4", {"data": {"new": "x"}})
     await registry.create(ConfigMap(metadata=meta("c2b")))
-    rest = registry.list(CONFIG, everything(CONFIG), continue_=first.continue_)
+    rest = registry.list(CONFIG, everything(CONFIG), Wanted(continue_=first.continue_))
     assert [entry.name for entry in (*first.entries, *rest.entries)] == [f"c{number}" for number in range(6)]
     assert all(not entry.value().data for entry in rest.entries)
     assert (first.remaining, first.revision) == (4, rest.revision)
@@ -353,17 +354,17 @@ async def test_pages_are_of_one_revision_whatever_happens_meanwhile(registry):
 async def test_a_page_of_forgotten_revisions_expires(registry):
     for number in range(3):
         await registry.create(ConfigMap(metadata=meta(f"c{number}")))
-    first = registry.list(CONFIG, everything(CONFIG), limit=1)
+    first = registry.list(CONFIG, everything(CONFIG), Wanted(limit=1))
     await registry.create(ConfigMap(metadata=meta("d")))
     registry.cache.forget(registry.cache.revision)
     with pytest.raises(errors.Expired):
-        registry.list(CONFIG, everything(CONFIG), continue_=first.continue_)
+        registry.list(CONFIG, everything(CONFIG), Wanted(continue_=first.continue_))
 
 
 @pytest.mark.parametrize("token", ["x", "eA==", "9" * 5000, "é"])
 async def test_a_continue_token_of_somebody_else(registry, token):
     with pytest.raises(errors.Invalid, match="continue"):
-        registry.list(CONFIG, everything(CONFIG), continue_=token)
+        registry.list(CONFIG, everything(CONFIG), Wanted(continue_=token))
 
 
 async def test_selecting_by_fields(registry):

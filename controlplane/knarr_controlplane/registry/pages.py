@@ -1,0 +1,133 @@
+"""Lists in pages: all pages of one list are of one revision, as long as the log of changes reaches back to it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from knarr_api import errors
+from knarr_api.kinds import Kind
+from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.cache.watch_cache import Filter, WatchCache
+from knarr_controlplane.store import revision
+
+MAX_LIMIT = 10_000
+MAX_TOKEN = 2048
+INCONSISTENT = -1
+"""In a token instead of a revision: go on with what is there now."""
+NOT_OLDER, EXACT = "NotOlderThan", "Exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries of one revision. continue_ is empty on the last page; remaining is unknown, 0, where a selector is."""
+
+    entries: tuple[CacheEntry, ...]
+    revision: int
+    continue_: str = ""
+    remaining: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which page. resource_version and match as in Kubernetes' ListOptions."""
+
+    limit: int = 0
+    continue_: str = ""
+    resource_version: str = ""
+    match: str = ""
+
+    def check(self) -> None:
+        """Raises Invalid for what does not fit together."""
+        if self.limit < 0:
+            raise errors.Invalid(f"limit: Invalid value: {self.limit}: must be greater than or equal to 0")
+        if self.match not in ("", NOT_OLDER, EXACT):
+            raise _match(f'Unsupported value: "{self.match}": supported values: "Exact", "NotOlderThan"')
+        if self.continue_ and self.match:
+            raise _match("Forbidden: resourceVersionMatch is forbidden when continue is provided")
+        if self.continue_ and self.resource_version not in ("", "0"):
+            raise errors.Invalid("specifying resource version is not allowed when using continue")
+        if self.match and not self.resource_version:
+            raise _match("Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
+        if self.match == EXACT and self.resource_version == "0":
+            raise _match('Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+        number(self.resource_version)
+
+    @property
+    def newest(self) -> bool:
+        """Whether the list must have all that was written before it was asked for."""
+        return not self.resource_version and not self.continue_
+
+
+def number(resource_version: str) -> int:
+    """Raises Invalid for what is no revision; 0 where none is given."""
+    if not resource_version:
+        return 0
+    if not resource_version.isdecimal() or len(resource_version) >= 20:
+        raise errors.Invalid(f'resourceVersion: Invalid value: "{resource_version}": must be a revision')
+    return int(resource_version)
+
+
+def page(cache: WatchCache, kind: Kind, filter_: Filter, wanted: Wanted) -> Page:
+    """Raises Expired when the objects have changed too much since the page before or the revision asked for."""
+    at, after = _parse(wanted.continue_) if wanted.continue_ else (cache.revision, "")
+    if at == INCONSISTENT:
+        at = cache.revision
+    if wanted.match == EXACT:
+        at = number(wanted.resource_version)
+    found = _at(cache, kind, filter_, at, after)
+    if after:
+        found = [entry for entry in found if entry.key > after]
+    limit = min(wanted.limit, MAX_LIMIT)
+    if not limit or len(found) <= limit:
+        return Page(tuple(found), at)
+    taken = found[:limit]
+    whole = filter_.labels is None and filter_.fields is None
+    return Page(tuple(taken), at, _token(at, taken[-1].key), len(found) - limit if whole else 0)
+
+
+def _at(cache: WatchCache, kind: Kind, filter_: Filter, at: int, after: str) -> list[CacheEntry]:
+    """The matching entries at a revision: today's with what was logged since taken back."""
+    of_kind = cache.of(kind)
+    if at < of_kind.forgotten and not revision.same_write(at, of_kind.forgotten):
+        if after:
+            raise _expired(after)
+        raise errors.Expired("The resourceVersion for the provided list is too old.")
+    if not of_kind.log or of_kind.log[-1].revision <= at:
+        return list(cache.select(kind, filter_))
+    present = dict(of_kind.entries)
+    for logged in reversed(of_kind.log):
+        if logged.revision <= at:
+            break
+        if logged.new is not None:
+            present.pop(logged.new.key, None)
+        if logged.old is not None:
+            present[logged.old.key] = logged.old
+    return [present[key] for key in sorted(present) if filter_.admits(present[key])]
+
+
+def _expired(after: str) -> errors.Expired:
+    """With a token that goes on at the same place, for those to whom a list of several revisions is good enough."""
+    return errors.Expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+        "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
+        "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
+        "modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+        details=[errors.FieldError("metadata.continue", _token(INCONSISTENT, after))],
+    )
+
+
+def _token(at: int, key: str) -> str:
+    return base64.urlsafe_b64encode(f"{at} {key}".encode()).decode()
+
+
+def _parse(token: str) -> tuple[int, str]:
+    try:
+        at, _, key = base64.urlsafe_b64decode(token[:MAX_TOKEN].encode()).decode().partition(" ")
+        return int(at[:20]), key
+    except ValueError as error:
+        raise errors.Invalid("continue: Invalid value: not one of this server's") from error
+
+
+def _match(text: str) -> errors.Invalid:
+    return errors.Invalid(f"resourceVersionMatch: {text}")

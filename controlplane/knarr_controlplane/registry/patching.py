@@ -1,0 +1,166 @@
+"""What becomes of an object by a patch of any kind, or by an apply. Pure: values in, values out."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from knarr_api import errors, json, shapes
+from knarr_api.kinds import Kind
+from knarr_api.shapes import Form, Shape
+from knarr_controlplane.registry import (
+    field_sets,
+    json_patch,
+    managed_fields,
+    merging,
+    server_side_apply,
+    strategic_patch,
+)
+from knarr_controlplane.registry.managed_fields import NOBODYS, Owned, Writer
+
+replace = msgspec.structs.replace
+Decode = Callable[[Any, type[Any]], Any]
+
+
+class PatchType(Enum):
+    """Named by the content type that a patch of Kubernetes' has."""
+
+    JSON = "application/json-patch+json"
+    MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+def patched(old: Any, kind: Kind, patch: Any, type_: PatchType, decode: Decode) -> Any:
+    """The object after a patch that is no apply. Raises Invalid for a result that is none of the kind."""
+    after = changed_document(old, patch, type_)
+    _check_type(kind, after)
+    new = decode(after, kind.type)
+    if (new.metadata.name, new.metadata.namespace) != (old.metadata.name, old.metadata.namespace):
+        detail = errors.FieldError("metadata.name", "field is immutable", "Invalid value", new.metadata.name)
+        raise errors.invalid(kind.kind, old.metadata.name, (detail,), kind.group)
+    return new
+
+
+def changed_document(old: Any, patch: Any, type_: PatchType) -> dict[str, Any]:
+    """The document of a value after a patch that is no apply. Raises Invalid for a patch that does not fit."""
+    before = json.to_builtins(old)
+    match type_:
+        case PatchType.JSON:
+            after = json_patch.patched(before, patch)
+        case PatchType.STRATEGIC:
+            after = strategic_patch.patched(before, patch, shapes.of(type(old)))
+        case PatchType.MERGE:
+            after = merging.merge_patch(before, patch)
+        case PatchType.APPLY:
+            raise errors.Invalid("this can't be applied: use another patch")
+    if not isinstance(after, dict):
+        raise errors.Invalid("the patch leaves no object")
+    return after
+
+
+def check_patch(patch: Any, type_: PatchType) -> str:
+    """The revision that a patch names, if it does. Raises Invalid for what can't be a patch of the type."""
+    if type_ is PatchType.JSON:
+        if not isinstance(patch, list):
+            raise errors.Invalid("a JSON patch must be an array of operations")
+        return ""
+    if not isinstance(patch, dict):
+        raise errors.Invalid(f"a patch of type {type_.value} must be a JSON object")
+    metadata = patch.get("metadata")
+    return str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
+
+
+class Config:
+    """What a client applies: its document, cleaned, and the fields that it says."""
+
+    def __init__(self, document: Mapping[str, Any], kind: Kind, subresource: str, decode: Decode) -> None:
+        """Raises Invalid."""
+        metadata = document.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("managedFields"):
+            raise errors.Invalid("metadata.managedFields must be nil")
+        self.kind = kind
+        self.shape = shapes.of(kind.type)
+        self.value = decode(document, kind.type)
+        whole = _cleaned(document, self.shape)
+        if subresource:
+            whole = {
+                name: value for name, value in whole.items() if name in ("apiVersion", "kind", "metadata", "status")
+            }
+            whole["metadata"] = {name: whole["metadata"][name] for name in ("name",) if name in whole["metadata"]}
+        else:
+            whole.pop("status", None)
+        metadata = whole.setdefault("metadata", {})
+        self.revision = str(metadata.pop("resourceVersion", "") or "")
+        self.document = whole
+
+    def created(self, obj: Any, writer: Writer, now: datetime.datetime) -> Any:
+        """A new object with the fields that were applied recorded as the writer's."""
+        paths = field_sets.of_document(self.document, self.shape) - NOBODYS
+        owned = Owned(paths=paths, api_version=self.kind.api_version, time=now.replace(microsecond=0))
+        managers = {managed_fields.manager_of(writer, self.kind.api_version): owned}
+        return _managed(obj, managers)
+
+    def applied(
+        self,
+        old: Any,
+        writer: Writer,
+        now: datetime.datetime,
+        *,
+        force: bool,
+        prepare: Callable[[Any, Any], Any],
+    ) -> Any:
+        """Raises Conflict. prepare: what the API makes of the object that results."""
+        version = self.kind.api_version
+        live = json.to_builtins(_managed(old, {}))
+        manager = managed_fields.manager_of(writer, version)
+        managers = managed_fields.read(old.metadata.managed_fields)
+        managers = server_side_apply.first_managers(managers, live, self.shape, version)
+        recorded = merging.last_applied(live)
+        if recorded:
+            managers = server_side_apply.migrated(managers, manager, live, recorded, self.shape, version)
+        result = server_side_apply.apply(
+            live,
+            self.document,
+            self.shape,
+            managers,
+            manager,
+            decode=lambda document: json.from_builtins(document, self.kind.type),
+            api_version=version,
+            now=now,
+            force=force,
+        )
+        document = result.document
+        if recorded and writer.manager in server_side_apply.MIGRATES:
+            document = merging.with_record(document, self.document)
+        new = prepare(_managed(old, {}), json.from_builtins(document, self.kind.type))
+        return _managed(new, result.managers)
+
+
+def _managed(obj: Any, managers: managed_fields.Managers) -> Any:
+    entries = managed_fields.written(managers)
+    return replace(obj, metadata=replace(obj.metadata, managed_fields=entries))
+
+
+def _cleaned(value: Any, shape: Shape) -> Any:
+    """Without nulls, which count as absent, and fields that the schema does not know."""
+    if isinstance(value, Mapping):
+        known = shape.struct.by_name if shape.form is Form.STRUCT and shape.struct is not None else None
+        return {
+            name: _cleaned(item, shape.child(name) or shapes.WHOLE)
+            for name, item in value.items()
+            if item is not None and (known is None or name in known)
+        }
+    if isinstance(value, list | tuple):
+        return [_cleaned(item, shape.inner or shapes.WHOLE) for item in value]
+    return value
+
+
+def _check_type(kind: Kind, document: dict[str, Any]) -> None:
+    for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
+        if document.get(field, wanted) != wanted:
+            raise errors.Invalid(f'{field}: Invalid value: "{document[field]}": the object is of {wanted}')

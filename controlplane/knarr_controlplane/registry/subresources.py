@@ -1,0 +1,109 @@
+"""The verbs of subresources, and of whole collections: scale, eviction, deletecollection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from knarr_api import errors, kinds
+from knarr_api.kinds import Kind
+from knarr_api.types.autoscaling_v1 import Scale
+from knarr_api.types.core_v1 import Pod
+from knarr_api.types.policy_v1 import PodDisruptionBudget
+from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.cache.watch_cache import Filter
+from knarr_controlplane.registry import eviction, rules, scale
+from knarr_controlplane.registry.managed_fields import Writer
+from knarr_controlplane.registry.pages import Page
+from knarr_controlplane.registry.registry import ATTEMPTS, QUIET, Registry, check_uid, names_write
+
+POD, BUDGET = kinds.of(Pod), kinds.of(PodDisruptionBudget)
+
+
+def get_scale(registry: Registry, kind: Kind, namespace: str, name: str) -> Scale:
+    """Raises NotFound, also for a kind that has none."""
+    scale.check(kind.type)
+    return scale.of(registry.get(kind, namespace, name).value())
+
+
+async def update_scale(
+    registry: Registry,
+    kind: Kind,
+    namespace: str,
+    name: str,
+    change: Callable[[Scale], Scale],
+    *,
+    given_revision: str = "",
+    writer: Writer = QUIET,
+    dry_run: bool = False,
+) -> Scale:
+    """Set the replicas. change: from the present scale to the wanted one. Raises Conflict, Invalid, NotFound."""
+    scale.check(kind.type)
+
+    def decide(old: Any) -> Any:
+        return rules.updated(old, scale.scaled(old, change(scale.of(old))), registry.admission)
+
+    changed = registry.change(
+        kind, namespace, name, decide, given_revision=given_revision, writer=writer, dry_run=dry_run
+    )
+    return scale.of((await changed).value())
+
+
+async def delete_collection(
+    registry: Registry,
+    kind: Kind,
+    filter_: Filter,
+    *,
+    grace_s: int | None = None,
+    propagation: str = "Background",
+    dry_run: bool = False,
+) -> Page:
+    """Delete all that match now; answers with them."""
+    gone: list[CacheEntry] = []
+    for entry in registry.list(kind, filter_).entries:
+        one = registry.delete(
+            kind,
+            entry.namespace,
+            entry.name,
+            grace_s=grace_s,
+            propagation=propagation,
+            uid=entry.uid,
+            dry_run=dry_run,
+        )
+        try:
+            gone.append(await one)
+        except (errors.NotFound, errors.Conflict):
+            continue  # somebody else was faster
+    return Page(tuple(gone), registry.cache.revision)
+
+
+async def evict(
+    registry: Registry,
+    namespace: str,
+    name: str,
+    *,
+    grace_s: int | None = None,
+    uid: str = "",
+    resource_version: str = "",
+    dry_run: bool = False,
+) -> None:
+    """Delete a pod if its disruption budget allows it. Raises ResourceExhausted, with the cause, where not."""
+    for _ in range(ATTEMPTS):
+        entry = registry.get(POD, namespace, name)
+        pod = entry.value()
+        check_uid(POD, pod, uid)
+        if resource_version and not names_write(resource_version, entry.revision):
+            raise errors.conflict(POD.resource, name)
+        chosen = registry.cache.select(BUDGET, Filter(namespace=namespace))
+        permit = eviction.permit(pod, [budget.value() for budget in chosen], registry.now())
+        try:
+            if permit.budget is not None:
+                await registry.update(permit.budget, subresource="status", dry_run=dry_run)
+        except errors.Conflict:
+            await registry.catch_up()
+            continue
+        if not dry_run and pod.metadata.deletion_timestamp is None:
+            await registry.change(POD, namespace, name, lambda old: eviction.marked(old, registry.now()))
+        await registry.delete(POD, namespace, name, grace_s=grace_s, uid=pod.metadata.uid, dry_run=dry_run)
+        return
+    raise errors.conflict(BUDGET.resource, name, BUDGET.group)
