@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from knarr_runtime.errors import AlreadyExists, Invalid
 from knarr_runtime.kernel import nftables as nft
+from knarr_runtime.network import conntrack
 
 TABLE = "knarr-pods"
 ANY, ADDRESSED = "ports", "addressed"
@@ -121,10 +122,14 @@ class Ports:
         self._socket.close()
 
     def open(self, sandbox_id: str, address: str, mappings: Iterable[PortMapping]) -> None:
-        """Raises AlreadyExists when another pod has one of the ports, OSError."""
-        wanted = tuple(mappings)
+        """Raises AlreadyExists when another pod has one of the ports, Invalid for one that leads to two, OSError."""
+        wanted = tuple(dict.fromkeys(mappings))
         if not wanted:
             return
+        names = [str(mapping) for mapping in wanted]
+        for name in names:
+            if names.count(name) > 1:
+                raise Invalid(f"port mapping: host port {name} is to lead to several ports")
         for other, (_, taken) in self._taken.items():
             for mapping in wanted:
                 if any(_collide(mapping, have) for have in taken):
@@ -133,6 +138,7 @@ class Ports:
             self._table.put(name, elements) for name, elements in _elements(address, wanted).items() if elements
         )
         self._taken[sandbox_id] = (address, wanted)
+        _forget_flows(wanted)
 
     def shut(self, sandbox_id: str) -> None:
         """Give the ports back. Raises OSError."""
@@ -145,6 +151,13 @@ class Ports:
             if elements
         )
         del self._taken[sandbox_id]
+        _forget_flows(taken[1])
+
+
+def _forget_flows(mappings: Iterable[PortMapping]) -> None:
+    for mapping in mappings:
+        if mapping.protocol == "UDP":
+            conntrack.forget(mapping.host_port)
 
 
 def _collide(one: PortMapping, other: PortMapping) -> bool:

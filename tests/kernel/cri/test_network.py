@@ -111,6 +111,61 @@ def test_a_taken_port_is_refused_and_nothing_is_left_of_the_pod(daemon: Daemon) 
     assert daemon.left() == []
 
 
+def test_a_port_leads_to_one_port_of_the_pod(daemon: Daemon) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        serving(daemon, "both", *(cri.PortMapping(container_port=port, host_port=8086) for port in (7000, 7001)))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "host port 8086/tcp is to lead to several ports" in refused.value.details()
+    assert daemon.left() == []
+    same = cri.PortMapping(container_port=7000, host_port=8086)
+    serving(daemon, "same", same, same, cri.PortMapping(container_port=7000, host_port=8086, protocol=cri.UDP))
+    assert inside(daemon, SAY_WHO, "10.244.7.1", "8086") == "same\n" and mapped(daemon) == 2
+
+
+ECHO = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+    own.bind(("", 7000))
+    while True:
+        data, sender = own.recvfrom(100)
+        own.sendto(data, sender)
+"""
+ASK_LONG = """
+import socket, sys, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+    own.settimeout(0.2)
+    own.connect(("10.244.7.1", 8087))
+    print("asking", flush=True)
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            own.send(b"there?")
+            sys.exit(print(own.recv(100).decode()))
+        except OSError:
+            time.sleep(0.05)
+"""
+
+
+def test_who_asked_before_the_pod_was_there_is_answered_by_it(daemon: Daemon) -> None:
+    """The kernel remembers where datagrams of one sender went, as long as they keep coming."""
+    command = ["nsenter", f"--net=/run/netns/{daemon.name}", "ip", "link", "set", "lo", "up"]
+    subprocess.run(command, check=True, timeout=10)
+    serving(daemon, "first")
+    enter = ["nsenter", f"--net=/run/netns/{daemon.name}", sys.executable, "-I", "-c", ASK_LONG]
+    with subprocess.Popen(enter, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None and client.stdout.readline() == "asking\n"
+        port = cri.PortMapping(container_port=7000, host_port=8087, protocol=cri.UDP)
+        sandbox = serving(daemon, "late", port)
+        request = cri.ListContainersRequest(filter=cri.ContainerFilter(pod_sandbox_id=sandbox[0]))
+        (container,) = daemon.runtime.ListContainers(request).containers
+        join = ["nsenter", f"--net=/proc/{daemon.pid(container.id)}/ns/net", sys.executable, "-I", "-c", ECHO]
+        with subprocess.Popen(join) as server:
+            try:
+                assert client.stdout.read() == "there?\n"
+            finally:
+                server.kill()
+
+
 def test_ports_lead_to_the_pod_after_the_daemon_was_killed(daemon: Daemon) -> None:
     sandbox = serving(daemon, "kept", cri.PortMapping(container_port=7000, host_port=8084))
     daemon.kill()
