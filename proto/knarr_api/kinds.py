@@ -20,7 +20,7 @@ from knarr_api.errors import NotFound
 ACTING = frozenset(
     {
         *("Namespace", "Node", "Pod", "ConfigMap", "Secret", "Event"),
-        *("ReplicaSet", "Deployment", "Job"),
+        *("ReplicaSet", "Deployment", "Job", "CronJob"),
         *("Lease", "PriorityClass"),
     }
 )

@@ -31,6 +31,7 @@ UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6
 _DURATION = re.compile(r"(\d+(?:\.\d*)?)(h|ms|m|s|us|µs|ns)")
 _TERM = re.compile(r"([*?]|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[0-9]+)?")
 _LETTERS = re.compile("[A-Za-z]")
+_LAST = re.compile(r"\dL")
 _SEVEN = re.compile(r"(^|[,-])0*7\b")
 _DAYS, _WEEKDAYS = (1, 31), (0, 6)
 _SECOND = datetime.timedelta(seconds=1)
@@ -61,6 +62,8 @@ class Schedule:
         weekdays = ",".join(_bounded(term, _WEEKDAYS) for term in weekday)
         if _LETTERS.search(days):
             raise Invalid(f"failed to parse day of month: {fields[2]}")
+        if _LAST.search(weekdays):
+            raise Invalid(f"failed to parse day of week: {fields[4]}")
         if _SEVEN.search(weekdays):
             raise Invalid(f"end of range (7) above maximum (6): {fields[4]}")
         expression = f"{','.join(minute)} {','.join(hour)} {days} {','.join(month)} {weekdays}"
@@ -70,20 +73,29 @@ class Schedule:
             raise Invalid(f"failed to parse: {given}: {error}") from None
         return cls(expression)
 
-    def after(self, moment: datetime.datetime) -> datetime.datetime | None:
-        """The first time after a moment, in the moment's time zone; None where there is none."""
+    def after(self, moment: datetime.datetime, place: datetime.tzinfo = datetime.UTC) -> datetime.datetime | None:
+        """The first time after a moment, by the clock of a place; in UTC. None where there is none."""
+        moment = moment.replace(microsecond=0)
         if self.every is not None:
-            return moment.replace(microsecond=0) + self.every
-        return next(CronSim(self.expression, moment), None)
+            return moment.astimezone(datetime.UTC) + self.every
+        return _utc(next(CronSim(self.expression, moment.astimezone(place)), None))
 
-    def latest(self, since: datetime.datetime, until: datetime.datetime) -> datetime.datetime | None:
-        """The last time after ``since`` and not after ``until``, in the time zone of ``until``."""
+    def latest(
+        self, since: datetime.datetime, until: datetime.datetime, place: datetime.tzinfo = datetime.UTC
+    ) -> datetime.datetime | None:
+        """The last time after ``since`` and not after ``until``, in UTC."""
+        until = until.replace(microsecond=0)
         if self.every is not None:
-            since = since.replace(microsecond=0)
+            since = since.replace(microsecond=0).astimezone(datetime.UTC)
             times = (until - since) // self.every
-            return (since + times * self.every).astimezone(until.tzinfo) if times > 0 else None
-        last = next(CronSim(self.expression, until.replace(microsecond=0) + _SECOND, reverse=True), None)
+            return since + times * self.every if times > 0 else None
+        last = _utc(next(CronSim(self.expression, (until + _SECOND).astimezone(place), reverse=True), None))
         return last if last is not None and last > since else None
+
+
+def _utc(moment: datetime.datetime | None) -> datetime.datetime | None:
+    """Times of one place are compared by the face of its clock, which shows some hours twice: so they are not."""
+    return moment.astimezone(datetime.UTC) if moment is not None else None
 
 
 def zone(name: str) -> datetime.tzinfo:

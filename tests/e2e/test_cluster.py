@@ -91,6 +91,12 @@ spec:
     assert "3" in cluster.ok("rollout", "history", "deployment/web")
     cluster.ok("scale", "deployment", "web", "--replicas", "1")
     until_true(lambda: len(cluster.pods("app=web")) == 1, "two pods to go")
+
+    def struck() -> list[Any]:
+        return [pod for pod in cluster.pods("app=clock") if pod["status"]["phase"] == "Succeeded"]
+
+    ended = until_true(struck, "the clock to strike", timeout_s=90)[0]
+    assert "it is " in cluster.ok("logs", ended["metadata"]["name"])
     cluster.ok("delete", "-f", "deploy/examples")
     until_true(lambda: cluster.pods("app=web") == [], "what the deployment owned to go")
 

@@ -13,6 +13,7 @@ from knarr_client.clock import Clock
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.reconcile import Log, run_reconciler
 from knarr_client.workqueue import WorkQueue
+from knarr_controlplane.controllers.cronjob.controller import CronJobController
 from knarr_controlplane.controllers.deployment.controller import DeploymentController
 from knarr_controlplane.controllers.events.expiry import EventExpiry
 from knarr_controlplane.controllers.garbage.collector import GarbageCollector, followed_kinds
@@ -50,6 +51,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         client, informers, recorder.named("replicaset-controller"), clock, queue("replicaset")
     )
     jobs = JobController(client, informers, recorder.named("job-controller"), clock, queue("job"))
+    cronjobs = CronJobController(client, informers, recorder.named("cronjob-controller"), clock, queue("cronjob"))
     nodes = NodeLifecycleController(
         client,
         informers,
@@ -96,6 +98,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "deployments": run_reconciler("deployments", deployments, deployments.queue, workers=workers),
             "replicasets": run_reconciler("replicasets", replicasets, replicasets.queue, workers=workers),
             "jobs": run_reconciler("jobs", jobs, jobs.queue, workers=workers),
+            "cronjobs": run_reconciler("cronjobs", cronjobs, cronjobs.queue, workers=workers),
             "nodes": run_reconciler("nodes", nodes, nodes.queue, workers=workers),
             "node-health": nodes.watch_health(),
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),

@@ -285,3 +285,10 @@ def test_parallelism_alone_leaves_completions_open():
 
 def test_failures_per_index_lift_the_common_limit():
     assert read(merge_patch(INDEXED, spec(backoffLimitPerIndex=1))).spec.backoff_limit == 2**31 - 1
+
+
+def test_warnings_are_about_the_templates_of_templates_too():
+    cron = merge_patch(CRON_JOB, spec(jobTemplate={"spec": {"template": {"spec": {"subdomain": "x"}}}}))
+    assert [each.partition(":")[0] for each in validation.warnings(read(cron))] == [
+        "spec.jobTemplate.spec.template.spec.subdomain"
+    ]

@@ -1,0 +1,1 @@
+"""CronJob: make a Job whenever it is time."""
