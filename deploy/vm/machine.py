@@ -12,6 +12,7 @@ import argparse
 import os
 import selectors
 import shlex
+import signal
 import subprocess
 import sys
 import tarfile
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("command", nargs="+", help="after --, run in the repository's root")
     given = parser.parse_args(arguments)
     place = image.prepare()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the machine and its directory go, too
     with tempfile.TemporaryDirectory(prefix="knarr-vm-") as directory:
         code = Path(directory) / "code.tar"
         _pack(code, given.command)
