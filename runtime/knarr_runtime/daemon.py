@@ -31,6 +31,7 @@ from knarr_runtime.cri.streams import Streams
 from knarr_runtime.cri.transfers import Transfers
 from knarr_runtime.errors import Unavailable
 from knarr_runtime.images.registry.client import Pulled, Registry
+from knarr_runtime.images.registry.credentials import Credentials
 from knarr_runtime.images.store import Image, ImageStore
 from knarr_runtime.launcher import Launcher, LauncherSettings
 from knarr_runtime.network.pod_network import PodNetwork
@@ -127,9 +128,9 @@ class _BuildPulls:
     def __init__(self, transfers: Transfers) -> None:
         self._transfers = transfers
 
-    async def __call__(self, name: str, platform: str, progress: Progress) -> Image:
+    async def __call__(self, name: str, platform: str, progress: Progress, credentials: Credentials) -> Image:
         found: Image | None = None
-        async for one in self._transfers.pull(name, platform):
+        async for one in self._transfers.pull(name, platform, credentials):
             if isinstance(one, Pulled):
                 found = one.image
             else:

@@ -8,7 +8,7 @@ import datetime
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from knarr_runtime.build.threads import in_thread
 from knarr_runtime.errors import Invalid, NotFound
 from knarr_runtime.images import names
 from knarr_runtime.images.documents import MACHINES
+from knarr_runtime.images.registry.credentials import Credentials, among
 from knarr_runtime.images.store import Image
 
 
@@ -42,10 +43,12 @@ class Request:
     secrets: Mapping[str, bytes]
     no_cache: bool
     pull: bool
+    credentials: Mapping[str, Credentials] = field(default_factory=dict)
+    """For base images, by registry."""
 
 
 class Puller(Protocol):
-    async def __call__(self, name: str, platform: str, progress: Progress) -> Image:
+    async def __call__(self, name: str, platform: str, progress: Progress, credentials: Credentials) -> Image:
         """From its registry. Raises NotFound, Unavailable."""
 
 
@@ -204,7 +207,8 @@ class Build:
                 raise NotFound(name)
             image = self._store.find(name)
         except NotFound:
-            image = await self._pull(name, self._platform, self._progress)
+            credentials = among(self._request.credentials, names.normalise(name))
+            image = await self._pull(name, self._platform, self._progress, credentials)
         self._hold(image)
         made = await in_thread(self._read_image, image)
         architecture = self._platform.partition("/")[2]

@@ -19,6 +19,7 @@ from knarr_runtime.build.running import Runner
 from knarr_runtime.build.threads import in_thread
 from knarr_runtime.cri.calls import streaming
 from knarr_runtime.errors import Invalid, KernelRefused
+from knarr_runtime.images.registry import credentials
 from knarr_runtime.kernel import paths
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ def _request(start: Any, context: Path) -> Request:
         secrets=dict(start.secrets),
         no_cache=start.no_cache,
         pull=start.pull,
+        credentials={registry: credentials.of_message(auth) for registry, auth in start.auths.items()},
     )
 
 

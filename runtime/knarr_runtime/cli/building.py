@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from knarr_build import client
 from knarr_build.context import ContextError
+from knarr_runtime.cli.images import credentials
 from knarr_runtime.cli.session import fail, failures, session
 from knarr_runtime.cli.verbs import verb
 
@@ -29,6 +31,7 @@ from knarr_runtime.cli.verbs import verb
 @click.option("--pull", is_flag=True, help="Ask registries for newer base images.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image's ID.")
 @click.option("--progress", type=click.Choice(client.PROGRESS), default="auto", help="plain: never one line anew.")
+@click.option("--creds", multiple=True, metavar="REGISTRY=USER:PASSWORD|-", help="For base images; - asks.")
 @click.option("--iidfile", type=click.Path(path_type=Path), default=None, help="Write the image's ID to this file.")
 def build(
     directory: str,
@@ -43,6 +46,7 @@ def build(
     pull: bool,
     quiet: bool,
     progress: str,
+    creds: tuple[str, ...],
     iidfile: Path | None,
 ) -> None:
     """Build an image; DIR is the context, - a Dockerfile on standard input without one.
@@ -65,6 +69,7 @@ def build(
                 secrets=client.secrets(secrets, os.environ),
                 no_cache=no_cache,
                 pull=pull,
+                auths=_auths(creds),
             )
             identifier = client.build(session().channel, request, client.Display.to_stderr(progress, quiet))
         except ContextError as error:
@@ -72,3 +77,14 @@ def build(
         if iidfile is not None:
             iidfile.write_text(identifier)
         click.echo(identifier)
+
+
+def _auths(given: tuple[str, ...]) -> dict[str, Any]:
+    """RegistryAuth by registry."""
+    found = {}
+    for text in given:
+        registry, equals, secret = text.partition("=")
+        if not equals or not registry:
+            fail("creds: write REGISTRY=USER:PASSWORD, or REGISTRY=- to be asked")
+        found[registry] = credentials(secret)
+    return found

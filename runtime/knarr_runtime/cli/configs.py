@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -247,9 +249,13 @@ def _capability(name: str) -> str:
 
 
 def _signal(name: str) -> Any:
-    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
+    """``INT``, ``SIGINT``, ``2`` or ``RTMIN+3``."""
+    if name.isdecimal():
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(int(name)).name
+    full = name.upper().removeprefix("SIG").replace("+", "PLUS").replace("-", "MINUS")
     try:
-        return cri.Signal.Value(full)
+        return cri.Signal.Value(f"SIGNAL_SIG{full}")
     except ValueError:
         raise Invalid(f"stop-signal {name!r} is not known") from None
 

@@ -174,7 +174,7 @@ def pull(image: str, platform: str, quiet: bool, creds: str) -> None:
       knarr-runtime pull --creds - registry.example/team/app:2
     """
     with failures():
-        result = pull_image(session(), image, platform, quiet=quiet, auth=_credentials(creds))
+        result = pull_image(session(), image, platform, quiet=quiet, auth=credentials(creds))
         if result is None:
             fail("the runtime ended the transfer without a result")
         if not quiet:
@@ -194,7 +194,7 @@ def push(image: str, quiet: bool, creds: str) -> None:
       knarr-runtime push registry.example/team/app:2
     """
     with failures():
-        request = images_pb2.PushRequest(image=image, auth=_credentials(creds))
+        request = images_pb2.PushRequest(image=image, auth=credentials(creds))
         with Transfer(quiet=quiet) as shown:
             for message in session().images.Push(request):
                 shown.take(message)
@@ -202,7 +202,7 @@ def push(image: str, quiet: bool, creds: str) -> None:
                     click.echo(f"{message.result.name}: digest: {message.result.digest}")
 
 
-def _credentials(text: str) -> Any:
+def credentials(text: str) -> Any:
     """A password on the command line can be read by others on the machine: ``-`` asks, or reads standard input."""
     if not text:
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 POLL_S = 0.2
+FRACTION = re.compile(r":\d\d\.(\d+)")
 MAX_LINE_BYTES = 1 << 20
 
 
@@ -78,13 +80,16 @@ def since(text: str, now: datetime.datetime) -> str:
     """The time to compare lines with: RFC 3339, or so long ago (``10m``). Raises Invalid."""
     from knarr_runtime.cli.parsing import duration_s
 
+    fraction = FRACTION.search(text)
     try:
         moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
+        fraction = None
         moment = now - datetime.timedelta(seconds=duration_s(text))
     if moment.tzinfo is None:
         moment = moment.astimezone()
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    digits = fraction[1][:9] if fraction is not None else f"{moment.microsecond:06}"
+    return f"{moment.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%S}.{digits:0<9}Z"
 
 
 def follow(path: Path, running: Callable[[], bool], wait: Callable[[float], object]) -> Iterator[bytes]:

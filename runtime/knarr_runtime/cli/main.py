@@ -20,6 +20,7 @@ from knarr_runtime.cli import (
     system,
     volumes,
 )
+from knarr_runtime.cli.output import document_text
 from knarr_runtime.cli.session import DEFAULT_SOCKET, Session
 
 WRONG_USAGE = 125
@@ -54,16 +55,35 @@ def serve(arguments: tuple[str, ...]) -> None:
 
 
 @knarr_runtime.command()
-def check() -> None:
-    """Say what this kernel and these privileges allow"""
+@click.option("-o", "--output", "form", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)
+def check(form: str) -> None:
+    """Say what this kernel and these privileges allow
+
+    Each is ok, a note (something is left out) or FAIL: then containers can't run here, and the exit status is 1.
+
+    \b
+    Example:
+      knarr-runtime check -o json | jq '.findings[] | select(.state != "ok")'
+    """
     from knarr_runtime import check as checking
 
-    raise SystemExit(checking.run())
+    found = checking.findings()
+    if form == "text":
+        for each in found:
+            click.echo(each.lines())
+    else:
+        click.echo(document_text(checking.document(found), form))
+    raise SystemExit(1 if checking.failed(found) else 0)
 
 
 @knarr_runtime.command()
 def version() -> None:
-    """Print the versions of this command and of the daemon"""
+    """Print the versions of this command and of the daemon
+
+    \b
+    Example:
+      knarr-runtime version
+    """
     import importlib.metadata
 
     from knarr_proto.cri import api_pb2 as cri

@@ -15,6 +15,7 @@ from typing import Any
 from knarr_runtime.errors import Invalid
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|`([^`]*)`|(\$?(?:\.[A-Za-z_][\w-]*)+|\$?\.|\$)|(-?\d+)|([A-Za-z]\w*)|([()|])')
+_FIELD_OF = re.compile(r"(?:\.[A-Za-z_][\w-]*)+")
 _FIELDS: Mapping[str, str] = {"\\t": "\t", "\\n": "\n"}
 
 
@@ -115,7 +116,9 @@ def _pipeline(text: str) -> list[list[Any]]:
             if not stack:
                 raise Invalid(f"format: {text!r} has a ) too much")
             inner, commands = commands, stack.pop()
-            commands[-1].append(("pipeline", inner))
+            field = _FIELD_OF.match(text, position)
+            position = field.end() if field else position
+            commands[-1].append(("pipeline", (inner, field[0] if field else "")))
         elif path is not None:
             commands[-1].append(("path", path))
         elif word is not None:
@@ -176,7 +179,7 @@ def _argument(argument: tuple[str, Any], dot: Any, top: Any) -> Any:
     kind, value = argument
     if kind == "path":
         return _field(top if value.startswith("$") else dot, value.lstrip("$"))
-    return _value(value, dot, top) if kind == "pipeline" else value
+    return _field(_value(value[0], dot, top), value[1]) if kind == "pipeline" else value
 
 
 def _field(value: Any, path: str) -> Any:

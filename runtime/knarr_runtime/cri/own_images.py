@@ -13,8 +13,8 @@ from knarr_runtime.cri.calls import streaming, unary
 from knarr_runtime.cri.transfers import Step, Transfers
 from knarr_runtime.errors import Invalid
 from knarr_runtime.images import documents, names
+from knarr_runtime.images.registry import credentials
 from knarr_runtime.images.registry.client import Pulled
-from knarr_runtime.images.registry.credentials import Credentials
 from knarr_runtime.images.store import Image, ImageStore, repository_digests
 
 MAX_ARCHIVE_BYTES = 16 * 1024**3
@@ -47,7 +47,7 @@ class Images(images_pb2_grpc.ImagesServicer):
 
     @streaming
     async def Pull(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        async for one in self._transfers.pull(request.image, request.platform, _credentials(request)):
+        async for one in self._transfers.pull(request.image, request.platform, credentials.of_message(request.auth)):
             if isinstance(one, Pulled):
                 result = images_pb2.TransferResult(name=one.name, image_id=one.image.id, digest=one.digest)
                 yield images_pb2.TransferProgress(status="Pull complete", result=result)
@@ -56,7 +56,7 @@ class Images(images_pb2_grpc.ImagesServicer):
 
     @streaming
     async def Push(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        async for one in self._transfers.push(request.image, _credentials(request)):
+        async for one in self._transfers.push(request.image, credentials.of_message(request.auth)):
             if isinstance(one, Step):
                 yield _step(one)
             else:
@@ -136,16 +136,6 @@ def inspected(image: Image, configuration: bytes) -> dict[str, Any]:
         "RootFS": {"Type": "layers", "Layers": (document.get("rootfs") or {}).get("diff_ids", [])},
         "History": document.get("history") or [],
     }
-
-
-def _credentials(request: Any) -> Credentials:
-    given = request.auth
-    return Credentials(
-        username=given.username,
-        password=given.password,
-        identity_token=given.identity_token,
-        registry_token=given.registry_token,
-    )
 
 
 def _step(step: Step) -> Any:

@@ -73,22 +73,23 @@ def layers_travel() -> bool:
 
     By version, not by trial: older kernels take ``lowerdir+`` like any text and fail only when all is said.
     """
-    return _kernel() >= (6, 5)
+    return kernel() >= (6, 5)
 
 
 @functools.cache
 def parts_travel() -> bool:
     """Whether a part of a detached mount can be copied here: from Linux 6.15 on."""
-    return _kernel() >= (6, 15)
+    return kernel() >= (6, 15)
 
 
 @functools.cache
 def owners_map() -> bool:
     """Whether every filesystem that a pod needs, tmpfs too, can be mounted with mapped owners: from Linux 6.3 on."""
-    return _kernel() >= (6, 3)
+    return kernel() >= (6, 3)
 
 
-def _kernel() -> tuple[int, int]:
+def kernel() -> tuple[int, int]:
+    """Version of the running kernel."""
     major, minor = os.uname().release.split(".")[:2]
     return int(major), int("".join(filter(str.isdigit, minor)) or 0)
 

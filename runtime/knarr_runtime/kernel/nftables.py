@@ -18,6 +18,7 @@ _NETFILTER, _SUBSYSTEM, _IPV4 = 12, 10, 2
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _NEWSET, _NEWELEMENT, _DELELEMENT = 0, 2, 3, 6, 9, 12, 14
 _REQUEST, _ACK, _CREATE, _EXCLUSIVE, _APPEND = 0x01, 0x04, 0x400, 0x200, 0x800
+_GETGEN = 16
 _ERROR = 2
 _NESTED = 0x8000
 _MAP = 8
@@ -28,6 +29,18 @@ RAW, DESTINATION_NAT, SOURCE_NAT = -300, -100, 100
 REGISTER, SECOND, THIRD, VERDICT = 1, 9, 10, 0
 IIFNAME, OIFNAME, L4PROTO, OIFKIND = 6, 7, 16, 27
 TYPE_ADDRESS, TYPE_PROTOCOL, TYPE_PORT = 7, 12, 13
+
+
+def available() -> bool:
+    """Whether this kernel, and these privileges, have it: asks for the number of the rules' generation."""
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as asking:
+            asking.settimeout(ANSWER_TIMEOUT_S)
+            header = struct.pack("=IHHII", 20, _SUBSYSTEM << 8 | _GETGEN, _REQUEST, 1, 0)
+            asking.send(header + struct.pack(">BBH", 0, 0, 0))
+            return bool(struct.unpack_from("=IH", asking.recv(1 << 12))[1] != _ERROR)
+    except OSError:
+        return False
 
 
 def attribute(kind: int, data: bytes) -> bytes:

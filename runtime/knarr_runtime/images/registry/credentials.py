@@ -54,6 +54,11 @@ def given(username: str, password: str, auth: str, identity_token: str, registry
     )
 
 
+def of_message(message: Any) -> Credentials:
+    """A RegistryAuth of Knarr's own services."""
+    return given(message.username, message.password, "", message.identity_token, message.registry_token)
+
+
 def decoded(auth: str) -> tuple[str, str]:
     """Raises Invalid, without repeating it."""
     try:
@@ -96,6 +101,13 @@ def find(registry: str, repository: str, files: Iterable[Path]) -> Credentials:
         if found:
             return found
     return NOBODY
+
+
+def among(known: Mapping[str, Credentials], name: str) -> Credentials:
+    """Those for an image by its full name, of what is given by registry (or repository). NOBODY if there are none."""
+    registry, _, rest = name.partition("/")
+    repository = rest.partition("@")[0].partition(":")[0]
+    return next((known[key] for key in _keys(registry, repository) if key in known), NOBODY)
 
 
 def _in_file(document: dict[str, Any], registry: str, repository: str) -> Credentials:
