@@ -24,7 +24,6 @@ from knarr_runtime.cli.verbs import verb
 from knarr_runtime.errors import Invalid
 
 REFUSED = 125
-DETACH_KEYS = "ctrl-p,ctrl-q"
 
 
 @verb(context_settings={"allow_interspersed_args": False}, short_help="Create and run a container")
