@@ -343,6 +343,13 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("VOLUMEBINDINGMODE", _path("volumeBindingMode", "Immediate")),
         AGE,
     ),
+    "PodDisruptionBudget": (
+        NAME,
+        Column("MIN AVAILABLE", _path("spec.minAvailable", "N/A")),
+        Column("MAX UNAVAILABLE", _path("spec.maxUnavailable", "N/A")),
+        Column("ALLOWED DISRUPTIONS", _path("status.disruptionsAllowed", "0")),
+        AGE,
+    ),
     "PriorityClass": (
         NAME,
         Column("VALUE", _path("value", "0")),

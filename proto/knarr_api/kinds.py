@@ -21,7 +21,7 @@ ACTING = frozenset(
     {
         *("Namespace", "Node", "Pod", "ConfigMap", "Secret", "Event"),
         *("ReplicaSet", "Deployment", "Job", "CronJob"),
-        *("Lease", "PriorityClass"),
+        *("Lease", "PriorityClass", "PodDisruptionBudget"),
     }
 )
 """Kinds that Knarr acts on; every other one is stored, validated by type and served."""

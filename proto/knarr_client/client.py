@@ -33,6 +33,19 @@ class Propagation(enum.Enum):
     """They stay, without the owner reference."""
 
 
+class PatchType(enum.Enum):
+    """Named by the content type that a patch of Kubernetes' has."""
+
+    JSON = "application/json-patch+json"
+    """RFC 6902: a list of operations."""
+    MERGE = "application/merge-patch+json"
+    """RFC 7396."""
+    STRATEGIC = "application/strategic-merge-patch+json"
+    """A merge patch that merges lists by their keys, with directives."""
+    APPLY = "application/apply-patch+yaml"
+    """Server-side apply: which fields the manager wants."""
+
+
 class EventType(enum.Enum):
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
@@ -56,6 +69,8 @@ class Page(Generic[T_co]):
     items: tuple[T_co, ...]
     resource_version: str
     continue_: str = ""
+    remaining: int = 0
+    """How many items follow; 0 as well where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

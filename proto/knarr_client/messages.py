@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knarr_api.kinds import Kind
-from knarr_client.client import EventType, Outcome, Propagation
+from knarr_client.client import EventType, Outcome, PatchType, Propagation
 from knarr_proto.v1 import objects_pb2 as pb
 
 EVENT_TYPES = {
@@ -21,6 +21,12 @@ PROPAGATIONS = {
     Propagation.BACKGROUND: pb.BACKGROUND,
     Propagation.FOREGROUND: pb.FOREGROUND,
     Propagation.ORPHAN: pb.ORPHAN,
+}
+PATCH_TYPES = {
+    PatchType.JSON: pb.JSON_PATCH,
+    PatchType.MERGE: pb.MERGE,
+    PatchType.STRATEGIC: pb.STRATEGIC,
+    PatchType.APPLY: pb.APPLY,
 }
 
 

@@ -5,7 +5,7 @@ Documents are Kubernetes JSON objects, ``{"apiVersion": …, "kind": …, "metad
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -15,8 +15,8 @@ import msgspec
 from knarr_api import errors, kinds
 from knarr_api.kinds import Kind
 from knarr_client.calls import Calls
-from knarr_client.client import Event, Outcome, Page, Propagation
-from knarr_client.messages import EVENT_TYPES, OUTCOMES, PROPAGATIONS, resource_type
+from knarr_client.client import Event, Outcome, Page, PatchType, Propagation
+from knarr_client.messages import EVENT_TYPES, OUTCOMES, PATCH_TYPES, PROPAGATIONS, resource_type
 from knarr_proto.v1 import objects_pb2 as pb
 
 Document = dict[str, Any]
@@ -54,8 +54,9 @@ class RawClient:
         answer = await self._calls.unary(self._stub.Kinds, pb.KindsRequest(), idempotent=True)
         return tuple(answer.kinds)
 
-    async def get(self, kind: Kind, name: str, namespace: str = "") -> Document:
-        request = pb.GetRequest(type=resource_type(kind), namespace=namespace, name=name)
+    async def get(self, kind: Kind, name: str, namespace: str = "", *, subresource: str = "") -> Document:
+        """subresource: status, or scale for an ``autoscaling/v1`` Scale."""
+        request = pb.GetRequest(type=resource_type(kind), namespace=namespace, name=name, subresource=subresource)
         return _document((await self._calls.unary(self._stub.Get, request, idempotent=True)).object)
 
     async def list(
@@ -67,6 +68,8 @@ class RawClient:
         field_selector: str = "",
         limit: int = 0,
         continue_: str = "",
+        resource_version: str = "",
+        resource_version_match: str = "",
     ) -> Page[Document]:
         request = pb.ListRequest(
             type=resource_type(kind),
@@ -74,6 +77,8 @@ class RawClient:
             label_selector=label_selector,
             field_selector=field_selector,
             limit=limit,
+            resource_version=resource_version,
+            resource_version_match=resource_version_match,
         )
         setattr(request, "continue", continue_)
         answer = await self._calls.unary(self._stub.List, request, idempotent=True)
@@ -81,6 +86,7 @@ class RawClient:
             items=tuple(_document(item) for item in answer.items),
             resource_version=answer.resource_version,
             continue_=getattr(answer, "continue"),
+            remaining=answer.remaining_item_count,
         )
 
     async def create(
@@ -129,20 +135,24 @@ class RawClient:
         name: str,
         namespace: str = "",
         *,
-        patch: Mapping[str, Any],
+        patch: Mapping[str, Any] | Sequence[Any],
+        type_: PatchType = PatchType.MERGE,
         subresource: str = "",
         field_manager: str = "",
+        force: bool = False,
         validation: Validation = Validation.STRICT,
         dry_run: bool = False,
     ) -> Answer:
+        """force: of an apply, to take over fields that others own."""
         request = pb.PatchRequest(
             type=resource_type(kind),
             namespace=namespace,
             name=name,
             subresource=subresource,
-            patch_type=pb.MERGE,
+            patch_type=PATCH_TYPES[type_],
             patch=msgspec.json.encode(patch),
             field_manager=field_manager,
+            force=force,
             field_validation=_VALIDATIONS[validation],
             dry_run=dry_run,
         )
@@ -196,6 +206,49 @@ class RawClient:
         answer = await self._calls.unary(self._stub.Delete, request, idempotent=False)
         has_object = answer.object.WhichOneof("content") is not None
         return Answer(object=_document(answer.object) if has_object else {}, warnings=tuple(answer.warnings))
+
+    async def delete_collection(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        grace_period_s: int | None = None,
+        propagation: Propagation = Propagation.BACKGROUND,
+        dry_run: bool = False,
+    ) -> tuple[Document, ...]:
+        """Delete all that the selectors choose; returns what these were."""
+        request = pb.DeleteCollectionRequest(
+            type=resource_type(kind),
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            grace_period_seconds=grace_period_s,
+            propagation=PROPAGATIONS[propagation],
+            dry_run=dry_run,
+        )
+        answer = await self._calls.unary(self._stub.DeleteCollection, request, idempotent=False)
+        return tuple(_document(item) for item in answer.items)
+
+    async def evict(
+        self,
+        name: str,
+        namespace: str,
+        *,
+        grace_period_s: int | None = None,
+        uid: str = "",
+        dry_run: bool = False,
+    ) -> None:
+        """Delete a pod as its disruption budget allows. Raises ResourceExhausted where it does not now."""
+        request = pb.EvictRequest(
+            namespace=namespace,
+            name=name,
+            grace_period_seconds=grace_period_s,
+            preconditions=pb.Preconditions(uid=uid),
+            dry_run=dry_run,
+        )
+        await self._calls.unary(self._stub.Evict, request, idempotent=False)
 
     async def watch(
         self,

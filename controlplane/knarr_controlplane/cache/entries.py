@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from knarr_api.kinds import Kind
 from knarr_api.types import core_v1
 from knarr_api.types.meta_v1 import ObjectMeta
 
-FieldsOf = Callable[[Any], dict[str, str]]
+FieldOf = Callable[[Any], str]
 
 
 @dataclass(slots=True, eq=False)
@@ -64,51 +65,92 @@ def make(kind: Kind, key: str, obj: Any, revision: int) -> CacheEntry:
         uid=metadata.uid,
         revision=revision,
         labels=metadata.labels,
-        fields=_fields(obj),
+        fields=_fields(kind, obj),
         json=json.encode(obj),
     )
 
 
 def supported_fields(kind: Kind) -> frozenset[str]:
-    """Fields that a selector may name."""
-    return frozenset({"metadata.name", "metadata.namespace", *_SUPPORTED.get(kind.kind, ())})
+    """Fields that a selector may name: Kubernetes' for the kind."""
+    return frozenset({"metadata.name", "metadata.namespace", *(_FIELDS.get((kind.group, kind.kind)) or {})})
 
 
-def _fields(obj: Any) -> dict[str, str]:
-    if isinstance(obj, core_v1.Pod):
-        return {
-            "spec.nodeName": obj.spec.node_name,
-            "status.phase": obj.status.phase,
-            "spec.restartPolicy": obj.spec.restart_policy,
-            "spec.schedulerName": obj.spec.scheduler_name,
-            "status.podIP": obj.status.pod_ip,
-        }
-    if isinstance(obj, core_v1.Event):
-        involved = obj.involved_object or core_v1.ObjectReference()
-        return {
-            "involvedObject.kind": involved.kind,
-            "involvedObject.namespace": involved.namespace,
-            "involvedObject.name": involved.name,
-            "involvedObject.uid": involved.uid,
-            "reason": obj.reason,
-            "type": obj.type,
-        }
-    if isinstance(obj, core_v1.Node):
-        return {"spec.unschedulable": "true" if obj.spec.unschedulable else "false"}
-    if isinstance(obj, core_v1.Secret):
-        return {"type": obj.type}
-    if isinstance(obj, core_v1.Namespace):
-        return {"status.phase": obj.status.phase}
-    return {}
+def _fields(kind: Kind, obj: Any) -> dict[str, str]:
+    read = _FIELDS.get((kind.group, kind.kind))
+    return {name: one(obj) for name, one in read.items()} if read is not None else {}
 
 
-_SUPPORTED: dict[str, tuple[str, ...]] = {
-    "Pod": ("spec.nodeName", "status.phase", "spec.restartPolicy", "spec.schedulerName", "status.podIP"),
-    "Event": (
-        *("involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid"),
-        *("reason", "type"),
-    ),
-    "Node": ("spec.unschedulable",),
-    "Secret": ("type",),
-    "Namespace": ("status.phase",),
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _at(path: str, *, absent: Any = None) -> FieldOf:
+    """Reads an attribute of an attribute: ``spec.node_name``."""
+    get = operator.attrgetter(path)
+
+    def read(obj: Any) -> str:
+        value = get(obj)
+        return _text(absent if value is None else value)
+
+    return read
+
+
+def _involved(name: str, attribute: str) -> FieldOf:
+    """Of the object that an event is about, if it says."""
+
+    def read(event: Any) -> str:
+        about = getattr(event, name)
+        return _text(getattr(about, attribute)) if about is not None else ""
+
+    return read
+
+
+def _source(event: core_v1.Event) -> str:
+    """Who reported it, in the older field or the newer."""
+    return (event.source.component if event.source is not None else "") or event.reporting_component
+
+
+REFERENCE = {
+    "kind": "kind",
+    "namespace": "namespace",
+    "name": "name",
+    "uid": "uid",
+    "apiVersion": "api_version",
+    "resourceVersion": "resource_version",
+    "fieldPath": "field_path",
+}
+_FIELDS: dict[tuple[str, str], dict[str, FieldOf]] = {
+    ("", "Pod"): {
+        "spec.nodeName": _at("spec.node_name"),
+        "spec.restartPolicy": _at("spec.restart_policy"),
+        "spec.schedulerName": _at("spec.scheduler_name"),
+        "spec.serviceAccountName": _at("spec.service_account_name"),
+        "spec.hostNetwork": _at("spec.host_network", absent=False),
+        "status.phase": _at("status.phase"),
+        "status.podIP": _at("status.pod_ip"),
+        "status.nominatedNodeName": _at("status.nominated_node_name"),
+    },
+    ("", "Event"): {
+        **{f"involvedObject.{name}": _involved("involved_object", attribute) for name, attribute in REFERENCE.items()},
+        "reason": _at("reason"),
+        "type": _at("type"),
+        "source": _source,
+        "reportingComponent": _source,
+    },
+    ("events.k8s.io", "Event"): {
+        **{f"regarding.{name}": _involved("regarding", attribute) for name, attribute in REFERENCE.items()},
+        "reason": _at("reason"),
+        "type": _at("type"),
+        "reportingController": _at("reporting_controller"),
+    },
+    ("", "Node"): {"spec.unschedulable": _at("spec.unschedulable", absent=False)},
+    ("", "Secret"): {"type": _at("type")},
+    ("", "Namespace"): {"status.phase": _at("status.phase")},
+    ("", "Service"): {"spec.clusterIP": _at("spec.cluster_ip"), "spec.type": _at("spec.type")},
+    ("", "ReplicationController"): {"status.replicas": _at("status.replicas", absent=0)},
+    ("apps", "ReplicaSet"): {"status.replicas": _at("status.replicas", absent=0)},
+    ("batch", "Job"): {"status.successful": _at("status.succeeded", absent=0)},
+    ("certificates.k8s.io", "CertificateSigningRequest"): {"spec.signerName": _at("spec.signer_name")},
 }

@@ -39,6 +39,7 @@ MAX_DELIVERY = 500
 WAKE_ALL_AFTER = 2_000
 RETRY_S = 0.5
 WAIT_S = 10.0
+BOOKMARK_S = 30.0
 
 
 class ChangeType(Enum):
@@ -178,6 +179,8 @@ class WatchCache:
         self.revision = 0
         """Packed: everything up to it is here."""
         self.ready = asyncio.Event()
+        self.bookmark_s = BOOKMARK_S
+        """How long a watcher may be without a word."""
 
     async def load(self) -> None:
         """Read everything. Raises what the store raises, and Internal for a value that can't be read."""
@@ -280,7 +283,7 @@ class WatchCache:
         index = cache.start + bisect.bisect_right(cache.log, after, key=lambda change: change.revision)
         wake = asyncio.Event()
         loop = asyncio.get_running_loop()
-        bookmark_due_s = loop.time() + BOOKMARK_S
+        bookmark_due_s = loop.time() + self.bookmark_s
         interest = filter_.interest()
         cache.followers.setdefault(interest, set()).add(wake)
         try:
@@ -301,11 +304,11 @@ class WatchCache:
                 )
                 if changes:
                     yield changes
-                    bookmark_due_s = loop.time() + BOOKMARK_S
+                    bookmark_due_s = loop.time() + self.bookmark_s
                 elif not held:
                     if loop.time() >= bookmark_due_s:  # also where only changes came that do not concern this watcher
                         yield (Change(ChangeType.BOOKMARK, None, seen),)
-                        bookmark_due_s = loop.time() + BOOKMARK_S
+                        bookmark_due_s = loop.time() + self.bookmark_s
                     await _wait(wake, until_s=bookmark_due_s)
         finally:
             cache.followers[interest].discard(wake)
@@ -405,9 +408,6 @@ class WatchCache:
         if len(parts) < 5:
             return None
         return self._kinds.get(f"/registry/{parts[2]}/{parts[3]}/")
-
-
-BOOKMARK_S = 30.0
 
 
 async def _wait(wake: asyncio.Event, *, until_s: float) -> None:

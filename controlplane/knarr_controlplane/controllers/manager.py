@@ -15,6 +15,7 @@ from knarr_client.reconcile import Log, run_reconciler
 from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers.cronjob.controller import CronJobController
 from knarr_controlplane.controllers.deployment.controller import DeploymentController
+from knarr_controlplane.controllers.disruption.controller import DisruptionController
 from knarr_controlplane.controllers.events.expiry import EventExpiry
 from knarr_controlplane.controllers.garbage.collector import GarbageCollector, followed_kinds
 from knarr_controlplane.controllers.informers import SharedInformers
@@ -52,6 +53,9 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
     )
     jobs = JobController(client, informers, recorder.named("job-controller"), clock, queue("job"))
     cronjobs = CronJobController(client, informers, recorder.named("cronjob-controller"), clock, queue("cronjob"))
+    disruption = DisruptionController(
+        client, informers, recorder.named("disruption-controller"), clock, queue("disruption")
+    )
     nodes = NodeLifecycleController(
         client,
         informers,
@@ -99,6 +103,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "replicasets": run_reconciler("replicasets", replicasets, replicasets.queue, workers=workers),
             "jobs": run_reconciler("jobs", jobs, jobs.queue, workers=workers),
             "cronjobs": run_reconciler("cronjobs", cronjobs, cronjobs.queue, workers=workers),
+            "disruption": run_reconciler("disruption", disruption, disruption.queue, workers=1),
             "nodes": run_reconciler("nodes", nodes, nodes.queue, workers=workers),
             "node-health": nodes.watch_health(),
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from knarr_api import errors, json, shapes
 from knarr_api.kinds import Kind
 from knarr_api.shapes import Form, Shape
+from knarr_client.client import PatchType
 from knarr_controlplane.registry import (
     field_sets,
     json_patch,
@@ -24,15 +24,6 @@ from knarr_controlplane.registry.managed_fields import NOBODYS, Owned, Writer
 
 replace = msgspec.structs.replace
 Decode = Callable[[Any, type[Any]], Any]
-
-
-class PatchType(Enum):
-    """Named by the content type that a patch of Kubernetes' has."""
-
-    JSON = "application/json-patch+json"
-    MERGE = "application/merge-patch+json"
-    STRATEGIC = "application/strategic-merge-patch+json"
-    APPLY = "application/apply-patch+yaml"
 
 
 def patched(old: Any, kind: Kind, patch: Any, type_: PatchType, decode: Decode) -> Any:

@@ -19,13 +19,14 @@ from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_api.types.scheduling_v1 import PriorityClass
+from knarr_client.client import PatchType
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache
 from knarr_controlplane.registry import managed_fields, merging, pages, patching, priorities, rules
 from knarr_controlplane.registry.managed_fields import APPLY, Writer
 from knarr_controlplane.registry.pages import Page, Wanted
-from knarr_controlplane.registry.patching import Config, Decode, PatchType
+from knarr_controlplane.registry.patching import Config, Decode
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store import revision

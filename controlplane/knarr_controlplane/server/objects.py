@@ -11,12 +11,12 @@ from knarr_api.kinds import Kind
 from knarr_api.types import meta_v1
 from knarr_api.types.autoscaling_v1 import Scale
 from knarr_api.types.core_v1 import Pod
+from knarr_client.client import PatchType
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.watch_cache import ChangeType, Filter
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry import patching, subresources
 from knarr_controlplane.registry.pages import Wanted
-from knarr_controlplane.registry.patching import PatchType
 from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.server import documents
 from knarr_controlplane.server.calls import streaming, unary

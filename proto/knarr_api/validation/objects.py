@@ -10,9 +10,9 @@ import msgspec
 from knarr_api import json, kinds
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.kinds import Kind
-from knarr_api.types import apps_v1, batch_v1, coordination_v1, core_v1
+from knarr_api.types import apps_v1, batch_v1, coordination_v1, core_v1, policy_v1
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_api.validation import batch, names, placement, pods, workloads
+from knarr_api.validation import batch, names, placement, pods, policy, workloads
 from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, positive, required
 
 MAX_DATA_BYTES = 1024 * 1024
@@ -30,6 +30,7 @@ DNS_NAMED = frozenset(
         "StatefulSet",
         "DaemonSet",
         "Job",
+        "PodDisruptionBudget",
     }
 )
 DNS_LABELED = frozenset({"Namespace", "Service"})
@@ -268,6 +269,7 @@ _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
     core_v1.Event: _event,
     core_v1.Namespace: _namespace,
     coordination_v1.Lease: _lease,
+    policy_v1.PodDisruptionBudget: policy.budget,
 }
 _UPDATE_RULES: dict[type[msgspec.Struct], Callable[[Any, Any], Iterator[FieldError]]] = {
     core_v1.Pod: _update_pod,

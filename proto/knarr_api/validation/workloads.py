@@ -75,13 +75,13 @@ def deployment(obj: apps_v1.Deployment) -> Iterator[FieldError]:
     if strategy.type == "Recreate" and rolling is not None:
         yield forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
     elif rolling is not None:
-        yield from _share("spec.strategy.rollingUpdate.maxUnavailable", rolling.max_unavailable, limit_percent=True)
-        yield from _share("spec.strategy.rollingUpdate.maxSurge", rolling.max_surge, limit_percent=False)
+        yield from share("spec.strategy.rollingUpdate.maxUnavailable", rolling.max_unavailable, limit_percent=True)
+        yield from share("spec.strategy.rollingUpdate.maxSurge", rolling.max_surge, limit_percent=False)
         if _is_zero(rolling.max_unavailable) and _is_zero(rolling.max_surge):
             yield invalid("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
 
 
-def _share(path: str, value: int | str | None, *, limit_percent: bool) -> Iterator[FieldError]:
+def share(path: str, value: int | str | None, *, limit_percent: bool) -> Iterator[FieldError]:
     if isinstance(value, int):
         yield from not_negative(path, value)
     elif isinstance(value, str):

@@ -12,10 +12,10 @@ from knarr_api.errors import Conflict, Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.core_v1 import ConfigMap
+from knarr_client.client import PatchType
 from knarr_controlplane.registry import subresources
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.merging import LAST_APPLIED
-from knarr_controlplane.registry.patching import PatchType
 from knarr_controlplane.registry.registry import Registry
 
 CONFIG_MAP, DEPLOYMENT = kinds.of(ConfigMap), kinds.of(Deployment)

@@ -1,0 +1,126 @@
+"""Keeps the status of PodDisruptionBudgets."""
+
+from __future__ import annotations
+
+from knarr_api.labels import Selector
+from knarr_api.types.apps_v1 import Deployment, ReplicaSet, StatefulSet
+from knarr_api.types.core_v1 import Pod, ReplicationController
+from knarr_api.types.meta_v1 import OwnerReference
+from knarr_api.types.policy_v1 import PodDisruptionBudget
+from knarr_client.client import Client, Key, key_of
+from knarr_client.clock import Clock
+from knarr_client.event_recorder import ComponentRecorder
+from knarr_client.informer import Change
+from knarr_client.reconcile import Again
+from knarr_client.workqueue import WorkQueue
+from knarr_controlplane.controllers import ownership
+from knarr_controlplane.controllers.disruption.decide import Plan, Scale, World, changed, decide
+from knarr_controlplane.controllers.informers import SharedInformers
+from knarr_controlplane.controllers.own_writes import OwnWrites
+
+LOOK_AGAIN_S = 1.0
+
+
+class DisruptionController:
+    def __init__(
+        self,
+        client: Client,
+        informers: SharedInformers,
+        recorder: ComponentRecorder,
+        clock: Clock,
+        queue: WorkQueue[Key],
+    ) -> None:
+        self.queue = queue
+        self._client = client
+        self._recorder = recorder
+        self._clock = clock
+        self._budgets = informers.of(PodDisruptionBudget)
+        self._pods = informers.of(Pod)
+        self._deployments = informers.of(Deployment)
+        self._replicasets = informers.of(ReplicaSet)
+        self._stateful_sets = informers.of(StatefulSet)
+        self._replication_controllers = informers.of(ReplicationController)
+        self._own_status: OwnWrites[Key, PodDisruptionBudget] = OwnWrites(self._budgets, clock)
+        self._budgets.add_handler(self._budget_changed)
+        self._pods.add_handler(self._pod_changed)
+        self._deployments.add_handler(self._scale_changed)
+        self._stateful_sets.add_handler(self._scale_changed)
+
+    async def reconcile(self, key: Key) -> Again | None:
+        budget = self._budgets.by_key(key)
+        if budget is None or budget.metadata.deletion_timestamp is not None:
+            self._own_status.forget(key)
+            return None
+        if not self._own_status.seen(key):
+            return Again(LOOK_AGAIN_S)
+        selector = Selector.from_label_selector(budget.spec.selector)
+        pods = tuple(pod for pod in self._pods.items(key.namespace) if selector.matches(pod.metadata.labels))
+        plan = decide(World(budget=budget, pods=pods, scales=self._scales(pods), now=self._clock.now()))
+        wanted = changed(budget, plan.status)
+        if wanted is not None:
+            self._tell(budget, pods, plan)
+            # Compared with what was read: an eviction that came between is not counted twice.
+            self._own_status.wrote(key, await self._client.update_status(wanted))
+        return Again(plan.again_after_s) if plan.again_after_s else None
+
+    def _tell(self, budget: PodDisruptionBudget, pods: tuple[Pod, ...], plan: Plan) -> None:
+        namespace, name = budget.metadata.namespace, budget.metadata.name
+        if not pods:
+            self._recorder.normal(budget, "NoPods", "No matching pods found")
+        for pod in plan.not_deleted:
+            text = f"Pod was expected by PDB {namespace}/{name} to be deleted but it wasn't"
+            self._recorder.warning(pod, "NotDeleted", text)
+        if plan.unmanaged:
+            self._recorder.warning(
+                budget,
+                "UnmanagedPods",
+                "Pods selected by this PodDisruptionBudget were found to be unmanaged. As a result, the status of the "
+                "PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods "
+                'please set ".spec.minAvailable" field of the PDB to an integer value.',
+            )
+
+    def _scales(self, pods: tuple[Pod, ...]) -> dict[str, Scale]:
+        """By the uid of the pods' controllers."""
+        found: dict[str, Scale] = {}
+        for pod in pods:
+            controller = ownership.controller_of(pod)
+            if controller is not None and controller.uid not in found:
+                scale = self._scale(controller, pod.metadata.namespace)
+                if scale is not None:
+                    found[controller.uid] = scale
+        return found
+
+    def _scale(self, controller: OwnerReference, namespace: str) -> Scale | None:
+        """What stands behind a controller: of a ReplicaSet its Deployment, if it has one."""
+        owner: ReplicaSet | Deployment | StatefulSet | ReplicationController | None = None
+        match controller.kind:
+            case "ReplicaSet":
+                owner = self._replicasets.get(controller.name, namespace)
+                above = ownership.controller_of(owner) if owner is not None else None
+                if above is not None and above.kind == "Deployment":
+                    controller, owner = above, self._deployments.get(above.name, namespace)
+            case "StatefulSet":
+                owner = self._stateful_sets.get(controller.name, namespace)
+            case "ReplicationController":
+                owner = self._replication_controllers.get(controller.name, namespace)
+        if owner is None or owner.metadata.uid != controller.uid:
+            return None
+        return Scale(uid=owner.metadata.uid, replicas=1 if owner.spec.replicas is None else owner.spec.replicas)
+
+    # What concerns whom
+
+    def _budget_changed(self, change: Change[PodDisruptionBudget]) -> None:
+        self.queue.add(change.key)
+
+    def _pod_changed(self, change: Change[Pod]) -> None:
+        labels = [pod.metadata.labels for pod in (change.old, change.new) if pod is not None]
+        for budget in self._budgets.items(change.key.namespace):
+            selector = Selector.from_label_selector(budget.spec.selector)
+            if any(selector.matches(each) for each in labels):
+                self.queue.add(key_of(budget))
+
+    def _scale_changed(self, change: Change[Deployment] | Change[StatefulSet]) -> None:
+        old, new = change.old, change.new
+        if old is None or new is None or old.spec.replicas != new.spec.replicas:
+            for budget in self._budgets.items(change.key.namespace):
+                self.queue.add(key_of(budget))

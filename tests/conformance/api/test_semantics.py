@@ -1,0 +1,201 @@
+"""Patches, server-side apply, scale, eviction, collections and initial events, over the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from knarr_api import errors, kinds
+from knarr_client.client import EventType, PatchType
+from knarr_client.grpc import GrpcClient
+from knarr_client.raw import Validation
+from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
+
+CONFIG, POD, REPLICA_SET = (
+    kinds.by_kind("v1", "ConfigMap"),
+    kinds.by_kind("v1", "Pod"),
+    kinds.by_kind("apps/v1", "ReplicaSet"),
+)
+BUDGET = kinds.by_kind("policy/v1", "PodDisruptionBudget")
+NUMBERS = iter(range(10**6))
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    yield f"s{next(NUMBERS)}"
+
+
+def config(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def pod(name: str, **labels: str) -> dict[str, Any]:
+    spec = {"containers": [{"name": "c", "image": "web:1"}], "schedulerName": "nobody"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def replica_set(name: str) -> dict[str, Any]:
+    template = {"metadata": {"labels": {"app": name}}, "spec": pod(name)["spec"]}
+    spec = {"replicas": 0, "selector": {"matchLabels": {"app": name}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name}, "spec": spec}
+
+
+def managers(document: dict[str, Any]) -> dict[str, str]:
+    return {entry["manager"]: entry["operation"] for entry in document["metadata"].get("managedFields", [])}
+
+
+async def test_a_json_patch(client: GrpcClient, name: str) -> None:
+    await client.raw.create(config(name, a="1"), namespace="default")
+    patch = [{"op": "test", "path": "/data/a", "value": "1"}, {"op": "add", "path": "/data/b", "value": "2"}]
+    answer = await client.raw.patch(CONFIG, name, "default", patch=patch, type_=PatchType.JSON)
+    assert answer.object["data"] == {"a": "1", "b": "2"}
+    with pytest.raises(errors.Invalid, match="testing value /data/a failed"):
+        wrong = [{"op": "test", "path": "/data/a", "value": "2"}]
+        await client.raw.patch(CONFIG, name, "default", patch=wrong, type_=PatchType.JSON)
+
+
+async def test_a_strategic_patch(client: GrpcClient, name: str) -> None:
+    await client.raw.create(replica_set(name), namespace="default")
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "d", "image": "x"}]}}}}
+    answer = await client.raw.patch(REPLICA_SET, name, "default", patch=patch, type_=PatchType.STRATEGIC)
+    containers = answer.object["spec"]["template"]["spec"]["containers"]
+    assert [container["name"] for container in containers] == ["d", "c"]
+
+
+async def test_applying_on_the_server(client: GrpcClient, name: str) -> None:
+    async def apply(manager: str, *, force: bool = False, **data: str) -> dict[str, Any]:
+        answer = await client.raw.patch(
+            CONFIG,
+            name,
+            "default",
+            patch=config(name, **data),
+            type_=PatchType.APPLY,
+            field_manager=manager,
+            force=force,
+        )
+        return answer.object
+
+    made = await apply("alice", a="1")
+    assert managers(made) == {"alice": "Apply"}
+    assert await apply("alice", a="1") == made
+    with pytest.raises(errors.Conflict) as refused:
+        await apply("bob", a="2")
+    assert str(refused.value) == 'Apply failed with 1 conflict: conflict with "alice": .data.a'
+    assert refused.value.details[0].path == ".data.a"
+    taken = await apply("bob", a="2", force=True)
+    assert (taken["data"], managers(taken)) == ({"a": "2"}, {"bob": "Apply"})
+    with pytest.raises(errors.Invalid, match="fieldManager: Required value"):
+        await apply("", a="1")
+
+
+async def test_the_program_that_writes_is_named_where_it_names_nobody(client: GrpcClient, name: str) -> None:
+    made = await client.raw.create(config(name), namespace="default")
+    assert list(managers(made.object).values()) in ([], ["Update"])
+    patched = await client.raw.patch(CONFIG, name, "default", patch={"data": {"a": "1"}})
+    (manager,) = managers(patched.object)
+    assert manager.startswith("grpc-python")
+
+
+async def test_force_is_for_applies_only(client: GrpcClient, name: str) -> None:
+    await client.raw.create(config(name), namespace="default")
+    with pytest.raises(errors.Invalid, match="force: Forbidden: may not be specified for non-apply patch"):
+        await client.raw.patch(CONFIG, name, "default", patch={}, force=True)
+
+
+async def test_scale(client: GrpcClient, name: str) -> None:
+    await client.raw.create(replica_set(name), namespace="default")
+    scale = await client.raw.get(REPLICA_SET, name, "default", subresource="scale")
+    assert (scale["kind"], scale["status"]["selector"]) == ("Scale", f"app={name}")
+    patch = {"spec": {"replicas": 0}}
+    answer = await client.raw.patch(REPLICA_SET, name, "default", patch=patch, subresource="scale", dry_run=True)
+    assert answer.object["kind"] == "Scale"
+    with pytest.raises(errors.NotFound, match="have no scale"):
+        await client.raw.get(CONFIG, name, "default", subresource="scale")
+
+
+async def test_an_eviction_against_the_budget(client: GrpcClient, name: str) -> None:
+    await client.raw.create(pod(name, app=name), namespace="default")
+    spec = {"selector": {"matchLabels": {"app": name}}, "minAvailable": 1}
+    document = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec}
+    await client.raw.create(document, namespace="default")
+    await client.raw.patch(
+        POD,
+        name,
+        "default",
+        patch={"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}},
+        subresource="status",
+    )
+    async for batch in client.raw.watch(BUDGET, "default", field_selector=f"metadata.name={name}"):
+        if any(event.object and event.object.get("status", {}).get("currentHealthy") for event in batch):
+            break
+    with pytest.raises(errors.ResourceExhausted) as refused:
+        await client.raw.evict(name, "default")
+    assert str(refused.value) == "Cannot evict pod as it would violate the pod's disruption budget."
+    assert refused.value.details[0].message.endswith(f"{name} needs 1 healthy pods and has 1 currently")
+    await client.raw.delete(BUDGET, name, "default")
+    await client.raw.evict(name, "default", dry_run=True)
+    await client.raw.evict(name, "default")
+
+
+async def test_a_collection_is_deleted(client: GrpcClient, name: str) -> None:
+    for number in range(3):
+        labeled = config(f"{name}-{number}")
+        labeled["metadata"]["labels"] = {"of": name if number else "nobody"}
+        await client.raw.create(labeled, namespace="default")
+    gone = await client.raw.delete_collection(CONFIG, "default", label_selector=f"of={name}")
+    assert [item["metadata"]["name"] for item in gone] == [f"{name}-1", f"{name}-2"]
+    left = await client.raw.list(CONFIG, "default", label_selector=f"of={name}")
+    assert left.items == ()
+
+
+async def test_initial_events_end_with_a_bookmark_that_says_so(client: GrpcClient, name: str) -> None:
+    made = await client.raw.create(config(name), namespace="default")
+    stub: Any = objects_pb2_grpc.ObjectsStub(client.channel)
+    request = objects_pb2.WatchRequest(
+        type=objects_pb2.ResourceType(resource="configmaps"),
+        namespace="default",
+        field_selector=f"metadata.name={name}",
+        resource_version=made.object["metadata"]["resourceVersion"],
+        send_initial_events=True,
+        resource_version_match="NotOlderThan",
+    )
+    call = stub.Watch(request, timeout=10)
+    batch = (await call.read()).events
+    assert [event.type for event in batch] == [objects_pb2.WatchEvent.ADDED, objects_pb2.WatchEvent.BOOKMARK]
+    bookmark = json.loads(batch[1].object.json)
+    assert bookmark["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert bookmark["metadata"]["resourceVersion"] == batch[1].resource_version
+    assert bookmark["kind"] == "ConfigMap"
+    call.cancel()
+
+
+async def test_a_list_at_a_revision(client: GrpcClient, name: str) -> None:
+    made = await client.raw.create(config(name), namespace="default")
+    at = made.object["metadata"]["resourceVersion"]
+    await client.raw.delete(CONFIG, name, "default")
+    then = await client.raw.list(
+        CONFIG,
+        "default",
+        field_selector=f"metadata.name={name}",
+        resource_version=at,
+        resource_version_match="Exact",
+    )
+    assert len(then.items) == 1
+    with pytest.raises(errors.DeadlineExceeded, match="Too large resource version"):
+        await client.raw.list(CONFIG, "default", resource_version=str(int(at) + 10**12))
+
+
+async def test_unknown_fields_are_warned_of_in_kubernetes_words(client: GrpcClient, name: str) -> None:
+    odd = {**config(name), "datas": {}}
+    answer = await client.raw.create(odd, namespace="default", validation=Validation.WARN)
+    assert answer.warnings == ('unknown field "datas"',)
+
+
+async def test_watching_over_the_client_sees_the_same(client: GrpcClient, name: str) -> None:
+    await client.raw.create(config(name), namespace="default")
+    async for batch in client.raw.watch(CONFIG, "default", field_selector=f"metadata.name={name}"):
+        assert [event.type for event in batch] == [EventType.ADDED, EventType.BOOKMARK]
+        break
