@@ -65,6 +65,8 @@ def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
     cluster.ok("wait", "--for=condition=Complete", "job/pieces", "--timeout", "60s")
     assert "3/3" in cluster.ok("get", "job", "pieces")
     assert cluster.ok("logs", "-l", "batch.kubernetes.io/job-completion-index=2") == "piece 2 on pieces-2\n"
+    until_true(lambda: len(cluster.pods("app=greeter")) == 3, "a greeter on every node")
+    assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=greeter")} == {"n1", "n2", "n3"}
     # Pods reach each other across nodes.
     one, other = cluster.pods("app=web")[:2]
     pod = f"""

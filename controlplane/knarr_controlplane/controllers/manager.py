@@ -14,6 +14,7 @@ from knarr_client.event_recorder import EventRecorder
 from knarr_client.reconcile import Log, run_reconciler
 from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers.cronjob.controller import CronJobController
+from knarr_controlplane.controllers.daemonset.controller import DaemonSetController
 from knarr_controlplane.controllers.deployment.controller import DeploymentController
 from knarr_controlplane.controllers.disruption.controller import DisruptionController
 from knarr_controlplane.controllers.events.expiry import EventExpiry
@@ -55,6 +56,9 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
     cronjobs = CronJobController(client, informers, recorder.named("cronjob-controller"), clock, queue("cronjob"))
     disruption = DisruptionController(
         client, informers, recorder.named("disruption-controller"), clock, queue("disruption")
+    )
+    daemonsets = DaemonSetController(
+        client, informers, recorder.named("daemonset-controller"), clock, queue("daemonset")
     )
     nodes = NodeLifecycleController(
         client,
@@ -104,6 +108,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "jobs": run_reconciler("jobs", jobs, jobs.queue, workers=workers),
             "cronjobs": run_reconciler("cronjobs", cronjobs, cronjobs.queue, workers=workers),
             "disruption": run_reconciler("disruption", disruption, disruption.queue, workers=1),
+            "daemonsets": run_reconciler("daemonsets", daemonsets, daemonsets.queue, workers=workers),
             "nodes": run_reconciler("nodes", nodes, nodes.queue, workers=workers),
             "node-health": nodes.watch_health(),
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),

@@ -17,6 +17,7 @@ RULES: dict[type[msgspec.Struct], Callable[[Any], msgspec.Struct]] = {
     core_v1.Namespace: fill.namespace,
     apps_v1.Deployment: workloads.deployment,
     apps_v1.ReplicaSet: workloads.replica_set,
+    apps_v1.DaemonSet: workloads.daemon_set,
     batch_v1.Job: batch.job,
     batch_v1.CronJob: batch.cron_job,
 }

@@ -30,3 +30,19 @@ def deployment(given: apps_v1.Deployment) -> apps_v1.Deployment:
 def replica_set(given: apps_v1.ReplicaSet) -> apps_v1.ReplicaSet:
     spec = fill(given.spec, replicas=1)
     return change(given, spec=change(spec, template=template(spec.template)))
+
+
+def daemon_set(given: apps_v1.DaemonSet) -> apps_v1.DaemonSet:
+    spec = fill(
+        given.spec,
+        revision_history_limit=REVISION_HISTORY_LIMIT,
+        update_strategy=apps_v1.DaemonSetUpdateStrategy(),
+    )
+    assert spec.update_strategy is not None
+    strategy = fill(spec.update_strategy, type="RollingUpdate")
+    if strategy.type == "RollingUpdate":
+        strategy = fill(strategy, rolling_update=apps_v1.RollingUpdateDaemonSet())
+        assert strategy.rolling_update is not None
+        rolling = fill(strategy.rolling_update, max_unavailable=1, max_surge=0)
+        strategy = change(strategy, rolling_update=rolling)
+    return change(given, spec=change(spec, update_strategy=strategy, template=template(spec.template)))

@@ -81,6 +81,39 @@ def deployment(obj: apps_v1.Deployment) -> Iterator[FieldError]:
             yield invalid("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
 
 
+def daemon_set(obj: apps_v1.DaemonSet) -> Iterator[FieldError]:
+    spec = obj.spec
+    yield from not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    yield from not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
+    yield from _lasting(spec.template, spec.selector)
+    strategy = spec.update_strategy
+    if strategy is None:
+        return
+    yield from one_of("spec.updateStrategy.type", strategy.type, ("RollingUpdate", "OnDelete"))
+    rolling, path = strategy.rolling_update, "spec.updateStrategy.rollingUpdate"
+    if strategy.type != "RollingUpdate":
+        return
+    if rolling is None:
+        yield required(path)
+        return
+    yield from share(f"{path}.maxUnavailable", rolling.max_unavailable, limit_percent=True)
+    yield from share(f"{path}.maxSurge", rolling.max_surge, limit_percent=True)
+    if _is_zero(rolling.max_unavailable) and _is_zero(rolling.max_surge):
+        yield invalid(f"{path}.maxUnavailable", rolling.max_unavailable, "cannot be 0 when maxSurge is 0")
+    elif not _is_zero(rolling.max_unavailable) and not _is_zero(rolling.max_surge):
+        yield invalid(f"{path}.maxSurge", rolling.max_surge, "may not be set when maxUnavailable is non-zero")
+
+
+def controller_revision(obj: apps_v1.ControllerRevision) -> Iterator[FieldError]:
+    yield from not_negative("revision", obj.revision)
+    if obj.data is None:
+        yield required("data", "data is mandatory")
+
+
+def update_revision(old: apps_v1.ControllerRevision, new: apps_v1.ControllerRevision) -> Iterator[FieldError]:
+    yield from names.immutable("data", old.data, new.data)
+
+
 def share(path: str, value: int | str | None, *, limit_percent: bool) -> Iterator[FieldError]:
     if isinstance(value, int):
         yield from not_negative(path, value)

@@ -36,10 +36,12 @@ from knarr_client.virtual_time import VirtualClock, eventually
 from knarr_controlplane import controllers
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.controllers import ControllerSettings
+from knarr_controlplane.controllers.daemonset import placing
 from knarr_controlplane.registry.local_client import LocalClient
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.scheduler.tolerations import first_untolerated
 from knarr_controlplane.store.memory import MemoryStore
 
 HEARTBEAT_S = 2.0
@@ -318,8 +320,13 @@ class Cluster:
             for pod in self.all(Pod):
                 if pod.spec.node_name or pod.metadata.deletion_timestamp is not None:
                     continue
+                pin = placing.node_of(pod)
                 free = [
-                    node for node in self.all(Node) if not node.spec.taints and self._node_ready(node.metadata.name)
+                    node
+                    for node in self.all(Node)
+                    if not first_untolerated(node.spec.taints, pod.spec.tolerations)
+                    and self._node_ready(node.metadata.name)
+                    and pin in ("", node.metadata.name)
                 ]
                 if free:
                     loads = {node.metadata.name: len(self.pods(node=node.metadata.name)) for node in free}
