@@ -28,6 +28,7 @@ from knarr_runtime.loop import Connection, Loop, Server
 from knarr_runtime.shim import container, pause, spare, users
 from knarr_runtime.shim.cloning import Cloner
 from knarr_runtime.shim.execs import Execs, Target
+from knarr_runtime.shim.preparation import Preparation
 from knarr_runtime.shim.running import RunningContainer
 from knarr_runtime.shim.starting import Starting
 from knarr_runtime.shim.terminal import Terminal
@@ -191,8 +192,8 @@ class Shim:
 
     def _preparation(
         self, status: socket.socket, message: Message, descriptors: list[int], directory: str
-    ) -> container.Preparation:
-        return container.Preparation(
+    ) -> Preparation:
+        return Preparation(
             request=message,
             descriptors=descriptors,
             directory=directory,

@@ -21,6 +21,8 @@ from knarr_runtime import channel, compact_json
 from knarr_runtime.channel import Message
 from knarr_runtime.kernel import capabilities, process
 from knarr_runtime.shim import confine, container
+from knarr_runtime.shim.filesystems import Filesystems
+from knarr_runtime.shim.preparation import Preparation
 from knarr_runtime.spec import (
     DEFAULT_CAPABILITIES,
     DEFAULT_MASKED_PATHS,
@@ -80,7 +82,7 @@ def suits(spec: Mapping[str, Any]) -> bool:
     return usual and spec["cgroup_access"] != "rw"
 
 
-def wait(preparation: container.Preparation, containers: str, *, attached: bool, idle: bool) -> None:
+def wait(preparation: Preparation, containers: str, *, attached: bool, idle: bool) -> None:
     """The spare's life up to execve. Raises RuntimeFailure, OSError; returns if it is not needed any more.
 
     containers: the directory in which the container will have its own. attached: born in the container's cgroup.
@@ -89,7 +91,7 @@ def wait(preparation: container.Preparation, containers: str, *, attached: bool,
     status = preparation.status
     process.close_all_but({status.fileno(), *preparation.cgroups.descriptors()})
     os.setsid()
-    filesystems = container.Filesystems(preparation)
+    filesystems = Filesystems(preparation)
     filesystems.make_ahead(_LIKELY)
     if idle:
         rehearse()
