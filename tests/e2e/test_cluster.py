@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.slowness import patient
+
 COUNTER = """
 apiVersion: v1
 kind: Pod
@@ -269,6 +271,8 @@ def test_another_machine_joins_with_a_token(cluster: Any, tmp_path: Any) -> None
             "-",
             "--name",
             "other",
+            "--timeout",
+            f"{patient(60):g}",
             "--data-dir",
             str(joined),
         ]
@@ -276,7 +280,8 @@ def test_another_machine_joins_with_a_token(cluster: Any, tmp_path: Any) -> None
         assert done.returncode == 0, done.stderr
         cluster.ok("wait", "--for=condition=Ready", "node/other", "--timeout", "20s")
         wrong = token.replace(token.split(".")[2], "guess")
-        words = ["nsenter", *knarr, "node", "join", *server, "--token", wrong, "--name", "bad", "--timeout", "10"]
+        words = ["nsenter", *knarr, "node", "join", *server, "--token", wrong, "--name", "bad"]
+        words += ["--timeout", f"{patient(10):g}"]
         refused = subprocess.run([*words, "--data-dir", str(tmp_path / "bad")], capture_output=True, text=True)
         assert refused.returncode == 1 and "token" in refused.stderr
         assert not (tmp_path / "bad").exists()
