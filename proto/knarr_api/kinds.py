@@ -21,7 +21,7 @@ ACTING = frozenset(
     {
         *("Namespace", "Node", "Pod", "ConfigMap", "Secret", "Event"),
         *("ReplicaSet", "Deployment", "DaemonSet", "ControllerRevision", "Job", "CronJob"),
-        *("Lease", "PriorityClass", "PodDisruptionBudget"),
+        *("Lease", "PriorityClass", "PodDisruptionBudget", "LimitRange", "ResourceQuota"),
     }
 )
 """Kinds that Knarr acts on; every other one is stored, validated by type and served."""

@@ -27,6 +27,7 @@ from knarr_controlplane.controllers.nodes.ipam import NodeIpamController
 from knarr_controlplane.controllers.nodes.lifecycle import NodeLifecycleController
 from knarr_controlplane.controllers.pods.collector import PodCollector
 from knarr_controlplane.controllers.replicaset.controller import ReplicaSetController
+from knarr_controlplane.controllers.resourcequota.controller import ResourceQuotaController
 from knarr_controlplane.controllers.settings import ControllerSettings
 from knarr_controlplane.metrics import QueueMeter
 
@@ -87,6 +88,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         quarantine_s=settings.node_missing_quarantine_s,
         ended_max=settings.ended_pods_max,
     )
+    quotas = ResourceQuotaController(client, informers, clock, queue("resource_quota"))
     events = EventExpiry(client, clock, ttl_s=settings.event_ttl_s, interval_s=settings.event_scan_s)
     garbage = GarbageCollector(
         client,
@@ -95,6 +97,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         WorkQueue(uniform=uniform, metrics=QueueMeter("garbage_collector")),
         followed_kinds(),
     )
+    quotas.follow(informers, followed_kinds())
 
     async with asyncio.TaskGroup() as group:
         group.create_task(informers.run(), name="controllers/informers")
@@ -113,6 +116,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "node-health": nodes.watch_health(),
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),
             "namespaces": run_reconciler("namespaces", namespaces, namespaces.queue, workers=workers),
+            "quotas": run_reconciler("quotas", quotas, quotas.queue, workers=workers),
             "garbage": run_reconciler("garbage", garbage, garbage.queue, workers=2 * workers),
             "pods": pods.run(),
             "event-expiry": events.run(),

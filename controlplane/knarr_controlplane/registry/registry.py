@@ -7,7 +7,7 @@ import datetime
 import random
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from knarr_controlplane.registry import managed_fields, merging, pages, patching
 from knarr_controlplane.registry.managed_fields import APPLY, Writer
 from knarr_controlplane.registry.pages import Page, Wanted
 from knarr_controlplane.registry.patching import Config, Decode
+from knarr_controlplane.registry.policies import Policies
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store import revision
@@ -59,6 +60,7 @@ class Registry:
         self.admission = admission
         self.now = now
         self._random = randomness or secrets.SystemRandom()
+        self._policies = Policies(cache, storage, now)
         self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
 
     async def make_system_objects(self) -> None:
@@ -137,6 +139,7 @@ class Registry:
                 named = priorities.prioritised(named, self._priority_classes())
             elif isinstance(named, PriorityClass):
                 priorities.check(named)
+            named = self._policies.limited(named)
             new = rules.created(named, now=self.now(), uid=str(uuid.uuid4()), admission=self.admission)
             if config is not None:
                 new = config.created(new, writer, self.now())
@@ -146,12 +149,19 @@ class Registry:
             if dry_run:
                 if self.cache.get(kind, key) is not None:
                     raise errors.already_exists(kind.resource, new.metadata.name, kind.group)
+                self._policies.charges(kind, None, new)
                 return entries.make(kind, key, new, 0)
             try:
-                return await self._put(kind, key, new, 0)
-            except KeyConflict:
-                if metadata.name:
+                async with self._policies.turn(kind, new.metadata.namespace, creation=True):
+                    charges = self._policies.charges(kind, None, new)
+                    return await self._put(kind, key, new, 0, charges)
+            except KeyConflict as error:
+                if error.key != key:  # a quota that other writers have used meanwhile
+                    await self._seen(error)
+                elif metadata.name:
                     raise errors.already_exists(kind.resource, metadata.name, kind.group) from None
+        if metadata.name:
+            raise errors.Conflict(f"the namespace's quotas change faster than {kind.qualified} can be created")
         raise errors.AlreadyExists(f"no free name with the prefix {metadata.generate_name} was found")
 
     def _priority_classes(self) -> dict[str, PriorityClass]:
@@ -373,21 +383,28 @@ class Registry:
                     (at,) = await self._store.commit([Delete(key, entry.revision)])
                     await self.cache.wait_for(at)
                     return entries.make(kind, key, new, at), True
-                return await self._put(kind, key, new, entry.revision), True
+                async with self._policies.turn(kind, namespace, creation=False):
+                    charges = self._policies.charges(kind, old, new)
+                    return await self._put(kind, key, new, entry.revision, charges), True
             except KeyConflict as error:
-                if given_revision:
+                if given_revision and error.key == key:
                     raise errors.conflict(kind.resource, name, kind.group) from None
-                if error.actual:
-                    await self.cache.wait_for(error.actual)
-                else:
-                    await self.cache.catch_up()
+                await self._seen(error)
         raise errors.conflict(kind.resource, name, kind.group)
 
-    async def _put(self, kind: Kind, key: str, obj: Any, expected: int) -> CacheEntry:
+    async def _seen(self, error: KeyConflict) -> None:
+        """Until the cache has what this write was too late for."""
+        if error.actual:
+            await self.cache.wait_for(error.actual)
+        else:
+            await self.cache.catch_up()
+
+    async def _put(self, kind: Kind, key: str, obj: Any, expected: int, charges: Sequence[Put] = ()) -> CacheEntry:
+        """charges: what is stored with it, or nothing of all."""
         value = self._storage.encode(kind, key, obj)
         with self.cache.expect(key, value, obj):
-            (at,) = await self._store.commit([Put(key, value, expected)])
-            await self.cache.wait_for(at)
+            at, *others = await self._store.commit([Put(key, value, expected), *charges])
+            await self.cache.wait_for(max((at, *others)))
         entry = self.cache.get(kind, key)
         if entry is not None and revision.same_write(entry.revision, at):
             return entry

@@ -12,7 +12,7 @@ from knarr_api.errors import FieldError, Invalid
 from knarr_api.kinds import Kind
 from knarr_api.types import apps_v1, batch_v1, coordination_v1, core_v1, policy_v1
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_api.validation import batch, names, placement, pods, policy, workloads
+from knarr_api.validation import batch, names, placement, pods, policy, quotas, workloads
 from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, positive, required
 
 MAX_DATA_BYTES = 1024 * 1024
@@ -32,6 +32,8 @@ DNS_NAMED = frozenset(
         "ControllerRevision",
         "Job",
         "PodDisruptionBudget",
+        "LimitRange",
+        "ResourceQuota",
     }
 )
 DNS_LABELED = frozenset({"Namespace", "Service"})
@@ -267,6 +269,8 @@ _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
     batch_v1.Job: batch.job,
     batch_v1.CronJob: batch.cron_job,
     core_v1.ConfigMap: _config_map,
+    core_v1.LimitRange: quotas.limit_range,
+    core_v1.ResourceQuota: quotas.resource_quota,
     core_v1.Secret: _secret,
     core_v1.Node: _node,
     core_v1.Event: _event,
@@ -283,5 +287,6 @@ _UPDATE_RULES: dict[type[msgspec.Struct], Callable[[Any, Any], Iterator[FieldErr
     apps_v1.ControllerRevision: workloads.update_revision,
     batch_v1.Job: batch.update_job,
     core_v1.ConfigMap: _update_config,
+    core_v1.ResourceQuota: quotas.update_resource_quota,
     core_v1.Secret: _update_secret,
 }

@@ -1,0 +1,1 @@
+"""Recounts what the quotas of namespaces have used."""
