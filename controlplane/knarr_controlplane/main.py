@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections import deque
 from collections.abc import Coroutine, Iterator
@@ -25,6 +24,7 @@ from knarr_api import kinds
 from knarr_api.errors import Internal, KnarrError, Unavailable
 from knarr_api.types.coordination_v1 import Lease
 from knarr_client.clock import SystemClock
+from knarr_client.observing import Observing, only_holders
 from knarr_controlplane import controllers, leader, scheduler
 from knarr_controlplane import settings as settings_module
 from knarr_controlplane.authz import Authorizer
@@ -42,7 +42,6 @@ from knarr_controlplane.server.cluster import Cluster
 from knarr_controlplane.server.hub import AgentHub
 from knarr_controlplane.server.nodes import Join, Nodes
 from knarr_controlplane.server.objects import Objects
-from knarr_controlplane.server.observing import Address, Observing
 from knarr_controlplane.server.pods import Pods
 from knarr_controlplane.server.serving import Services, Serving
 from knarr_controlplane.settings import Settings
@@ -173,7 +172,9 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         stored = StoredObjects(cache)
         REGISTRY.register(stored)
         stack.callback(REGISTRY.unregister, stored)
-        observing = Observing(settings.metrics, checks, _observers_tls(authority, settings.metrics))
+        pki = authority.directory
+        tls = only_holders(pki / "server.crt", pki / "server.key", authority.pem)
+        observing = Observing(settings.metrics, checks, tls)
         stack.callback(observing.stop)
         metrics_address = f"{settings.metrics.host}:{observing.port}"
     client = LocalClient(registry)
@@ -225,17 +226,6 @@ class _Background:
         log.error("a part of the control plane has ended", part=task.get_name(), exc_info=task.exception())
         self.failed = True
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _observers_tls(authority: Authority, address: Address) -> ssl.SSLContext | None:
-    """None on loopback; else whoever asks needs a certificate of ours."""
-    if address.is_loopback:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority.directory / "server.crt", authority.directory / "server.key")
-    context.load_verify_locations(cadata=authority.pem.decode())
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 async def _compact(store: Store, cache: WatchCache, retention_s: float) -> None:

@@ -13,10 +13,10 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from knarr_client.queue_meter import SHORT_S
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.store.protocol import Entry, Listing, Operation, Progress, Store, StoreEvent
 
-SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LONG_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 30.0, 60.0, 300.0)
 
 REQUESTS = Counter(
@@ -45,36 +45,7 @@ PENDING = Gauge("scheduler_pending_pods", "Pods without a node.", ("queue",))
 PREEMPTIONS = Counter("scheduler_preemption_attempts_total", "Searches for pods that could make room.")
 VICTIMS = Histogram("scheduler_preemption_victims", "Pods asked to go, each time.", buckets=(1, 2, 4, 8, 16, 32, 64))
 
-QUEUE_ADDS = Counter("workqueue_adds_total", "Keys added.", ("name",))
-QUEUE_DEPTH = Gauge("workqueue_depth", "Keys that wait.", ("name",))
-QUEUE_WAIT = Histogram("workqueue_queue_duration_seconds", "How long keys waited.", ("name",), buckets=SHORT_S)
-QUEUE_WORK = Histogram("workqueue_work_duration_seconds", "How long keys were worked on.", ("name",), buckets=SHORT_S)
-QUEUE_RETRIES = Counter("workqueue_retries_total", "Keys added again after a failure.", ("name",))
-
 LEADING = Gauge("leader_election_master_status", "1 while this process leads.", ("name",))
-
-
-class QueueMeter:
-    """A work queue's metrics: see ``knarr_client.workqueue.QueueMetrics``."""
-
-    def __init__(self, name: str) -> None:
-        self._adds, self._depth = QUEUE_ADDS.labels(name), QUEUE_DEPTH.labels(name)
-        self._wait, self._work = QUEUE_WAIT.labels(name), QUEUE_WORK.labels(name)
-        self._retries = QUEUE_RETRIES.labels(name)
-
-    def added(self, depth: int) -> None:
-        self._adds.inc()
-        self._depth.set(depth)
-
-    def taken(self, waited_s: float) -> None:
-        self._depth.dec()
-        self._wait.observe(waited_s)
-
-    def finished(self, worked_s: float) -> None:
-        self._work.observe(worked_s)
-
-    def retried(self, failures: int) -> None:
-        self._retries.inc()
 
 
 class MeteredStore:

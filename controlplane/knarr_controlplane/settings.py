@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knarr_controlplane.server.observing import Address
+from knarr_client.observing import Address
 from knarr_controlplane.server.serving import Listener
 
 DEFAULT_LISTEN = "127.0.0.1:6443"

@@ -32,6 +32,7 @@ from knarr_node_agent.assignments import AssignmentStore, ObjectCache
 from knarr_node_agent.credentials import CredentialFiles
 from knarr_node_agent.log_rotation import LogRotation
 from knarr_node_agent.log_sessions import LogSessions
+from knarr_node_agent.meter import Meter, NoMeter
 from knarr_node_agent.node_network import NodeNetwork
 from knarr_node_agent.pod_files import PodFiles
 from knarr_node_agent.pods import PodManager
@@ -90,7 +91,8 @@ class _Agent:
         self._settings = settings
         self._clock = clock
         self._renewed = renewed
-        self._runtime = Runtime.dial(settings.runtime)
+        self._meter = _meter(settings)
+        self._runtime = Runtime.dial(settings.runtime, self._meter)
         self._runtime_name = ""
         self._problems = ["container runtime has not been asked yet"]
         self._ip = settings.node_ip
@@ -134,6 +136,7 @@ class _Agent:
         nodes.add_handler(self._node_changed)
         await self._look_at_runtime()
         rotation = LogRotation(self._runtime, self._pods, settings.data_dir / "logs", clock)
+        observing = self._observe(got.ca)
         _settle_memory()
         try:
             async with asyncio.TaskGroup() as group:
@@ -149,6 +152,7 @@ class _Agent:
                 renewing = credential_module.keep_fresh(channel, settings, files, clock, self._renewed)
                 group.create_task(renewing, name="certificate")
         finally:
+            observing.close()
             await self._runtime.close()
             await client.close()
 
@@ -175,6 +179,7 @@ class _Agent:
             clock,
             host_ip=self._ip,
             report=lambda report: self._stream.report(report),
+            meter=self._meter,
         )
         return store
 
@@ -228,8 +233,53 @@ class _Agent:
             self._status = status
             self._stream.node_status(status)
 
+    def _observe(self, ca_pem: bytes) -> contextlib.ExitStack:
+        """Serve metrics and health, if that is wanted, until what is returned is closed."""
+        stack, data_dir = contextlib.ExitStack(), self._settings.data_dir
+        ready_file = data_dir / "metrics.ready"
+        ready_file.unlink(missing_ok=True)
+        if not self._settings.metrics:
+            return stack
+        from prometheus_client import REGISTRY
+
+        from knarr_client.observing import Address, Observing, only_holders
+        from knarr_node_agent import metrics
+
+        census = metrics.Census(self._pods.worlds)
+        REGISTRY.register(census)
+        stack.callback(REGISTRY.unregister, census)
+        address = Address.parse(self._settings.metrics)
+        tls = only_holders(data_dir / "node.crt", data_dir / "node.key", ca_pem)
+        pages = {"/metrics/resource": lambda: metrics.resources(self._runtime)}
+        checks = {"runtime": self._runtime_health, "api": self._api_health}
+        observing = Observing(address, checks, tls, pages)
+        stack.callback(observing.stop)
+        ready_file.write_text(f"{address.host}:{observing.port}\n")
+        return stack
+
+    async def _runtime_health(self) -> str:
+        if problems := await self._runtime.problems():
+            raise Unavailable("; ".join(problems))
+        return self._runtime_name
+
+    async def _api_health(self) -> str:
+        if not self._pods.synced:
+            raise Unavailable("the node's pods have not been read from the API yet")
+        if not self._stream.connected:
+            raise Unavailable("the API does not answer: pods go on as they are")
+        return "connected"
+
     def _node(self) -> Node:
         return machine.node(self._settings, self._status)
+
+
+def _meter(settings: Settings) -> Meter:
+    """What measures is loaded only if it is wanted: it takes memory."""
+    if not settings.metrics:
+        return NoMeter()
+    from knarr_node_agent.metrics import PrometheusMeter
+
+    return PrometheusMeter()
 
 
 @contextlib.contextmanager

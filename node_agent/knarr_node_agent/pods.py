@@ -23,6 +23,7 @@ from knarr_client.event_recorder import EventRecorder
 from knarr_client.reconcile import Again, run_reconciler
 from knarr_client.workqueue import WorkQueue
 from knarr_node_agent.assignments import AssignmentStore, ObjectCache, same_wish
+from knarr_node_agent.meter import Meter, NoMeter, StartClock
 from knarr_node_agent.podmachine import backoff
 from knarr_node_agent.podmachine.backoff import Streak
 from knarr_node_agent.podmachine.decide import (
@@ -90,6 +91,7 @@ class Entry:
     told_before: tuple[PodStatus, bool] | None = None
     """As ``told`` was a round ago."""
     seen: World | None = None
+    starting: StartClock | None = None
 
 
 class PodManager:
@@ -106,8 +108,10 @@ class PodManager:
         *,
         host_ip: str,
         report: Callable[[PodReport], None],
+        meter: Meter | None = None,
     ) -> None:
-        self.queue: WorkQueue[str] = WorkQueue()
+        self._meter: Meter = meter or NoMeter()
+        self.queue: WorkQueue[str] = WorkQueue(metrics=self._meter.queue)
         self.synced = False
         """Whether every pod of the node has been assigned: only then are unknown ones ended."""
         self._runtime = runtime
@@ -152,7 +156,7 @@ class PodManager:
         self._store.save(pod)
         entry = self._entries.get(uid)
         if entry is None:
-            self._entries[uid] = Entry(pod=pod, status=pod.status)
+            self._entries[uid] = Entry(pod=pod, status=pod.status, starting=StartClock(self._meter))
         else:
             before, entry.pod = entry.pod, pod
             if same_wish(before, pod) and not entry.withdrawn and not pod.spec.readiness_gates:
@@ -193,10 +197,25 @@ class PodManager:
             if entry.seen is not None:
                 yield from ((entry.pod, run) for run in entry.seen.running)
 
+    def worlds(self) -> list[World]:
+        """Every pod as it was seen last. May be asked from another thread."""
+        return [entry.seen for entry in list(self._entries.values()) if entry.seen is not None]
+
     # The loop
 
     async def reconcile(self, key: str, /) -> Again | None:
         """One pod by uid."""
+        began_s, entry = self._clock.monotonic(), self._entries.get(key)
+        new = entry is not None and entry.seen is None
+        try:
+            return await self._reconcile(key)
+        finally:
+            entry = self._entries.get(key, entry)
+            ending = entry is None or (entry.seen is not None and entry.seen.ending)
+            what = "kill" if ending else "create" if new else "sync"
+            self._meter.pod_worked_on(what, self._clock.monotonic() - began_s)
+
+    async def _reconcile(self, key: str) -> Again | None:
         state = await self._runtime.pod(key)
         entry = self._entries.get(key)
         if entry is None:
@@ -287,7 +306,10 @@ class PodManager:
         )
         entry.seen = world
         # What is seen now is remembered even if it is not there any more at the next look.
-        entry.status = status(world, entry.status, self._clock.now(), host_ip=self._host_ip)
+        before = entry.status
+        entry.status = status(world, before, self._clock.now(), host_ip=self._host_ip)
+        if entry.starting is not None:
+            entry.starting.look(world, before, entry.status, self._clock)
         return world
 
     def _target(self, pod: Pod, container: ContainerSpec, run: Container, state: PodState) -> Target:
@@ -479,10 +501,15 @@ class PodManager:
 
     async def _rounds(self) -> None:
         """Everything now and then, and what the runtime or the disk has and nobody assigned."""
+        last_s: float | None = None
         while True:
+            began_s = self._clock.monotonic()
             try:
                 for uid in await self._runtime.pods():
                     self.queue.add(uid)
+                took_s = self._clock.monotonic() - began_s
+                self._meter.looked_at_all(took_s, began_s - last_s if last_s is not None else None)
+                last_s = began_s
             except errors.KnarrError as error:
                 self._log.info("the runtime does not answer", error=str(error))
             for entry in self._entries.values():

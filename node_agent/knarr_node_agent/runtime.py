@@ -18,6 +18,7 @@ import grpc.aio
 
 from knarr_api import grpc_status
 from knarr_api.errors import NotFound
+from knarr_node_agent.meter import Meter, NoMeter
 from knarr_node_agent.podmachine.world import Container, ContainerState, Sandbox
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
@@ -77,13 +78,14 @@ class Runtime:
         """Of sandboxes that are ready."""
 
     @classmethod
-    def dial(cls, endpoint: str) -> Runtime:
+    def dial(cls, endpoint: str, meter: Meter | None = None) -> Runtime:
         """endpoint: ``unix:///…``. Does not connect yet."""
+        around = (meter or NoMeter()).runtime
         options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.max_reconnect_backoff_ms", 500)]
         options += [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 50)]
         channel = grpc.aio.insecure_channel(endpoint, options=options)
         runtime, images = api_pb2_grpc.RuntimeServiceStub(channel), api_pb2_grpc.ImageServiceStub(channel)
-        return cls(runtime, images, lambda: channel.close(None))
+        return cls(around(runtime), around(images), lambda: channel.close(None))
 
     async def close(self) -> None:
         if self._close is not None:
@@ -162,6 +164,11 @@ class Runtime:
                 yield event.pod_sandbox_status.metadata.uid
         except grpc.aio.AioRpcError as error:
             raise grpc_status.from_rpc(error) from error
+
+    async def pod_stats(self) -> Sequence[Any]:
+        """What each pod and its containers use now, as CRI's PodSandboxStats."""
+        answer = await self._call(self._runtime.ListPodSandboxStats, cri.ListPodSandboxStatsRequest())
+        return tuple(answer.stats)
 
     # Sandboxes and containers
 

@@ -27,6 +27,7 @@ class Settings:
     max_pods: int
     overlay: bool
     log_level: str
+    metrics: str
 
 
 def parse(arguments: Sequence[str]) -> Settings:
@@ -42,6 +43,12 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="label of the node")
     parser.add_argument("--max-pods", type=int, default=DEFAULT_MAX_PODS)
     parser.add_argument("--no-overlay", action="store_true", help="leave routes to other nodes alone")
+    parser.add_argument(
+        "--metrics-address",
+        default="",
+        metavar="HOST:PORT",
+        help="serve metrics and health here, off loopback for holders of a certificate only (default: not)",
+    )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     given = parser.parse_args(arguments)
     labels: dict[str, str] = {}
@@ -62,4 +69,5 @@ def parse(arguments: Sequence[str]) -> Settings:
         max_pods=given.max_pods,
         overlay=not given.no_overlay,
         log_level=given.log_level,
+        metrics=given.metrics_address,
     )

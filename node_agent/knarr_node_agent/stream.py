@@ -73,6 +73,7 @@ class Stream:
         self._sequence = 0
         self._heartbeat_s = 2.0
         self._welcomed = False
+        self.connected = False
         self._sessions: dict[str, asyncio.Task[None]] = {}
 
     def report(self, report: PodReport) -> None:
@@ -137,6 +138,7 @@ class Stream:
         except asyncio.InvalidStateError:
             return
         finally:
+            self.connected = False
             call.cancel()
 
     async def _speak(self, call: Any) -> None:
@@ -168,7 +170,7 @@ class Stream:
             match message.WhichOneof("content"):
                 case "welcome":
                     self._heartbeat_s = max(message.welcome.heartbeat_interval_ms, 50) / 1000
-                    self._welcomed = True
+                    self._welcomed = self.connected = True
                     log.info("connected", server_version=message.welcome.server_version)
                     self._connected()
                 case "ack":

@@ -81,6 +81,11 @@ Examples:
 @click.option("--node-grace", "node_grace_s", type=float, help="Seconds without a heartbeat until a node is Unknown.")
 @click.option("--eviction-grace", "eviction_s", type=int, help="Seconds until pods leave a node that is not Ready.")
 @click.option("--metrics-address", metavar="HOST:PORT", help="Serve /metrics, /livez and /readyz of the control plane.")
+@click.option(
+    "--node-metrics-address",
+    metavar="HOST:PORT",
+    help="Serve /metrics and /metrics/resource of each agent, in its node's network namespace.",
+)
 def up_command(
     nodes: int | None,
     data_dir: Path,
@@ -91,6 +96,7 @@ def up_command(
     node_grace_s: float | None,
     eviction_s: int | None,
     metrics_address: str | None,
+    node_metrics_address: str | None,
     runtime: str,
 ) -> None:
     """Start a cluster on this machine.
@@ -115,6 +121,7 @@ def up_command(
             store=store,
             port=port or 0,
             control_plane_flags=tuple(flags),
+            agent_flags=("--metrics-address", node_metrics_address) if node_metrics_address else (),
             runtime=runtime,
         )
         present = local.existing(options)
@@ -225,10 +232,18 @@ Examples:
 @click.option("--name", default="", help="Name of the node.  [default: this machine's host name]")
 @click.option("--node-ip", default="", help="Address the other nodes reach this one at.  [default: the route's]")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be given several times.")
+@click.option("--metrics-address", default="", metavar="HOST:PORT", help="Serve /metrics of the agent here.")
 @data_dir_option
 @click.option("--timeout", "timeout_s", type=float, default=local.START_TIMEOUT_S, show_default=True, help="Seconds.")
 def join_command(
-    server: str, token: str, name: str, node_ip: str, labels: tuple[str, ...], data_dir: Path, timeout_s: float
+    server: str,
+    token: str,
+    name: str,
+    node_ip: str,
+    labels: tuple[str, ...],
+    metrics_address: str,
+    data_dir: Path,
+    timeout_s: float,
 ) -> None:
     """Make this machine a node of another machine's cluster. 'knarr down' takes it out of service again."""
     from knarr_cli.cluster import ready
@@ -236,7 +251,10 @@ def join_command(
     progress = Progress()
     with explained():
         local.preflight()
-        cluster = local.plan_join(server=server, name=name, node_ip=node_ip, labels=labels, data_dir=data_dir)
+        flags = ("--metrics-address", metrics_address) if metrics_address else ()
+        cluster = local.plan_join(
+            server=server, name=name, node_ip=node_ip, labels=labels, agent_flags=flags, data_dir=data_dir
+        )
         local.prepare(cluster)
         local.write_token(cluster.nodes[0], sys.stdin.readline().strip() if token == "-" else token)
         try:

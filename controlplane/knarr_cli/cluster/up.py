@@ -173,7 +173,15 @@ def node_processes(node: LocalNode, *, server: str, agent_flags: tuple[str, ...]
     return runtime, agent
 
 
-def plan_join(*, server: str, name: str, node_ip: str, labels: tuple[str, ...], data_dir: Path) -> LocalCluster:
+def plan_join(
+    *,
+    server: str,
+    name: str,
+    node_ip: str,
+    labels: tuple[str, ...],
+    data_dir: Path,
+    agent_flags: tuple[str, ...] = (),
+) -> LocalCluster:
     """A cluster's state with this machine as its only node, in the machine's own network namespace."""
     data_dir = data_dir.resolve()
     if (data_dir / "cluster.json").exists():
@@ -187,7 +195,7 @@ def plan_join(*, server: str, name: str, node_ip: str, labels: tuple[str, ...], 
     node = LocalNode(
         name=name, data_dir=str(data_dir / "node"), runtime_socket=str(data_dir / "node" / "runtime.sock"), ip=node_ip
     )
-    flags = tuple(word for label in labels for word in ("--label", label))
+    flags = (*agent_flags, *(word for label in labels for word in ("--label", label)))
     return LocalCluster(
         id=hashlib.sha256(str(data_dir).encode()).hexdigest()[:6],
         data_dir=str(data_dir),

@@ -11,6 +11,7 @@ import structlog
 from knarr_client.client import Client, Key
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import EventRecorder
+from knarr_client.queue_meter import QueueMeter
 from knarr_client.reconcile import Log, run_reconciler
 from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers.cronjob.controller import CronJobController
@@ -29,7 +30,6 @@ from knarr_controlplane.controllers.pods.collector import PodCollector
 from knarr_controlplane.controllers.replicaset.controller import ReplicaSetController
 from knarr_controlplane.controllers.resourcequota.controller import ResourceQuotaController
 from knarr_controlplane.controllers.settings import ControllerSettings
-from knarr_controlplane.metrics import QueueMeter
 
 SYNC_REMARK_S = 30.0
 

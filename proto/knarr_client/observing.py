@@ -1,4 +1,6 @@
-"""Metrics and health over HTTP: ``/metrics`` for Prometheus; ``/livez`` and ``/readyz`` with a line for each check.
+"""Metrics and health over HTTP, of a control plane or an agent.
+
+``/metrics`` for Prometheus; ``/livez`` and ``/readyz`` with a line for each check; and what pages else there are.
 
 Plain on loopback; anywhere else with TLS that asks for a certificate of the cluster's authority. Served on a thread, so
 that it answers also when the event loop is busy, and says so.
@@ -13,18 +15,24 @@ import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from knarr_api.errors import Invalid, KnarrError, Unavailable
 
+T = TypeVar("T")
 Check = Callable[[], Awaitable[str]]
 """Answers with a message when all is well; raises a KnarrError else."""
 
+Page = Callable[[], Awaitable[CollectorRegistry]]
+"""Metrics that are looked up when they are asked for; raises a KnarrError."""
+
 CHECK_TIMEOUT_S = 5.0
+PAGE_TIMEOUT_S = 10.0
 SOCKET_TIMEOUT_S = 10.0
 
 
@@ -50,13 +58,20 @@ class Address:
 
 
 class Observing:
-    """Serves until it is stopped. checks: by name. tls: for addresses that are not on loopback."""
+    """Serves until it is stopped. checks: by name. tls: for addresses that are not on loopback. pages: by path."""
 
-    def __init__(self, address: Address, checks: Mapping[str, Check], tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        checks: Mapping[str, Check],
+        tls: ssl.SSLContext | None,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:
         """Raises Unavailable if the address can't be listened on, Invalid without TLS where it must be."""
         if tls is None and not address.is_loopback:
             raise Invalid(f"metrics on {address.host} need TLS")
         self._checks = checks
+        self._pages = pages or {}
         self._loop = asyncio.get_running_loop()
         self._metrics = make_wsgi_app()
         try:
@@ -79,11 +94,25 @@ class Observing:
         if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
             return _text(start_response, "405 Method Not Allowed", "only GET\n")
         if path == "/metrics":
-            page: Iterable[bytes] = self._metrics(environ, start_response)
-            return page
+            return self._exposition(self._metrics, environ, start_response)
+        if path in self._pages:
+            return self._page(self._pages[path], environ, start_response)
         if path in ("/livez", "/healthz", "/readyz"):
             return self._health(path[1:], environ.get("QUERY_STRING", ""), start_response)
-        return _text(start_response, "404 Not Found", "there are /metrics, /livez and /readyz\n")
+        return _text(
+            start_response, "404 Not Found", f"there are {', '.join(('/metrics', *self._pages))}, /livez and /readyz\n"
+        )
+
+    def _page(self, page: Page, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            registry = self._ask(page, PAGE_TIMEOUT_S)
+        except KnarrError as error:
+            return _text(start_response, "503 Service Unavailable", f"{error.message}\n")
+        return self._exposition(make_wsgi_app(registry), environ, start_response)
+
+    def _exposition(self, app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        answer: Iterable[bytes] = app(environ, start_response)
+        return answer
 
     def _health(self, name: str, query: str, start_response: Any) -> Iterable[bytes]:
         """livez: the event loop answers. readyz, healthz: every check passes."""
@@ -105,18 +134,33 @@ class Observing:
         return "[+]ping ok" if turned.wait(CHECK_TIMEOUT_S) else "[-]ping failed: the event loop does not answer"
 
     def _line(self, name: str, check: Check) -> str:
-        async def ask() -> str:
-            return await check()
-
-        future = asyncio.run_coroutine_threadsafe(ask(), self._loop)
         try:
-            future.result(CHECK_TIMEOUT_S)
-        except concurrent.futures.TimeoutError:
-            future.cancel()
-            return f"[-]{name} failed: no answer within {CHECK_TIMEOUT_S:.0f} s"
+            self._ask(check, CHECK_TIMEOUT_S)
         except KnarrError as error:
             return f"[-]{name} failed: {error.message}"
         return f"[+]{name} ok"
+
+    def _ask(self, question: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        """The answer, from the event loop. Raises what it raises, Unavailable if none comes in time."""
+
+        async def ask() -> T:
+            return await question()
+
+        future = asyncio.run_coroutine_threadsafe(ask(), self._loop)
+        try:
+            return future.result(timeout_s)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            raise Unavailable(f"no answer within {timeout_s:.0f} s") from None
+
+
+def only_holders(certificate: Path, key: Path, ca_pem: bytes) -> ssl.SSLContext:
+    """TLS that answers only who shows a certificate of the authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(cadata=ca_pem.decode())
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _text(start_response: Any, status: str, text: str) -> Iterable[bytes]:
