@@ -29,6 +29,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "knarr_cli.commands.workloads": ("scale", "rollout", "wait"),
     "knarr_cli.commands.machines": ("cordon", "uncordon", "drain", "token", "image"),
     "knarr_cli.commands.simulating": ("simulate",),
+    "knarr_cli.commands.past": ("history", "undo"),
     "knarr_cli.commands.building": ("build",),
     "knarr_cli.commands.shell": ("completion", "config"),
 }
@@ -59,6 +60,8 @@ SUMMARIES = {
     "token": "Tokens for machines to join with",
     "image": "Images of local nodes",
     "simulate": "Say where manifests would go, without touching a cluster",
+    "history": "Show what an object has been, and who changed it",
+    "undo": "Take back what an apply changed",
     "build": "Build an image from a Dockerfile",
     "completion": "Shell completion",
     "config": "Show the kubeconfig in use",

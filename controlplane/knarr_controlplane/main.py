@@ -34,11 +34,13 @@ from knarr_controlplane.pki import kubeconfig
 from knarr_controlplane.pki.authority import ADMIN, Authority
 from knarr_controlplane.pki.tokens import Tokens
 from knarr_controlplane.registry.local_client import LocalClient
+from knarr_controlplane.registry.past import Past
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.server.agents import Agents
 from knarr_controlplane.server.cluster import Cluster
+from knarr_controlplane.server.history import History
 from knarr_controlplane.server.hub import AgentHub
 from knarr_controlplane.server.nodes import Join, Nodes
 from knarr_controlplane.server.objects import Objects
@@ -149,6 +151,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             cluster_id=authority.fingerprint[:12],
             checks=checks,
         ),
+        history=History(Past(store, storage, kinds.of(Lease).key(leader.NAMESPACE, LEADER)), authorizer),
         join=Join(tokens, authority, settings.advertise, clock.now, is_alive=hub.connections.__contains__),
     )
     names = {address.rpartition(":")[0] for address in settings.advertise} | {

@@ -11,9 +11,10 @@ import click
 import grpc.aio
 
 from knarr_api import grpc_status, kinds
-from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
+from knarr_api.errors import Expired, Invalid, NotFound, Unavailable, not_found
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, tables
+from knarr_cli.commands import past
 from knarr_cli.describing import describe
 from knarr_cli.refusal import explain
 from knarr_cli.session import (
@@ -47,7 +48,8 @@ Examples:
   knarr get pod/web-1 -o yaml
   knarr get pods -A -l app=web --field-selector spec.nodeName=n1
   knarr get pods -o jsonpath='{.items[*].metadata.name}'
-  knarr get deployment web -w                      # and every change""",
+  knarr get deployment web -w                      # and every change
+  knarr get pods --at 10m                          # as they were ten minutes ago""",
 )
 @click.argument(
     "resources",
@@ -66,6 +68,8 @@ Examples:
 @click.option("--no-headers", is_flag=True, help="Rows only.")
 @click.option("--sort-by", default="", metavar="JSONPATH", help=".metadata.creationTimestamp")
 @click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
+@click.option("--at-revision", default="", metavar="R", help="As it was at that resourceVersion.")
+@click.option("--at", "at_time", default="", metavar="TIME", help="As it was: 10m ago, or at 2030-01-31T12:00:00Z.")
 @click.pass_context
 def get_command(
     ctx: click.Context,
@@ -80,6 +84,8 @@ def get_command(
     no_headers: bool,
     sort_by: str,
     ignore_not_found: bool,
+    at_revision: str,
+    at_time: str,
 ) -> None:
     """Show objects."""
     own = session(ctx)
@@ -94,19 +100,25 @@ def get_command(
     missing: list[NotFound] = []
 
     async def work(client: GrpcClient) -> None:
+        exact = await past.revision_at(client, at_time) if at_time else at_revision
         groups: dict[Kind, list[dict[str, Any]]] = {}
         revisions: dict[Kind, str] = {}
         for kind, name in wanted:
             items = groups.setdefault(kind, [])
             if name:
                 try:
-                    items.append(await client.raw.get(kind, name, space if kind.namespaced else ""))
+                    items.append(await _one(client, kind, name, space if kind.namespaced else "", exact))
                 except NotFound as error:
                     if not ignore_not_found:
                         missing.append(error)
                 continue
             page = await client.raw.list(
-                kind, space if kind.namespaced else "", label_selector=selector, field_selector=field_selector
+                kind,
+                space if kind.namespaced else "",
+                label_selector=selector,
+                field_selector=field_selector,
+                resource_version=exact,
+                resource_version_match="Exact" if exact else "",
             )
             revisions[kind] = page.resource_version
             items += page.items
@@ -124,6 +136,10 @@ def get_command(
         revision = revisions.get(kind) or max((at(i, "metadata.resourceVersion", "0") for i in items), default="0")
         await _follow(client, kind, space, selector, fields, revision, printer)
 
+    if at_revision and at_time:
+        raise Invalid("--at and --at-revision: give one of them")
+    if watch and (at_revision or at_time):
+        raise Invalid("what was does not change: --watch goes without --at and --at-revision")
     if watch and len({kind for kind, _ in wanted}) > 1:
         raise Invalid("you may only specify a single resource type when watching")
     own.run(work)
@@ -131,6 +147,22 @@ def get_command(
         sys.stderr.write(explain(error) + "\n")
     if missing:
         raise SystemExit(1)
+
+
+async def _one(client: GrpcClient, kind: Kind, name: str, namespace: str, revision: str) -> dict[str, Any]:
+    """At a revision, or now. Raises NotFound."""
+    if not revision:
+        return await client.raw.get(kind, name, namespace)
+    page = await client.raw.list(
+        kind,
+        namespace,
+        field_selector=f"metadata.name={name}",
+        resource_version=revision,
+        resource_version_match="Exact",
+    )
+    if not page.items:
+        raise not_found(kind.resource, name, kind.group)
+    return page.items[0]
 
 
 async def _follow(

@@ -21,6 +21,8 @@ from knarr_proto.v1 import (
     agent_pb2_grpc,
     cluster_pb2,
     cluster_pb2_grpc,
+    history_pb2,
+    history_pb2_grpc,
     nodes_pb2,
     nodes_pb2_grpc,
     objects_pb2,
@@ -75,6 +77,7 @@ class Services:
     nodes: Any
     agents: Any
     cluster: Any
+    history: Any
     join: Any
 
 
@@ -88,6 +91,7 @@ class Serving:
         nodes_pb2_grpc.add_NodesServicer_to_server(services.nodes, self._api)
         agent_pb2_grpc.add_AgentServicer_to_server(services.agents, self._api)
         cluster_pb2_grpc.add_ClusterServicer_to_server(services.cluster, self._api)
+        history_pb2_grpc.add_HistoryServicer_to_server(services.history, self._api)
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._api)
         self._names = tuple(
@@ -98,6 +102,7 @@ class Serving:
                 (nodes_pb2, "Nodes"),
                 (agent_pb2, "Agent"),
                 (cluster_pb2, "Cluster"),
+                (history_pb2, "History"),
             )
         )
         reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._api)

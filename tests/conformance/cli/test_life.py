@@ -256,6 +256,32 @@ spec:
     (knarr.directory / "web.yaml").unlink()
 
 
+def test_history_time_travel_and_undo(knarr):
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: travel}\ndata: {colour: COLOUR}\n"
+    knarr.ok("apply", "-f", "-", stdin=manifest.replace("COLOUR", "red"))
+    red = knarr.json("get", "cm", "travel")["metadata"]["resourceVersion"]
+    knarr.ok("apply", "-f", "-", stdin=manifest.replace("COLOUR", "blue"))
+    knarr.ok("patch", "cm", "travel", "-p", '{"data":{"size":"big"}}')
+    told = knarr.ok("history", "cm/travel")
+    assert re.search(r'data.colour: "red" → "blue"', told) and re.search(r'data.size: "big" \(new\)', told)
+    assert told.splitlines()[-1].split()[3] == "Create", told
+    assert knarr.json("get", "cm", "travel", "--at-revision", red)["data"] == {"colour": "red"}
+    assert "travel" in knarr.ok("get", "cm", "--at-revision", red)
+    assert "not kept" in knarr.fails("get", "cm", "--at", "24h")
+    assert knarr.json("get", "cm", "travel", "--at", "0s")["data"] == {"colour": "blue", "size": "big"}
+    assert "undone (dry run)" in knarr.ok("undo", "cm", "travel", "--revision", _revision(told, "blue"), "--dry-run")
+    assert knarr.json("get", "cm", "travel")["data"]["colour"] == "blue"
+    assert '"blue" → "red"' in knarr.ok("undo", "cm", "travel", "--revision", _revision(told, "blue"))
+    assert knarr.json("get", "cm", "travel")["data"] == {"colour": "red", "size": "big"}
+    assert "created by that write" in knarr.fails("undo", "cm", "travel", "--revision", red)
+    assert "NotFound" in knarr.fails("history", "cm", "none")
+
+
+def _revision(history, text):
+    (line,) = (line for line in history.splitlines() if f'→ "{text}"' in line)
+    return line.split()[0]
+
+
 def test_tokens(cluster):
     token = cluster.ok("token", "create", "--ttl", "1h", "--description", "rack 3").strip()
     identifier = token.split(".")[1]

@@ -1,0 +1,221 @@
+"""``history`` and ``undo``: what an object has been, who changed it, and back again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import grpc.aio
+
+from knarr_api import grpc_status
+from knarr_api.errors import Invalid
+from knarr_api.kinds import Kind
+from knarr_cli import completing, output, tables
+from knarr_cli.session import MANAGER, namespace_option, seconds, session, shown, targets
+from knarr_cli.verb import Verb
+from knarr_client.grpc import GrpcClient
+from knarr_client.messages import resource_type
+from knarr_proto.v1 import history_pb2, history_pb2_grpc
+
+TIMEOUT_S = 30.0
+MAX_VALUE, MAX_CHANGES = 60, 6
+ONE = "KIND NAME | KIND/NAME"
+APPLIERS = frozenset({MANAGER, "kubectl", "kubectl-client-side-apply"})
+"""Who writes what ``knarr apply`` and ``kubectl apply`` are told."""
+UNDONE = ("labels", "annotations", "finalizers", "ownerReferences")
+"""Of metadata."""
+
+
+@click.command(
+    cls=Verb,
+    name="history",
+    epilog="""\b
+Examples:
+  knarr history deployment web
+  knarr history configmap/settings --limit 50
+  knarr history deployment web -o yaml             # every version, whole""",
+)
+@click.argument(
+    "resource", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
+)
+@namespace_option
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Versions, the newest first.")
+@click.option("-o", "--output", "form", default="", metavar="FORM", help="wide, json or yaml.")
+@click.pass_context
+def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: str, limit: int, form: str) -> None:
+    """Show what an object has been: when it changed, who changed it, and which fields.
+
+    The store keeps old versions for a while (knarr-controlplane --retention).
+    """
+    own = session(ctx)
+    kind, name = _one(resource)
+
+    async def work(client: GrpcClient) -> Any:
+        return await versions(client, kind, own.namespace(namespace) if kind.namespaced else "", name, limit)
+
+    answer = own.run(work)
+    if form in ("json", "yaml"):
+        items = [json.loads(version.object.json) for version in answer.versions]
+        output.document(form, {"apiVersion": "v1", "kind": "List", "items": items})
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    rows = []
+    for version in answer.versions:
+        age = tables.age(version.time.ToJsonString(), now) if version.HasField("time") else "-"
+        changes = list(version.changes)
+        said = [_said(change, wide=form == "wide") for change in changes[: None if form == "wide" else MAX_CHANGES]]
+        if len(changes) > len(said):
+            said.append(f"and {len(changes) - len(said)} more")
+        who = version.manager or "-"
+        how = version.operation + (f" {version.subresource}" if version.subresource else "")
+        rows.append((version.resource_version, age, who, how or "-", said[0] if said else ""))
+        rows += [("", "", "", "", text) for text in said[1:]]
+    output.table(("REVISION", "AGE", "MANAGER", "OPERATION", "CHANGED"), rows)
+    if not answer.complete:
+        output.write("… older versions are not kept any more, or not shown: --limit")
+
+
+@click.command(
+    cls=Verb,
+    name="undo",
+    epilog="""\b
+Examples:
+  knarr undo deployment web                        # take back what the last apply changed
+  knarr undo deployment web --dry-run              # say what would change
+  knarr undo configmap/settings --revision 52479   # take back another change, see 'knarr history'""",
+)
+@click.argument(
+    "resource", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
+)
+@namespace_option
+@click.option("--revision", default="", help="Of the change to take back.  [default: the last apply's]")
+@click.option("--dry-run", is_flag=True, help="Change nothing.")
+@click.pass_context
+def undo_command(ctx: click.Context, resource: tuple[str, ...], namespace: str, revision: str, dry_run: bool) -> None:
+    """Take back what an apply changed. What others have changed since stays."""
+    own = session(ctx)
+    kind, name = _one(resource)
+    space = own.namespace(namespace) if kind.namespaced else ""
+
+    async def work(client: GrpcClient) -> None:
+        answer = await versions(client, kind, space, name, 500)
+        number = _to_undo(answer, revision, shown(kind, name))
+        after = json.loads(answer.versions[number].object.json)
+        before = json.loads(answer.versions[number + 1].object.json)
+        patch = reverted(before, after)
+        if not patch:
+            raise Invalid(f"{shown(kind, name)}: that write changed nothing that could be taken back")
+        live = json.loads(answer.versions[0].object.json)
+        guard = {"metadata": {**patch.get("metadata", {}), "resourceVersion": live["metadata"]["resourceVersion"]}}
+        await client.raw.patch(kind, name, space, patch={**patch, **guard}, field_manager=MANAGER, dry_run=dry_run)
+        for change in answer.versions[number].changes:
+            if not change.path.startswith("status"):
+                back = history_pb2.FieldChange(path=change.path, before=change.after, after=change.before)
+                output.write(f"  {_said(back)}")
+        output.write(f"{shown(kind, name)} undone" + (" (dry run)" if dry_run else ""))
+
+    own.run(work)
+
+
+commands = (history_command, undo_command)
+
+
+async def versions(client: GrpcClient, kind: Kind, namespace: str, name: str, limit: int) -> Any:
+    request = history_pb2.VersionsRequest(type=resource_type(kind), namespace=namespace, name=name, limit=limit)
+    stub: Any = history_pb2_grpc.HistoryStub(client.channel)
+    try:
+        return await stub.Versions(request, timeout=TIMEOUT_S)
+    except grpc.aio.AioRpcError as error:
+        raise grpc_status.from_rpc(error) from error
+
+
+async def revision_at(client: GrpcClient, text: str) -> str:
+    """The revision at ``10m`` (ago) or an RFC 3339 time. Raises Invalid, Expired."""
+    request = history_pb2.AtRequest()
+    request.time.FromDatetime(moment(text, datetime.datetime.now(datetime.UTC)))
+    stub: Any = history_pb2_grpc.HistoryStub(client.channel)
+    try:
+        return str((await stub.At(request, timeout=TIMEOUT_S)).resource_version)
+    except grpc.aio.AioRpcError as error:
+        raise grpc_status.from_rpc(error) from error
+
+
+def moment(text: str, now: datetime.datetime) -> datetime.datetime:
+    """Raises Invalid."""
+    if text[:4].isdigit() and "-" in text:
+        try:
+            given = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise Invalid(f'--at "{text}": expected a duration like 10m, or a time like 2030-01-31T12:00:00Z') from None
+        return given if given.tzinfo is not None else given.replace(tzinfo=now.tzinfo)
+    return now - datetime.timedelta(seconds=seconds(text))
+
+
+def reverted(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch from ``after`` to ``before``, of what users write. Pure; lists go back whole."""
+    patch = {
+        name: value
+        for name, value in _patch(before, after).items()
+        if name not in ("status", "metadata", "apiVersion", "kind")
+    }
+    metadata = _patch(_metadata(before), _metadata(after))
+    return {**patch, "metadata": metadata} if metadata else patch
+
+
+def _metadata(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.get("metadata", {}).items() if name in UNDONE}
+
+
+def _patch(wanted: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    patch: dict[str, Any] = {}
+    for name in present.keys() | wanted.keys():
+        one, other = wanted.get(name), present.get(name)
+        if one == other:
+            continue
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            patch[name] = _patch(one, other)
+        else:
+            patch[name] = one
+    return patch
+
+
+def _to_undo(answer: Any, revision: str, what: str) -> int:
+    """Which version is to be taken back; there is one before it."""
+    for number, version in enumerate(answer.versions):
+        if revision and version.resource_version != revision:
+            continue
+        if not revision and not (version.manager in APPLIERS and not version.subresource):
+            continue
+        if version.operation == "Create":
+            raise Invalid(f"{what} was created by that write: 'knarr delete' takes it back")
+        if number + 1 == len(answer.versions):
+            raise Invalid(f"{what}: what was before is not kept any more")
+        return number
+    if revision:
+        raise Invalid(f"{what}: revision {revision} is none of its versions, or not kept any more: see 'knarr history'")
+    raise Invalid(f"{what}: no apply is recorded in what is kept of it: see 'knarr history'")
+
+
+def _one(resource: tuple[str, ...]) -> tuple[Kind, str]:
+    found = targets(resource)
+    if len(found) != 1 or not found[0][1]:
+        raise Invalid("name one object: KIND NAME or KIND/NAME")
+    return found[0]
+
+
+def _said(change: Any, *, wide: bool = False) -> str:
+    """``spec.replicas: 3 → 5``."""
+    before, after = (_short(value, wide=wide) for value in (change.before, change.after))
+    if not change.before:
+        return f"{change.path}: {after} (new)"
+    if not change.after:
+        return f"{change.path}: {before} (gone)"
+    return f"{change.path}: {before} → {after}"
+
+
+def _short(value: bytes, *, wide: bool) -> str:
+    text = tables.printable(value.decode(errors="replace"))
+    return text if wide or len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

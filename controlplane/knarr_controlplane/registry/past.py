@@ -1,0 +1,78 @@
+"""What was, read from the store's old revisions, which it keeps for its retention.
+
+The store knows no times. The leader renews its Lease every half second for as long as there is a leader, so the Lease
+as it was at a revision tells the time of that revision; the revision at a time is found by halving.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from knarr_api import errors, kinds
+from knarr_api.kinds import Kind
+from knarr_api.types.coordination_v1 import Lease
+from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.store import revision
+from knarr_controlplane.store.protocol import Store
+
+
+class Past:
+    def __init__(self, store: Store, storage: Storage, clock_key: str) -> None:
+        """clock_key: of the Lease whose renewals tell the time."""
+        self._store = store
+        self._storage = storage
+        self._clock_key = clock_key
+
+    async def at(self, time: datetime.datetime) -> int:
+        """The newest packed revision not written after ``time``. Raises Expired if that is not kept."""
+        newest = revision.store_revision(await self._store.revision())
+        low, high = 0, newest  # low: too old or before the time; high + 1: after the time, or the future
+        kept: datetime.datetime | None = None
+        while low < high:
+            middle = (low + high + 1) // 2
+            try:
+                written = await self._time_of(middle)
+            except errors.Expired:
+                low = middle
+                continue
+            if written is not None and written > time:
+                kept = written if kept is None else min(kept, written)
+                high = middle - 1
+            else:
+                low = middle
+        try:
+            if low and await self._time_of(low) is not None:
+                return revision.pack(low)
+        except errors.Expired:
+            pass
+        oldest = f"; the oldest that is kept is of about {kept.isoformat()}" if kept is not None else ""
+        raise errors.Expired(f"what was there at {time.isoformat()} is not kept any more{oldest}: see --retention")
+
+    async def versions(self, kind: Kind, key: str, limit: int) -> tuple[list[CacheEntry], bool]:
+        """An object's versions, the newest first, as far as they are kept, and whether the last is its first."""
+        at = await self._store.revision()
+        found: list[CacheEntry] = []
+        while len(found) < limit:
+            try:
+                listing = await self._store.list(key, limit=1, at_revision=at)
+            except errors.Expired:
+                break
+            entry = next((each for each in listing.entries if each.key == key), None)
+            if entry is None:
+                break
+            found.append(self._storage.decode(kind, key, entry.value, entry.revision))
+            written = revision.store_revision(entry.revision)
+            if written <= revision.store_revision(entry.create_revision):
+                return found, True
+            at = revision.pack(written - 1)
+        return found, False
+
+    async def _time_of(self, number: int) -> datetime.datetime | None:
+        """None before there was a leader."""
+        listing = await self._store.list(self._clock_key, limit=1, at_revision=revision.pack(number))
+        found = next((entry for entry in listing.entries if entry.key == self._clock_key), None)
+        if found is None:
+            return None
+        lease: Lease = self._storage.decode(kinds.of(Lease), found.key, found.value, found.revision).value()
+        return lease.spec.renew_time
