@@ -1,8 +1,9 @@
 """Tells users what was done to an object and why, as Event objects.
 
 Recording never waits and never fails: events are kept in memory until ``run`` has written them, the newest are dropped
-when too many wait. The same event again bumps the count of the one written before, at most every few seconds; many
-events that differ in their message alone become one "(combined from similar events)".
+when too many wait. The same event again bumps the count of the one written before, at most every few seconds; from the
+tenth on, events that differ in their message alone become one "(combined from similar events)". About one object a
+component writes 25 times at once and then every five minutes: counts go on meanwhile, what is new is dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import datetime
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import msgspec
 import structlog
@@ -22,10 +23,12 @@ from knarr_api.types.core_v1 import Event, EventSource, ObjectReference
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import Client, meta_of
 from knarr_client.clock import Clock
+from knarr_client.event_limits import Remembered, Similar, TokenBuckets
 from knarr_client.workqueue import Backoff
 
 NORMAL = "Normal"
 WARNING = "Warning"
+COMBINED = "(combined from similar events)"
 NAME_MAX = 253 - 17
 MESSAGE_MAX = 1024
 """Characters; the API refuses longer ones."""
@@ -38,14 +41,17 @@ class RecorderSettings:
     bump_interval_s: float = 5.0
     """The count of one event is written at most this often."""
     similar_max: int = 10
-    """So many different messages of one reason about one object are written before they are combined."""
+    """So many different messages of one reason about one object are combined."""
     similar_window_s: float = 600.0
+    burst: int = 25
+    """Writes by one component about one object; one more comes back every ``refill_s``."""
+    refill_s: float = 300.0
     deadline_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Topic:
-    """What makes two events the same."""
+    """What makes two events the same. message: COMBINED for those that differ in it."""
 
     component: str
     kind: str
@@ -57,9 +63,22 @@ class _Topic:
     reason: str
     message: str
 
+    @property
+    def subject(self) -> _Topic:
+        """What similar events share."""
+        return replace(self, message="")
+
+    @property
+    def source(self) -> _Topic:
+        """Who speaks about what."""
+        return replace(self, type="", reason="", message="")
+
 
 @dataclass(slots=True)
 class _Pending:
+    """message: as it was said last."""
+
+    message: str
     first: datetime.datetime
     last: datetime.datetime
     count: int = 1
@@ -70,12 +89,6 @@ class _Written:
     name: str
     count: int
     at_s: float
-
-
-@dataclass(slots=True)
-class _Similar:
-    since_s: float
-    messages: set[str] = field(default_factory=set)
 
 
 class EventRecorder:
@@ -97,8 +110,10 @@ class EventRecorder:
         self._clock = clock
         self._settings = settings or RecorderSettings()
         self._pending: OrderedDict[_Topic, _Pending] = OrderedDict()
-        self._written: OrderedDict[_Topic, _Written] = OrderedDict()
-        self._similar: OrderedDict[_Topic, _Similar] = OrderedDict()
+        limits = self._settings
+        self._written: Remembered[_Topic, _Written] = Remembered(limits.remembered_max)
+        self._similar = Similar(limits.similar_max, limits.similar_window_s, limits.remembered_max)
+        self._tokens = TokenBuckets(limits.burst, limits.refill_s, limits.remembered_max)
         self._wake = asyncio.Event()
         self._dropped = 0
         self._log = structlog.get_logger("knarr.events").bind(component=component)
@@ -109,7 +124,7 @@ class EventRecorder:
 
     @property
     def dropped(self) -> int:
-        """How many events were not recorded because too many waited."""
+        """How many events were not recorded because too many waited or one source said too much."""
         return self._dropped
 
     def normal(self, about: msgspec.Struct, reason: str, message: str) -> None:
@@ -122,29 +137,37 @@ class EventRecorder:
         """reason: one word in CamelCase. message: a sentence for people. component: empty for the recorder's own."""
         kind = kinds.of(about)
         metadata = meta_of(about)
-        topic = self._combined(
-            _Topic(
-                component=component or self._component,
-                kind=kind.kind,
-                api_version=kind.api_version,
-                namespace=metadata.namespace,
-                name=metadata.name,
-                uid=metadata.uid,
-                type=type_,
-                reason=reason,
-                message=message[:MESSAGE_MAX],
-            )
+        topic = _Topic(
+            component=component or self._component,
+            kind=kind.kind,
+            api_version=kind.api_version,
+            namespace=metadata.namespace,
+            name=metadata.name,
+            uid=metadata.uid,
+            type=type_,
+            reason=reason,
+            message=message[:MESSAGE_MAX],
         )
+        if self._similar.is_one_too_many(topic.subject, topic.message, self._clock.monotonic()):
+            message = f"{COMBINED}: {message}"
+            topic = replace(topic, message=COMBINED)
+        self._keep(topic, message[:MESSAGE_MAX])
+
+    def _keep(self, topic: _Topic, message: str) -> None:
         now = self._clock.now()
         present = self._pending.get(topic)
         if present is not None:
             present.count += 1
-            present.last = now
-        elif len(self._pending) >= self._settings.pending_max:
+            present.last, present.message = now, message
+        elif len(self._pending) >= self._settings.pending_max or not self._may_begin(topic):
             self._dropped += 1
         else:
-            self._pending[topic] = _Pending(first=now, last=now)
+            self._pending[topic] = _Pending(message, first=now, last=now)
             self._wake.set()
+
+    def _may_begin(self, topic: _Topic) -> bool:
+        """What was written before waits for its turn; what is new needs one now."""
+        return topic in self._written or self._tokens.take(topic.source, self._clock.monotonic())
 
     async def run(self) -> None:
         """Write what was recorded, until cancelled."""
@@ -191,7 +214,8 @@ class EventRecorder:
         written = self._written.get(topic)
         if written is None:
             return 0.0
-        return written.at_s + self._settings.bump_interval_s - self._clock.monotonic()
+        now_s = self._clock.monotonic()
+        return max(written.at_s + self._settings.bump_interval_s - now_s, self._tokens.wait_s(topic.source, now_s))
 
     def _put_back(self, topic: _Topic, pending: _Pending) -> None:
         newer = self._pending.get(topic)
@@ -204,14 +228,19 @@ class EventRecorder:
 
     async def _write(self, topic: _Topic, pending: _Pending) -> None:
         written = self._written.get(topic)
-        if written is not None and await self._bump(topic, written, pending):
-            return
+        if written is None or not await self._bump(topic, written, pending):
+            await self._create(topic, pending)
+        if written is not None:
+            self._tokens.take(topic.source, self._clock.monotonic())
+
+    async def _create(self, topic: _Topic, pending: _Pending) -> None:
         event = self._event(topic, pending)
         try:
             await self._client.create(event)
         except errors.AlreadyExists:
             pass
-        self._remember(topic, _Written(name=event.metadata.name, count=pending.count, at_s=self._clock.monotonic()))
+        written = _Written(name=event.metadata.name, count=pending.count, at_s=self._clock.monotonic())
+        self._written.use(topic, written)
 
     async def _bump(self, topic: _Topic, written: _Written, pending: _Pending) -> bool:
         count = written.count + pending.count
@@ -221,35 +250,13 @@ class EventRecorder:
                 Event,
                 written.name,
                 topic.namespace or "default",
-                patch={"count": count, "lastTimestamp": last},
+                patch={"count": count, "lastTimestamp": last, "message": pending.message},
             )
         except errors.NotFound:
             self._written.pop(topic, None)
             return False
-        self._remember(topic, _Written(name=written.name, count=count, at_s=self._clock.monotonic()))
+        self._written.use(topic, _Written(name=written.name, count=count, at_s=self._clock.monotonic()))
         return True
-
-    def _remember(self, topic: _Topic, written: _Written) -> None:
-        self._written[topic] = written
-        self._written.move_to_end(topic)
-        while len(self._written) > self._settings.remembered_max:
-            self._written.popitem(last=False)
-
-    def _combined(self, topic: _Topic) -> _Topic:
-        subject = replace(topic, message="")
-        now_s = self._clock.monotonic()
-        similar = self._similar.get(subject)
-        if similar is None or now_s - similar.since_s > self._settings.similar_window_s:
-            similar = self._similar[subject] = _Similar(since_s=now_s)
-        self._similar.move_to_end(subject)
-        while len(self._similar) > self._settings.remembered_max:
-            self._similar.popitem(last=False)
-        if topic.message in similar.messages:
-            return topic
-        if len(similar.messages) >= self._settings.similar_max:
-            return replace(topic, message="(combined from similar events)")
-        similar.messages.add(topic.message)
-        return topic
 
     def _event(self, topic: _Topic, pending: _Pending) -> Event:
         digest = hashlib.sha256(repr((topic, pending.first)).encode()).hexdigest()[:16]
@@ -264,7 +271,7 @@ class EventRecorder:
             ),
             type=topic.type,
             reason=topic.reason,
-            message=topic.message,
+            message=pending.message,
             source=EventSource(component=topic.component, host=self._instance),
             reporting_component=topic.component,
             reporting_instance=self._instance,

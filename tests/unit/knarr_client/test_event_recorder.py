@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from knarr_api import kinds
 from knarr_api.types.core_v1 import ConfigMap, Event
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client import virtual_time
+from knarr_client.event_limits import Similar, TokenBuckets
 from knarr_client.event_recorder import EventRecorder, RecorderSettings
 from knarr_client.memory import MemoryApi, MemoryClient
 
@@ -88,11 +92,99 @@ def test_many_messages_of_one_reason_are_combined():
         for number in range(40):
             recorder.normal(about, "Failed", f"attempt {number}")
         await clock.sleep(1)
-        assert len(events()) == 11
+        assert len(events()) == 10
         (combined,) = [event for event in events() if event.message.startswith("(combined")]
-        assert combined.count == 30
+        assert combined.count == 31
+        assert combined.message == "(combined from similar events): attempt 39"
+        recorder.normal(about, "Failed", "attempt 40")
+        await clock.sleep(10)
+        (combined,) = [event for event in events() if event.message.startswith("(combined")]
+        assert (combined.count, combined.message) == (32, "(combined from similar events): attempt 40")
+
+        await clock.sleep(601)
+        recorder.normal(about, "Failed", "attempt 41")
+        await clock.sleep(1)
+        assert [event.count for event in events() if event.message == "attempt 41"] == [1]
 
     play(scenario)
+
+
+def test_who_says_too_much_about_one_object_is_not_heard_for_a_while():
+    async def scenario(clock, client, recorder, about, events):
+        other = await client.create(ConfigMap(metadata=ObjectMeta(name="b", namespace="default")))
+        for number in range(40):
+            recorder.normal(about, f"R{number}", "x")
+        recorder.normal(other, "R", "x")
+        recorder.named("somebody-else").normal(about, "R", "x")
+        await clock.sleep(1)
+        assert len(events()) == 27
+        assert recorder.dropped == 15
+
+        await clock.sleep(300)
+        recorder.normal(about, "Later", "x")
+        recorder.normal(about, "Later still", "x")
+        await clock.sleep(1)
+        assert {"Later"} == {event.reason for event in events() if event.reason.startswith("Later")}
+
+    play(scenario)
+
+
+def test_counts_go_on_while_a_source_is_not_heard():
+    async def scenario(clock, client, recorder, about, events):
+        for number in range(25):
+            recorder.normal(about, f"R{number}", "x")
+        await clock.sleep(1)
+        for _ in range(100):
+            recorder.normal(about, "R0", "x")
+            await clock.sleep(1)
+        assert "patch" not in client.writes
+        await clock.sleep(600)
+        (event,) = [event for event in events() if event.reason == "R0"]
+        assert (event.count, client.writes["patch"]) == (101, 1)
+
+    play(scenario)
+
+
+@given(
+    said=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.floats(0.0, 200.0)), max_size=150),
+)
+@settings(max_examples=60, deadline=None)
+def test_nothing_said_is_lost_but_what_is_dropped_and_writes_are_bounded(said):
+    async def scenario(clock, client, recorder, about, events):
+        abouts = {"a": about, "b": await client.create(ConfigMap(metadata=ObjectMeta(name="b", namespace="default")))}
+        before, began_s = sum(client.writes.values()), clock.monotonic()
+        for name, number, pause_s in said:
+            recorder.normal(abouts[name], f"R{number % 3}", f"message {number}")
+            await clock.sleep(pause_s)
+        writes, took_s = sum(client.writes.values()) - before, clock.monotonic() - began_s
+        assert writes <= 2 * (25 + took_s / 300 + 1)
+        await clock.sleep(300.0 * 40)
+        assert sum(event.count for event in events()) + recorder.dropped == len(said)
+        assert all(event.involved_object.name in abouts for event in events())
+
+    play(scenario)
+
+
+@given(st.lists(st.floats(0.0, 400.0), max_size=100), st.integers(1, 5), st.floats(1.0, 300.0))
+def test_tokens_are_never_more_than_the_bucket_and_the_time_give(pauses, burst, interval_s):
+    buckets, now_s, taken = TokenBuckets(burst, interval_s, 10), 0.0, 0
+    for pause_s in pauses:
+        now_s += pause_s
+        wait_s = buckets.wait_s("k", now_s)
+        assert buckets.take("k", now_s) == (wait_s == 0.0)
+        taken += wait_s == 0.0
+        assert taken <= burst + now_s / interval_s + 1e-6
+
+
+@given(st.lists(st.text(max_size=2), max_size=60), st.integers(2, 12))
+def test_fewer_messages_than_the_limit_stand_for_themselves(messages, limit):
+    similar, seen = Similar(limit, 600.0, 10), set()
+    for number, message in enumerate(messages):
+        seen.add(message)
+        combined = similar.is_one_too_many("subject", message, float(number))
+        assert not combined or len(seen) >= limit
+        if message not in messages[:number] and len(seen) >= limit:
+            assert combined
 
 
 def test_an_event_that_expired_is_written_anew():
