@@ -69,6 +69,8 @@ def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
     assert cluster.ok("logs", "-l", "batch.kubernetes.io/job-completion-index=2") == "piece 2 on pieces-2\n"
     until_true(lambda: len(cluster.pods("app=greeter")) == 3, "a greeter on every node")
     assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=greeter")} == {"n1", "n2", "n3"}
+    cluster.ok("wait", "--for=jsonpath={.status.readyReplicas}=2", "statefulset/voter", "--timeout", "30s")
+    assert cluster.ok("logs", "voter-1") == "I am voter-1\n"
     # Pods reach each other across nodes.
     one, other = cluster.pods("app=web")[:2]
     pod = f"""

@@ -30,6 +30,7 @@ from knarr_controlplane.controllers.pods.collector import PodCollector
 from knarr_controlplane.controllers.replicaset.controller import ReplicaSetController
 from knarr_controlplane.controllers.resourcequota.controller import ResourceQuotaController
 from knarr_controlplane.controllers.settings import ControllerSettings
+from knarr_controlplane.controllers.statefulset.controller import StatefulSetController
 
 SYNC_REMARK_S = 30.0
 
@@ -60,6 +61,9 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
     )
     daemonsets = DaemonSetController(
         client, informers, recorder.named("daemonset-controller"), clock, queue("daemonset")
+    )
+    stateful_sets = StatefulSetController(
+        client, informers, recorder.named("statefulset-controller"), clock, queue("statefulset")
     )
     nodes = NodeLifecycleController(
         client,
@@ -112,6 +116,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "cronjobs": run_reconciler("cronjobs", cronjobs, cronjobs.queue, workers=workers),
             "disruption": run_reconciler("disruption", disruption, disruption.queue, workers=1),
             "daemonsets": run_reconciler("daemonsets", daemonsets, daemonsets.queue, workers=workers),
+            "statefulsets": run_reconciler("statefulsets", stateful_sets, stateful_sets.queue, workers=workers),
             "nodes": run_reconciler("nodes", nodes, nodes.queue, workers=workers),
             "node-health": nodes.watch_health(),
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),

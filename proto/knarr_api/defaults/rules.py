@@ -19,6 +19,8 @@ RULES: dict[type[msgspec.Struct], Callable[[Any], msgspec.Struct]] = {
     apps_v1.Deployment: workloads.deployment,
     apps_v1.ReplicaSet: workloads.replica_set,
     apps_v1.DaemonSet: workloads.daemon_set,
+    apps_v1.StatefulSet: workloads.stateful_set,
+    core_v1.PersistentVolumeClaim: workloads.claim,
     batch_v1.Job: batch.job,
     batch_v1.CronJob: batch.cron_job,
 }

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from knarr_api.errors import FieldError
 from knarr_api.types import apps_v1
-from knarr_api.types.core_v1 import PodTemplateSpec
+from knarr_api.types.core_v1 import EmptyDirVolumeSource, PodTemplateSpec, Volume
 from knarr_api.types.meta_v1 import LabelSelector
 from knarr_api.validation import names, placement, pods
 from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, required
+
+RETENTION = ("Retain", "Delete")
+STATEFUL_MESSAGE = (
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+)
 
 
 def template(given: PodTemplateSpec, path: str) -> Iterator[FieldError]:
@@ -102,6 +110,80 @@ def daemon_set(obj: apps_v1.DaemonSet) -> Iterator[FieldError]:
         yield invalid(f"{path}.maxUnavailable", rolling.max_unavailable, "cannot be 0 when maxSurge is 0")
     elif not _is_zero(rolling.max_unavailable) and not _is_zero(rolling.max_surge):
         yield invalid(f"{path}.maxSurge", rolling.max_surge, "may not be set when maxUnavailable is non-zero")
+
+
+def stateful_set(obj: apps_v1.StatefulSet) -> Iterator[FieldError]:
+    spec = obj.spec
+    yield from not_negative("spec.replicas", spec.replicas)
+    yield from not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    yield from not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
+    if spec.ordinals is not None:
+        yield from not_negative("spec.ordinals.start", spec.ordinals.start)
+    policy = spec.pod_management_policy
+    if not policy:
+        yield required("spec.podManagementPolicy")
+    elif policy not in ("OrderedReady", "Parallel"):
+        yield invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'")
+    yield from _stateful_strategy(spec.update_strategy)
+    retention, path = spec.persistent_volume_claim_retention_policy, "spec.persistentVolumeClaimRetentionPolicy"
+    if retention is not None:
+        yield from one_of(f"{path}.whenDeleted", retention.when_deleted, RETENTION)
+        yield from one_of(f"{path}.whenScaled", retention.when_scaled, RETENTION)
+    for index, claim in enumerate(spec.volume_claim_templates):
+        at = f"spec.volumeClaimTemplates[{index}]"
+        if not claim.metadata.name:
+            yield required(f"{at}.metadata.name")
+        else:
+            yield from names.dns_label(f"{at}.metadata.name", claim.metadata.name)
+        if not claim.spec.access_modes:
+            yield required(f"{at}.spec.accessModes", "at least 1 access mode is required")
+    yield from _lasting(_with_claims(spec), spec.selector)
+
+
+def _with_claims(spec: apps_v1.StatefulSetSpec) -> PodTemplateSpec:
+    """The template as its pods are: what containers mount may come from claims."""
+    claimed = {claim.metadata.name for claim in spec.volume_claim_templates if claim.metadata.name}
+    volumes = (
+        *(each for each in spec.template.spec.volumes if each.name not in claimed),
+        *(Volume(name=name, empty_dir=EmptyDirVolumeSource()) for name in sorted(claimed)),
+    )
+    inner = msgspec.structs.replace(spec.template.spec, volumes=volumes)
+    return msgspec.structs.replace(spec.template, spec=inner)
+
+
+def _stateful_strategy(strategy: apps_v1.StatefulSetUpdateStrategy | None) -> Iterator[FieldError]:
+    path = "spec.updateStrategy"
+    if strategy is None or not strategy.type:
+        yield required(f"{path}.type")
+        return
+    rolling = strategy.rolling_update
+    if strategy.type == "OnDelete":
+        if rolling is not None:
+            yield invalid(f"{path}.rollingUpdate", None, "only allowed for updateStrategy 'RollingUpdate'")
+    elif strategy.type != "RollingUpdate":
+        yield invalid(f"{path}.type", strategy.type, "must be 'RollingUpdate' or 'OnDelete'")
+    elif rolling is not None:
+        yield from not_negative(f"{path}.rollingUpdate.partition", rolling.partition)
+        yield from share(f"{path}.rollingUpdate.maxUnavailable", rolling.max_unavailable, limit_percent=True)
+        if _is_zero(rolling.max_unavailable):
+            yield invalid(f"{path}.rollingUpdate.maxUnavailable", rolling.max_unavailable, "cannot be 0")
+
+
+def update_stateful(old: apps_v1.StatefulSet, new: apps_v1.StatefulSet) -> Iterator[FieldError]:
+    """Most of it stays as it was made."""
+    spec = new.spec
+    admitted = msgspec.structs.replace(
+        old.spec,
+        replicas=spec.replicas,
+        ordinals=spec.ordinals,
+        template=spec.template,
+        update_strategy=spec.update_strategy,
+        revision_history_limit=spec.revision_history_limit,
+        persistent_volume_claim_retention_policy=spec.persistent_volume_claim_retention_policy,
+        min_ready_seconds=spec.min_ready_seconds,
+    )
+    if admitted != spec:
+        yield forbidden("spec", STATEFUL_MESSAGE)
 
 
 def controller_revision(obj: apps_v1.ControllerRevision) -> Iterator[FieldError]:
