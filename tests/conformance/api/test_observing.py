@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import ssl
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -87,7 +88,10 @@ async def test_calls_and_decisions_are_counted(observed: Any) -> None:
 def test_health_is_told_check_by_check(observed: Any) -> None:
     port = port_of(observed)
     assert fetch(port, "/livez") == (200, "ok")
-    status, text = fetch(port, "/readyz?verbose")
+    deadline = time.monotonic() + 20
+    while (answer := fetch(port, "/readyz?verbose"))[0] != 200 and time.monotonic() < deadline:
+        assert "[-]leader failed" in answer[1], "all else is ready when it says so"
+    status, text = answer
     assert status == 200 and "[+]store ok" in text and text.endswith("readyz check passed\n")
     assert fetch(port, "/nothing")[0] == 404
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
