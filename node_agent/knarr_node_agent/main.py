@@ -40,6 +40,7 @@ from knarr_node_agent.runtime import Runtime
 from knarr_node_agent.settings import Settings
 from knarr_node_agent.starting import NodeFacts, Starter
 from knarr_node_agent.stream import Stream
+from knarr_node_agent.usage import UsageReporter
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 
@@ -137,6 +138,7 @@ class _Agent:
         await self._look_at_runtime()
         rotation = LogRotation(self._runtime, self._pods, settings.data_dir / "logs", clock)
         observing = self._observe(got.ca)
+        usage = UsageReporter(self._runtime.samples, clock, self._stream.usage)
         _settle_memory()
         try:
             async with asyncio.TaskGroup() as group:
@@ -149,6 +151,7 @@ class _Agent:
                 group.create_task(self._watch_machine(), name="machine")
                 group.create_task(self._network.run(), name="network")
                 group.create_task(rotation.run(), name="log rotation")
+                group.create_task(usage.run(), name="usage")
                 renewing = credential_module.keep_fresh(channel, settings, files, clock, self._renewed)
                 group.create_task(renewing, name="certificate")
         finally:

@@ -20,6 +20,7 @@ from knarr_api import grpc_status
 from knarr_api.errors import NotFound
 from knarr_node_agent.meter import Meter, NoMeter
 from knarr_node_agent.podmachine.world import Container, ContainerState, Sandbox
+from knarr_node_agent.usage import ContainerSample
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
 
@@ -157,6 +158,11 @@ class Runtime:
         ordered = {key: tuple(sorted(value, key=lambda run: run.attempt)) for key, value in runs.items()}
         return PodState(uid, namespace, name, tuple(sorted(sandboxes, key=lambda s: s.attempt)), ordered)
 
+    async def samples(self) -> dict[str, ContainerSample]:
+        """What each container that runs has used, by id."""
+        answer = await self._call(self._runtime.ListContainerStats, cri.ListContainerStatsRequest())
+        return {stats.attributes.id: _sample(stats) for stats in answer.stats if stats.cpu.timestamp}
+
     async def events(self) -> AsyncIterator[str]:
         """Uid of a pod of which something has changed; raises Unavailable when the stream breaks off."""
         try:
@@ -280,6 +286,20 @@ def _value(status: Any, sandbox_id: str) -> Container:
         reason=status.reason,
         message=status.message[:4096],
         log_path=status.log_path,
+    )
+
+
+def _sample(stats: Any) -> ContainerSample:
+    labels = stats.attributes.labels
+    return ContainerSample(
+        id=stats.attributes.id,
+        name=stats.attributes.metadata.name,
+        namespace=labels.get(POD_NAMESPACE, ""),
+        pod=labels.get(POD_NAME, ""),
+        uid=labels.get(POD_UID, ""),
+        at_ns=stats.cpu.timestamp,
+        cpu_ns=stats.cpu.usage_core_nano_seconds.value,
+        memory_bytes=stats.memory.working_set_bytes.value,
     )
 
 

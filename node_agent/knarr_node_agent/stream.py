@@ -70,6 +70,7 @@ class Stream:
         """By uid: not yet acknowledged, the newest of each pod."""
         self._sent: dict[str, tuple[int, PodReport]] = {}
         self._node_status: NodeStatus | None = None
+        self._usage: Any = None
         self._sequence = 0
         self._heartbeat_s = 2.0
         self._welcomed = False
@@ -82,6 +83,11 @@ class Stream:
 
     def node_status(self, status: NodeStatus) -> None:
         self._node_status = status
+        self._wake.set()
+
+    def usage(self, usage: Any) -> None:
+        """A ``knarr.v1.Usage``; the newest is sent, an older one that was not sent yet is not missed."""
+        self._usage = usage
         self._wake.set()
 
     async def run(self) -> None:
@@ -148,6 +154,9 @@ class Stream:
             if self._node_status is not None:
                 status, self._node_status = self._node_status, None
                 await call.write(self._message(node_status=agent_pb2.NodeStatus(status_json=json.encode(status))))
+            if self._usage is not None:
+                usage, self._usage = self._usage, None
+                await call.write(self._message(usage=usage))
             while self._reports:
                 batch = [self._reports.pop(uid) for uid in list(self._reports)[:BATCH]]
                 updates = [_update(report) for report in batch]

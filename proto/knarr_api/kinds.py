@@ -49,7 +49,7 @@ class Kind:
 
     @property
     def acting(self) -> bool:
-        return self.kind in ACTING and self.module != "events_v1"
+        return (self.kind in ACTING and self.module != "events_v1") or self.group == "metrics.k8s.io"
 
     @property
     def api_version(self) -> str:
@@ -191,8 +191,18 @@ def _table() -> Iterator[Kind]:
 
 
 KINDS: tuple[Kind, ...] = tuple(_table())
-_BY_KIND = {(kind.api_version, kind.kind): kind for kind in KINDS}
-_BY_CLASS = {(kind.module, kind.kind): kind for kind in KINDS}
+"""All that are stored."""
+COMPUTED = tuple(
+    Kind(group="metrics.k8s.io", version="v1beta1", kind=kind, resource=resource, namespaced=namespaced, module=module)
+    for kind, resource, namespaced, module in (
+        ("NodeMetrics", "nodes", False, "metrics_v1beta1"),
+        ("PodMetrics", "pods", True, "metrics_v1beta1"),
+    )
+)
+"""Those that can only be read: they are made of what agents report."""
+_ALL = (*KINDS, *COMPUTED)
+_BY_KIND = {(kind.api_version, kind.kind): kind for kind in _ALL}
+_BY_CLASS = {(kind.module, kind.kind): kind for kind in _ALL}
 
 
 def of(type_or_obj: Any) -> Kind:
@@ -209,11 +219,11 @@ def by_kind(api_version: str, kind: str) -> Kind:
     found = _BY_KIND.get((api_version, kind))
     if found is not None:
         return found
-    same = sorted(known.api_version for known in KINDS if known.kind == kind)
+    same = sorted(known.api_version for known in _ALL if known.kind == kind)
     if same:
         hint = f"{kind} is in {' and '.join(same)}"
     else:
-        hint = _did_you_mean(kind, [known.kind for known in KINDS])
+        hint = _did_you_mean(kind, [known.kind for known in _ALL])
     raise NotFound(f'no matches for kind "{kind}" in version "{api_version}"' + (f": {hint}" if hint else ""))
 
 
@@ -226,7 +236,7 @@ def lookup(name: str) -> Kind:
     """
     word, _, rest = name.partition(".")
     lowered = word.lower()
-    for kind in KINDS:
+    for kind in _ALL:
         if lowered in (kind.resource, kind.singular, *kind.short_names) and rest in (
             "",
             kind.group,
@@ -235,7 +245,7 @@ def lookup(name: str) -> Kind:
         ):
             return kind
     hint = _did_you_mean(
-        lowered, [known for kind in KINDS for known in (kind.resource, kind.singular, *kind.short_names)]
+        lowered, [known for kind in _ALL for known in (kind.resource, kind.singular, *kind.short_names)]
     )
     raise NotFound(f'the server doesn\'t have a resource type "{name}"' + (f": {hint}" if hint else ""))
 

@@ -207,8 +207,10 @@ class WatchCache:
                 await asyncio.sleep(RETRY_S)
 
     def of(self, kind: Kind) -> KindCache:
-        """Raises Unimplemented for a version of a kind that is kept in another version only."""
-        cache = self._kinds[kind.key_prefix]
+        """Raises Unimplemented for a version of a kind that is kept in another version only, or that is not kept."""
+        cache = self._kinds.get(kind.key_prefix)
+        if cache is None:
+            raise Unimplemented(f"{kind.qualified} is computed: it can be read, but neither written nor watched")
         if cache.kind is not kind:
             raise Unimplemented(f"{kind.api_version} {kind.kind} is not served: use {cache.kind.api_version}")
         return cache

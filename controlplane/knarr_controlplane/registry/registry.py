@@ -30,6 +30,7 @@ from knarr_controlplane.registry.patching import Config, Decode
 from knarr_controlplane.registry.policies import Policies
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.registry.usages import Usages
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Delete, KeyConflict, Put, Store
 
@@ -60,6 +61,7 @@ class Registry:
         self.admission = admission
         self.now = now
         self._random = randomness or secrets.SystemRandom()
+        self.usages = Usages(cache, now)
         self._policies = Policies(cache, storage, now)
         self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
 
@@ -74,7 +76,8 @@ class Registry:
 
     def get(self, kind: Kind, namespace: str, name: str) -> CacheEntry:
         """Raises NotFound, Invalid when the namespace is missing."""
-        entry = self.cache.get(kind, _key(kind, namespace, name))
+        key = _key(kind, namespace, name)
+        entry = self.usages.get(kind, key) if kind in kinds.COMPUTED else self.cache.get(kind, key)
         if entry is None:
             raise errors.not_found(kind.resource, name, kind.group)
         return entry
@@ -82,6 +85,8 @@ class Registry:
     def list(self, kind: Kind, filter_: Filter, wanted: Wanted = EVERYTHING) -> Page:
         """Raises Expired when the objects have changed too much since the page before, Invalid for a bad request."""
         wanted.check()
+        if kind in kinds.COMPUTED:
+            return Page(self.usages.select(kind, filter_), self.cache.revision)
         return pages.page(self.cache, kind, filter_, wanted)
 
     async def not_older(self, resource_version: str) -> None:

@@ -79,6 +79,8 @@ class Agents(agent_pb2_grpc.AgentServicer):
         finally:
             receiving.cancel()
             self._hub.disconnect(connection)
+            if node not in self._hub.connections:
+                self._registry.usages.forget(node)
             log.info("agent disconnected")
             await asyncio.wait({receiving})
 
@@ -141,6 +143,8 @@ class Agents(agent_pb2_grpc.AgentServicer):
             match message.WhichOneof("content"):
                 case "node_status":
                     await self._node_status(node, json.decode(message.node_status.status_json, NodeStatus))
+                case "usage":
+                    self._registry.usages.report(node, message.usage)
                 case "pod_statuses":
                     return await self._pod_statuses(node, message)
                 case _:

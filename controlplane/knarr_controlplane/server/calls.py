@@ -141,4 +141,4 @@ def _meter(verb: str, request: Any) -> _Meter:
     return _meter_of(verb, asked.group, asked.resource)
 
 
-_KNOWN = frozenset((kind.group, kind.version, kind.resource) for kind in kinds.KINDS)
+_KNOWN = frozenset((kind.group, kind.version, kind.resource) for kind in (*kinds.KINDS, *kinds.COMPUTED))

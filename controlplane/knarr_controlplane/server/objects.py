@@ -276,8 +276,8 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
                     namespaced=kind.namespaced,
                     acting=kind.acting,
                 )
-                for kind in kinds.KINDS
-                if self._registry.cache.serves(kind)
+                for kind in (*kinds.KINDS, *kinds.COMPUTED)
+                if kind in kinds.COMPUTED or self._registry.cache.serves(kind)
             ]
         )
 

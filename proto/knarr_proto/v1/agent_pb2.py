@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from knarr_proto.v1 import pods_pb2 as knarr__proto_dot_v1_dot_pods__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aknarr_proto/v1/agent.proto\x12\x08knarr.v1\x1a\x19knarr_proto/v1/pods.proto\"\xd3\x01\n\x0c\x41gentMessage\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12 \n\x05hello\x18\x02 \x01(\x0b\x32\x0f.knarr.v1.HelloH\x00\x12(\n\theartbeat\x18\x03 \x01(\x0b\x32\x13.knarr.v1.HeartbeatH\x00\x12+\n\x0bnode_status\x18\x04 \x01(\x0b\x32\x14.knarr.v1.NodeStatusH\x00\x12-\n\x0cpod_statuses\x18\x05 \x01(\x0b\x32\x15.knarr.v1.PodStatusesH\x00\x42\t\n\x07\x63ontent\"D\n\x05Hello\x12\x11\n\tnode_name\x18\x01 \x01(\t\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\tnode_json\x18\x03 \x01(\x0c\"\x0b\n\tHeartbeat\"!\n\nNodeStatus\x12\x13\n\x0bstatus_json\x18\x01 \x01(\x0c\"9\n\x0bPodStatuses\x12*\n\x07updates\x18\x01 \x03(\x0b\x32\x19.knarr.v1.PodStatusUpdate\"h\n\x0fPodStatusUpdate\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\t\x12\x13\n\x0bstatus_json\x18\x04 \x01(\x0c\x12\x12\n\nterminated\x18\x05 \x01(\x08\"\xbe\x01\n\rServerMessage\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.knarr.v1.WelcomeH\x00\x12\x1c\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\r.knarr.v1.AckH\x00\x12-\n\x0copen_session\x18\x03 \x01(\x0b\x32\x15.knarr.v1.OpenSessionH\x00\x12/\n\rclose_session\x18\x04 \x01(\x0b\x32\x16.knarr.v1.CloseSessionH\x00\x42\t\n\x07\x63ontent\"[\n\x07Welcome\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x1d\n\x15heartbeat_interval_ms\x18\x02 \x01(\x03\x12\x19\n\x11lease_duration_ms\x18\x03 \x01(\x03\";\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\"\n\x07refused\x18\x02 \x03(\x0b\x32\x11.knarr.v1.Refused\"h\n\x07Refused\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03uid\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\x0f\n\x07message\x18\x06 \x01(\t\"O\n\x0bOpenSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12!\n\x04logs\x18\x02 \x01(\x0b\x32\x11.knarr.v1.PodLogsH\x00\x42\t\n\x07request\">\n\x07PodLogs\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12&\n\x07request\x18\x02 \x01(\x0b\x32\x15.knarr.v1.LogsRequest\"\"\n\x0c\x43loseSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\"[\n\x0cSessionFrame\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x1c\n\x03\x65nd\x18\x03 \x01(\x0b\x32\r.knarr.v1.EndH\x00\x42\t\n\x07\x63ontent\"$\n\x03\x45nd\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t2\x86\x01\n\x05\x41gent\x12>\n\x07\x43onnect\x12\x16.knarr.v1.AgentMessage\x1a\x17.knarr.v1.ServerMessage(\x01\x30\x01\x12=\n\x07Session\x12\x16.knarr.v1.SessionFrame\x1a\x16.knarr.v1.SessionFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aknarr_proto/v1/agent.proto\x12\x08knarr.v1\x1a\x19knarr_proto/v1/pods.proto\"\xf5\x01\n\x0c\x41gentMessage\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12 \n\x05hello\x18\x02 \x01(\x0b\x32\x0f.knarr.v1.HelloH\x00\x12(\n\theartbeat\x18\x03 \x01(\x0b\x32\x13.knarr.v1.HeartbeatH\x00\x12+\n\x0bnode_status\x18\x04 \x01(\x0b\x32\x14.knarr.v1.NodeStatusH\x00\x12-\n\x0cpod_statuses\x18\x05 \x01(\x0b\x32\x15.knarr.v1.PodStatusesH\x00\x12 \n\x05usage\x18\x06 \x01(\x0b\x32\x0f.knarr.v1.UsageH\x00\x42\t\n\x07\x63ontent\"D\n\x05Hello\x12\x11\n\tnode_name\x18\x01 \x01(\t\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x11\n\tnode_json\x18\x03 \x01(\x0c\"\x0b\n\tHeartbeat\"!\n\nNodeStatus\x12\x13\n\x0bstatus_json\x18\x01 \x01(\x0c\"]\n\x05Usage\x12\x11\n\twindow_ms\x18\x01 \x01(\x03\x12\x1f\n\x04node\x18\x02 \x01(\x0b\x32\x11.knarr.v1.Amounts\x12 \n\x04pods\x18\x03 \x03(\x0b\x32\x12.knarr.v1.PodUsage\"7\n\x07\x41mounts\x12\x16\n\x0e\x63pu_nano_cores\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\"f\n\x08PodUsage\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\t\x12,\n\ncontainers\x18\x04 \x03(\x0b\x32\x18.knarr.v1.ContainerUsage\"B\n\x0e\x43ontainerUsage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x07\x61mounts\x18\x02 \x01(\x0b\x32\x11.knarr.v1.Amounts\"9\n\x0bPodStatuses\x12*\n\x07updates\x18\x01 \x03(\x0b\x32\x19.knarr.v1.PodStatusUpdate\"h\n\x0fPodStatusUpdate\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03uid\x18\x03 \x01(\t\x12\x13\n\x0bstatus_json\x18\x04 \x01(\x0c\x12\x12\n\nterminated\x18\x05 \x01(\x08\"\xbe\x01\n\rServerMessage\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.knarr.v1.WelcomeH\x00\x12\x1c\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\r.knarr.v1.AckH\x00\x12-\n\x0copen_session\x18\x03 \x01(\x0b\x32\x15.knarr.v1.OpenSessionH\x00\x12/\n\rclose_session\x18\x04 \x01(\x0b\x32\x16.knarr.v1.CloseSessionH\x00\x42\t\n\x07\x63ontent\"[\n\x07Welcome\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x1d\n\x15heartbeat_interval_ms\x18\x02 \x01(\x03\x12\x19\n\x11lease_duration_ms\x18\x03 \x01(\x03\";\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\"\n\x07refused\x18\x02 \x03(\x0b\x32\x11.knarr.v1.Refused\"h\n\x07Refused\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03uid\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\x05\x12\x0f\n\x07message\x18\x06 \x01(\t\"O\n\x0bOpenSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12!\n\x04logs\x18\x02 \x01(\x0b\x32\x11.knarr.v1.PodLogsH\x00\x42\t\n\x07request\">\n\x07PodLogs\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12&\n\x07request\x18\x02 \x01(\x0b\x32\x15.knarr.v1.LogsRequest\"\"\n\x0c\x43loseSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\"[\n\x0cSessionFrame\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x1c\n\x03\x65nd\x18\x03 \x01(\x0b\x32\r.knarr.v1.EndH\x00\x42\t\n\x07\x63ontent\"$\n\x03\x45nd\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t2\x86\x01\n\x05\x41gent\x12>\n\x07\x43onnect\x12\x16.knarr.v1.AgentMessage\x1a\x17.knarr.v1.ServerMessage(\x01\x30\x01\x12=\n\x07Session\x12\x16.knarr.v1.SessionFrame\x1a\x16.knarr.v1.SessionFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,35 +33,43 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'knarr_proto.v1.agent_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AGENTMESSAGE']._serialized_start=68
-  _globals['_AGENTMESSAGE']._serialized_end=279
-  _globals['_HELLO']._serialized_start=281
-  _globals['_HELLO']._serialized_end=349
-  _globals['_HEARTBEAT']._serialized_start=351
-  _globals['_HEARTBEAT']._serialized_end=362
-  _globals['_NODESTATUS']._serialized_start=364
-  _globals['_NODESTATUS']._serialized_end=397
-  _globals['_PODSTATUSES']._serialized_start=399
-  _globals['_PODSTATUSES']._serialized_end=456
-  _globals['_PODSTATUSUPDATE']._serialized_start=458
-  _globals['_PODSTATUSUPDATE']._serialized_end=562
-  _globals['_SERVERMESSAGE']._serialized_start=565
-  _globals['_SERVERMESSAGE']._serialized_end=755
-  _globals['_WELCOME']._serialized_start=757
-  _globals['_WELCOME']._serialized_end=848
-  _globals['_ACK']._serialized_start=850
-  _globals['_ACK']._serialized_end=909
-  _globals['_REFUSED']._serialized_start=911
-  _globals['_REFUSED']._serialized_end=1015
-  _globals['_OPENSESSION']._serialized_start=1017
-  _globals['_OPENSESSION']._serialized_end=1096
-  _globals['_PODLOGS']._serialized_start=1098
-  _globals['_PODLOGS']._serialized_end=1160
-  _globals['_CLOSESESSION']._serialized_start=1162
-  _globals['_CLOSESESSION']._serialized_end=1196
-  _globals['_SESSIONFRAME']._serialized_start=1198
-  _globals['_SESSIONFRAME']._serialized_end=1289
-  _globals['_END']._serialized_start=1291
-  _globals['_END']._serialized_end=1327
-  _globals['_AGENT']._serialized_start=1330
-  _globals['_AGENT']._serialized_end=1464
+  _globals['_AGENTMESSAGE']._serialized_end=313
+  _globals['_HELLO']._serialized_start=315
+  _globals['_HELLO']._serialized_end=383
+  _globals['_HEARTBEAT']._serialized_start=385
+  _globals['_HEARTBEAT']._serialized_end=396
+  _globals['_NODESTATUS']._serialized_start=398
+  _globals['_NODESTATUS']._serialized_end=431
+  _globals['_USAGE']._serialized_start=433
+  _globals['_USAGE']._serialized_end=526
+  _globals['_AMOUNTS']._serialized_start=528
+  _globals['_AMOUNTS']._serialized_end=583
+  _globals['_PODUSAGE']._serialized_start=585
+  _globals['_PODUSAGE']._serialized_end=687
+  _globals['_CONTAINERUSAGE']._serialized_start=689
+  _globals['_CONTAINERUSAGE']._serialized_end=755
+  _globals['_PODSTATUSES']._serialized_start=757
+  _globals['_PODSTATUSES']._serialized_end=814
+  _globals['_PODSTATUSUPDATE']._serialized_start=816
+  _globals['_PODSTATUSUPDATE']._serialized_end=920
+  _globals['_SERVERMESSAGE']._serialized_start=923
+  _globals['_SERVERMESSAGE']._serialized_end=1113
+  _globals['_WELCOME']._serialized_start=1115
+  _globals['_WELCOME']._serialized_end=1206
+  _globals['_ACK']._serialized_start=1208
+  _globals['_ACK']._serialized_end=1267
+  _globals['_REFUSED']._serialized_start=1269
+  _globals['_REFUSED']._serialized_end=1373
+  _globals['_OPENSESSION']._serialized_start=1375
+  _globals['_OPENSESSION']._serialized_end=1454
+  _globals['_PODLOGS']._serialized_start=1456
+  _globals['_PODLOGS']._serialized_end=1518
+  _globals['_CLOSESESSION']._serialized_start=1520
+  _globals['_CLOSESESSION']._serialized_end=1554
+  _globals['_SESSIONFRAME']._serialized_start=1556
+  _globals['_SESSIONFRAME']._serialized_end=1647
+  _globals['_END']._serialized_start=1649
+  _globals['_END']._serialized_end=1685
+  _globals['_AGENT']._serialized_start=1688
+  _globals['_AGENT']._serialized_end=1822
 # @@protoc_insertion_point(module_scope)

@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentMessage(_message.Message):
-    __slots__ = ("sequence", "hello", "heartbeat", "node_status", "pod_statuses")
+    __slots__ = ("sequence", "hello", "heartbeat", "node_status", "pod_statuses", "usage")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     NODE_STATUS_FIELD_NUMBER: _ClassVar[int]
     POD_STATUSES_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     hello: Hello
     heartbeat: Heartbeat
     node_status: NodeStatus
     pod_statuses: PodStatuses
-    def __init__(self, sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., node_status: _Optional[_Union[NodeStatus, _Mapping]] = ..., pod_statuses: _Optional[_Union[PodStatuses, _Mapping]] = ...) -> None: ...
+    usage: Usage
+    def __init__(self, sequence: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., node_status: _Optional[_Union[NodeStatus, _Mapping]] = ..., pod_statuses: _Optional[_Union[PodStatuses, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("node_name", "agent_version", "node_json")
@@ -40,6 +42,44 @@ class NodeStatus(_message.Message):
     STATUS_JSON_FIELD_NUMBER: _ClassVar[int]
     status_json: bytes
     def __init__(self, status_json: _Optional[bytes] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("window_ms", "node", "pods")
+    WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PODS_FIELD_NUMBER: _ClassVar[int]
+    window_ms: int
+    node: Amounts
+    pods: _containers.RepeatedCompositeFieldContainer[PodUsage]
+    def __init__(self, window_ms: _Optional[int] = ..., node: _Optional[_Union[Amounts, _Mapping]] = ..., pods: _Optional[_Iterable[_Union[PodUsage, _Mapping]]] = ...) -> None: ...
+
+class Amounts(_message.Message):
+    __slots__ = ("cpu_nano_cores", "memory_bytes")
+    CPU_NANO_CORES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    cpu_nano_cores: int
+    memory_bytes: int
+    def __init__(self, cpu_nano_cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+
+class PodUsage(_message.Message):
+    __slots__ = ("namespace", "name", "uid", "containers")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: str
+    uid: str
+    containers: _containers.RepeatedCompositeFieldContainer[ContainerUsage]
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., uid: _Optional[str] = ..., containers: _Optional[_Iterable[_Union[ContainerUsage, _Mapping]]] = ...) -> None: ...
+
+class ContainerUsage(_message.Message):
+    __slots__ = ("name", "amounts")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AMOUNTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    amounts: Amounts
+    def __init__(self, name: _Optional[str] = ..., amounts: _Optional[_Union[Amounts, _Mapping]] = ...) -> None: ...
 
 class PodStatuses(_message.Message):
     __slots__ = ("updates",)
