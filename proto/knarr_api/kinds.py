@@ -20,7 +20,8 @@ from knarr_api.errors import NotFound
 ACTING = frozenset(
     {
         *("Namespace", "Node", "Pod", "ConfigMap", "Secret", "Event"),
-        *("ReplicaSet", "Deployment", "DaemonSet", "StatefulSet", "ControllerRevision", "Job", "CronJob"),
+        *("ReplicaSet", "ReplicationController", "Deployment"),
+        *("DaemonSet", "StatefulSet", "ControllerRevision", "Job", "CronJob"),
         *("Lease", "PriorityClass", "PodDisruptionBudget", "LimitRange", "ResourceQuota"),
     }
 )

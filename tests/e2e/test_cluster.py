@@ -71,6 +71,7 @@ def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
     assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=greeter")} == {"n1", "n2", "n3"}
     cluster.ok("wait", "--for=jsonpath={.status.readyReplicas}=2", "statefulset/voter", "--timeout", "30s")
     assert cluster.ok("logs", "voter-1") == "I am voter-1\n"
+    until_true(lambda: len(cluster.pods("app=veteran")) == 2, "two veterans")
     # Pods reach each other across nodes.
     one, other = cluster.pods("app=web")[:2]
     pod = f"""

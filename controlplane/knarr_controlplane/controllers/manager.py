@@ -27,7 +27,8 @@ from knarr_controlplane.controllers.nodes.health import HealthSettings
 from knarr_controlplane.controllers.nodes.ipam import NodeIpamController
 from knarr_controlplane.controllers.nodes.lifecycle import NodeLifecycleController
 from knarr_controlplane.controllers.pods.collector import PodCollector
-from knarr_controlplane.controllers.replicaset.controller import ReplicaSetController
+from knarr_controlplane.controllers.replicaset.controller import REPLICA_SET, ReplicaSetController
+from knarr_controlplane.controllers.replicationcontroller import REPLICATION_CONTROLLER
 from knarr_controlplane.controllers.resourcequota.controller import ResourceQuotaController
 from knarr_controlplane.controllers.settings import ControllerSettings
 from knarr_controlplane.controllers.statefulset.controller import StatefulSetController
@@ -52,7 +53,15 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         client, informers, recorder.named("deployment-controller"), clock, queue("deployment")
     )
     replicasets = ReplicaSetController(
-        client, informers, recorder.named("replicaset-controller"), clock, queue("replicaset")
+        client, informers, recorder.named("replicaset-controller"), clock, queue("replicaset"), REPLICA_SET
+    )
+    replication = ReplicaSetController(
+        client,
+        informers,
+        recorder.named("replication-controller"),
+        clock,
+        queue("replicationcontroller"),
+        REPLICATION_CONTROLLER,
     )
     jobs = JobController(client, informers, recorder.named("job-controller"), clock, queue("job"))
     cronjobs = CronJobController(client, informers, recorder.named("cronjob-controller"), clock, queue("cronjob"))
@@ -112,6 +121,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "events": recorder.run(),
             "deployments": run_reconciler("deployments", deployments, deployments.queue, workers=workers),
             "replicasets": run_reconciler("replicasets", replicasets, replicasets.queue, workers=workers),
+            "replication": run_reconciler("replication", replication, replication.queue, workers=workers),
             "jobs": run_reconciler("jobs", jobs, jobs.queue, workers=workers),
             "cronjobs": run_reconciler("cronjobs", cronjobs, cronjobs.queue, workers=workers),
             "disruption": run_reconciler("disruption", disruption, disruption.queue, workers=1),

@@ -20,6 +20,7 @@ RULES: dict[type[msgspec.Struct], Callable[[Any], msgspec.Struct]] = {
     apps_v1.ReplicaSet: workloads.replica_set,
     apps_v1.DaemonSet: workloads.daemon_set,
     apps_v1.StatefulSet: workloads.stateful_set,
+    core_v1.ReplicationController: workloads.replication_controller,
     core_v1.PersistentVolumeClaim: workloads.claim,
     batch_v1.Job: batch.job,
     batch_v1.CronJob: batch.cron_job,

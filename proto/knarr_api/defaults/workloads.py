@@ -32,6 +32,18 @@ def replica_set(given: apps_v1.ReplicaSet) -> apps_v1.ReplicaSet:
     return change(given, spec=change(spec, template=template(spec.template)))
 
 
+def replication_controller(given: core_v1.ReplicationController) -> core_v1.ReplicationController:
+    """Labels and selector come from the template."""
+    inner = given.spec.template.metadata.labels
+    spec = fill(given.spec, replicas=1)
+    if not spec.selector and inner:
+        spec = change(spec, selector=inner)
+    metadata = given.metadata
+    if not metadata.labels and inner:
+        metadata = change(metadata, labels=inner)
+    return change(given, metadata=metadata, spec=change(spec, template=template(spec.template)))
+
+
 def daemon_set(given: apps_v1.DaemonSet) -> apps_v1.DaemonSet:
     spec = fill(
         given.spec,

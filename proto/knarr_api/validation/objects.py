@@ -29,6 +29,7 @@ DNS_NAMED = frozenset(
         "Event",
         "StatefulSet",
         "DaemonSet",
+        "ReplicationController",
         "ControllerRevision",
         "Job",
         "PodDisruptionBudget",
@@ -263,6 +264,7 @@ def _with_images(
 _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
     core_v1.Pod: _pod,
     apps_v1.ReplicaSet: workloads.replica_set,
+    core_v1.ReplicationController: workloads.replication_controller,
     apps_v1.Deployment: workloads.deployment,
     apps_v1.DaemonSet: workloads.daemon_set,
     apps_v1.StatefulSet: workloads.stateful_set,

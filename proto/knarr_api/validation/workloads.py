@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from knarr_api.errors import FieldError
-from knarr_api.types import apps_v1
+from knarr_api.types import apps_v1, core_v1
 from knarr_api.types.core_v1 import EmptyDirVolumeSource, PodTemplateSpec, Volume
 from knarr_api.types.meta_v1 import LabelSelector
 from knarr_api.validation import names, placement, pods
@@ -62,6 +62,13 @@ def replica_set(obj: apps_v1.ReplicaSet) -> Iterator[FieldError]:
     yield from not_negative("spec.replicas", obj.spec.replicas)
     yield from not_negative("spec.minReadySeconds", obj.spec.min_ready_seconds)
     yield from _lasting(obj.spec.template, obj.spec.selector)
+
+
+def replication_controller(obj: core_v1.ReplicationController) -> Iterator[FieldError]:
+    spec = obj.spec
+    yield from not_negative("spec.replicas", spec.replicas)
+    yield from not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    yield from _lasting(spec.template, LabelSelector(match_labels=spec.selector) if spec.selector else None)
 
 
 def deployment(obj: apps_v1.Deployment) -> Iterator[FieldError]:

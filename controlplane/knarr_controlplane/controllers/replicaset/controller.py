@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic
+
 import msgspec
 
+from knarr_api import kinds
 from knarr_api.labels import Selector
-from knarr_api.types.apps_v1 import ReplicaSet
+from knarr_api.types.apps_v1 import ReplicaSet, ReplicaSetStatus
 from knarr_api.types.core_v1 import Pod
 from knarr_api.types.meta_v1 import OwnerReference
-from knarr_client.client import Client, Key, key_of, meta_of
+from knarr_client.client import Client, Key, T, key_of, meta_of
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
@@ -24,7 +29,19 @@ from knarr_controlplane.controllers.replicaset.decide import Failure, Plan, Worl
 LOOK_AGAIN_S = 1.0
 
 
-class ReplicaSetController:
+@dataclass(frozen=True, slots=True)
+class Face(Generic[T]):
+    """A kind that is a ReplicaSet by another name. view: the object as one. with_status: the object with its status."""
+
+    type: type[T]
+    view: Callable[[T], ReplicaSet]
+    with_status: Callable[[T, ReplicaSetStatus], T]
+
+
+REPLICA_SET = Face(ReplicaSet, lambda obj: obj, lambda obj, wanted: msgspec.structs.replace(obj, status=wanted))
+
+
+class ReplicaSetController(Generic[T]):
     def __init__(
         self,
         client: Client,
@@ -32,57 +49,56 @@ class ReplicaSetController:
         recorder: ComponentRecorder,
         clock: Clock,
         queue: WorkQueue[Key],
+        face: Face[T],
     ) -> None:
         self.queue = queue
         self._client = client
         self._clock = clock
-        self._replicasets = informers.of(ReplicaSet)
+        self._face = face
+        self._kind = kinds.of(face.type).kind
+        self._owners = informers.of(face.type)
         self._pods = informers.of(Pod)
         self._pods.add_index("controller", controller_uid)
         self._pods.add_index("orphans", orphan_namespace)
         self._writes = PodWrites(client, self._pods, recorder, clock, taken=self._taken)
-        self._own_status: OwnWrites[Key, ReplicaSet] = OwnWrites(self._replicasets, clock)
+        self._own_status: OwnWrites[Key, T] = OwnWrites(self._owners, clock)
         self._floors: dict[str, int] = {}
-        """The highest slot ever seen, by the ReplicaSet's uid."""
-        self._replicasets.add_handler(self._replicaset_changed)
+        """The highest slot ever seen, by the owner's uid."""
+        self._owners.add_handler(self._owner_changed)
         self._pods.add_handler(self._pod_changed)
 
     async def reconcile(self, key: Key) -> Again | None:
-        replicaset = self._replicasets.by_key(key)
-        if replicaset is None:
+        owner = self._owners.by_key(key)
+        if owner is None:
             self._writes.forget(key)
             self._own_status.forget(key)
             return None
         if not await self._writes.caught_up(key) or not self._own_status.seen(key):
             return Again(LOOK_AGAIN_S)
-        uid = replicaset.metadata.uid
+        uid = meta_of(owner).uid
         pods = (*self._pods.by_index("controller", uid), *self._pods.by_index("orphans", key.namespace))
-        floor = self._floors.get(uid, -1)
-        plan = decide(World(replicaset=replicaset, pods=pods, floor=floor, now=self._clock.now()))
-        failures = await self._apply(key, replicaset, plan)
-        await self._update_status(key, replicaset, plan, failures)
+        replicaset, now = self._face.view(owner), self._clock.now()
+        plan = decide(World(replicaset=replicaset, owner=owner, pods=pods, floor=self._floors.get(uid, -1), now=now))
+        failures = await self._apply(key, owner, plan)
+        failure = Failure(reason=failures[0][0], message=str(failures[0][1])) if failures else None
+        wanted = self._face.with_status(owner, status(replicaset, plan, failure, now))
+        if wanted != owner:
+            self._own_status.wrote(key, await self._client.update_status(wanted))
         if failures:
             raise failures[0][1]
         return Again(plan.again_after_s) if plan.again_after_s else None
 
-    async def _apply(self, key: Key, replicaset: ReplicaSet, plan: Plan) -> Failures:
-        await self._writes.adopt(key, replicaset, plan.adopt)
-        await self._writes.release(key, replicaset, plan.release)
-        failures = await self._writes.create(key, replicaset, plan.create)
-        return failures or await self._writes.delete(key, replicaset, plan.delete)
-
-    async def _update_status(self, key: Key, replicaset: ReplicaSet, plan: Plan, failures: Failures) -> None:
-        failure = Failure(reason=failures[0][0], message=str(failures[0][1])) if failures else None
-        wanted = status(replicaset, plan, failure, self._clock.now())
-        if wanted != replicaset.status:
-            written = await self._client.update_status(msgspec.structs.replace(replicaset, status=wanted))
-            self._own_status.wrote(key, written)
+    async def _apply(self, key: Key, owner: T, plan: Plan) -> Failures:
+        await self._writes.adopt(key, owner, plan.adopt)
+        await self._writes.release(key, owner, plan.release)
+        failures = await self._writes.create(key, owner, plan.create)
+        return failures or await self._writes.delete(key, owner, plan.delete)
 
     # What concerns whom
 
-    def _replicaset_changed(self, change: Change[ReplicaSet]) -> None:
+    def _owner_changed(self, change: Change[T]) -> None:
         if change.new is None and change.old is not None:
-            self._floors.pop(change.old.metadata.uid, None)
+            self._floors.pop(meta_of(change.old).uid, None)
         self.queue.add(change.key)
 
     def _pod_changed(self, change: Change[Pod]) -> None:
@@ -90,27 +106,27 @@ class ReplicaSetController:
             if pod is None:
                 continue
             controller = ownership.controller_of(pod)
-            if controller is not None and controller.kind == "ReplicaSet":
+            if controller is not None and controller.kind == self._kind:
                 if self._known(controller, pod.metadata.namespace):
                     self._note_slot(pod.metadata.name, controller.name, controller.uid)
                 self.queue.add(Key(pod.metadata.namespace, controller.name))
         pod = change.new
         if pod is not None and ownership.controller_of(pod) is None and pod.metadata.labels:
-            for replicaset in self._replicasets.items(pod.metadata.namespace):
-                if selects(replicaset, pod):
-                    self.queue.add(key_of(replicaset))
+            for owner in self._owners.items(pod.metadata.namespace):
+                if selects(self._face.view(owner), pod):
+                    self.queue.add(key_of(owner))
 
     def _taken(self, owner: msgspec.Struct, pod: Pod) -> None:
         self._note_slot(pod.metadata.name, meta_of(owner).name, meta_of(owner).uid)
 
-    def _note_slot(self, name: str, replicaset: str, uid: str) -> None:
-        slot = naming.slot_of(name, replicaset, uid)
+    def _note_slot(self, name: str, owner: str, uid: str) -> None:
+        slot = naming.slot_of(name, owner, uid)
         if slot is not None and slot > self._floors.get(uid, -1):
             self._floors[uid] = slot
 
     def _known(self, controller: OwnerReference, namespace: str) -> bool:
-        present = self._replicasets.get(controller.name, namespace)
-        return present is not None and present.metadata.uid == controller.uid
+        present = self._owners.get(controller.name, namespace)
+        return present is not None and meta_of(present).uid == controller.uid
 
 
 def controller_uid(obj: msgspec.Struct) -> tuple[str, ...]:

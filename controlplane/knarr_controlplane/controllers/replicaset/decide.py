@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from knarr_api.labels import Selector
 from knarr_api.types.apps_v1 import ReplicaSet, ReplicaSetCondition, ReplicaSetStatus
 from knarr_api.types.core_v1 import Pod
-from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
 from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.replicaset import naming
@@ -33,9 +35,10 @@ class Failure:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """pods: all of the namespace that this ReplicaSet controls or might adopt. floor: the highest slot known to have
-    been used, -1 for none."""
+    been used, -1 for none. owner: whom pods refer to where that is no ReplicaSet."""
 
     replicaset: ReplicaSet
+    owner: msgspec.Struct | None = None
     pods: tuple[Pod, ...]
     floor: int
     now: datetime.datetime
@@ -69,7 +72,8 @@ def decide(world: World) -> Plan:
     if replicaset.metadata.deletion_timestamp is None:
         missing = desired(replicaset) - len(active)
         if missing > 0:
-            create = new_pods(replicaset, missing, world.floor, world.pods)
+            owner = world.owner or replicaset
+            create = new_pods(replicaset, missing, world.floor, world.pods, ownership.controller_reference(owner))
         elif missing < 0:
             delete = deletion_order(active, world.now)[:-missing]
     return Plan(
@@ -98,7 +102,9 @@ def highest_slot(replicaset: ReplicaSet, pods: Sequence[Pod]) -> int:
     return max((slot for slot in slots if slot is not None), default=-1)
 
 
-def new_pods(replicaset: ReplicaSet, count: int, floor: int, pods: Sequence[Pod]) -> tuple[Pod, ...]:
+def new_pods(
+    replicaset: ReplicaSet, count: int, floor: int, pods: Sequence[Pod], owner: OwnerReference
+) -> tuple[Pod, ...]:
     """Pods in the slots after the highest used one."""
     first = max(floor, highest_slot(replicaset, pods)) + 1
     taken = {pod.metadata.name for pod in pods}
@@ -107,7 +113,7 @@ def new_pods(replicaset: ReplicaSet, count: int, floor: int, pods: Sequence[Pod]
     while len(made) < count:
         name = naming.pod_name(replicaset.metadata.name, replicaset.metadata.uid, slot % naming.SLOTS)
         if name not in taken:
-            made.append(_pod(replicaset, name))
+            made.append(_pod(replicaset, name, owner))
         slot += 1
     return tuple(made)
 
@@ -182,7 +188,7 @@ def _conditions(
     return (*others, condition)
 
 
-def _pod(replicaset: ReplicaSet, name: str) -> Pod:
+def _pod(replicaset: ReplicaSet, name: str, owner: OwnerReference) -> Pod:
     template = replicaset.spec.template
     metadata = ObjectMeta(
         name=name,
@@ -191,7 +197,7 @@ def _pod(replicaset: ReplicaSet, name: str) -> Pod:
         labels=template.metadata.labels,
         annotations=template.metadata.annotations,
         finalizers=template.metadata.finalizers,
-        owner_references=(ownership.controller_reference(replicaset),),
+        owner_references=(owner,),
     )
     return Pod(metadata=metadata, spec=template.spec)
 

@@ -22,7 +22,13 @@ REVISION = {
     "data": {"spec": {}},
     "revision": 1,
 }
-GOOD = {"daemonset": DAEMON_SET, "statefulset": STATEFUL_SET, "revision": REVISION}
+REPLICATION = {
+    "apiVersion": "v1",
+    "kind": "ReplicationController",
+    "metadata": {"name": "web", "namespace": "default"},
+    "spec": {"template": TEMPLATE},
+}
+GOOD = {"replication": REPLICATION, "daemonset": DAEMON_SET, "statefulset": STATEFUL_SET, "revision": REVISION}
 CLAIM = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
 
 
@@ -59,6 +65,11 @@ BOTH = [
     (pod(containers=None), "spec.template.spec.containers: Required value"),
 ]
 ROWS = [
+    ("replication", spec(replicas=-1), "spec.replicas: Invalid value: -1"),
+    ("replication", spec(minReadySeconds=-1), "spec.minReadySeconds: Invalid value: -1"),
+    ("replication", spec(template={"metadata": {"labels": None}}), "spec.selector: Required value"),
+    ("replication", spec(selector={"app": "b"}), 'spec.template.metadata.labels: Invalid value: "app=a": `selector`'),
+    ("replication", pod(restartPolicy="Never"), "spec.template.spec.restartPolicy: Unsupported value"),
     *(("daemonset", change, expected) for change, expected in BOTH),
     *(("statefulset", change, expected) for change, expected in BOTH),
     (
