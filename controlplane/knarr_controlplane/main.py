@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import json
 import logging
@@ -13,8 +12,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -25,9 +23,10 @@ from knarr_api.errors import Internal, KnarrError, Unavailable
 from knarr_api.types.coordination_v1 import Lease
 from knarr_client.clock import SystemClock
 from knarr_client.observing import Observing, only_holders
-from knarr_controlplane import controllers, leader, scheduler
+from knarr_controlplane import controllers, data_directory, leader, scheduler
 from knarr_controlplane import settings as settings_module
 from knarr_controlplane.authz import Authorizer
+from knarr_controlplane.backup.snapshot import Origin, snapshot
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.metrics import MeteredStore, StoredObjects
 from knarr_controlplane.pki import kubeconfig
@@ -65,7 +64,8 @@ def main() -> None:
     try:
         settings = settings_module.parse(sys.argv[1:])
         _configure_logs(settings.log_level)
-        with _locked(settings.data_dir):
+        with data_directory.locked(settings.data_dir):
+            data_directory.check_restored(settings.data_dir, settings.store)
             asyncio.run(_run(settings))
     except KnarrError as error:
         sys.stderr.write(f"knarr-controlplane: {error}\n")
@@ -99,10 +99,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         ca, certificate, key = authority.etcd(clock.now())
         return EtcdTls(ca=ca, certificate=certificate, key=key)
 
-    remote = data_dir / "pki" / "etcd"
-    remote_tls = None
-    if remote.is_dir():
-        remote_tls = EtcdTls(ca=remote / "ca.crt", certificate=remote / "client.crt", key=remote / "client.key")
+    remote_tls = EtcdTls.of_directory(data_dir / "pki" / "etcd")
     opened = await open_store(settings.store, data_dir, tls=etcd_tls, remote_tls=remote_tls)
     stack.push_async_callback(opened.close)
     store = MeteredStore(opened.store)
@@ -139,6 +136,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     async def agents_health() -> str:
         return f"{len(hub.connections)} connected"
 
+    origin = Origin(pki=data_dir / "pki", cluster_id=authority.fingerprint[:12], store=settings.store)
     checks = {"store": store_health, "cache": cache_health, "leader": leader_health, "agents": agents_health}
     services = Services(
         objects=Objects(registry, authorizer),
@@ -150,6 +148,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             authorizer,
             cluster_id=authority.fingerprint[:12],
             checks=checks,
+            backup=lambda: snapshot(store, origin, clock.now()),
         ),
         history=History(Past(store, storage, kinds.of(Lease).key(leader.NAMESPACE, LEADER)), authorizer),
         join=Join(tokens, authority, settings.advertise, clock.now, is_alive=hub.connections.__contains__),
@@ -248,26 +247,6 @@ async def _compact(store: Store, cache: WatchCache, retention_s: float) -> None:
                 await store.compact(old)
         except KnarrError as error:
             log.warning("compaction failed", error=str(error))
-
-
-@contextlib.contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory. Raises Unavailable naming the process that has it."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / "controlplane.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode().strip() or "unknown"
-            raise Unavailable(
-                f"data directory {data_dir} is in use by process {holder}: stop it first or name another directory"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _notify(state: str) -> None:

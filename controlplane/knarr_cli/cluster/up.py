@@ -383,6 +383,8 @@ def existing(options: Options) -> LocalCluster | None:
     except ClusterStateError:
         if (options.data_dir / "cluster.json").exists():
             raise
+        if (options.data_dir / "restored.json").exists():
+            return None
         if options.data_dir.is_dir() and any(options.data_dir.iterdir()):
             raise UpError(f"{options.data_dir} is not empty and not a cluster's: name a new directory") from None
         return None

@@ -281,6 +281,9 @@ class WatchCache:
         if after < cache.forgotten:
             raise Expired(f"too old resource version: {after} ({cache.forgotten})")
         if revision.store_revision(after) > revision.store_revision(self.revision):
+            newest = await self._store.revision()
+            if revision.store_revision(after) > revision.store_revision(newest):
+                raise Expired(f"resource version {after} is newer than the store ({newest}): it was restored")
             await self.wait_for(revision.pack(revision.store_revision(after), 0))
         index = cache.start + bisect.bisect_right(cache.log, after, key=lambda change: change.revision)
         wake = asyncio.Event()

@@ -1,9 +1,9 @@
-"""``knarr.v1.Cluster``: version, health, and why a pod is as it is."""
+"""``knarr.v1.Cluster``: version, health, why a pod is as it is, and backups."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from knarr_api import kinds
@@ -11,6 +11,7 @@ from knarr_api.errors import KnarrError
 from knarr_api.fields import FieldSelector
 from knarr_api.types.core_v1 import Event, Namespace, Node, Pod
 from knarr_controlplane.authz import Authorizer
+from knarr_controlplane.backup.snapshot import Piece
 from knarr_controlplane.cache.watch_cache import Filter
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry.registry import Registry
@@ -18,13 +19,14 @@ from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import PodToPlace, verdicts
 from knarr_controlplane.scheduler.profile import load_plugins
 from knarr_controlplane.scheduler.scheduler import FINISHED
-from knarr_controlplane.server.calls import unary
+from knarr_controlplane.server.calls import streaming, unary
 from knarr_controlplane.version import KUBERNETES_VERSION, VERSION
 from knarr_controlplane.why import Finding, findings, summary
 from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc
 
 Check = Callable[[], Awaitable[str]]
 """Answers with a message when all is well; raises a KnarrError else."""
+CHUNK_BYTES = 1024 * 1024
 SEVERITIES = {
     "ok": cluster_pb2.Finding.OK,
     "info": cluster_pb2.Finding.INFO,
@@ -35,12 +37,19 @@ SEVERITIES = {
 
 class Cluster(cluster_pb2_grpc.ClusterServicer):
     def __init__(
-        self, registry: Registry, authorizer: Authorizer, *, cluster_id: str, checks: Mapping[str, Check]
+        self,
+        registry: Registry,
+        authorizer: Authorizer,
+        *,
+        cluster_id: str,
+        checks: Mapping[str, Check],
+        backup: Callable[[], AsyncIterator[Piece]],
     ) -> None:
         self._registry = registry
         self._authorizer = authorizer
         self._cluster_id = cluster_id
         self._checks = dict(checks)
+        self._backup = backup
 
     @unary
     async def Version(self, request: Any, context: Any) -> Any:
@@ -78,6 +87,13 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         waits = not pod.spec.node_name and not pod.spec.scheduling_gates
         found = findings(pod, node, tuple(events), self._verdicts(pod) if waits else {})
         return cluster_pb2.WhyResponse(summary=summary(pod, found), findings=[_message(finding) for finding in found])
+
+    @streaming
+    async def Backup(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self._authorizer.check_admin(identity.of_call(context), "make a backup")
+        async for piece in self._backup():
+            for start in range(0, len(piece.data), CHUNK_BYTES):
+                yield cluster_pb2.BackupChunk(data=piece.data[start : start + CHUNK_BYTES], objects=piece.objects)
 
     def _verdicts(self, pod: Pod) -> dict[str, tuple[str, ...]]:
         """What the scheduler holds against each node, as the cluster is now."""

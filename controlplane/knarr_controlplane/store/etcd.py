@@ -37,9 +37,14 @@ from knarr_controlplane.store.protocol import (
 
 TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
+RESTORE_TIMEOUT_S = 60.0
 PAGE = 2000
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 Compare = rpc.Compare
+META = "/knarr/"
+BASE_KEY, RESTORING_KEY = b"/knarr/revision-base", b"/knarr/restoring"
+"""In a restored etcd: what is added to its revisions; that the restore is not complete."""
+TOO_LARGE = "larger than max"
 
 
 class EtcdStore:
@@ -53,6 +58,7 @@ class EtcdStore:
         self._maintenance = rpc.MaintenanceStub(channel)
         self._committer = GroupCommitter(self._apply, in_flight=2)
         self._closed = False
+        self._numbers = revision.Numbering()
 
     @classmethod
     async def open(
@@ -61,8 +67,12 @@ class EtcdStore:
         *,
         tls: EtcdTls | None = None,
         timeout_s: float = CONNECT_TIMEOUT_S,
+        restoring: bool = False,
     ) -> EtcdStore:
-        """Connect. Raises Unavailable naming the endpoints, Invalid for a version that loses data."""
+        """Connect. Raises Unavailable naming the endpoints, Invalid for a version that loses data.
+
+        restoring: only ``begin_restore`` and what belongs to it will be called.
+        """
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -81,6 +91,8 @@ class EtcdStore:
         store = cls(channel, endpoints)
         try:
             status = await store._call(store._maintenance.Status, rpc.StatusRequest(), timeout_s, wait=True)
+            if not restoring:
+                await store._read_base()
         except KnarrError:
             await channel.close(None)
             raise
@@ -91,22 +103,30 @@ class EtcdStore:
 
     async def get(self, key: str) -> Entry | None:
         answer = await self._call(self._kv.Range, rpc.RangeRequest(key=key.encode()))
-        return _entry(answer.kvs[0]) if answer.kvs else None
+        return self._entry(answer.kvs[0]) if answer.kvs else None
 
     async def list(self, prefix: str, *, limit: int = 0, after: str = "", at_revision: int = 0) -> Listing:
         start = after.encode() + b"\0" if after and after >= prefix else prefix.encode()
         end = _end_of(prefix)
-        number = revision.store_revision(at_revision)
+        number = self._numbers.number(at_revision)
+        if number < 0:
+            raise Expired(f"resource version {at_revision} is from before the store was restored")
         entries: list[Entry] = []
+        page = PAGE
         while True:
-            wanted = min(limit - len(entries), PAGE) if limit else PAGE
-            answer = await self._call(
-                self._kv.Range, rpc.RangeRequest(key=start, range_end=end, limit=wanted, revision=number)
-            )
+            wanted = min(limit - len(entries), page) if limit else page
+            request = rpc.RangeRequest(key=start, range_end=end, limit=wanted, revision=number)
+            try:
+                answer = await self._call(self._kv.Range, request)
+            except ResourceExhausted:
+                if wanted == 1:
+                    raise
+                page = wanted // 2
+                continue
             number = number or answer.header.revision
-            entries += [_entry(kv) for kv in answer.kvs]
+            entries += [self._entry(kv) for kv in answer.kvs]
             if not answer.more or (limit and len(entries) >= limit):
-                return Listing(tuple(entries), revision.pack(number), bool(answer.more))
+                return Listing(tuple(entries), self._numbers.pack(number), bool(answer.more))
             start = answer.kvs[-1].key + b"\0"
 
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
@@ -114,7 +134,10 @@ class EtcdStore:
 
     async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
         whole = revision.position(after) == revision.WHOLE
-        start = revision.store_revision(after) + (1 if whole else 0)
+        start = self._numbers.number(after)
+        if start < 0:
+            raise Expired(f"resource version {after} is from before the store was restored")
+        start += 1 if whole else 0
         # Positions count all changes of a revision, so everything of ours is watched and filtered here.
         root = "/registry/" if prefix.startswith("/registry/") else prefix
         create = rpc.WatchCreateRequest(
@@ -129,7 +152,8 @@ class EtcdStore:
                 if not isinstance(answer, rpc_pb2.WatchResponse):
                     raise Unavailable(f"etcd at {self._where()} ended the watch")
                 if answer.compact_revision:
-                    raise Expired(f"resource version {after} is too old ({revision.pack(answer.compact_revision)})")
+                    compacted = self._numbers.pack(answer.compact_revision)
+                    raise Expired(f"resource version {after} is too old ({compacted})")
                 if answer.canceled:
                     raise Unavailable(f"etcd at {self._where()} cancelled the watch: {answer.cancel_reason}")
                 batch: list[StoreEvent | Progress] = []
@@ -137,14 +161,14 @@ class EtcdStore:
                     number = event.kv.mod_revision
                     position = position + 1 if number == last else 1
                     last = number
-                    packed = revision.pack(number, position)
+                    packed = self._numbers.pack(number, position)
                     if packed <= after:
                         continue
                     key = event.kv.key.decode()
                     if key.startswith(prefix):
-                        batch.append(_event(event, key, packed))
+                        batch.append(self._event(event, key, packed))
                 if not batch and (answer.events or not answer.created):
-                    batch.append(Progress(revision.pack(answer.header.revision)))
+                    batch.append(Progress(self._numbers.pack(answer.header.revision)))
                 if batch:
                     yield tuple(batch)
         except grpc.aio.AioRpcError as error:
@@ -154,11 +178,14 @@ class EtcdStore:
 
     async def revision(self) -> int:
         answer = await self._call(self._kv.Range, rpc.RangeRequest(key=b"\0", limit=1, count_only=True))
-        return revision.pack(answer.header.revision)
+        return self._numbers.pack(answer.header.revision)
 
     async def compact(self, before: int) -> None:
+        number = self._numbers.number(before)
+        if number <= 0:
+            return
         try:
-            await self._call(self._kv.Compact, rpc.CompactionRequest(revision=revision.store_revision(before)))
+            await self._call(self._kv.Compact, rpc.CompactionRequest(revision=number))
         except Expired:
             pass
 
@@ -168,8 +195,56 @@ class EtcdStore:
             self._closed = True
             await self._channel.close(None)
 
+    # Restoring
+
+    async def _read_base(self) -> None:
+        """What a restore has left. Raises Unavailable while one is not complete."""
+        answer = await self._call(self._kv.Range, rpc.RangeRequest(key=META.encode(), range_end=_end_of(META)))
+        kept = {kv.key: kv.value for kv in answer.kvs}
+        if RESTORING_KEY in kept:
+            raise Unavailable(f"etcd at {self._where()} holds a restore that was broken off: repeat 'knarr restore'")
+        self._numbers = revision.Numbering(int(kept.get(BASE_KEY, b"0")))
+
+    async def begin_restore(self, base: int) -> None:
+        """Let revisions count from ``base``. What a restore that was broken off has left is removed.
+
+        Raises Invalid for an etcd that holds anything else. Not for two at a time.
+        """
+        answer = await self._call(self._kv.Range, rpc.RangeRequest(key=RESTORING_KEY))
+        for prefix in () if answer.kvs else ("/registry/", META):
+            held = rpc.RangeRequest(key=prefix.encode(), range_end=_end_of(prefix), count_only=True)
+            if (await self._call(self._kv.Range, held)).count:
+                raise Invalid(f"etcd at {self._where()} is not empty: it has keys below {prefix}")
+        await self._put_raw([(RESTORING_KEY, b"1"), (BASE_KEY, str(base).encode())])
+        everything = rpc.DeleteRangeRequest(key=b"/registry/", range_end=_end_of("/registry/"))
+        await self._call(self._kv.DeleteRange, everything, RESTORE_TIMEOUT_S)
+
+    async def put_restored(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """In one transaction. Repeating it changes nothing but revisions."""
+        await self._put_raw([(key.encode(), value) for key, value in entries])
+
+    async def end_restore(self) -> None:
+        """Complete: it may be opened from now on."""
+        await self._call(self._kv.DeleteRange, rpc.DeleteRangeRequest(key=RESTORING_KEY), RESTORE_TIMEOUT_S)
+
+    async def _put_raw(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        puts = [rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value)) for key, value in pairs]
+        await self._call(self._kv.Txn, rpc.TxnRequest(success=puts), RESTORE_TIMEOUT_S)
+
+    def _entry(self, kv: Any) -> Entry:
+        pack = self._numbers.pack
+        return Entry(kv.key.decode(), kv.value, pack(kv.mod_revision, 0), pack(kv.create_revision, 0))
+
+    def _event(self, event: Any, key: str, packed: int) -> StoreEvent:
+        previous = event.prev_kv.value if event.prev_kv.mod_revision else None
+        deleted = event.type == 1
+        created = event.prev_kv.create_revision if deleted else event.kv.create_revision
+        value = None if deleted else event.kv.value
+        return StoreEvent(key, value, packed, previous, self._numbers.pack(created, 0) if created else 0)
+
     async def _apply(self, batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
-        request = rpc.TxnRequest(success=[rpc.RequestOp(request_txn=_transaction(operations)) for operations in batch])
+        nested_ones = [_transaction(operations, self._numbers) for operations in batch]
+        request = rpc.TxnRequest(success=[rpc.RequestOp(request_txn=each) for each in nested_ones])
         answer = await self._call(self._kv.Txn, request, writes=True)
         number = answer.header.revision
         outcomes: list[Outcome] = []
@@ -177,7 +252,7 @@ class EtcdStore:
         for operations, response in zip(batch, answer.responses, strict=True):
             nested = response.response_txn
             if not nested.succeeded:
-                outcomes.append(_conflict(operations, nested))
+                outcomes.append(_conflict(operations, nested, self._numbers))
                 continue
             revisions: list[int] = []
             writes = iter(nested.responses)
@@ -190,7 +265,7 @@ class EtcdStore:
                     revisions.append(0)
                     continue
                 position += 1
-                revisions.append(revision.pack(number, position))
+                revisions.append(self._numbers.pack(number, position))
             outcomes.append(tuple(revisions))
         return outcomes
 
@@ -224,6 +299,8 @@ class EtcdStore:
                 "etcd is full (NOSPACE): compact and defragment it, then 'etcdctl alarm disarm', or raise "
                 "--quota-backend-bytes; nothing was written"
             )
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in text:
+            return ResourceExhausted(f"etcd at {self._where()} answers with too much at once: {text}")
         if "too large" in text or "too many operations" in text:
             return Invalid(f"etcd refuses the request: {text}")
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -241,23 +318,12 @@ def _end_of(prefix: str) -> bytes:
     return raw[:-1] + bytes([raw[-1] + 1])
 
 
-def _entry(kv: Any) -> Entry:
-    return Entry(kv.key.decode(), kv.value, revision.pack(kv.mod_revision, 0), revision.pack(kv.create_revision, 0))
-
-
-def _event(event: Any, key: str, packed: int) -> StoreEvent:
-    previous = event.prev_kv.value if event.prev_kv.mod_revision else None
-    deleted = event.type == 1
-    created = event.prev_kv.create_revision if deleted else event.kv.create_revision
-    return StoreEvent(key, None if deleted else event.kv.value, packed, previous, revision.pack(created, 0))
-
-
-def _transaction(operations: Sequence[Operation]) -> Any:
+def _transaction(operations: Sequence[Operation], numbers: revision.Numbering) -> Any:
     compares, writes, reads = [], [], []
     for operation in operations:
         key = operation.key.encode()
         if operation.expected is not None:
-            number = revision.store_revision(operation.expected)
+            number = numbers.number(operation.expected)
             compares.append(Compare(key=key, target=Compare.MOD, result=Compare.EQUAL, mod_revision=number))
             reads.append(rpc.RequestOp(request_range=rpc.RangeRequest(key=key, keys_only=True)))
         if isinstance(operation, Put):
@@ -267,11 +333,11 @@ def _transaction(operations: Sequence[Operation]) -> Any:
     return rpc.TxnRequest(compare=compares, success=writes, failure=reads)
 
 
-def _conflict(operations: Sequence[Operation], nested: Any) -> KeyConflict:
+def _conflict(operations: Sequence[Operation], nested: Any, numbers: revision.Numbering) -> KeyConflict:
     compared = [operation for operation in operations if operation.expected is not None]
     for operation, response in zip(compared, nested.responses, strict=True):
         kvs = response.response_range.kvs
         actual = kvs[0].mod_revision if kvs else 0
-        if actual != revision.store_revision(operation.expected or 0):
-            return KeyConflict(operation.key, revision.pack(actual, 0) if actual else 0)
+        if actual != numbers.number(operation.expected or 0):
+            return KeyConflict(operation.key, numbers.pack(actual, 0) if actual else 0)
     return KeyConflict(compared[0].key, 0)

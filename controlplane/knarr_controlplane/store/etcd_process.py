@@ -36,6 +36,13 @@ class EtcdTls:
     certificate: Path
     key: Path
 
+    @classmethod
+    def of_directory(cls, directory: Path) -> EtcdTls | None:
+        """``ca.crt``, ``client.crt`` and ``client.key`` there, for an etcd of one's own; None without the directory."""
+        if not directory.is_dir():
+            return None
+        return cls(ca=directory / "ca.crt", certificate=directory / "client.crt", key=directory / "client.key")
+
 
 @dataclass(slots=True)
 class EtcdProcess:

@@ -40,6 +40,8 @@ class MemoryStore:
         now = revision.store_revision(at_revision) if at_revision else self._store_revision
         if now < self._compacted:
             raise Expired(f"resource version {at_revision} has been compacted")
+        if now > self._store_revision:
+            raise Expired(f"resource version {at_revision} is newer than the store")
         keys = sorted(key for key in self._versions if key.startswith(prefix) and key > after)
         entries: list[Entry] = []
         for key in keys:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from knarr_api.errors import Invalid, KnarrError
 from knarr_controlplane.store.etcd_process import EtcdProcess, EtcdTls, start
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_controlplane.store.protocol import Store
 from knarr_controlplane.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from knarr_controlplane.store.etcd import EtcdStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +41,44 @@ async def open_store(
         return Opened(await SqliteStore.open(data_dir / "store.sqlite"))
     if spec == "memory":
         return Opened(MemoryStore())
+    opened = await open_etcd(spec, data_dir, tls=tls, remote_tls=remote_tls)
+    return Opened(opened.store, opened.etcd)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEtcd:
+    """As Opened."""
+
+    store: EtcdStore
+    etcd: EtcdProcess | None = None
+
+    async def close(self) -> None:
+        await Opened(self.store, self.etcd).close()
+
+
+async def open_etcd(
+    spec: str,
+    data_dir: Path,
+    *,
+    tls: Callable[[], Awaitable[EtcdTls]] | None = None,
+    remote_tls: EtcdTls | None = None,
+    restoring: bool = False,
+) -> OpenedEtcd:
+    """As ``open_store``, for specs of etcd. restoring: to be filled."""
     from knarr_controlplane.store.etcd import EtcdStore
 
     if spec == "etcd":
         files = await tls() if tls is not None else None
         process = await start(data_dir / "etcd", files)
         try:
-            store = await EtcdStore.open([process.endpoint], tls=files)
+            store = await EtcdStore.open([process.endpoint], tls=files, restoring=restoring)
         except KnarrError:
             await process.stop()
             raise
-        return Opened(store, process)
+        return OpenedEtcd(store, process)
     if spec.startswith("etcd://"):
         endpoints = [endpoint for endpoint in spec.removeprefix("etcd://").rstrip("/").split(",") if endpoint]
         if not endpoints or not all(endpoint.rpartition(":")[2].isdecimal() for endpoint in endpoints):
             raise Invalid(f'--store "{spec}": expected etcd://HOST:PORT,HOST:PORT,…')
-        return Opened(await EtcdStore.open(endpoints, tls=remote_tls))
+        return OpenedEtcd(await EtcdStore.open(endpoints, tls=remote_tls, restoring=restoring))
     raise Invalid(f'--store "{spec}": must be sqlite, etcd or etcd://HOST:PORT,…')

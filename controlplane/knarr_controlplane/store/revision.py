@@ -8,6 +8,8 @@ revision's other events again rather than missing one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 POSITION_BITS = 8
 WHOLE = (1 << POSITION_BITS) - 1
 MAX_POSITION = WHOLE - 1
@@ -28,3 +30,20 @@ def position(packed: int) -> int:
 def same_write(one: int, other: int) -> bool:
     """Whether two packed revisions of one key name the same write: a batch holds a key once."""
     return one >> POSITION_BITS == other >> POSITION_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """Between the numbers of a store that can't choose them and those that clients see, which are ``base`` higher.
+
+    A restored store has a base: see :mod:`knarr_controlplane.store.restoring`.
+    """
+
+    base: int = 0
+
+    def pack(self, number: int, position: int = WHOLE) -> int:
+        return pack(number + self.base, position)
+
+    def number(self, packed: int) -> int:
+        """The store's own; 0 stays 0, and what was handed out before the restore is negative."""
+        return (store_revision(packed) - self.base or -1) if packed else 0

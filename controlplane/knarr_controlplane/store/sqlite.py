@@ -169,6 +169,8 @@ class SqliteStore:
             at = number or newest
             if at < self._compacted:
                 raise Expired(f"resource version {revision.pack(number)} has been compacted")
+            if at > newest:
+                raise Expired(f"resource version {revision.pack(number)} is newer than the store")
             rows = self._read.execute(
                 "select key, value, revision, position, created from entry as e where key >= ? and key < ? and key > ? "
                 "and revision = (select max(revision) from entry where key = e.key and revision <= ?) "

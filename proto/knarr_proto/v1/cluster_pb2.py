@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cknarr_proto/v1/cluster.proto\x12\x08knarr.v1\"\x10\n\x0eVersionRequest\"j\n\x0fVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x02 \x01(\t\x12\x16\n\x0epython_version\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\"\x0f\n\rHealthRequest\"=\n\x0bHealthCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"H\n\x0eHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12%\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x15.knarr.v1.HealthCheck\",\n\nWhyRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03pod\x18\x02 \x01(\t\"\xc9\x01\n\x07\x46inding\x12,\n\x08severity\x18\x01 \x01(\x0e\x32\x1a.knarr.v1.Finding.Severity\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\"N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x08\n\x04INFO\x10\x02\x12\x0b\n\x07WARNING\x10\x03\x12\t\n\x05\x45RROR\x10\x04\"C\n\x0bWhyResponse\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12#\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x11.knarr.v1.Finding2\xba\x01\n\x07\x43luster\x12>\n\x07Version\x12\x18.knarr.v1.VersionRequest\x1a\x19.knarr.v1.VersionResponse\x12;\n\x06Health\x12\x17.knarr.v1.HealthRequest\x1a\x18.knarr.v1.HealthResponse\x12\x32\n\x03Why\x12\x14.knarr.v1.WhyRequest\x1a\x15.knarr.v1.WhyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cknarr_proto/v1/cluster.proto\x12\x08knarr.v1\"\x10\n\x0eVersionRequest\"j\n\x0fVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x02 \x01(\t\x12\x16\n\x0epython_version\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\"\x0f\n\rHealthRequest\"=\n\x0bHealthCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"H\n\x0eHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12%\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x15.knarr.v1.HealthCheck\",\n\nWhyRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03pod\x18\x02 \x01(\t\"\xc9\x01\n\x07\x46inding\x12,\n\x08severity\x18\x01 \x01(\x0e\x32\x1a.knarr.v1.Finding.Severity\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\"N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x08\n\x04INFO\x10\x02\x12\x0b\n\x07WARNING\x10\x03\x12\t\n\x05\x45RROR\x10\x04\"C\n\x0bWhyResponse\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12#\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x11.knarr.v1.Finding\"\x0f\n\rBackupRequest\",\n\x0b\x42\x61\x63kupChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0f\n\x07objects\x18\x02 \x01(\x03\x32\xf6\x01\n\x07\x43luster\x12>\n\x07Version\x12\x18.knarr.v1.VersionRequest\x1a\x19.knarr.v1.VersionResponse\x12;\n\x06Health\x12\x17.knarr.v1.HealthRequest\x1a\x18.knarr.v1.HealthResponse\x12\x32\n\x03Why\x12\x14.knarr.v1.WhyRequest\x1a\x15.knarr.v1.WhyResponse\x12:\n\x06\x42\x61\x63kup\x12\x17.knarr.v1.BackupRequest\x1a\x15.knarr.v1.BackupChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINDING_SEVERITY']._serialized_end=570
   _globals['_WHYRESPONSE']._serialized_start=572
   _globals['_WHYRESPONSE']._serialized_end=639
-  _globals['_CLUSTER']._serialized_start=642
-  _globals['_CLUSTER']._serialized_end=828
+  _globals['_BACKUPREQUEST']._serialized_start=641
+  _globals['_BACKUPREQUEST']._serialized_end=656
+  _globals['_BACKUPCHUNK']._serialized_start=658
+  _globals['_BACKUPCHUNK']._serialized_end=702
+  _globals['_CLUSTER']._serialized_start=705
+  _globals['_CLUSTER']._serialized_end=951
 # @@protoc_insertion_point(module_scope)

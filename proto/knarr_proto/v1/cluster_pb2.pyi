@@ -86,3 +86,15 @@ class WhyResponse(_message.Message):
     summary: str
     findings: _containers.RepeatedCompositeFieldContainer[Finding]
     def __init__(self, summary: _Optional[str] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ...) -> None: ...
+
+class BackupRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BackupChunk(_message.Message):
+    __slots__ = ("data", "objects")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    objects: int
+    def __init__(self, data: _Optional[bytes] = ..., objects: _Optional[int] = ...) -> None: ...

@@ -49,6 +49,11 @@ class ClusterStub:
                 request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyResponse.FromString,
                 _registered_method=True)
+        self.Backup = channel.unary_stream(
+                '/knarr.v1.Cluster/Backup',
+                request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.BackupRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.BackupChunk.FromString,
+                _registered_method=True)
 
 
 class ClusterServicer:
@@ -73,6 +78,14 @@ class ClusterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Backup(self, request, context):
+        """Everything the store holds at one revision and the cluster's keys, as the file that `knarr restore` takes.
+        For administrators only: whoever has it can read every Secret and sign certificates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClusterServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +103,11 @@ def add_ClusterServicer_to_server(servicer, server):
                     servicer.Why,
                     request_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyRequest.FromString,
                     response_serializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyResponse.SerializeToString,
+            ),
+            'Backup': grpc.unary_stream_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.BackupRequest.FromString,
+                    response_serializer=knarr__proto_dot_v1_dot_cluster__pb2.BackupChunk.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -173,6 +191,33 @@ class Cluster:
             '/knarr.v1.Cluster/Why',
             knarr__proto_dot_v1_dot_cluster__pb2.WhyRequest.SerializeToString,
             knarr__proto_dot_v1_dot_cluster__pb2.WhyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/knarr.v1.Cluster/Backup',
+            knarr__proto_dot_v1_dot_cluster__pb2.BackupRequest.SerializeToString,
+            knarr__proto_dot_v1_dot_cluster__pb2.BackupChunk.FromString,
             options,
             channel_credentials,
             insecure,

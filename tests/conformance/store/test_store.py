@@ -173,3 +173,9 @@ async def test_limits(store: Store) -> None:
     with pytest.raises(Invalid, match="at most once"):
         await store.commit([Put(A, b"x"), Delete(A)])
     await store.commit([Put(A, b"x" * (1024 * 1024))])
+
+
+async def test_a_list_at_a_revision_that_is_still_to_come_is_refused(store: Store) -> None:
+    await store.commit([Put(A, b"a")])
+    with pytest.raises(Expired):
+        await store.list(PODS, at_revision=await store.revision() + revision.pack(1000, 0))
