@@ -67,12 +67,15 @@ class Refused(Exception):
         self.problems = problems
 
 
-def read(sources: tuple[str, ...], *, recursive: bool = False) -> list[Manifest]:
-    """All objects of files, directories and ``-`` (standard input), namespaces first. Raises Refused."""
+def read(sources: tuple[str, ...], *, recursive: bool = False, strict: bool = True) -> list[Manifest]:
+    """All objects of files, directories and ``-`` (standard input), namespaces first. Raises Refused.
+
+    strict: unknown fields are problems; else they are the server's affair.
+    """
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for name, text in _texts(sources, recursive, problems):
-        _one_file(name, text, manifests, problems)
+        _one_file(name, text, manifests, problems, strict)
     if not manifests and not problems:
         problems.append(Problem(", ".join(sources), "no objects found"))
     if problems:
@@ -104,7 +107,7 @@ def _texts(sources: tuple[str, ...], recursive: bool, problems: list[Problem]) -
                 problems.append(Problem(str(file), f"cannot be read: {error.strerror}"))
 
 
-def _one_file(name: str, text: bytes, manifests: list[Manifest], problems: list[Problem]) -> None:
+def _one_file(name: str, text: bytes, manifests: list[Manifest], problems: list[Problem], strict: bool) -> None:
     if len(text) > MAX_FILE_BYTES:
         problems.append(Problem(name, f"has more than {MAX_FILE_BYTES} bytes"))
         return
@@ -122,7 +125,7 @@ def _one_file(name: str, text: bytes, manifests: list[Manifest], problems: list[
             continue
         if document is None:
             continue
-        _objects(document, name, node, lines, manifests, problems)
+        _objects(document, name, node, lines, manifests, problems, strict)
 
 
 def read_value(text: str, name: str) -> Any:
@@ -162,7 +165,13 @@ def _place(name: str, mark: Any) -> str:
 
 
 def _objects(
-    document: Any, name: str, node: Any, lines: dict[str, str], manifests: list[Manifest], problems: list[Problem]
+    document: Any,
+    name: str,
+    node: Any,
+    lines: dict[str, str],
+    manifests: list[Manifest],
+    problems: list[Problem],
+    strict: bool,
 ) -> None:
     place = _place(name, node.start_mark)
     if not isinstance(document, dict):
@@ -172,13 +181,13 @@ def _objects(
         for index, item in enumerate(document["items"]):
             prefix = f"items[{index}]"
             inner = {path.removeprefix(f"{prefix}."): at for path, at in lines.items() if path.startswith(f"{prefix}.")}
-            _object(item, lines.get(prefix, place), inner, manifests, problems)
+            _object(item, lines.get(prefix, place), inner, manifests, problems, strict)
         return
-    _object(document, place, lines, manifests, problems)
+    _object(document, place, lines, manifests, problems, strict)
 
 
 def _object(
-    document: Any, place: str, lines: dict[str, str], manifests: list[Manifest], problems: list[Problem]
+    document: Any, place: str, lines: dict[str, str], manifests: list[Manifest], problems: list[Problem], strict: bool
 ) -> None:
     if not isinstance(document, dict):
         problems.append(Problem(place, "expected an object with apiVersion and kind"))
@@ -193,7 +202,10 @@ def _object(
         problems.append(Problem(lines.get("kind", place), str(error)))
         return
     try:
-        json.decode_strict(document, kind.type)
+        if strict:
+            json.decode_strict(document, kind.type)
+        else:
+            json.decode_lenient(document, kind.type)
     except errors.Invalid as error:
         details = error.details or (errors.FieldError("", error.message),)
         for detail in details:

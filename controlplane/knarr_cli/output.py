@@ -36,8 +36,13 @@ def is_table(form: str) -> bool:
     return form in ("", "wide")
 
 
-def document(form: str, content: Mapping[str, Any], kind: Kind | None = None) -> None:
-    """One object, or a list of objects, in a form that is no table. Raises Invalid for an unknown form."""
+def document(form: str, content: Mapping[str, Any], kind: Kind | None = None, *, managed: bool = False) -> None:
+    """One object, or a list of objects, in a form that is no table. Raises Invalid for an unknown form.
+
+    managed: with managed fields, which JSON and YAML are without as with kubectl.
+    """
+    if form in ("json", "yaml") and not managed:
+        content = without_managed_fields(content)
     if form == "json":
         write(json.dumps(content, indent=4, ensure_ascii=False))
     elif form == "yaml":
@@ -52,6 +57,16 @@ def document(form: str, content: Mapping[str, Any], kind: Kind | None = None) ->
         write(shown(kind, tables.at(content, "metadata.name")))
     else:
         raise Invalid(f'unable to match a printer suitable for the output format "{form}": allowed are {FORMS}')
+
+
+def without_managed_fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An object, or those of a list, without the record of who owns which field. Pure."""
+    if isinstance(content.get("items"), list) and str(content.get("kind", "")).endswith("List"):
+        return {**content, "items": [without_managed_fields(item) for item in content["items"]]}
+    metadata = content.get("metadata")
+    if not isinstance(metadata, dict) or "managedFields" not in metadata:
+        return content
+    return {**content, "metadata": {name: value for name, value in metadata.items() if name != "managedFields"}}
 
 
 def table(titles: Sequence[str], cells: Sequence[Sequence[str]], *, headers: bool = True) -> None:

@@ -21,7 +21,6 @@ from knarr_client.kubeconfig import Access
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-MANAGER = "knarr"
 UNLIMITED_S = 86400.0
 """For --request-timeout=0."""
 ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "cronjobs")

@@ -19,11 +19,11 @@ import grpc
 import grpc.aio
 
 from knarr_api import grpc_status, kinds
-from knarr_api.errors import Invalid, NotFound, Unavailable
+from knarr_api.errors import Conflict, Invalid, NotFound, ResourceExhausted, Unavailable
 from knarr_cli import completing, output
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
 from knarr_cli.commands.writing import until_gone
-from knarr_cli.session import MANAGER, seconds, session, warn
+from knarr_cli.session import seconds, session, warn
 from knarr_cli.tables import at
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
@@ -34,6 +34,7 @@ from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 NODE, POD = kinds.by_kind("v1", "Node"), kinds.by_kind("v1", "Pod")
 CHUNK_BYTES = 1024 * 1024
+EVICT_AGAIN_S = 5.0
 IMPORT_TIMEOUT_S = 600.0
 
 
@@ -51,14 +52,14 @@ def _cordoning(name: str, unschedulable: bool, help_text: str) -> click.Command:
     return command
 
 
-async def _cordon(client: GrpcClient, node: str, unschedulable: bool) -> None:
+async def _cordon(client: GrpcClient, node: str, unschedulable: bool, *, manager: str = "knarr-cordon") -> None:
     present = await client.raw.get(NODE, node)
     word = "cordoned" if unschedulable else "uncordoned"
     if bool(at(present, "spec.unschedulable", False)) == unschedulable:
         output.write(f"node/{node} already {word}")
         return
     patch = {"spec": {"unschedulable": True if unschedulable else None}}
-    await client.raw.patch(NODE, node, patch=patch, field_manager=MANAGER)
+    await client.raw.patch(NODE, node, patch=patch, field_manager=manager)
     output.write(f"node/{node} {word}")
 
 
@@ -102,12 +103,18 @@ def plan_drain(
 @click.command(
     cls=Verb,
     name="drain",
-    epilog="\b\nExamples:\n  knarr drain n2\n  knarr drain n2 --force --delete-emptydir-data --timeout 60s",
+    epilog="""\b
+Examples:
+  knarr drain n2
+  knarr drain n2 --ignore-daemonsets --delete-emptydir-data --timeout 60s
+  knarr drain n2 --force --disable-eviction     # whatever disruption budgets say""",
 )
 @click.argument("node", shell_complete=completing.nodes)
 @click.option("--ignore-daemonsets", is_flag=True, help="Leave pods of DaemonSets where they are.")
 @click.option("--delete-emptydir-data", is_flag=True, help="Also pods whose emptyDir data will be lost.")
 @click.option("--force", is_flag=True, help="Also pods that nothing will replace.")
+@click.option("--disable-eviction", is_flag=True, help="Delete pods, without asking disruption budgets.")
+@click.option("--pod-selector", default="", metavar="SELECTOR", help="Only pods with these labels.")
 @click.option("--grace-period", type=int, default=-1, help="Seconds; -1 is the pod's own.")
 @click.option("--timeout", default="", metavar="DURATION", help="[default: none]")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -118,16 +125,18 @@ def drain_command(
     ignore_daemonsets: bool,
     delete_emptydir_data: bool,
     force: bool,
+    disable_eviction: bool,
+    pod_selector: str,
     grace_period: int,
     timeout: str,
     dry_run: bool,
 ) -> None:
-    """Let no new pods onto a node and move its pods away."""
+    """Let no new pods onto a node and move its pods away, as their disruption budgets allow."""
     node = node.removeprefix("node/")
 
     async def work(client: GrpcClient) -> None:
         async def look() -> DrainPlan:
-            page = await client.raw.list(POD, field_selector=f"spec.nodeName={node}")
+            page = await client.raw.list(POD, field_selector=f"spec.nodeName={node}", label_selector=pod_selector)
             plan = plan_drain(
                 [dict(item) for item in page.items],
                 force=force,
@@ -141,22 +150,16 @@ def drain_command(
         await client.raw.get(NODE, node)
         plan = await look()
         if not dry_run:
-            await _cordon(client, node, True)
+            await _cordon(client, node, True, manager="knarr-drain")
             plan = await look()  # pods may have come before the node was cordoned
         warn(plan.ignored)
-        for namespace, name, uid in plan.names:
-            output.write(f"evicting pod {namespace}/{name}{' (dry run)' if dry_run else ''}")
-            if not dry_run:
-                grace = grace_period if grace_period >= 0 else None
-                try:
-                    await client.raw.delete(POD, name, namespace, grace_period_s=grace, uid=uid)
-                except NotFound:
-                    continue
-        if not dry_run:
-            async with asyncio.timeout(seconds(timeout) if timeout else None):
-                await asyncio.gather(
-                    *(until_gone(client, POD, name, namespace, uid) for namespace, name, uid in plan.names)
-                )
+        grace = grace_period if grace_period >= 0 else None
+        async with asyncio.timeout(seconds(timeout) if timeout else None), asyncio.TaskGroup() as group:
+            for namespace, name, uid in plan.names:
+                word = "deleting" if disable_eviction else "evicting"
+                output.write(f"{word} pod {namespace}/{name}{' (dry run)' if dry_run else ''}")
+                if not dry_run:
+                    group.create_task(_move(client, namespace, name, uid, grace, evict=not disable_eviction))
         output.write(f"node/{node} drained{' (dry run)' if dry_run else ''}")
 
     try:
@@ -164,6 +167,27 @@ def drain_command(
     except TimeoutError:
         sys.stderr.write(f"error: timed out draining node {node}\n")
         raise SystemExit(1) from None
+
+
+async def _move(client: GrpcClient, namespace: str, name: str, uid: str, grace_s: int | None, *, evict: bool) -> None:
+    """Returns when the pod is gone. Asks again while its budget forbids the eviction."""
+    while True:
+        try:
+            if evict:
+                await client.raw.evict(name, namespace, grace_period_s=grace_s, uid=uid)
+            else:
+                await client.raw.delete(POD, name, namespace, grace_period_s=grace_s, uid=uid)
+            break
+        except (NotFound, Conflict):
+            return  # it went, and perhaps another one of the name came
+        except ResourceExhausted as error:
+            text = (
+                f'error when evicting pods/"{name}" -n "{namespace}" (will retry after {EVICT_AGAIN_S:.0f}s): {error}'
+            )
+            sys.stderr.write(text + "\n")
+            await asyncio.sleep(EVICT_AGAIN_S)
+    await until_gone(client, POD, name, namespace, uid)
+    output.write(f"pod/{name} {'evicted' if evict else 'deleted'}")
 
 
 @click.group("token", cls=VerbGroup)

@@ -14,7 +14,7 @@ from knarr_api import grpc_status
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, tables
-from knarr_cli.session import MANAGER, namespace_option, seconds, session, shown, targets
+from knarr_cli.session import namespace_option, seconds, session, shown, targets
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 from knarr_client.messages import resource_type
@@ -23,7 +23,7 @@ from knarr_proto.v1 import history_pb2, history_pb2_grpc
 TIMEOUT_S = 30.0
 MAX_VALUE, MAX_CHANGES = 60, 6
 ONE = "KIND NAME | KIND/NAME"
-APPLIERS = frozenset({MANAGER, "kubectl", "kubectl-client-side-apply"})
+APPLIERS = frozenset({"knarr", "knarr-client-side-apply", "kubectl", "kubectl-client-side-apply"})
 """Who writes what ``knarr apply`` and ``kubectl apply`` are told."""
 UNDONE = ("labels", "annotations", "finalizers", "ownerReferences")
 """Of metadata."""
@@ -110,7 +110,7 @@ def undo_command(ctx: click.Context, resource: tuple[str, ...], namespace: str, 
             raise Invalid(f"{shown(kind, name)}: that write changed nothing that could be taken back")
         live = json.loads(answer.versions[0].object.json)
         guard = {"metadata": {**patch.get("metadata", {}), "resourceVersion": live["metadata"]["resourceVersion"]}}
-        await client.raw.patch(kind, name, space, patch={**patch, **guard}, field_manager=MANAGER, dry_run=dry_run)
+        await client.raw.patch(kind, name, space, patch={**patch, **guard}, field_manager="knarr-undo", dry_run=dry_run)
         for change in answer.versions[number].changes:
             if not change.path.startswith("status"):
                 back = history_pb2.FieldChange(path=change.path, before=change.after, after=change.before)

@@ -70,6 +70,8 @@ Examples:
 @click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
 @click.option("--at-revision", default="", metavar="R", help="As it was at that resourceVersion.")
 @click.option("--at", "at_time", default="", metavar="TIME", help="As it was: 10m ago, or at 2030-01-31T12:00:00Z.")
+@click.option("--show-managed-fields", is_flag=True, help="In JSON and YAML: who owns which field.")
+@click.option("--subresource", type=click.Choice(["status", "scale"]), help="This of a named object.")
 @click.pass_context
 def get_command(
     ctx: click.Context,
@@ -86,6 +88,8 @@ def get_command(
     ignore_not_found: bool,
     at_revision: str,
     at_time: str,
+    show_managed_fields: bool,
+    subresource: str | None,
 ) -> None:
     """Show objects."""
     own = session(ctx)
@@ -93,8 +97,16 @@ def get_command(
     space = "" if all_namespaces else own.namespace(namespace)
     if any(name for _, name in wanted) and (selector or field_selector):
         raise Invalid("name cannot be provided when a selector is specified")
+    if subresource and not all(name for _, name in wanted):
+        raise Invalid("subresource can not be used when bulk resources are specified: name the object")
     printer = _Printer(
-        form, space, all_namespaces, show_labels, not no_headers, several=len({k for k, _ in wanted}) > 1
+        form,
+        space,
+        all_namespaces,
+        show_labels,
+        not no_headers,
+        several=len({k for k, _ in wanted}) > 1,
+        managed=show_managed_fields,
     )
 
     missing: list[NotFound] = []
@@ -107,7 +119,9 @@ def get_command(
             items = groups.setdefault(kind, [])
             if name:
                 try:
-                    items.append(await _one(client, kind, name, space if kind.namespaced else "", exact))
+                    items.append(
+                        await _one(client, kind, name, space if kind.namespaced else "", exact, subresource or "")
+                    )
                 except NotFound as error:
                     if not ignore_not_found:
                         missing.append(error)
@@ -149,10 +163,12 @@ def get_command(
         raise SystemExit(1)
 
 
-async def _one(client: GrpcClient, kind: Kind, name: str, namespace: str, revision: str) -> dict[str, Any]:
+async def _one(
+    client: GrpcClient, kind: Kind, name: str, namespace: str, revision: str, subresource: str
+) -> dict[str, Any]:
     """At a revision, or now. Raises NotFound."""
     if not revision:
-        return await client.raw.get(kind, name, namespace)
+        return await client.raw.get(kind, name, namespace, subresource=subresource)
     page = await client.raw.list(
         kind,
         namespace,
@@ -203,7 +219,15 @@ class _Printer:
     """How ``get`` shows things."""
 
     def __init__(
-        self, form: str, space: str, all_namespaces: bool, labels: bool, headers: bool, *, several: bool
+        self,
+        form: str,
+        space: str,
+        all_namespaces: bool,
+        labels: bool,
+        headers: bool,
+        *,
+        several: bool,
+        managed: bool = False,
     ) -> None:
         self._form = form
         self._space = space
@@ -211,6 +235,7 @@ class _Printer:
         self._labels = labels
         self._headers = headers
         self._several = several
+        self._managed = managed
         self._widths: list[int] = []
 
     def show(self, groups: Mapping[Kind, list[dict[str, Any]]], *, single: bool) -> None:
@@ -223,10 +248,10 @@ class _Printer:
                 for item in each:
                     output.document("name", item, kind)
         elif single and len(items) == 1:
-            output.document(self._form, items[0])
+            output.document(self._form, items[0], managed=self._managed)
         else:
             content = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
-            output.document(self._form, content)
+            output.document(self._form, content, managed=self._managed)
 
     def change(self, kind: Kind, item: dict[str, Any]) -> None:
         """One more row, or document, of a watch."""
@@ -243,7 +268,7 @@ class _Printer:
         else:
             if self._form == "yaml":
                 output.write("---")
-            output.document(self._form, item, kind)
+            output.document(self._form, item, kind, managed=self._managed)
         sys.stdout.flush()
 
     def _tables(self, groups: Mapping[Kind, list[dict[str, Any]]]) -> None:

@@ -13,7 +13,8 @@ from knarr_api import kinds
 from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import completing, jsonpath, output
-from knarr_cli.session import MANAGER, namespace_option, seconds, selector_option, session, shown, targets
+from knarr_cli.options import DRY_RUN
+from knarr_cli.session import namespace_option, seconds, selector_option, session, shown, targets
 from knarr_cli.tables import at
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.client import EventType
@@ -23,6 +24,7 @@ REPLICA_SET = kinds.by_kind("apps/v1", "ReplicaSet")
 REVISION, CAUSE = "deployment.kubernetes.io/revision", "kubernetes.io/change-cause"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 HASH = "pod-template-hash"
+ROLLOUT = "knarr-rollout"
 Check = Callable[[dict[str, Any] | None], bool]
 
 
@@ -37,9 +39,15 @@ Check = Callable[[dict[str, Any] | None], bool]
 @namespace_option
 @click.option("--replicas", type=click.IntRange(min=0), required=True, help="How many.")
 @click.option("--current-replicas", type=int, default=-1, help="Only if there are so many now.")
+@click.option("--dry-run", type=click.Choice(["none", "server"]), default="none", help="Only say it.")
 @click.pass_context
 def scale_command(
-    ctx: click.Context, resources: tuple[str, ...], namespace: str, replicas: int, current_replicas: int
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    namespace: str,
+    replicas: int,
+    current_replicas: int,
+    dry_run: str,
 ) -> None:
     """Set the number of replicas."""
     own = session(ctx)
@@ -51,13 +59,21 @@ def scale_command(
                 raise Invalid(f"cannot scale {kind.qualified}: only deployments, replicasets and statefulsets")
             patch: dict[str, Any] = {"spec": {"replicas": replicas}}
             if current_replicas >= 0:
-                present = await client.raw.get(kind, name, space)
+                present = await client.raw.get(kind, name, space, subresource="scale")
                 have = at(present, "spec.replicas", 1)
                 if have != current_replicas:
                     raise Invalid(f"Expected replicas to be {current_replicas}, was {have}")
                 patch["metadata"] = {"resourceVersion": at(present, "metadata.resourceVersion")}
-            await client.raw.patch(kind, name, space, patch=patch, field_manager=MANAGER)
-            output.write(f"{shown(kind, name)} scaled")
+            await client.raw.patch(
+                kind,
+                name,
+                space,
+                patch=patch,
+                subresource="scale",
+                field_manager="knarr-scale",
+                dry_run=dry_run == "server",
+            )
+            output.write(f"{shown(kind, name)} scaled{DRY_RUN[dry_run]}")
 
     own.run(work)
 
@@ -193,7 +209,7 @@ def undo_command(ctx: click.Context, resources: tuple[str, ...], namespace: str,
         if cause:
             metadata = changed["metadata"]
             changed["metadata"] = {**metadata, "annotations": {**(metadata.get("annotations") or {}), CAUSE: cause}}
-        await client.raw.update(changed, namespace=space, field_manager=MANAGER)
+        await client.raw.update(changed, namespace=space, field_manager=ROLLOUT)
         output.write(f"{shown(kind, name)} rolled back")
 
     own.run(work)
@@ -213,7 +229,7 @@ def _change_command(name: str, help_text: str, patch: Callable[[], dict[str, Any
         async def work(client: GrpcClient) -> None:
             for kind, each in _named(resources):
                 _only_deployments(kind)
-                await client.raw.patch(kind, each, space, patch=patch(), field_manager=MANAGER)
+                await client.raw.patch(kind, each, space, patch=patch(), field_manager=ROLLOUT)
                 output.write(f"{shown(kind, each)} {done}")
 
         own.run(work)

@@ -1,31 +1,28 @@
-"""``apply``, ``create``, ``delete``, ``patch``, ``label``, ``annotate``."""
+"""``create``, ``replace`` and ``delete``."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
 import click
 
-from knarr_api.errors import (
-    Conflict,
-    DeadlineExceeded,
-    Expired,
-    Forbidden,
-    Invalid,
-    KnarrError,
-    NotFound,
-    Unauthenticated,
-    Unavailable,
-)
+from knarr_api.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
-from knarr_cli import completing, manifests, output
-from knarr_cli.manifests import Manifest, Refused
+from knarr_cli import completing, output, sending
+from knarr_cli.manifests import Manifest
+from knarr_cli.options import (
+    dry_run_option,
+    everything_option,
+    files_option,
+    form_option,
+    manager_option,
+    recursive_option,
+    validate_option,
+)
 from knarr_cli.refusal import explain
+from knarr_cli.sending import VALIDATIONS
 from knarr_cli.session import (
-    MANAGER,
     all_namespaces_option,
     namespace_option,
     seconds,
@@ -33,57 +30,12 @@ from knarr_cli.session import (
     session,
     shown,
     targets,
-    warn,
 )
 from knarr_cli.tables import at
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType, Propagation
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer
-
-Send = Callable[[GrpcClient, Manifest, str], Awaitable[tuple[str, Answer]]]
-files_option = click.option(
-    "-f", "--filename", "files", multiple=True, metavar="FILE|DIR|-", help="May be given several times."
-)
-recursive_option = click.option("-R", "--recursive", is_flag=True, help="Directories with all below them.")
-dry_run_option = click.option(
-    "--dry-run", type=click.Choice(["none", "client", "server"]), default="none", help="Only say what would be done."
-)
-form_option = click.option("-o", "--output", "form", default="", help="name, json, yaml, jsonpath=…")
-
-
-@click.command(
-    cls=Verb,
-    name="apply",
-    epilog="""\b
-Examples:
-  knarr apply -f web.yaml
-  knarr apply -f manifests/ -R
-  cat web.yaml | knarr apply -f -
-  knarr apply -f web.yaml --dry-run=server -o yaml""",
-)
-@files_option
-@recursive_option
-@namespace_option
-@dry_run_option
-@form_option
-@click.pass_context
-def apply_command(
-    ctx: click.Context, files: tuple[str, ...], recursive: bool, namespace: str, dry_run: str, form: str
-) -> None:
-    """Create what is missing and change what differs from the manifests.
-
-    All documents are checked first; if one can't be read nothing is sent. An object that the server refuses does not
-    stop the others; the summary says which.
-    """
-
-    async def send(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
-        answer = await client.raw.apply(
-            manifest.document, namespace=space, field_manager=MANAGER, dry_run=dry_run == "server"
-        )
-        return (answer.outcome.value if answer.outcome is not None else "configured"), answer
-
-    _send_all(ctx, files, recursive, namespace, dry_run, form, send)
 
 
 @click.command(
@@ -94,6 +46,8 @@ def apply_command(
 @recursive_option
 @namespace_option
 @dry_run_option
+@validate_option
+@manager_option("knarr-create")
 @form_option
 @click.pass_context
 def create_command(
@@ -103,13 +57,21 @@ def create_command(
     recursive: bool,
     namespace: str,
     dry_run: str,
+    validate: str,
+    manager: str,
     form: str,
 ) -> None:
     """Create objects; fails for those that exist."""
 
     async def send(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        if dry_run == "client":
+            return "created", Answer(object=manifest.document)
         return "created", await client.raw.create(
-            manifest.document, namespace=space, field_manager=MANAGER, dry_run=dry_run == "server"
+            manifest.document,
+            namespace=space,
+            field_manager=manager,
+            validation=VALIDATIONS[validate],
+            dry_run=dry_run == "server",
         )
 
     if words:
@@ -117,119 +79,77 @@ def create_command(
             raise click.UsageError("create -f FILE, or create namespace NAME", ctx)
         ((kind, _),) = targets(("namespace",))
         document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": words[1]}}
-        _send_manifests(ctx, [Manifest(kind, document, "namespace")], namespace, dry_run, form, send)
-        return
-    _send_all(ctx, files, recursive, namespace, dry_run, form, send)
+        found = [Manifest(kind, document, "namespace")]
+    else:
+        found = sending.read(ctx, files, recursive=recursive, validate=validate)
+    sending.send(ctx, found, namespace, send, dry_run=dry_run, form=form)
 
 
-def _send_all(
+@click.command(
+    cls=Verb,
+    name="replace",
+    epilog="""\b
+Examples:
+  knarr replace -f web.yaml
+  knarr get deployment web -o yaml | sed 's/web:1/web:2/' | knarr replace -f -
+  knarr replace --force -f pod.yaml     # delete it first, and make it anew""",
+)
+@files_option
+@recursive_option
+@namespace_option
+@click.option("--force", is_flag=True, help="Delete it, at once, and create it again.")
+@click.option("--subresource", type=click.Choice(["status", "scale"]), help="Only this of it.")
+@dry_run_option
+@validate_option
+@manager_option("knarr-replace")
+@form_option
+@click.pass_context
+def replace_command(
     ctx: click.Context,
     files: tuple[str, ...],
     recursive: bool,
     namespace: str,
+    force: bool,
+    subresource: str | None,
     dry_run: str,
+    validate: str,
+    manager: str,
     form: str,
-    send: Send,
 ) -> None:
-    if not files:
-        raise click.UsageError("must specify one of -f", ctx)
+    """Put other objects in the place of those of the same names.
+
+    With a resourceVersion in it a manifest replaces only what is still that.
+    """
+
+    async def send(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        if dry_run == "client":
+            await client.raw.get(manifest.kind, manifest.name, space)
+            return "replaced", Answer(object=manifest.document)
+        if force and dry_run == "none":
+            await _remove(client, manifest, space)
+            return "replaced", await client.raw.create(
+                manifest.document, namespace=space, field_manager=manager, validation=VALIDATIONS[validate]
+            )
+        return "replaced", await client.raw.update(
+            manifest.document,
+            namespace=space,
+            subresource=subresource or "",
+            field_manager=manager,
+            validation=VALIDATIONS[validate],
+            dry_run=dry_run == "server",
+        )
+
+    found = sending.read(ctx, files, recursive=recursive, validate=validate)
+    sending.send(ctx, found, namespace, send, dry_run=dry_run, form=form)
+
+
+async def _remove(client: GrpcClient, manifest: Manifest, space: str) -> None:
     try:
-        found = manifests.read(files, recursive=recursive)
-    except Refused as refused:
-        _show_problems(refused)
-        raise SystemExit(1) from None
-    _send_manifests(ctx, found, namespace, dry_run, form, send)
-
-
-def _send_manifests(
-    ctx: click.Context, found: list[Manifest], namespace: str, dry_run: str, form: str, send: Send
-) -> None:
-    own = session(ctx)
-    namespace = own.asked(namespace)
-    failed: list[tuple[Manifest, KnarrError]] = []
-    done: list[Manifest] = []
-    results: list[dict[str, Any]] = []
-
-    def show(manifest: Manifest, outcome: str, content: dict[str, Any]) -> None:
-        if form == "name":
-            output.document(form, content, manifest.kind)
-        elif form:
-            results.append(content)
-        else:
-            name = at(content, "metadata.name") or manifest.name
-            output.write(f"{shown(manifest.kind, name)} {outcome}")
-
-    async def work(client: GrpcClient) -> None:
-        for manifest in found:
-            if namespace and manifest.namespace and manifest.namespace != namespace:
-                error = Invalid(
-                    f'the namespace from the provided object "{manifest.namespace}" does not match the namespace '
-                    f'"{namespace}": pass --namespace={manifest.namespace}'
-                )
-                failed.append((manifest, error))
-                continue
-            space = (manifest.namespace or own.namespace(namespace)) if manifest.kind.namespaced else ""
-            if dry_run == "client":
-                done.append(manifest)
-                show(manifest, "created (dry run)", manifest.document)
-                continue
-            try:
-                outcome, answer = await send(client, manifest, space)
-            except (Unavailable, DeadlineExceeded, Unauthenticated) as error:
-                failed.append((manifest, error))
-                return
-            except KnarrError as error:
-                failed.append((manifest, error))
-                continue
-            done.append(manifest)
-            warn(answer.warnings)
-            suffix = " (server dry run)" if dry_run == "server" else ""
-            show(manifest, outcome + suffix, answer.object)
-
-    own.run(work)
-    if len(results) == 1:
-        output.document(form, results[0])
-    elif results:
-        output.document(form, {"apiVersion": "v1", "items": results, "kind": "List", "metadata": {}})
-    for manifest, error in failed:
-        sys.stderr.write(_failure(manifest, error) + "\n")
-    if failed:
-        if len(found) > 1:
-            sys.stderr.write(_summary(found, done, failed) + "\n")
-        raise SystemExit(1)
-
-
-def _failure(manifest: Manifest, error: KnarrError) -> str:
-    """What was refused, with the places in the file of the fields concerned."""
-    text = explain(error)
-    details = error.details if isinstance(error, Invalid) else ()
-    if len(details) < 2:
-        place = manifest.place_of(details[0].path) if details else manifest.place
-        return f"{place}: {text}"
-    start, colon, _ = text.partition(": [")
-    listed = [f"  {manifest.place_of(detail.path)}: {detail}" for detail in details]
-    return "\n".join([f"{manifest.place}: {start}{colon[:1]}", *listed])
-
-
-def _summary(found: list[Manifest], done: list[Manifest], failed: list[tuple[Manifest, KnarrError]]) -> str:
-    """How many of the objects were done, and which were not."""
-
-    def names(some: Iterable[Manifest]) -> str:
-        return ", ".join(shown(manifest.kind, manifest.name) for manifest in some)
-
-    refused = [manifest for manifest, _ in failed]
-    text = f"{len(done)} of {len(found)} objects done; failed: {names(refused)}"
-    unsent = [each for each in found if each not in done and each not in refused]
-    return f"{text}; not tried: {names(unsent)}" if unsent else text
-
-
-def _show_problems(refused: Refused) -> None:
-    for problem in refused.problems[:50]:
-        sys.stderr.write(f"error: {problem}\n")
-    more = len(refused.problems) - 50
-    if more > 0:
-        sys.stderr.write(f"error: and {more} more\n")
-    sys.stderr.write("nothing was changed: correct the manifests and try again\n")
+        answer = await client.raw.delete(manifest.kind, manifest.name, space, grace_period_s=0)
+    except NotFound:
+        return
+    output.write(_deleted(manifest.kind, manifest.name, space, "deleted", ""))
+    await until_gone(client, manifest.kind, manifest.name, space, at(answer.object, "metadata.uid"))
 
 
 @click.command(
@@ -248,7 +168,7 @@ Examples:
 @namespace_option
 @all_namespaces_option
 @selector_option
-@click.option("--all", "everything", is_flag=True, help="All of the kind.")
+@everything_option
 @click.option("--grace-period", type=int, default=-1, help="Seconds; -1 is the pod's own.")
 @click.option("--now", "at_once", is_flag=True, help="The same as --grace-period=1.")
 @click.option("--force", is_flag=True, help="Remove at once, without waiting for the node.")
@@ -262,7 +182,7 @@ Examples:
 @click.option("--wait/--no-wait", default=True, help="Wait until they are gone.  [default: wait]")
 @click.option("--timeout", default="", metavar="DURATION", help="Of the wait.  [default: none]")
 @click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
-@click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none", help="Only say it.")
+@dry_run_option
 @click.option("-o", "--output", "form", type=click.Choice(["", "name"]), default="", help="name")
 @click.pass_context
 def delete_command(
@@ -290,12 +210,8 @@ def delete_command(
     space = own.namespace(namespace)
     wanted: list[tuple[Kind, str, str]] = []
     if files:
-        try:
-            for manifest in reversed(manifests.read(files, recursive=recursive)):
-                wanted.append((manifest.kind, manifest.name, manifest.namespace or space))
-        except Refused as refused:
-            _show_problems(refused)
-            raise SystemExit(1) from None
+        for manifest in reversed(sending.read(ctx, files, recursive=recursive)):
+            wanted.append((manifest.kind, manifest.name, manifest.namespace or space))
     elif not resources:
         raise click.UsageError("give KIND NAME, KIND/NAME or -f FILE", ctx)
     failed = False
@@ -391,152 +307,4 @@ async def until_gone(client: GrpcClient, kind: Kind, name: str, namespace: str, 
             await asyncio.sleep(0.2)
 
 
-@click.command(
-    cls=Verb,
-    name="patch",
-    epilog="""\b
-Examples:
-  knarr patch deployment web -p '{"spec":{"replicas":5}}'
-  knarr patch node/n1 --type merge -p 'spec: {unschedulable: true}'""",
-)
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
-@namespace_option
-@click.option("-p", "--patch", "text", required=True, help="JSON or YAML.")
-@click.option(
-    "--type", "kind_of_patch", type=click.Choice(["merge"]), default="merge", show_default=True, help="RFC 7396."
-)
-@click.option("--subresource", default="", help="status")
-@form_option
-@click.pass_context
-def patch_command(
-    ctx: click.Context,
-    resources: tuple[str, ...],
-    namespace: str,
-    text: str,
-    kind_of_patch: str,
-    subresource: str,
-    form: str,
-) -> None:
-    """Change fields of an object by a JSON merge patch."""
-    try:
-        patch = manifests.read_value(text, "--patch")
-    except Refused as error:
-        raise Invalid(f"the patch is neither JSON nor YAML: {error}") from error
-    if not isinstance(patch, dict):
-        raise Invalid("the patch must be an object")
-    _patch_each(ctx, resources, namespace, lambda _: patch, "patched", form, subresource=subresource)
-
-
-def _set_command(name: str, field: str, done: str) -> click.Command:
-    @click.command(
-        cls=Verb,
-        name=name,
-        help=f"Set or remove {field}: KEY=VALUE sets, KEY- removes.",
-        epilog=f"""\b
-Examples:
-  knarr {name} pod web-1 tier=front
-  knarr {name} node/n1 disk-
-  knarr {name} nodes --all zone=a""",
-    )
-    @click.argument(
-        "words",
-        nargs=-1,
-        required=True,
-        metavar="KIND NAME | KIND/NAME KEY=VALUE… KEY-…",
-        shell_complete=completing.resources,
-    )
-    @namespace_option
-    @selector_option
-    @click.option("--all", "everything", is_flag=True, help="All of the kind.")
-    @click.option("--overwrite", is_flag=True, help="Change what is set already.")
-    @form_option
-    @click.pass_context
-    def command(
-        ctx: click.Context,
-        words: tuple[str, ...],
-        namespace: str,
-        selector: str,
-        everything: bool,
-        overwrite: bool,
-        form: str,
-    ) -> None:
-        resources = tuple(word for word in words if "=" not in word and not word.endswith("-"))
-        changes: dict[str, str | None] = {}
-        for word in words:
-            if "=" in word:
-                key, _, value = word.partition("=")
-                changes[key] = value
-            elif word.endswith("-"):
-                changes[word[:-1]] = None
-        if not changes:
-            raise Invalid(f"at least one {name} update is required: KEY=VALUE or KEY-")
-
-        def patch(present: dict[str, Any]) -> dict[str, Any]:
-            have = at(present, f"metadata.{field}", {})
-            taken = [k for k, v in changes.items() if v is not None and have.get(k, v) != v]
-            if taken and not overwrite:
-                raise Invalid(f"'{taken[0]}' already has a value ({have[taken[0]]}), and --overwrite is false")
-            return {"metadata": {field: changes}}
-
-        _patch_each(ctx, resources, namespace, patch, done, form, selector=selector, everything=everything)
-
-    return command
-
-
-def _patch_each(
-    ctx: click.Context,
-    resources: tuple[str, ...],
-    namespace: str,
-    patch: Callable[[dict[str, Any]], dict[str, Any]],
-    done: str,
-    form: str,
-    *,
-    subresource: str = "",
-    selector: str = "",
-    everything: bool = False,
-) -> None:
-    own = session(ctx)
-    space = own.namespace(namespace)
-    wanted = targets(resources)
-    chosen = bool(selector) or everything
-    if chosen and any(name for _, name in wanted):
-        raise Invalid("name the objects, or choose them with -l or --all, not both")
-    if not chosen and not all(name for _, name in wanted):
-        raise Invalid("name the object: KIND NAME or KIND/NAME")
-
-    async def work(client: GrpcClient) -> None:
-        names: list[tuple[Kind, str]] = []
-        for kind, name in wanted:
-            if name:
-                names.append((kind, name))
-                continue
-            page = await client.raw.list(kind, space if kind.namespaced else "", label_selector=selector)
-            names += [(kind, at(item, "metadata.name")) for item in page.items]
-        if not names:
-            sys.stderr.write("No resources found\n")
-        for kind, name in names:
-            place = space if kind.namespaced else ""
-            present = await client.raw.get(kind, name, place)
-            answer = await client.raw.patch(
-                kind, name, place, patch=patch(dict(present)), subresource=subresource, field_manager=MANAGER
-            )
-            warn(answer.warnings)
-            if form:
-                output.document(form, answer.object, kind)
-                continue
-            same = at(present, "metadata.resourceVersion") == at(answer.object, "metadata.resourceVersion")
-            output.write(f"{shown(kind, name)} {done}{' (no change)' if same else ''}")
-
-    own.run(work)
-
-
-commands: tuple[click.Command, ...] = (
-    apply_command,
-    create_command,
-    delete_command,
-    patch_command,
-    _set_command("label", "labels", "labeled"),
-    _set_command("annotate", "annotations", "annotated"),
-)
+commands: tuple[click.Command, ...] = (create_command, replace_command, delete_command)

@@ -194,6 +194,7 @@ def test_cordon_and_drain(knarr):
         assert out.splitlines() == [
             f"node/{node} cordoned",
             f"evicting pod {knarr.namespace}/bare",
+            "pod/bare evicted",
             f"node/{node} drained",
         ]
         assert "SchedulingDisabled" in knarr.ok("get", "node", node)

@@ -1,0 +1,357 @@
+"""``apply`` and ``diff``."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import click
+import yaml
+
+from knarr_api import kinds
+from knarr_api.errors import Conflict, Invalid, NotFound
+from knarr_api.kinds import Kind
+from knarr_api.labels import Selector
+from knarr_cli import output, sending
+from knarr_cli.manifests import Manifest
+from knarr_cli.options import (
+    DRY_RUN,
+    dry_run_option,
+    files_option,
+    form_option,
+    recursive_option,
+    validate_option,
+)
+from knarr_cli.sending import VALIDATIONS
+from knarr_cli.session import namespace_option, selector_option, session, shown
+from knarr_cli.tables import at
+from knarr_cli.verb import Verb
+from knarr_client.client import PatchType
+from knarr_client.grpc import GrpcClient
+from knarr_client.raw import Answer, Document, Validation
+
+SERVER_SIDE, CLIENT_SIDE = "knarr", "knarr-client-side-apply"
+RECORD = "kubectl.kubernetes.io/last-applied-configuration"
+PRUNED = (
+    *("v1/ConfigMap", "v1/Endpoints", "v1/Namespace", "v1/PersistentVolumeClaim", "v1/PersistentVolume", "v1/Pod"),
+    *("v1/ReplicationController", "v1/Secret", "v1/Service", "batch/v1/Job", "batch/v1/CronJob"),
+    *("networking.k8s.io/v1/Ingress", "apps/v1/DaemonSet", "apps/v1/Deployment", "apps/v1/ReplicaSet"),
+    "apps/v1/StatefulSet",
+)
+"""What --prune looks at where no --prune-allowlist is given: kubectl's list."""
+HINT = """The fields above have other managers. To take them over, apply with --force-conflicts; to leave them to these,
+take them out of the manifest; to own them together, give them the value that they have."""
+
+server_side_option = click.option("--server-side", is_flag=True, help="Let the server merge, and own the fields.")
+force_option = click.option("--force-conflicts", is_flag=True, help="Take over fields that others own.")
+applier_option = click.option(
+    "--field-manager",
+    "manager",
+    default="",
+    help=f"Owner of the fields that are set.  [default: {CLIENT_SIDE}; with --server-side {SERVER_SIDE}]",
+)
+
+
+@click.command(
+    cls=Verb,
+    name="apply",
+    epilog="""\b
+Examples:
+  knarr apply -f web.yaml
+  knarr apply -f manifests/ -R
+  cat web.yaml | knarr apply -f -
+  knarr apply -f web.yaml --dry-run=server -o yaml
+  knarr apply --server-side -f web.yaml --field-manager ci --force-conflicts
+  knarr apply -f manifests/ --prune -l app=web     # and delete what is not in them any more""",
+)
+@files_option
+@recursive_option
+@namespace_option
+@selector_option
+@dry_run_option
+@validate_option
+@server_side_option
+@force_option
+@applier_option
+@click.option("--prune", is_flag=True, help="Delete what was applied before and is in no manifest any more.")
+@click.option("--prune-allowlist", multiple=True, metavar="GROUP/VERSION/KIND", help="Only these kinds.")
+@click.option("--all", "everything", is_flag=True, help="With --prune: of all labels.")
+@form_option
+@click.pass_context
+def apply_command(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    selector: str,
+    dry_run: str,
+    validate: str,
+    server_side: bool,
+    force_conflicts: bool,
+    manager: str,
+    prune: bool,
+    prune_allowlist: tuple[str, ...],
+    everything: bool,
+    form: str,
+) -> None:
+    """Create what is missing and change what differs from the manifests.
+
+    All documents are checked first; if one can't be read nothing is sent. An object that the server refuses does not
+    stop the others; the summary says which.
+    """
+    _check_options(server_side, force_conflicts, dry_run)
+    if prune and not selector and not everything:
+        raise Invalid(
+            "all resources selected for prune without explicitly passing --all: pass --all, or a label selector"
+        )
+    applier = Applier(
+        manager=manager or (SERVER_SIDE if server_side else CLIENT_SIDE),
+        server_side=server_side,
+        force=force_conflicts,
+        dry_run=dry_run,
+        validation=VALIDATIONS[validate],
+    )
+    chosen = Selector.parse(selector)
+    found = [
+        manifest
+        for manifest in sending.read(ctx, files, recursive=recursive, validate=validate)
+        if chosen.matches(at(manifest.document, "metadata.labels", {}))
+    ]
+    allowed = [_allowed(text) for text in prune_allowlist or PRUNED]
+
+    async def follow(client: GrpcClient, done: list[tuple[Manifest, str]]) -> None:
+        await _prune(client, allowed, done, selector, applier, form)
+
+    sending.send(ctx, found, namespace, applier.apply, dry_run=dry_run, form=form, then=follow if prune else None)
+
+
+def _check_options(server_side: bool, force: bool, dry_run: str) -> None:
+    if force and not server_side:
+        raise Invalid("--force-conflicts only works with --server-side")
+    if server_side and dry_run == "client":
+        raise Invalid("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)")
+
+
+class Applier:
+    """Applies one manifest, in the way that the options ask for."""
+
+    def __init__(self, *, manager: str, server_side: bool, force: bool, dry_run: str, validation: Validation) -> None:
+        self.manager = manager
+        self.dry_run = dry_run
+        self._server_side = server_side
+        self._force = force
+        self._validation = validation
+
+    async def apply(self, client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        """Raises what the API answers; conflicts come with the ways out."""
+        if self.dry_run == "client":
+            return await self._only_said(client, manifest, space)
+        if not self._server_side:
+            answer = await client.raw.apply(
+                manifest.document,
+                namespace=space,
+                field_manager=self.manager,
+                validation=self._validation,
+                dry_run=self.dry_run == "server",
+            )
+            return (answer.outcome.value if answer.outcome is not None else "configured"), answer
+        if not at(manifest.document, "metadata.name"):
+            raise Invalid("metadata.name: Required value: apply needs a name")
+        try:
+            answer = await client.raw.patch(
+                manifest.kind,
+                manifest.name,
+                space,
+                patch=manifest.document,
+                type_=PatchType.APPLY,
+                field_manager=self.manager,
+                force=self._force,
+                validation=self._validation,
+                dry_run=self.dry_run == "server",
+            )
+        except Conflict as error:
+            raise Conflict(f"{error.message}\n{HINT}", details=error.details) from error.__cause__
+        return "serverside-applied", answer
+
+    async def _only_said(self, client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        try:
+            await client.raw.get(manifest.kind, manifest.name, space)
+        except NotFound:
+            return "created", Answer(object=manifest.document)
+        return "configured", Answer(object=manifest.document)
+
+
+def _allowed(text: str) -> Kind:
+    """``apps/v1/Deployment``, ``v1/Pod``, ``core/v1/Pod``. Raises Invalid, NotFound."""
+    group_version, _, kind = text.removeprefix("core/").rpartition("/")
+    if not group_version:
+        raise Invalid(f'--prune-allowlist "{text}": must be GROUP/VERSION/KIND')
+    return kinds.by_kind(group_version, kind)
+
+
+async def _prune(
+    client: GrpcClient,
+    allowed: list[Kind],
+    done: list[tuple[Manifest, str]],
+    selector: str,
+    applier: Applier,
+    form: str,
+) -> None:
+    """Delete what the same manager applied to the same namespaces, and is not among what was applied now."""
+    kept = {(manifest.kind.kind, manifest.kind.group, space, manifest.name) for manifest, space in done}
+    spaces = sorted({space for _, space in done if space})
+    for kind in allowed:
+        for space in spaces if kind.namespaced else [""]:
+            page = await client.raw.list(kind, space, label_selector=selector)
+            for item in page.items:
+                name = at(item, "metadata.name")
+                if (kind.kind, kind.group, space, name) in kept or not was_applied(item, applier.manager):
+                    continue
+                if applier.dry_run != "client":
+                    await client.raw.delete(
+                        kind, name, space, uid=at(item, "metadata.uid"), dry_run=applier.dry_run == "server"
+                    )
+                if form in ("", "name"):
+                    word = "" if form else f" pruned{DRY_RUN[applier.dry_run]}"
+                    output.write(f"{shown(kind, name)}{word}")
+
+
+def was_applied(document: Document, manager: str) -> bool:
+    """Whether it was applied, and is not on its way out."""
+    if at(document, "metadata.deletionTimestamp"):
+        return False
+    entries = at(document, "metadata.managedFields", [])
+    theirs = any(entry.get("manager") == manager and entry.get("operation") == "Apply" for entry in entries)
+    return theirs or RECORD in at(document, "metadata.annotations", {})
+
+
+@click.command(
+    cls=Verb,
+    name="diff",
+    epilog="""\b
+Examples:
+  knarr diff -f web.yaml
+  cat web.yaml | knarr diff -f -
+  knarr diff -f manifests/ -R --server-side --force-conflicts""",
+)
+@files_option
+@recursive_option
+@namespace_option
+@selector_option
+@server_side_option
+@force_option
+@applier_option
+@click.option("--show-managed-fields", is_flag=True, help="Also who owns which field.")
+@click.pass_context
+def diff_command(
+    ctx: click.Context,
+    files: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    selector: str,
+    server_side: bool,
+    force_conflicts: bool,
+    manager: str,
+    show_managed_fields: bool,
+) -> None:
+    """Show what applying the manifests would change. Exit status 0: nothing; 1: something; more: an error."""
+    _check_options(server_side, force_conflicts, "server")
+    applier = Applier(
+        manager=manager or (SERVER_SIDE if server_side else CLIENT_SIDE),
+        server_side=server_side,
+        force=force_conflicts,
+        dry_run="server",
+        validation=Validation.STRICT,
+    )
+    own = session(ctx)
+    chosen = Selector.parse(selector)
+    differs = False
+
+    async def work(client: GrpcClient) -> None:
+        nonlocal differs
+        for manifest in sending.read(ctx, files, recursive=recursive):
+            if not chosen.matches(at(manifest.document, "metadata.labels", {})):
+                continue
+            space = sending.space_of(own, manifest, own.asked(namespace))
+            live, merged = await _both(client, manifest, space, applier.apply)
+            lines = list(difference(manifest.kind, live, merged, managed=show_managed_fields))
+            differs = differs or bool(lines)
+            for line in lines:
+                output.write(line)
+
+    _exiting_with_2(lambda: own.run(work))
+    if differs:
+        raise SystemExit(1)
+
+
+def _exiting_with_2(work: Callable[[], None]) -> None:
+    """An error must not look like a difference."""
+    from knarr_api.errors import KnarrError
+    from knarr_cli.refusal import explain
+
+    try:
+        work()
+    except KnarrError as error:
+        sys.stderr.write(explain(error) + "\n")
+        raise SystemExit(2) from None
+    except SystemExit as ended:
+        raise SystemExit(2 if ended.code == 1 else ended.code) from None
+
+
+async def _both(
+    client: GrpcClient,
+    manifest: Manifest,
+    space: str,
+    apply: Callable[[GrpcClient, Manifest, str], Awaitable[tuple[str, Answer]]],
+) -> tuple[Document | None, Document]:
+    try:
+        live: Document | None = await client.raw.get(manifest.kind, manifest.name, space)
+    except NotFound:
+        live = None
+    return live, (await apply(client, manifest, space))[1].object
+
+
+def difference(kind: Kind, live: Document | None, merged: Document, *, managed: bool = False) -> Iterable[str]:
+    """Unified, by lines of YAML; nothing where they are the same. Secrets show that they change, not what to. Pure."""
+    live, merged = (_shown(live, managed) if live is not None else None), _shown(merged, managed)
+    if live is None:
+        merged.get("metadata", {}).pop("uid", None)
+    if kind.kind == "Secret":
+        live, merged = masked(live, merged)
+    before, after = (yaml.safe_dump(one, allow_unicode=True).splitlines() if one else [] for one in (live, merged))
+    metadata = merged["metadata"]
+    group = f"{kind.group}." if kind.group else ""
+    name = f"{group}{kind.version}.{kind.kind}.{metadata.get('namespace', '')}.{metadata['name']}"
+    lines = list(difflib.unified_diff(before, after, f"LIVE/{name}", f"MERGED/{name}", lineterm=""))
+    return [f"diff -u -N LIVE/{name} MERGED/{name}", *lines] if lines else []
+
+
+def _shown(document: Document, managed: bool) -> dict[str, Any]:
+    metadata = dict(document.get("metadata") or {})
+    metadata.pop("resourceVersion", None)
+    if not managed:
+        metadata.pop("managedFields", None)
+    annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if name != RECORD}
+    if annotations:
+        metadata["annotations"] = annotations
+    else:
+        metadata.pop("annotations", None)
+    return {**document, "metadata": metadata}
+
+
+def masked(live: Document | None, merged: Document) -> tuple[Document | None, Document]:
+    """Secrets without their values, but so that a change can be seen. Pure."""
+    old, new = (live or {}).get("data") or {}, merged.get("data") or {}
+    hidden_old, hidden_new = {}, {}
+    for name in {**old, **new}:
+        changed = name in old and name in new and old[name] != new[name]
+        if name in old:
+            hidden_old[name] = "*** (before)" if changed else "***"
+        if name in new:
+            hidden_new[name] = "*** (after)" if changed else "***"
+    return (None if live is None else {**live, "data": hidden_old}), {**merged, "data": hidden_new}
+
+
+commands: tuple[click.Command, ...] = (apply_command, diff_command)
