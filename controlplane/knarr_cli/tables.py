@@ -207,6 +207,37 @@ def _access_modes(document: Document) -> str:
 
 NAME = Column("NAME", _path("metadata.name", ""))
 AGE = Column("AGE", lambda document, now: age(at(document, "metadata.creationTimestamp"), now))
+
+
+def _targets(autoscaler: Document) -> str:
+    """``cpu: 20%/50%``, as the status has it; ``<unknown>`` where it has nothing."""
+    current = {_metric_key(metric): metric for metric in at(autoscaler, "status.currentMetrics", [])}
+    shown = []
+    for metric in at(autoscaler, "spec.metrics", []):
+        name, field = _metric_key(metric)
+        target = at(metric, f"{field}.target", {})
+        values = at(current.get((name, field), {}), f"{field}.current", {})
+        share = "averageUtilization" in target
+        key = "averageUtilization" if share else "averageValue"
+        percent = "%" if share else ""
+        value = f"{values[key]}{percent}" if key in values else "<unknown>"
+        shown.append(f"{name}: {value}/{target.get(key, '')}{percent}")
+    return ", ".join(shown) or NONE
+
+
+def _metric_key(metric: Document) -> tuple[str, str]:
+    kind = str(metric.get("type", ""))
+    field = kind[:1].lower() + kind[1:]
+    return str(at(metric, f"{field}.name", "") or at(metric, f"{field}.metric.name", "")), field
+
+
+def _used(quota: Document, *, limits: bool) -> str:
+    """``pods: 2/10, requests.cpu: 1/4``: limits, or everything else."""
+    hard, used = at(quota, "status.hard", {}), at(quota, "status.used", {})
+    names = sorted(name for name in hard if name.startswith("limits.") == limits)
+    return ", ".join(f"{name}: {used.get(name, '0')}/{hard[name]}" for name in names)
+
+
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "Pod": (
         NAME,
@@ -301,6 +332,22 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("IMAGES", _of(_images), wide=True),
         Column("SELECTOR", _of(_selector), wide=True),
     ),
+    "HorizontalPodAutoscaler": (
+        NAME,
+        Column("REFERENCE", _of(lambda d: f"{at(d, 'spec.scaleTargetRef.kind')}/{at(d, 'spec.scaleTargetRef.name')}")),
+        Column("TARGETS", _of(_targets)),
+        Column("MINPODS", _path("spec.minReplicas", "1")),
+        Column("MAXPODS", _path("spec.maxReplicas", "")),
+        Column("REPLICAS", _path("status.currentReplicas", "0")),
+        AGE,
+    ),
+    "ResourceQuota": (
+        NAME,
+        Column("REQUEST", _of(lambda d: _used(d, limits=False))),
+        Column("LIMIT", _of(lambda d: _used(d, limits=True))),
+        AGE,
+    ),
+    "LimitRange": (NAME, Column("CREATED AT", _path("metadata.creationTimestamp"))),
     "CronJob": (
         NAME,
         Column("SCHEDULE", _path("spec.schedule", "")),

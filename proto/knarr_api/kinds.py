@@ -23,6 +23,8 @@ ACTING = frozenset(
         *("ReplicaSet", "ReplicationController", "Deployment"),
         *("DaemonSet", "StatefulSet", "ControllerRevision", "Job", "CronJob"),
         *("Lease", "PriorityClass", "PodDisruptionBudget", "LimitRange", "ResourceQuota"),
+        *("ReplicaSet", "Deployment", "DaemonSet", "StatefulSet", "ControllerRevision", "Job", "CronJob"),
+        *("Lease", "PriorityClass", "PodDisruptionBudget", "LimitRange", "ResourceQuota", "HorizontalPodAutoscaler"),
     }
 )
 """Kinds that Knarr acts on; every other one is stored, validated by type and served."""

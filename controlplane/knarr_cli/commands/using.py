@@ -162,4 +162,5 @@ def pods_command(
 for short, command in (("node", nodes_command), ("pod", pods_command)):
     top_command.add_command(command, short)
 
+
 commands: tuple[click.Command, ...] = (top_command,)

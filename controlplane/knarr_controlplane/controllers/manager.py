@@ -14,6 +14,7 @@ from knarr_client.event_recorder import EventRecorder
 from knarr_client.queue_meter import QueueMeter
 from knarr_client.reconcile import Log, run_reconciler
 from knarr_client.workqueue import WorkQueue
+from knarr_controlplane.controllers.autoscaling.controller import AutoscalingController
 from knarr_controlplane.controllers.cronjob.controller import CronJobController
 from knarr_controlplane.controllers.daemonset.controller import DaemonSetController
 from knarr_controlplane.controllers.deployment.controller import DeploymentController
@@ -101,6 +102,9 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
         quarantine_s=settings.node_missing_quarantine_s,
         ended_max=settings.ended_pods_max,
     )
+    autoscaling = AutoscalingController(
+        client, informers, recorder.named("horizontal-pod-autoscaler"), clock, queue("horizontalpodautoscaler")
+    )
     quotas = ResourceQuotaController(client, informers, clock, queue("resource_quota"))
     events = EventExpiry(client, clock, ttl_s=settings.event_ttl_s, interval_s=settings.event_scan_s)
     garbage = GarbageCollector(
@@ -131,6 +135,7 @@ async def run(client: Client, *, settings: ControllerSettings, clock: Clock, ide
             "node-health": nodes.watch_health(),
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),
             "namespaces": run_reconciler("namespaces", namespaces, namespaces.queue, workers=workers),
+            "autoscaling": run_reconciler("autoscaling", autoscaling, autoscaling.queue, workers=workers),
             "quotas": run_reconciler("quotas", quotas, quotas.queue, workers=workers),
             "garbage": run_reconciler("garbage", garbage, garbage.queue, workers=2 * workers),
             "pods": pods.run(),

@@ -7,14 +7,15 @@ from typing import Any, cast
 
 import msgspec
 
-from knarr_api.defaults import batch, fill, quotas, workloads
+from knarr_api.defaults import autoscaling, batch, fill, quotas, workloads
 from knarr_api.defaults.fill import S
-from knarr_api.types import apps_v1, batch_v1, core_v1
+from knarr_api.types import apps_v1, autoscaling_v2, batch_v1, core_v1
 
 RULES: dict[type[msgspec.Struct], Callable[[Any], msgspec.Struct]] = {
     core_v1.Pod: fill.pod,
     core_v1.Secret: fill.secret,
     core_v1.Namespace: fill.namespace,
+    autoscaling_v2.HorizontalPodAutoscaler: autoscaling.autoscaler,
     core_v1.LimitRange: quotas.limit_range,
     apps_v1.Deployment: workloads.deployment,
     apps_v1.ReplicaSet: workloads.replica_set,

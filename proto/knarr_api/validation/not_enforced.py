@@ -16,6 +16,7 @@ import msgspec
 from knarr_api import kinds
 from knarr_api.defaults.fill import SOURCES
 from knarr_api.types import core_v1
+from knarr_api.types.autoscaling_v2 import HorizontalPodAutoscaler
 from knarr_api.types.batch_v1 import CronJob
 from knarr_api.types.core_v1 import PodSpec, PodTemplateSpec
 from knarr_api.validation import names
@@ -52,6 +53,12 @@ def warnings(obj: msgspec.Struct) -> tuple[str, ...]:
     if isinstance(obj, CronJob):
         inner = obj.spec.job_template
         return tuple(_pod(inner.spec.template.spec, "spec.jobTemplate.spec.template.spec")) if inner is not None else ()
+    if isinstance(obj, HorizontalPodAutoscaler):
+        return tuple(
+            f"spec.metrics[{index}].type: {metric.type} metrics have no source yet: they count as not known"
+            for index, metric in enumerate(obj.spec.metrics)
+            if metric.type not in ("Resource", "ContainerResource")
+        )
     template = getattr(obj.spec, "template", None) if hasattr(obj, "spec") else None
     if isinstance(template, PodTemplateSpec):
         return tuple(_pod(template.spec, "spec.template.spec"))

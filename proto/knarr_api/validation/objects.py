@@ -10,9 +10,9 @@ import msgspec
 from knarr_api import json, kinds
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.kinds import Kind
-from knarr_api.types import apps_v1, batch_v1, coordination_v1, core_v1, policy_v1
+from knarr_api.types import apps_v1, autoscaling_v2, batch_v1, coordination_v1, core_v1, policy_v1
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_api.validation import batch, names, placement, pods, policy, quotas, workloads
+from knarr_api.validation import autoscaling, batch, names, placement, pods, policy, quotas, workloads
 from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, positive, required
 
 MAX_DATA_BYTES = 1024 * 1024
@@ -34,6 +34,7 @@ DNS_NAMED = frozenset(
         "Job",
         "PodDisruptionBudget",
         "LimitRange",
+        "HorizontalPodAutoscaler",
         "ResourceQuota",
     }
 )
@@ -272,6 +273,7 @@ _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
     batch_v1.Job: batch.job,
     batch_v1.CronJob: batch.cron_job,
     core_v1.ConfigMap: _config_map,
+    autoscaling_v2.HorizontalPodAutoscaler: autoscaling.autoscaler,
     core_v1.LimitRange: quotas.limit_range,
     core_v1.ResourceQuota: quotas.resource_quota,
     core_v1.Secret: _secret,

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from knarr_api import defaults, errors, kinds
+from knarr_api.quantity import Quantity
 from knarr_api.types.apps_v1 import Deployment, DeploymentSpec, ReplicaSet
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.core_v1 import (
@@ -29,6 +30,7 @@ from knarr_api.types.core_v1 import (
     Toleration,
 )
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
+from knarr_api.types.metrics_v1beta1 import ContainerMetrics, PodMetrics
 from knarr_client import virtual_time
 from knarr_client.client import Client, T, key_of
 from knarr_client.memory import MemoryApi, MemoryClient
@@ -43,12 +45,17 @@ from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.scheduler.tolerations import first_untolerated
 from knarr_controlplane.store.memory import MemoryStore
+from knarr_proto.v1 import agent_pb2
 
 HEARTBEAT_S = 2.0
 START_S = 1.0
 RUN_S = 2.0
 STOP_S = 0.5
 replace = msgspec.structs.replace
+
+
+def names_of(pod: Pod) -> dict[str, str]:
+    return {"namespace": pod.metadata.namespace, "name": pod.metadata.name}
 
 
 class Link:
@@ -128,6 +135,10 @@ class Api(Protocol):
 
     def all(self, type_: type[T]) -> tuple[T, ...]: ...
 
+    async def uses(self, pod: Pod, cpu_milli: int) -> None:
+        """The pod's agent says so."""
+        ...
+
 
 class InMemory:
     def __init__(self, clock: VirtualClock) -> None:
@@ -139,12 +150,21 @@ class InMemory:
     def all(self, type_: type[T]) -> tuple[T, ...]:
         return cast("tuple[T, ...]", tuple(self._api.table(kinds.of(type_)).objects.values()))
 
+    async def uses(self, pod: Pod, cpu_milli: int) -> None:
+        client, metadata = self.client(), ObjectMeta(**names_of(pod), labels=pod.metadata.labels)
+        with contextlib.suppress(errors.NotFound):
+            await client.delete(PodMetrics, metadata.name, metadata.namespace)
+        used = (ContainerMetrics(name="web", usage={"cpu": Quantity(f"{cpu_milli}m")}),)
+        now = self._api.clock.now()
+        await client.create(PodMetrics(metadata=metadata, timestamp=now, window="15s", containers=used))
+
 
 class RealRegistry:
     """The registry of the control plane, on a store in memory."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._usage: list[Any] = []
 
     def client(self) -> Client:
         return LocalClient(self._registry)
@@ -152,6 +172,17 @@ class RealRegistry:
     def all(self, type_: type[T]) -> tuple[T, ...]:
         entries = self._registry.cache.of(kinds.of(type_)).entries
         return cast("tuple[T, ...]", tuple(entry.value() for _, entry in sorted(entries.items())))
+
+    async def uses(self, pod: Pod, cpu_milli: int) -> None:
+        amounts = agent_pb2.Amounts(cpu_nano_cores=cpu_milli * 10**6)
+        used = agent_pb2.PodUsage(
+            **names_of(pod),
+            uid=pod.metadata.uid,
+            containers=[agent_pb2.ContainerUsage(name="web", amounts=amounts)],
+        )
+        self._usage = [each for each in self._usage if each.uid != pod.metadata.uid] + [used]
+        for node in {each.spec.node_name for each in self.all(Pod)}:
+            self._registry.usages.report(node, agent_pb2.Usage(window_ms=15_000, pods=self._usage))
 
 
 @contextlib.asynccontextmanager
@@ -261,7 +292,7 @@ class SimulatedNode:
                 if not self._cluster.becomes_ready(pod):
                     continue
                 condition = PodCondition(type="Ready", status="True", last_transition_time=self.clock.now())
-                status = PodStatus(phase="Running", conditions=(condition,))
+                status = PodStatus(phase="Running", start_time=self.clock.now(), conditions=(condition,))
                 await self.client.update_status(replace(pod, status=status))
 
     def _ended(self, pod: Pod, code: int) -> PodStatus:
