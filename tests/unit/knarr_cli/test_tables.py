@@ -140,7 +140,7 @@ def test_kinds_without_columns_show_name_and_age() -> None:
     item = {
         "metadata": {"name": "r", "namespace": "n", "creationTimestamp": "2026-01-01T11:59:00Z", "labels": {"a": "b"}}
     }
-    titles, cells = tables.rows(kinds.lookup("limitranges"), [item], NOW, with_namespace=True, with_labels=True)
+    titles, cells = tables.rows(kinds.lookup("podtemplates"), [item], NOW, with_namespace=True, with_labels=True)
     assert titles == ["NAMESPACE", "NAME", "AGE", "LABELS"] and cells == [["n", "r", "60s", "a=b"]]
 
 
@@ -178,3 +178,28 @@ def test_drain_refuses_what_would_be_lost() -> None:
     assert len(plan.reasons) == 2 and "d/bare (use --force" in plan.reasons[0]
     plan = plan_drain(pods, force=True, ignore_daemonsets=False, delete_emptydir_data=True)
     assert not plan.reasons and len(plan.names) == 3
+
+
+def test_autoscalers_and_quotas_show_what_is_used_of_what_is_wanted() -> None:
+    target = {"type": "Utilization", "averageUtilization": 50}
+    scaler = {
+        "metadata": {"name": "web"},
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+            "maxReplicas": 8,
+            "metrics": [
+                {"type": "Resource", "resource": {"name": name, "target": target}} for name in ("cpu", "memory")
+            ],
+        },
+        "status": {
+            "currentReplicas": 3,
+            "currentMetrics": [
+                {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 20}}}
+            ],
+        },
+    }
+    _, (row,) = tables.rows(kinds.lookup("hpa"), [scaler], NOW)
+    assert row[:-1] == ["web", "Deployment/web", "cpu: 20%/50%, memory: <unknown>/50%", "1", "8", "3"]
+    status = {"hard": {"pods": "5", "limits.cpu": "4"}, "used": {"pods": "2", "limits.cpu": "1"}}
+    _, (row,) = tables.rows(kinds.lookup("quota"), [{"metadata": {"name": "q"}, "status": status}], NOW)
+    assert row[:-1] == ["q", "pods: 2/5", "limits.cpu: 1/4"]
