@@ -173,9 +173,10 @@ class Pods:
             for container in self.containers_of(identifier):
                 with contextlib.suppress(NotFound):
                     await self._launcher.stop_container(container.id, 0.0)
-            await self._launcher.stop_sandbox(identifier)
+            with contextlib.suppress(NotFound):  # one that was given up while it was made, and is being cleared away
+                await self._launcher.stop_sandbox(identifier)
             await self.network.detach(identifier)
-            if not record.stopped:
+            if identifier in self.sandboxes and not record.stopped:
                 record = replace(record, stopped=True)
                 self.sandboxes[identifier] = record
                 self._records.save_sandbox(record)

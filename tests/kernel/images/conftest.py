@@ -54,7 +54,8 @@ def tree(root: Path) -> Tree:
     """Path → kind and mode, owner, time, device, attributes, content or link; hard links by their first name."""
     found: Tree = {}
     first: dict[int, str] = {}
-    for path in sorted(root.rglob("*")):
+    every = [Path(at, name) for at, directories, files in os.walk(root) for name in (*directories, *files)]
+    for path in sorted(every):
         name, status = str(path.relative_to(root)), path.lstat()
         attributes = {key: os.getxattr(path, key, follow_symlinks=False) for key in listed(path)}
         content: object = ""

@@ -35,6 +35,11 @@ def target(tmp_path: Path) -> Path:
     return made
 
 
+def below(root: Path) -> list[Path]:
+    """Everything; Path.rglob of Python 3.11.2 follows links to see whether they are directories."""
+    return [Path(at, name) for at, directories, files in os.walk(root) for name in (*directories, *files)]
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Everything a layer can hold."""
@@ -62,7 +67,7 @@ def source(tmp_path: Path) -> Path:
     os.chmod(root / "d", 0o1777)
     os.setxattr(root / "setuid", "user.note", b"\0\xff binary")
     os.setxattr(root / "file", "security.capability", CAPABILITY)
-    for number, path in enumerate(sorted(root.rglob("*"), reverse=True)):
+    for number, path in enumerate(sorted(below(root), reverse=True)):
         os.utime(path, ns=(0, 1_500_000_000_123_456_789 + number), follow_symlinks=False)
     return root
 
@@ -217,7 +222,7 @@ def test_hostile_layers_are_refused_cheaply(target: Path, name: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 50 << 20
-    assert sum(path.lstat().st_blocks * 512 for path in target.rglob("*")) < 1_000_000
+    assert sum(path.lstat().st_blocks * 512 for path in below(target)) < 1_000_000
 
 
 @pytest.mark.timeout(60)

@@ -182,9 +182,10 @@ async def test_pings_are_answered(server: StreamingServer) -> None:
 
 
 async def test_a_client_that_leaves_ends_the_terminals_process(server: StreamingServer, backend: Any) -> None:
-    async with client(server.exec_url(command("sleep", "1000", tty=True)), "v4.channel.k8s.io") as own:
+    program = command("sh", "-c", "echo ready; exec sleep 1000", tty=True)
+    async with client(server.exec_url(program), "v4.channel.k8s.io") as own:
         assert await own.message() == (1, b"")
-        await asyncio.wait_for(backend.started.wait(), 10)
+        assert await own.message() == (1, b"ready\r\n"), "the terminal is its own"
     assert await asyncio.wait_for(backend.processes[0].wait(), 10) == 129
 
 
