@@ -100,7 +100,7 @@ class _Candidate:
         """As we wrote it last, while leading."""
         self._seen: tuple[str, float] = ("", 0.0)
         """The Lease's revision and since when it has been that, on our own clock."""
-        self._log = structlog.get_logger("knarr.leader").bind(lease=name, identity=identity)
+        self._log = structlog.get_logger("knarr.leader").bind(object=f"Lease/{NAMESPACE}/{name}", identity=identity)
 
     async def lead(self, run: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import json
-import logging
 import os
 import signal
 import socket
@@ -50,6 +49,7 @@ from knarr_controlplane.store.etcd_process import EtcdTls
 from knarr_controlplane.store.opening import open_store
 from knarr_controlplane.store.protocol import Store
 from knarr_controlplane.version import VERSION
+from knarr_telemetry import logs
 
 LEADER = "knarr-controller-manager"
 LEADER_SILENT_S = 10.0
@@ -63,7 +63,7 @@ def main() -> None:
     """Exit status 1 with one message on standard error when it can't start."""
     try:
         settings = settings_module.parse(sys.argv[1:])
-        _configure_logs(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         with data_directory.locked(settings.data_dir):
             data_directory.check_restored(settings.data_dir, settings.store)
             asyncio.run(_run(settings))
@@ -258,19 +258,6 @@ def _notify(state: str) -> None:
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_UNIX, kind) as notifications, contextlib.suppress(OSError):
         notifications.sendto(state.encode(), target)
-
-
-def _configure_logs(level: str) -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], drop_missing=True),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )
 
 
 if __name__ == "__main__":

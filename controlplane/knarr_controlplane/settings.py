@@ -9,6 +9,7 @@ from pathlib import Path
 
 from knarr_client.observing import Address
 from knarr_controlplane.server.serving import Listener
+from knarr_telemetry import logs
 
 DEFAULT_LISTEN = "127.0.0.1:6443"
 
@@ -27,6 +28,7 @@ class Settings:
     cluster_cidr: str
     retention_s: float
     log_level: str
+    log_format: str
     metrics: Address | None = None
 
 
@@ -75,7 +77,8 @@ def parse(arguments: Sequence[str]) -> Settings:
         metavar="HOST:PORT",
         help="serve /metrics, /livez and /readyz here, off loopback for holders of a certificate only (default: not)",
     )
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-level", default="info", choices=logs.LEVELS)
+    parser.add_argument("--log-format", default="console", choices=logs.FORMATS)
     given = parser.parse_args(arguments)
     heartbeat_s = given.heartbeat if given.heartbeat is not None else min(2.0, given.node_grace / 5)
     if heartbeat_s <= 0 or given.node_grace < 2 * heartbeat_s:
@@ -93,5 +96,6 @@ def parse(arguments: Sequence[str]) -> Settings:
         cluster_cidr=given.cluster_cidr,
         retention_s=given.retention,
         log_level=given.log_level,
+        log_format=given.log_format,
         metrics=Address.parse(given.metrics_address) if given.metrics_address else None,
     )

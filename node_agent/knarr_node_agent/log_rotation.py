@@ -59,7 +59,7 @@ class LogRotation:
                 except FileNotFoundError:
                     continue
                 except (OSError, KnarrError) as error:
-                    log.warning("a log could not be rotated", path=str(path), error=str(error))
+                    log.warning("a log could not be rotated", file=str(path), error=str(error))
             await self._clock.sleep(CHECK_S)
 
     async def rotate(self, container_id: str, path: Path) -> None:

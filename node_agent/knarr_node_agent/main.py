@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import fcntl
 import gc
-import logging
 import os
 import signal
 import sys
@@ -43,6 +42,7 @@ from knarr_node_agent.stream import Stream
 from knarr_node_agent.usage import UsageReporter
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
+from knarr_telemetry import logs
 
 STATUS_S = 5.0
 NOT_READY_POLL_S = 0.1
@@ -54,7 +54,7 @@ M_ARENA_MAX = -8
 def main() -> None:
     """Exit status 1 with one message on standard error when it can't start."""
     settings = settings_module.parse(sys.argv[1:])
-    _configure_logs(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format, first=[_Repeats(SystemClock())])
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     try:
         with _locked(settings.data_dir):
@@ -327,20 +327,6 @@ class _Repeats:
         self._said = {key: at_s for key, at_s in self._said.items() if now_s - at_s < REPEAT_S}
         self._said[words] = now_s
         return event
-
-
-def _configure_logs(level: str) -> None:
-    structlog.configure(
-        processors=[
-            _Repeats(SystemClock()),
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], drop_missing=True),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from knarr_api import errors
 from knarr_api.types.core_v1 import Container as ContainerSpec
 from knarr_api.types.core_v1 import Pod, PodStatus
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client.client import title_of
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.reconcile import Again, run_reconciler
@@ -137,7 +138,8 @@ class PodManager:
                 group.create_task(self._rounds(), name="rounds")
                 group.create_task(self._keep_saved(), name="saving")
                 group.create_task(
-                    run_reconciler("pods", self, self.queue, workers=WORKERS, deadline_s=DEADLINE_S), name="pods"
+                    run_reconciler("pods", self, self.queue, workers=WORKERS, deadline_s=DEADLINE_S, title=self._title),
+                    name="pods",
                 )
         finally:
             self._probes.close()
@@ -254,13 +256,19 @@ class PodManager:
         waits = [wait for wait in (plan.again_after_s, deadline_s) if wait is not None]
         return Again(min(waits)) if waits else None
 
+    def _title(self, uid: str) -> str:
+        entry = self._entries.get(uid)
+        return title_of(entry.pod) if entry is not None else f"Pod/{uid}"
+
     def _adopt_orphan(self, uid: str, state: PodState) -> Entry:
         """Of a pod that nobody assigned and that this agent never knew, only its name is known."""
         metadata = ObjectMeta(
             name=state.name, namespace=state.namespace, uid=uid, deletion_grace_period_seconds=ORPHAN_GRACE_S
         )
         if not state.empty:
-            self._log.info("ending a pod that is not of this node any more", pod=f"{state.namespace}/{state.name}")
+            self._log.info(
+                "ending a pod that is not of this node any more", object=f"Pod/{state.namespace}/{state.name}"
+            )
         entry = self._entries[uid] = Entry(pod=Pod(metadata=metadata), status=PodStatus(), withdrawn=True)
         return entry
 
@@ -476,8 +484,7 @@ class PodManager:
         if entry.told is None or entry.told is not entry.told_before:
             entry.told_before = entry.told
         elif not _shows(entry.pod.status, entry.told[0]):
-            metadata = entry.pod.metadata
-            self._log.info("telling a status again that was overwritten", pod=f"{metadata.namespace}/{metadata.name}")
+            self._log.info("telling a status again that was overwritten", object=title_of(entry.pod))
             entry.told = None
 
     def _unhealthy(self, target: Target, kind: str, why: str) -> None:
@@ -535,9 +542,7 @@ class PodManager:
         try:
             await self._starter.prepare(pod, age_s=REFRESH_S / 2)
         except (errors.KnarrError, OSError) as error:
-            self._log.info(
-                "volumes not refreshed", pod=f"{pod.metadata.namespace}/{pod.metadata.name}", error=str(error)
-            )
+            self._log.info("volumes not refreshed", object=title_of(pod), error=str(error))
 
 
 def _grace_s(pod: Pod) -> int:

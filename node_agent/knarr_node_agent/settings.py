@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from knarr_telemetry import logs
+
 DEFAULT_RUNTIME = "unix:///run/knarr/runtime.sock"
 DEFAULT_MAX_PODS = 110
 
@@ -27,6 +29,7 @@ class Settings:
     max_pods: int
     overlay: bool
     log_level: str
+    log_format: str
     metrics: str
 
 
@@ -49,7 +52,8 @@ def parse(arguments: Sequence[str]) -> Settings:
         metavar="HOST:PORT",
         help="serve metrics and health here, off loopback for holders of a certificate only (default: not)",
     )
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-level", default="info", choices=logs.LEVELS)
+    parser.add_argument("--log-format", default="console", choices=logs.FORMATS)
     given = parser.parse_args(arguments)
     labels: dict[str, str] = {}
     for text in given.label:
@@ -69,5 +73,6 @@ def parse(arguments: Sequence[str]) -> Settings:
         max_pods=given.max_pods,
         overlay=not given.no_overlay,
         log_level=given.log_level,
+        log_format=given.log_format,
         metrics=given.metrics_address,
     )

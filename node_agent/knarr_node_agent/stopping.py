@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from knarr_api import errors
+from knarr_client.client import title_of
 from knarr_client.clock import Clock
 from knarr_node_agent.hooks import run_hook
 from knarr_node_agent.probes import Target
@@ -62,7 +63,12 @@ class Stopper:
             pass
         except errors.KnarrError as error:
             log = structlog.get_logger("knarr.pods")
-            log.warning("a container could not be stopped, trying again", id=target.container_id, error=str(error))
+            log.warning(
+                "a container could not be stopped, trying again",
+                object=title_of(target.pod),
+                id=target.container_id,
+                error=str(error),
+            )
             await self._clock.sleep(RETRY_S)
         finally:
             present = self._stopping.get(target.container_id)

@@ -201,10 +201,10 @@ class Stream:
     def _acknowledged(self, ack: Any) -> None:
         for refused in ack.refused:
             if not refused.uid:
-                structlog.get_logger("knarr.stream").warning("the node's status was refused", reason=refused.message)
+                structlog.get_logger("knarr.stream").warning("the node's status was refused", error=refused.message)
                 continue
             structlog.get_logger("knarr.stream").info(
-                "status refused", pod=f"{refused.namespace}/{refused.name}", reason=refused.message
+                "status refused", object=f"Pod/{refused.namespace}/{refused.name}", error=refused.message
             )
             if refused.code not in GONE:
                 self._refused(refused.uid, refused.message)

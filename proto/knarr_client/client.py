@@ -189,6 +189,12 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+def title_of(obj: msgspec.Struct) -> str:
+    """``Kind/namespace/name``, as log lines name an object."""
+    metadata = meta_of(obj)
+    return f"{type(obj).__name__}/{Key(metadata.namespace, metadata.name)}"
+
+
 def meta_of(obj: msgspec.Struct) -> ObjectMeta:
     """The metadata of any top-level object."""
     return cast(ObjectMeta, obj.metadata)  # type: ignore[attr-defined]

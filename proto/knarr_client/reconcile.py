@@ -17,13 +17,13 @@ raises anything else           logged, called again after the key's back-off (5 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import structlog
 
-from knarr_api import errors
+from knarr_api import errors, kinds
 from knarr_client.workqueue import QueueClosed, WorkQueue
 
 K = TypeVar("K", bound=Hashable)
@@ -32,6 +32,7 @@ K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
 Log = structlog.typing.FilteringBoundLogger
 
 CONFLICT_RETRY_MAX_S = 1.0
+_KIND_NAMES = {kind.resource: kind.kind for kind in kinds.KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +53,23 @@ async def run_reconciler(
     *,
     workers: int = 4,
     deadline_s: float = 60.0,
+    title: Callable[[K], str] | None = None,
 ) -> None:
     """Work on the queue's keys until cancelled or the queue is closed.
 
     workers: how many keys are worked on at once. deadline_s: how long one call may take before it is cancelled and
-    retried.
+    retried. title: what logs call the object; ``Kind/key`` if it isn't given and the name is a kind's resource.
     """
+    kind = _KIND_NAMES.get(name, name)
+    named = title or (lambda key: f"{kind}/{key}")
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
-            group.create_task(_work(name, reconciler, queue, deadline_s), name=f"{name}/{number}")
+            group.create_task(_work(name, reconciler, queue, deadline_s, named), name=f"{name}/{number}")
 
 
-async def _work(name: str, reconciler: Reconciler[K], queue: WorkQueue[K], deadline_s: float) -> None:
+async def _work(
+    name: str, reconciler: Reconciler[K], queue: WorkQueue[K], deadline_s: float, title: Callable[[K], str]
+) -> None:
     log = structlog.get_logger("knarr.reconcile").bind(reconciler=name)
     while True:
         try:
@@ -71,7 +77,7 @@ async def _work(name: str, reconciler: Reconciler[K], queue: WorkQueue[K], deadl
         except QueueClosed:
             return
         try:
-            await _once(reconciler, queue, key, deadline_s, log)
+            await _once(reconciler, queue, key, deadline_s, log.bind(object=title(key)))
         finally:
             queue.done(key)
 
@@ -83,21 +89,24 @@ async def _once(
     deadline_s: float,
     log: structlog.typing.FilteringBoundLogger,
 ) -> None:
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
     try:
         async with asyncio.timeout(deadline_s):
             again = await reconciler.reconcile(key)
     except errors.Terminal as error:
         queue.forget(key)
-        log.error("given up until something changes", key=str(key), error=str(error))
+        log.error("given up until something changes", error=str(error))
     except errors.Conflict as error:
         delay_s = queue.retry(key, max_s=CONFLICT_RETRY_MAX_S)
-        log.debug("the object has changed meanwhile", key=str(key), error=str(error), retry_in_s=round(delay_s, 3))
+        log.debug("the object has changed meanwhile", error=str(error), retry_in_s=round(delay_s, 3))
     except (errors.KnarrError, TimeoutError) as error:
         delay_s = queue.retry(key)
-        log.warning("failed", key=str(key), error=str(error) or type(error).__name__, retry_in_s=round(delay_s, 3))
+        took_s, why = round(loop.time() - started_s, 3), str(error) or type(error).__name__
+        log.warning("failed", error=why, duration_s=took_s, retry_in_s=round(delay_s, 3))
     except Exception:
         delay_s = queue.retry(key)
-        log.exception("failed unexpectedly", key=str(key), retry_in_s=round(delay_s, 3))
+        log.exception("failed unexpectedly", retry_in_s=round(delay_s, 3))
     else:
         queue.forget(key)
         if again is not None:

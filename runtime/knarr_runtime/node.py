@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import logging
 import os
 import shutil
 import socket
@@ -17,6 +16,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import structlog
 
 from knarr_runtime import channel, layout, remains
 from knarr_runtime.channel import Message
@@ -26,7 +27,7 @@ from knarr_runtime.kernel.cgroup import Cgroups, discover, open_bases
 from knarr_runtime.peer import Peer
 from knarr_runtime.zygote import version
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("knarr.node")
 _PACKAGE = Path(__file__).resolve().parent
 _START_DEADLINE_S = 15.0
 _CONNECT_EVERY_S = 0.01
@@ -155,7 +156,7 @@ class Node:
         else:
             if status["version"] == self._version:
                 return
-            _log.info("the zygote of version %s becomes one of version %s", status["version"], self._version)
+            _log.info("the zygote becomes one of another version", version=status["version"], wanted=self._version)
             try:
                 await self._replace_zygote(zygote)
             except Unavailable:
@@ -164,7 +165,7 @@ class Node:
                 await self._ensure_zygote()  # the new code did not get far in the old process
                 return
             except RuntimeFailure as error:
-                _log.warning("the zygote keeps its code of version %s: %s", status["version"], error)
+                _log.warning("the zygote keeps its code", version=status["version"], error=str(error))
                 return
         zygote.close()
         sock, _ = channel.connect(self.state_dir, layout.ZYGOTE_SOCKET)

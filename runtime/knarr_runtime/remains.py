@@ -5,17 +5,18 @@ One that is damaged costs what it describes, never the rest: whoever reads it de
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable
 from typing import TypeVar
 
+import structlog
+
 from knarr_runtime import layout
 from knarr_runtime.errors import RuntimeFailure
 
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("knarr.records")
 
 
 def read(directory: str, name: str, parse: Callable[[layout.Record], _T]) -> tuple[_T | None, bool]:
@@ -24,7 +25,7 @@ def read(directory: str, name: str, parse: Callable[[layout.Record], _T]) -> tup
         record = layout.read(directory, name)
         return (None if record is None else parse(record)), False
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeFailure) as error:
-        _log.warning("%s/%s is damaged: %r", directory, name, error)
+        _log.warning("a record is damaged", file=f"{directory}/{name}", error=repr(error))
         return None, True
 
 

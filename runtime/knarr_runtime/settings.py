@@ -13,6 +13,7 @@ from knarr_runtime.errors import Invalid
 from knarr_runtime.images.collecting import Thresholds
 from knarr_runtime.images.registry import credentials
 from knarr_runtime.images.registry.settings import RegistrySettings
+from knarr_telemetry import logs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Settings:
     pod_cidr: str
     streaming_address: str
     log_level: str
+    log_format: str
     registries: RegistrySettings
     image_gc: Thresholds
     cdi_directories: tuple[Path, ...]
@@ -66,7 +68,8 @@ def parse(arguments: Sequence[str]) -> Settings:
         metavar="DIR",
         help="descriptions of devices, later ones replace earlier ones (/etc/cdi and /var/run/cdi)",
     )
-    serve.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    serve.add_argument("--log-level", default="info", choices=logs.LEVELS)
+    serve.add_argument("--log-format", default="console", choices=logs.FORMATS)
     commands.add_parser("check", help="what this kernel and these privileges allow")
     given = parser.parse_args(arguments)
     mirrors: dict[str, tuple[str, ...]] = {}
@@ -91,6 +94,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         pod_cidr=getattr(given, "pod_cidr", ""),
         cdi_directories=tuple(getattr(given, "cdi_spec_dir", None) or cdi.DIRECTORIES),
         log_level=getattr(given, "log_level", "info"),
+        log_format=getattr(given, "log_format", "console"),
         registries=RegistrySettings(
             insecure=frozenset(getattr(given, "insecure_registry", ())),
             mirrors=mirrors,

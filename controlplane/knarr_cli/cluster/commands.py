@@ -86,6 +86,7 @@ Examples:
     metavar="HOST:PORT",
     help="Serve /metrics and /metrics/resource of each agent, in its node's network namespace.",
 )
+@click.option("--log-format", type=click.Choice(("console", "json")), default="console", show_default=True)
 def up_command(
     nodes: int | None,
     data_dir: Path,
@@ -97,6 +98,7 @@ def up_command(
     eviction_s: int | None,
     metrics_address: str | None,
     node_metrics_address: str | None,
+    log_format: str,
     runtime: str,
 ) -> None:
     """Start a cluster on this machine.
@@ -122,6 +124,7 @@ def up_command(
             port=port or 0,
             control_plane_flags=tuple(flags),
             agent_flags=("--metrics-address", node_metrics_address) if node_metrics_address else (),
+            log_format=log_format,
             runtime=runtime,
         )
         present = local.existing(options)

@@ -42,6 +42,7 @@ class Options:
     nodes: 0 takes what the data directory holds, or one.
     port: 0 takes DEFAULT_PORT or, where that is taken, a free one.
     control_plane_flags: passed on as they are.
+    log_format: of control plane, agents and runtimes.
     runtime: CRI socket (``unix:///run/containerd/containerd.sock``) of another runtime, for the only node.
     """
 
@@ -51,7 +52,13 @@ class Options:
     port: int = 0
     control_plane_flags: tuple[str, ...] = ()
     agent_flags: tuple[str, ...] = ()
+    log_format: str = "console"
     runtime: str = ""
+
+    @property
+    def watching(self) -> tuple[str, ...]:
+        """Flags that all programs have."""
+        return () if self.log_format == "console" else ("--log-format", self.log_format)
 
 
 def preflight() -> None:
@@ -94,7 +101,7 @@ def plan(options: Options) -> LocalCluster:
     listening = ("--listen", server, "--listen", f"netns:{fabric.path(name)},{inner}", "--advertise", inner)
     processes = [_control_plane(options, data_dir, listening)]
     for node in nodes:
-        processes += node_processes(node, server=inner, agent_flags=options.agent_flags)
+        processes += node_processes(node, server=inner, agent_flags=options.agent_flags, watching=options.watching)
     return _cluster(options, data_dir, identifier, server, nodes, processes)
 
 
@@ -109,7 +116,8 @@ def _with_other_runtime(options: Options, data_dir: Path, identifier: str, serve
         raise UpError("--runtime: one runtime serves one node; leave --nodes out")
     place = data_dir / "nodes" / "n1"
     node = LocalNode(name="n1", data_dir=str(place), runtime_socket=socket_path)
-    _, agent = node_processes(node, server=server, agent_flags=("--no-overlay", *options.agent_flags))
+    flags = ("--no-overlay", *options.agent_flags)
+    _, agent = node_processes(node, server=server, agent_flags=flags, watching=options.watching)
     control_plane = _control_plane(options, data_dir, ("--listen", server, "--advertise", server))
     return _cluster(options, data_dir, identifier, server, (node,), [control_plane, agent])
 
@@ -120,7 +128,7 @@ def _control_plane(options: Options, data_dir: Path, listening: tuple[str, ...])
         cgroup="controlplane",
         argv=(
             *(sys.executable, "-m", "knarr_controlplane", "--data-dir", str(data_dir), "--store", options.store),
-            *(*listening, *options.control_plane_flags),
+            *(*listening, *options.control_plane_flags, *options.watching),
         ),
     )
 
@@ -145,8 +153,10 @@ def _cluster(
     )
 
 
-def node_processes(node: LocalNode, *, server: str, agent_flags: tuple[str, ...] = ()) -> tuple[Process, Process]:
-    """The runtime and the agent of a node."""
+def node_processes(
+    node: LocalNode, *, server: str, agent_flags: tuple[str, ...] = (), watching: tuple[str, ...] = ()
+) -> tuple[Process, Process]:
+    """The runtime and the agent of a node. watching: flags of both."""
     runtime = Process(
         name=f"{node.name}-runtime",
         node=node.name,
@@ -155,6 +165,7 @@ def node_processes(node: LocalNode, *, server: str, agent_flags: tuple[str, ...]
         argv=(
             *(sys.executable, "-m", "knarr_runtime", "serve"),
             *("--root", f"{node.data_dir}/runtime", "--socket", node.runtime_socket),
+            *watching,
         ),
     )
     agent = Process(
@@ -168,6 +179,7 @@ def node_processes(node: LocalNode, *, server: str, agent_flags: tuple[str, ...]
             *("--runtime", f"unix://{node.runtime_socket}", "--token-file", f"{node.data_dir}/join-token"),
             *(("--node-ip", node.ip) if node.ip else ()),
             *agent_flags,
+            *watching,
         ),
     )
     return runtime, agent

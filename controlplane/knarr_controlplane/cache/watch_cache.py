@@ -405,7 +405,7 @@ class WatchCache:
         except KnarrError as error:
             if strict:
                 raise Internal(f"the stored object {key} can't be read: {error}") from error
-            structlog.get_logger("knarr.cache").error("a stored object can't be read", key=key, error=str(error))
+            structlog.get_logger("knarr.cache").error("a stored object can't be read", object=key, error=str(error))
             return None
 
     def _kind_of(self, key: str) -> KindCache | None:

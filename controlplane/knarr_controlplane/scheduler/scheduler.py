@@ -233,7 +233,7 @@ class Scheduler:
                 self.queue.failed(key, self.clock.monotonic())
                 self._wake(ClusterEvent.POD_REMOVED)
             metrics.ATTEMPTS.labels("error").inc()
-            structlog.get_logger("knarr.scheduler").info("binding failed", pod=str(key), error=str(error))
+            structlog.get_logger("knarr.scheduler").info("binding failed", object=f"Pod/{key}", error=str(error))
             return
         since = metadata.creation_timestamp
         if since is not None:
@@ -280,7 +280,7 @@ class Scheduler:
             self.queue.changed(key, self.clock.monotonic())
             self._work.set()
         except errors.KnarrError as error:
-            structlog.get_logger("knarr.scheduler").warning("cannot report", pod=str(key), error=str(error))
+            structlog.get_logger("knarr.scheduler").warning("cannot report", object=f"Pod/{key}", error=str(error))
         else:
             await self._evict(pod, room)
 
@@ -295,7 +295,7 @@ class Scheduler:
                 continue  # gone or replaced: the next attempt looks again
             except errors.KnarrError as error:
                 log = structlog.get_logger("knarr.scheduler")
-                log.warning("cannot preempt", victim=f"{victim.namespace}/{victim.name}", error=str(error))
+                log.warning("cannot preempt", object=f"Pod/{victim.namespace}/{victim.name}", error=str(error))
 
     async def _evict_one(self, pod: Pod, victim: PodRecord, node: str) -> None:
         live = await self.client.get(Pod, victim.name, victim.namespace)

@@ -135,7 +135,9 @@ class Agents(agent_pb2_grpc.AgentServicer):
             try:
                 await self._renew(node, uid)
             except KnarrError as error:
-                log.warning("a node's lease could not be renewed", error=str(error))
+                log.warning(
+                    "a node's lease could not be renewed", object=f"Lease/{LEASE_NAMESPACE}/{node}", error=str(error)
+                )
 
     async def _take(self, node: str, message: Any) -> list[Any]:
         """Store what the message says; returns what was refused."""

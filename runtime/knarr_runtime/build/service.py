@@ -123,7 +123,7 @@ class Builds(images_pb2_grpc.BuildsServicer):
                 task.cancel()
                 await asyncio.wait((task,))
                 if not task.cancelled() and (error := task.exception()) is not None:
-                    structlog.get_logger("knarr.build").info("build failed", why=str(error))
+                    structlog.get_logger("knarr.build").info("build failed", error=str(error))
 
     async def _take_in(self, first: Any, requests: AsyncIterator[Any], workspace: Path) -> Path:
         """The context, unpacked. Raises Invalid."""

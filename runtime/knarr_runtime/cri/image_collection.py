@@ -39,7 +39,7 @@ class ImageCollection:
             try:
                 self._images.remove(image.id, self._in_use())
             except RuntimeFailure as error:
-                self._log.warning("image not removed", image=image.id, why=str(error))
+                self._log.warning("image not removed", image=image.id, error=str(error))
                 continue
             count += 1
             self._log.info("image removed: the disk is full", image=image.id, names=image.names, percent=disk.percent)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+
+import structlog
 
 from knarr_runtime import layout
 from knarr_runtime.channel import Message
@@ -20,7 +21,7 @@ from knarr_runtime.launcher.values import ContainerExited, ContainerState, Event
 from knarr_runtime.launcher.work import Work
 from knarr_runtime.node import Node
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("knarr.launcher")
 _LOG_WAIT_S = 0.05
 _LAST_LINES_S = 2.0
 _RECORD_WAIT_S = 0.3
@@ -110,8 +111,10 @@ class Exits:
                     "drop", sandbox=spec.sandbox_id, container=spec.id, timeout_s=self._timeout_s
                 )
                 _log.warning(
-                    "container %s is removed and the last %d bytes of its log are lost: %s takes no more",
-                    *(spec.id, int(reply["lost_bytes"]), spec.log_path),
+                    "container is removed and the end of its log lost: the file takes no more",
+                    container=spec.id,
+                    lost_bytes=int(reply["lost_bytes"]),
+                    file=str(spec.log_path),
                 )
 
     async def lost(self, sandbox: SandboxEntry, container: ContainerEntry, *, announce: bool) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import time
 from dataclasses import replace
+
+import structlog
 
 from knarr_runtime import channel, layout, remains
 from knarr_runtime.channel import Message
@@ -25,7 +26,7 @@ from knarr_runtime.node import Node
 from knarr_runtime.peer import Peer
 from knarr_runtime.spec import SandboxSpec
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("knarr.launcher")
 _POLL_S = 0.005
 
 
@@ -103,7 +104,7 @@ class Recovery:
 
     async def _remove_damaged(self, name: str, directory: str, spec: SandboxSpec | None) -> None:
         """Of a sandbox whose own records cannot be read: its shim, if it lives, is asked to end everything in it."""
-        _log.warning("sandbox %s is removed: its records are damaged", name)
+        _log.warning("sandbox is removed: its records are damaged", sandbox=name)
         try:
             sock, _ = channel.connect(directory, layout.SHIM_SOCKET)
         except OSError:
@@ -162,7 +163,7 @@ class Recovery:
 
     async def _kill_unknown(self, sandbox: SandboxEntry, container_id: str) -> None:
         """A container that only its shim knows, if it has one. Its cgroup goes with its sandbox's."""
-        _log.warning("container %s is removed: its record is damaged", container_id)
+        _log.warning("container is removed: its record is damaged", container=container_id)
         if sandbox.shim is None:
             return
         deadline_s = time.monotonic() + self._timeout_s

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import structlog
+
 from knarr_runtime.errors import RuntimeFailure
 
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger("knarr.launcher")
 _THREADS = 4
 
 
@@ -62,7 +63,7 @@ async def _guarded(coroutine: Coroutine[Any, Any, None]) -> None:
     try:
         await coroutine
     except (OSError, RuntimeFailure) as error:
-        _log.warning("in the background: %s", error)
+        _log.warning("failed in the background", error=str(error))
 
 
 async def all_of(*operations: Awaitable[Any]) -> list[Any]:

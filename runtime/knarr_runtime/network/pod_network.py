@@ -97,7 +97,7 @@ class PodNetwork:
         except OSError as error:
             self._ports = None
             self.no_ports_because = f"nf_tables can't be used: {error}"
-            structlog.get_logger("knarr.network").warning("no host ports, no masquerading", why=self.no_ports_because)
+            structlog.get_logger("knarr.network").warning("no host ports, no masquerading", error=self.no_ports_because)
         _write(self._cidr_file, f"{network}\n")
         self._addresses = addresses
 

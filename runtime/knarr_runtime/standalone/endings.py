@@ -93,7 +93,7 @@ class Endings:
         try:
             await self._removal.remove(identifier, volumes=True)
         except RuntimeFailure as error:
-            self._log.warning("not removed", container=identifier, why=str(error))
+            self._log.warning("not removed", container=identifier, error=str(error))
 
     async def _restart(self, identifier: str, pause_s: float) -> None:
         """One that cannot be started now (its network is not there yet) is tried again."""
@@ -112,7 +112,7 @@ class Endings:
                     await self._renewal.prepare(identifier)
                     await self._pods.start_container(identifier)
                 except RuntimeFailure as error:
-                    self._log.warning("not restarted", container=identifier, why=str(error), at=time.time())
+                    self._log.warning("not restarted", container=identifier, error=str(error), at=time.time())
                     pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
                     self.waiting.add(identifier)
                 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import json
 import os
@@ -13,14 +14,17 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from knarr_api import errors
 from knarr_api.quantity import Quantity
-from knarr_api.types.core_v1 import Container, Node, NodeStatus, Pod, PodSpec
+from knarr_api.types.core_v1 import Container, Node, NodeStatus, Pod, PodSpec, Secret
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client import join
 from knarr_client.grpc import GrpcClient
+from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 
 def port_of(plane: Any) -> int:
@@ -124,3 +128,25 @@ def test_only_holders_of_a_certificate_are_answered_off_loopback(start: Any, fre
         trusting.load_cert_chain(tmp_path / "pair")
         with urllib.request.urlopen(f"https://127.0.0.1:{port}/metrics", timeout=10, context=trusting) as answer:
             assert b"apiserver_request_total" in answer.read()
+
+
+async def test_no_secret_and_no_token_is_ever_logged(start: Any, free_port: Any, tmp_path: Any) -> None:
+    """Not even with everything said, nor of calls that are refused."""
+    hidden, port = b"n0b0dy-may-read-this", free_port()
+    with start(tmp_path / "cp", port, "--log-level", "debug", "--log-format", "json") as plane:
+        async with GrpcClient.connect(plane.access) as client:
+            secret = Secret(metadata=ObjectMeta(name="s", namespace="default"), data={"key": hidden})
+            await client.create(secret)
+            with pytest.raises(errors.AlreadyExists):
+                await client.create(secret)
+            with pytest.raises(errors.Invalid):
+                await client.create(msgspec.structs.replace(secret, data={"a bad key": hidden}))
+            stub = nodes_pb2_grpc.NodesStub(client.channel)
+            token = (await stub.CreateToken(nodes_pb2.CreateTokenRequest())).token
+            await join.join(plane.server, token, "n1")
+            with pytest.raises(errors.KnarrError):
+                await join.join(plane.server, token[:20] + "x" + token[21:], "n2")
+    said = (plane.data_dir / "log").read_text()
+    assert [json.loads(line)["event"] for line in said.splitlines()].count("ready") == 1
+    for text in (hidden.decode(), base64.b64encode(hidden).decode(), token.split(".")[2], "PRIVATE KEY"):
+        assert text not in said

@@ -15,7 +15,7 @@ import structlog
 from knarr_api import errors
 from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import Node, Pod
-from knarr_client.client import Client, Key
+from knarr_client.client import Client, Key, title_of
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
@@ -115,7 +115,7 @@ class NodeLifecycleController:
         status = taints.silenced(node, now)
         if status is node.status:
             return node
-        self._log.warning("node is unreachable", node=node.metadata.name, grace_s=self._settings.grace_s)
+        self._log.warning("node is unreachable", object=title_of(node), grace_s=self._settings.grace_s)
         written = await self._client.update_status(msgspec.structs.replace(node, status=status))
         self._recorder.normal(node, "NodeNotReady", f"Node {node.metadata.name} status is now: NodeNotReady")
         return written

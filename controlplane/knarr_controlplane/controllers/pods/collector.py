@@ -78,7 +78,7 @@ class PodCollector:
 
     async def _remove(self, removal: Removal) -> None:
         metadata = removal.pod.metadata
-        self._log.info("removing pod", pod=f"{metadata.namespace}/{metadata.name}", why=removal.reason)
+        self._log.info("removing pod", object=f"Pod/{metadata.namespace}/{metadata.name}", reason=removal.reason)
         try:
             await self._client.delete(Pod, metadata.name, metadata.namespace, uid=metadata.uid, grace_period_s=0)
         except (errors.NotFound, errors.Conflict):

@@ -96,7 +96,7 @@ def find(registry: str, repository: str, files: Iterable[Path]) -> Credentials:
             continue
         except (OSError, ValueError, RecursionError, Invalid) as error:
             kind = type(error).__name__ if isinstance(error, json.JSONDecodeError) else str(error)
-            structlog.get_logger("knarr.images").warning("credentials not read", file=str(path), why=kind)
+            structlog.get_logger("knarr.images").warning("credentials not read", file=str(path), error=kind)
             continue
         if found:
             return found
