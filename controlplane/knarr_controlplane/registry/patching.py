@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from knarr_api import errors, json, shapes
+from knarr_api import errors, json, shapes, strict
 from knarr_api.kinds import Kind
 from knarr_api.shapes import Form, Shape
 from knarr_client.client import PatchType
@@ -56,6 +56,7 @@ def changed_document(old: Any, patch: Any, type_: PatchType) -> dict[str, Any]:
 
 def check_patch(patch: Any, type_: PatchType) -> str:
     """The revision that a patch names, if it does. Raises Invalid for what can't be a patch of the type."""
+    _check_depth(patch)
     if type_ is PatchType.JSON:
         if not isinstance(patch, list):
             raise errors.Invalid("a JSON patch must be an array of operations")
@@ -64,6 +65,19 @@ def check_patch(patch: Any, type_: PatchType) -> str:
         raise errors.Invalid(f"a patch of type {type_.value} must be a JSON object")
     metadata = patch.get("metadata")
     return str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
+
+
+def _check_depth(patch: Any) -> None:
+    """Raises Invalid for what can't be part of any object: walking it would go too deep as well."""
+    waiting = [(patch, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > strict.MAX_DEPTH:
+            raise errors.Invalid(f"nested deeper than {strict.MAX_DEPTH} levels")
+        if isinstance(value, dict):
+            waiting += [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, list):
+            waiting += [(item, depth + 1) for item in value]
 
 
 class Config:
@@ -82,7 +96,7 @@ class Config:
             whole = {
                 name: value for name, value in whole.items() if name in ("apiVersion", "kind", "metadata", "status")
             }
-            whole["metadata"] = {name: whole["metadata"][name] for name in ("name",) if name in whole["metadata"]}
+            whole["metadata"] = {"name": self.value.metadata.name}
         else:
             whole.pop("status", None)
         metadata = whole.setdefault("metadata", {})

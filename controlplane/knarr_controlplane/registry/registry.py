@@ -307,11 +307,17 @@ class Registry:
             raise errors.Invalid(f"gracePeriodSeconds: Invalid value: {grace_s}: must be greater than or equal to 0")
         if grace_s is not None:
             grace_s = min(grace_s, rules.MAX_GRACE_S)
-
         if propagation not in rules.PROPAGATIONS:
             raise errors.Invalid(
                 f'propagationPolicy: Unsupported value: "{propagation}": supported values: "Background", "Foreground", '
                 '"Orphan"'
+            )
+        present = self.get(kind, namespace, name).revision
+        if resource_version and not names_write(resource_version, present):
+            raise errors.Conflict(
+                f'Operation cannot be fulfilled on {kind.qualified} "{name}": Precondition failed: the ResourceVersion '
+                f"in the precondition ({resource_version}) does not match the ResourceVersion in record ({present}). "
+                "The object might have been modified"
             )
 
         def decide(old: Any) -> Any:

@@ -37,12 +37,13 @@ class Reading:
         self.warnings: tuple[str, ...] = ()
 
     def decode(self, document: Any, type_: type[Any]) -> Any:
-        """Raises Invalid."""
-        if self._field_validation not in (objects_pb2.WARN, objects_pb2.IGNORE):
-            return json.decode_strict(document, type_)
-        obj, unknown = json.decode_lenient(document, type_)
+        """Raises Invalid, in Kubernetes' words where fields are unknown or doubled."""
+        obj, odd = json.decode_lenient(document, type_)
+        said = [f'{problem.message.partition(" (")[0]} "{problem.path}"' for problem in odd[: json.MAX_SHOWN]]
         if self._field_validation == objects_pb2.WARN:
-            self.warnings = tuple(f'{problem.message.partition(" (")[0]} "{problem.path}"' for problem in unknown)
+            self.warnings = tuple(said)
+        elif odd and self._field_validation != objects_pb2.IGNORE:
+            raise Invalid(f"strict decoding error: {', '.join(said)}", details=odd[: json.MAX_SHOWN])
         return obj
 
 

@@ -192,6 +192,20 @@ async def test_unknown_fields_are_warned_of_in_kubernetes_words(client: GrpcClie
     odd = {**config(name), "datas": {}}
     answer = await client.raw.create(odd, namespace="default", validation=Validation.WARN)
     assert answer.warnings == ('unknown field "datas"',)
+    with pytest.raises(errors.Invalid) as refused:
+        await client.raw.patch(CONFIG, name, "default", patch={"dat": {}, "metadata": {"x": 1}})
+    assert str(refused.value) == 'strict decoding error: unknown field "metadata.x", unknown field "dat"'
+    assert [detail.path for detail in refused.value.details] == ["metadata.x", "dat"]
+
+
+async def test_preconditions_of_a_deletion(client: GrpcClient, name: str) -> None:
+    made = await client.raw.create(config(name), namespace="default")
+    with pytest.raises(errors.Conflict, match="does not match the ResourceVersion in record"):
+        await client.raw.delete(CONFIG, name, "default", resource_version="1")
+    with pytest.raises(errors.Conflict, match="UID in precondition: x"):
+        await client.raw.delete(CONFIG, name, "default", uid="x")
+    metadata = made.object["metadata"]
+    await client.raw.delete(CONFIG, name, "default", uid=metadata["uid"], resource_version=metadata["resourceVersion"])
 
 
 async def test_watching_over_the_client_sees_the_same(client: GrpcClient, name: str) -> None:

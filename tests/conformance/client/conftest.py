@@ -22,6 +22,7 @@ from knarr_client.clock import SystemClock
 from knarr_client.grpc import Encoding, GrpcClient
 from knarr_client.memory import MemoryApi, MemoryClient
 from knarr_controlplane.authz import Authorizer
+from knarr_controlplane.backup.snapshot import Piece
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.pki import kubeconfig as kubeconfig_writer
 from knarr_controlplane.pki.authority import Authority
@@ -38,6 +39,7 @@ from knarr_controlplane.server.objects import Objects
 from knarr_controlplane.server.pods import Pods
 from knarr_controlplane.server.serving import Listener, Services, Serving
 from knarr_controlplane.store.memory import MemoryStore
+from knarr_proto.v1 import history_pb2_grpc
 
 READY_WITHIN_S = 10
 
@@ -92,6 +94,12 @@ async def local(directory: Path) -> AsyncIterator[Opened]:
         yield Opened(client=LocalClient(made), compact=compact)
 
 
+async def nothing() -> AsyncIterator[Piece]:
+    """Backups are not what is tried here."""
+    for piece in ():
+        yield piece
+
+
 @contextlib.asynccontextmanager
 async def served(directory: Path) -> AsyncIterator[Opened]:
     """The whole API on a port of this machine, with its own authority. ``client`` is not for use."""
@@ -106,7 +114,8 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
             pods=Pods(made, authorizer, hub),
             nodes=Nodes(tokens, authority, authorizer, (), SystemClock().now),
             agents=Agents(made, hub, now=SystemClock().now, heartbeat_s=2, lease_s=10),
-            cluster=Cluster(made, authorizer, cluster_id="test", checks={}),
+            cluster=Cluster(made, authorizer, cluster_id="test", checks={}, backup=nothing),
+            history=history_pb2_grpc.HistoryServicer(),
             join=Join(tokens, authority, (), SystemClock().now),
         )
         listeners = (Listener("127.0.0.1", port),)

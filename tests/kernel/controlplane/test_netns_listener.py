@@ -17,6 +17,7 @@ from knarr_proto.v1 import (
     agent_pb2_grpc,
     cluster_pb2,
     cluster_pb2_grpc,
+    history_pb2_grpc,
     nodes_pb2_grpc,
     objects_pb2_grpc,
     pods_pb2_grpc,
@@ -71,6 +72,7 @@ async def test_the_api_serves_there(namespace, tmp_path):
         nodes=nodes_pb2_grpc.NodesServicer(),
         agents=agent_pb2_grpc.AgentServicer(),
         cluster=Cluster(),
+        history=history_pb2_grpc.HistoryServicer(),
         join=nodes_pb2_grpc.JoinServicer(),
     )
     listener = Listener("127.0.0.1", 7443, namespace)
