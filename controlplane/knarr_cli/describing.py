@@ -24,8 +24,14 @@ def describe(
             lines += _pod(item, now)
         case "Node":
             lines += _node(item, pods, now)
-        case "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet":
-            lines += _workload(item)
+        case "Deployment" | "ReplicaSet" | "ReplicationController" | "StatefulSet":
+            lines += _replicated(item)
+        case "DaemonSet":
+            lines += _daemon_set(item)
+        case "Job":
+            lines += _job(item, now)
+        case "CronJob":
+            lines += _cron_job(item)
         case "ConfigMap":
             lines += ["", "Data", "===="]
             for key, value in (item.get("data") or {}).items():
@@ -146,9 +152,8 @@ def _node(item: Document, pods: list[dict[str, Any]], now: datetime.datetime) ->
     )
 
 
-def _workload(item: Document) -> Iterable[str]:
-    labels = at(item, "spec.selector.matchLabels", {})
-    yield _row("Selector", ",".join(f"{key}={value}" for key, value in labels.items()))
+def _replicated(item: Document) -> Iterable[str]:
+    yield _row("Selector", tables.selector(item))
     status = item.get("status") or {}
     yield _row(
         "Replicas",
@@ -164,14 +169,113 @@ def _workload(item: Document) -> Iterable[str]:
             yield _row(
                 "RollingUpdate", f"{rolling.get('maxUnavailable')} max unavailable, {rolling.get('maxSurge')} max surge"
             )
+    yield from _update_strategy(item)
+    yield from _template(at(item, "spec.template", {}))
+    claims = [
+        [at(claim, "metadata.name"), ",".join(at(claim, "spec.accessModes", []))]
+        for claim in at(item, "spec.volumeClaimTemplates", [])
+    ]
+    if claims:
+        yield "Volume Claims:"
+        yield from _table(["Name", "Access Modes"], claims)
+    yield from _conditions(item)
+
+
+def _daemon_set(item: Document) -> Iterable[str]:
+    yield _row("Selector", tables.selector(item))
+    yield from _pairs("Node-Selector", at(item, "spec.template.spec.nodeSelector", {}))
+    for title, field in (
+        ("Desired Number of Nodes Scheduled", "desiredNumberScheduled"),
+        ("Current Number of Nodes Scheduled", "currentNumberScheduled"),
+        ("Number of Nodes Scheduled with Up-to-date Pods", "updatedNumberScheduled"),
+        ("Number of Nodes Scheduled with Available Pods", "numberAvailable"),
+        ("Number of Nodes Misscheduled", "numberMisscheduled"),
+    ):
+        yield f"{title}: {at(item, f'status.{field}', 0)}"
+    yield from _update_strategy(item)
+    yield from _template(at(item, "spec.template", {}))
+    yield from _conditions(item)
+
+
+def _update_strategy(item: Document) -> Iterable[str]:
+    strategy = at(item, "spec.updateStrategy", {})
+    if strategy.get("type"):
+        yield _row("Update Strategy", strategy["type"])
+    for field, value in (strategy.get("rollingUpdate") or {}).items():
+        yield _row(f"  {field[0].upper()}{field[1:]}", value)
+
+
+def _job(item: Document, now: datetime.datetime) -> Iterable[str]:
+    yield _row("Selector", tables.selector(item))
+    yield from _job_spec(at(item, "spec", {}))
+    start, end = at(item, "status.startTime"), at(item, "status.completionTime")
+    if start:
+        yield _row("Start Time", start)
+    if end:
+        yield _row("Completed At", end)
+        yield _row("Duration", tables.duration_of(item, now))
+    status = item.get("status") or {}
+    yield _row(
+        "Pods Statuses",
+        f"{status.get('active', 0)} Active ({status.get('ready', 0)} Ready) / {status.get('succeeded', 0)} Succeeded / "
+        f"{status.get('failed', 0)} Failed",
+    )
+    if at(item, "spec.completionMode") == "Indexed":
+        yield _row("Completed Indexes", status.get("completedIndexes") or NONE)
+    if status.get("failedIndexes"):
+        yield _row("Failed Indexes", status["failedIndexes"])
+    yield from _template(at(item, "spec.template", {}))
+    yield from _conditions(item)
+
+
+def _job_spec(spec: Document) -> Iterable[str]:
+    for title, field in (
+        ("Parallelism", "parallelism"),
+        ("Completions", "completions"),
+        ("Completion Mode", "completionMode"),
+        ("Suspend", "suspend"),
+        ("Backoff Limit", "backoffLimit"),
+        ("Backoff/Index", "backoffLimitPerIndex"),
+        ("Max Failed Index", "maxFailedIndexes"),
+        ("Deadline", "activeDeadlineSeconds"),
+        ("TTL Finished", "ttlSecondsAfterFinished"),
+    ):
+        value = spec.get(field)
+        if value is not None or field == "completions":
+            text = f"{value}s" if title in ("Deadline", "TTL Finished") else value
+            yield _row(title, "<unset>" if value is None else str(text).lower() if value in (True, False) else text)
+
+
+def _cron_job(item: Document) -> Iterable[str]:
+    spec = at(item, "spec", {})
+    yield _row("Schedule", spec.get("schedule", ""))
+    yield _row("Time Zone", spec.get("timeZone") or "<unset>")
+    yield _row("Concurrency", spec.get("concurrencyPolicy", ""))
+    yield _row("Suspend", str(bool(spec.get("suspend"))))
+    yield _row(
+        "History", f"{spec.get('successfulJobsHistoryLimit')} successful, {spec.get('failedJobsHistoryLimit')} failed"
+    )
+    deadline_s = spec.get("startingDeadlineSeconds")
+    yield _row("Start Deadline", "<unset>" if deadline_s is None else f"{deadline_s}s")
+    yield from _job_spec(at(item, "spec.jobTemplate.spec", {}))
+    yield from _template(at(item, "spec.jobTemplate.spec.template", {}))
+    yield _row("Last Schedule", at(item, "status.lastScheduleTime") or "<unset>")
+    yield _row("Last Success", at(item, "status.lastSuccessfulTime") or "<unset>")
+    yield _row("Active Jobs", ", ".join(job["name"] for job in at(item, "status.active", [])) or NONE)
+
+
+def _template(template: Document) -> Iterable[str]:
     yield "Pod Template:"
-    yield from _pairs("  Labels", at(item, "spec.template.metadata.labels", {}))
+    yield from _pairs("  Labels", at(template, "metadata.labels", {}))
     yield "  Containers:"
-    for container in at(item, "spec.template.spec.containers", []):
+    for container in at(template, "spec.containers", []):
         for line in _container(container, {}):
             if not any(word in line for word in ("Container ID", "Ready:", "Restart Count")):
                 yield f"  {line}"
-    conditions = [[c["type"], c["status"], c.get("reason", "")] for c in status.get("conditions") or []]
+
+
+def _conditions(item: Document) -> Iterable[str]:
+    conditions = [[c["type"], c["status"], c.get("reason", "")] for c in at(item, "status.conditions", [])]
     if conditions:
         yield "Conditions:"
         yield from _table(["Type", "Status", "Reason"], conditions)

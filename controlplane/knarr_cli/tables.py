@@ -141,8 +141,9 @@ def _address(node: Document, kind: str) -> str:
     return next((a["address"] for a in at(node, "status.addresses", []) if a["type"] == kind), NONE)
 
 
-def _selector(document: Document) -> str:
-    labels = at(document, "spec.selector.matchLabels", {})
+def selector(document: Document) -> str:
+    given = at(document, "spec.selector", {})
+    labels = given.get("matchLabels") or {key: value for key, value in given.items() if isinstance(value, str)}
     return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE
 
 
@@ -187,7 +188,24 @@ def _job_status(job: Document) -> str:
     return found or ("Suspended" if at(job, "spec.suspend", False) else "Running")
 
 
-def _duration_of(job: Document, now: datetime.datetime) -> str:
+def _completions(job: Document) -> str:
+    done, wanted = at(job, "status.succeeded", 0), at(job, "spec", {}).get("completions")
+    if wanted is not None:
+        return f"{done}/{wanted}"
+    parallelism = at(job, "spec.parallelism", 0)
+    return f"{done}/1 of {parallelism}" if parallelism > 1 else f"{done}/1"
+
+
+def _controller(document: Document) -> str:
+    """As ``daemonset.apps/agent``."""
+    owner = next((o for o in at(document, "metadata.ownerReferences", []) if o.get("controller")), None)
+    if owner is None:
+        return NONE
+    group = owner["apiVersion"].rpartition("/")[0]
+    return f"{owner['kind'].lower()}{'.' if group else ''}{group}/{owner['name']}"
+
+
+def duration_of(job: Document, now: datetime.datetime) -> str:
     start, end = at(job, "status.startTime"), at(job, "status.completionTime")
     if not start:
         return ""
@@ -258,7 +276,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         AGE,
         Column("CONTAINERS", _of(_names), wide=True),
         Column("IMAGES", _of(_images), wide=True),
-        Column("SELECTOR", _of(_selector), wide=True),
+        Column("SELECTOR", _of(selector), wide=True),
     ),
     "ReplicaSet": (
         NAME,
@@ -268,7 +286,23 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         AGE,
         Column("CONTAINERS", _of(_names), wide=True),
         Column("IMAGES", _of(_images), wide=True),
-        Column("SELECTOR", _of(_selector), wide=True),
+        Column("SELECTOR", _of(selector), wide=True),
+    ),
+    "ReplicationController": (
+        NAME,
+        Column("DESIRED", _path("spec.replicas", "0")),
+        Column("CURRENT", _path("status.replicas", "0")),
+        Column("READY", _path("status.readyReplicas", "0")),
+        AGE,
+        Column("CONTAINERS", _of(_names), wide=True),
+        Column("IMAGES", _of(_images), wide=True),
+        Column("SELECTOR", _of(selector), wide=True),
+    ),
+    "ControllerRevision": (
+        NAME,
+        Column("CONTROLLER", _of(_controller)),
+        Column("REVISION", _path("revision", "0")),
+        AGE,
     ),
     "Node": (
         NAME,
@@ -320,17 +354,17 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         AGE,
         Column("CONTAINERS", _of(_names), wide=True),
         Column("IMAGES", _of(_images), wide=True),
-        Column("SELECTOR", _of(_selector), wide=True),
+        Column("SELECTOR", _of(selector), wide=True),
     ),
     "Job": (
         NAME,
         Column("STATUS", _of(_job_status)),
-        Column("COMPLETIONS", _of(lambda d: f"{at(d, 'status.succeeded', 0)}/{at(d, 'spec.completions', 1)}")),
-        Column("DURATION", _duration_of),
+        Column("COMPLETIONS", _of(_completions)),
+        Column("DURATION", duration_of),
         AGE,
         Column("CONTAINERS", _of(_names), wide=True),
         Column("IMAGES", _of(_images), wide=True),
-        Column("SELECTOR", _of(_selector), wide=True),
+        Column("SELECTOR", _of(selector), wide=True),
     ),
     "HorizontalPodAutoscaler": (
         NAME,

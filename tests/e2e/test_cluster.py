@@ -71,6 +71,17 @@ def test_manifests_of_the_examples_run(cluster: Any, until_true: Any) -> None:
     assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=greeter")} == {"n1", "n2", "n3"}
     cluster.ok("wait", "--for=jsonpath={.status.readyReplicas}=2", "statefulset/voter", "--timeout", "30s")
     assert cluster.ok("logs", "voter-1") == "I am voter-1\n"
+    cluster.ok("create", "job", "now", "--from=cronjob/clock")
+    cluster.ok("wait", "--for=condition=Complete", "job/now", "--timeout", "30s")
+    for kind, name in (("daemonset", "greeter"), ("statefulset", "voter")):
+        cluster.ok("rollout", "status", kind, name, "--timeout", "30s")
+        cluster.ok("rollout", "restart", kind, name)
+        cluster.ok("rollout", "status", kind, name, "--timeout", "60s")
+        assert "2" in cluster.ok("rollout", "history", kind, name)
+        assert "rolled back" in cluster.ok("rollout", "undo", kind, name)
+        cluster.ok("rollout", "status", kind, name, "--timeout", "60s")
+        assert "3" in cluster.ok("rollout", "history", kind, name)
+    assert cluster.ok("scale", "statefulset", "voter", "--replicas", "1") == "statefulset.apps/voter scaled\n"
     until_true(lambda: len(cluster.pods("app=veteran")) == 2, "two veterans")
     # Pods reach each other across nodes.
     one, other = cluster.pods("app=web")[:2]

@@ -1,4 +1,4 @@
-"""``scale``, ``rollout`` and ``wait``."""
+"""``scale`` and ``wait``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from typing import Any
 
 import click
 
-from knarr_api import kinds
 from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import completing, jsonpath, output
 from knarr_cli.options import DRY_RUN
 from knarr_cli.session import namespace_option, seconds, selector_option, session, shown, targets
 from knarr_cli.tables import at
-from knarr_cli.verb import Verb, VerbGroup
+from knarr_cli.verb import Verb
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
 
-REPLICA_SET = kinds.by_kind("apps/v1", "ReplicaSet")
-REVISION, CAUSE = "deployment.kubernetes.io/revision", "kubernetes.io/change-cause"
-RESTARTED = "kubectl.kubernetes.io/restartedAt"
-HASH = "pod-template-hash"
-ROLLOUT = "knarr-rollout"
 Check = Callable[[dict[str, Any] | None], bool]
 
 
@@ -54,7 +48,7 @@ def scale_command(
     space = own.namespace(namespace)
 
     async def work(client: GrpcClient) -> None:
-        for kind, name in _named(resources):
+        for kind, name in named(resources):
             if kind.kind not in ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"):
                 raise Invalid(f"cannot scale {kind.qualified}: only deployments, replicasets and statefulsets")
             patch: dict[str, Any] = {"spec": {"replicas": replicas}}
@@ -76,177 +70,6 @@ def scale_command(
             output.write(f"{shown(kind, name)} scaled{DRY_RUN[dry_run]}")
 
     own.run(work)
-
-
-@click.group("rollout", cls=VerbGroup)
-def rollout_group() -> None:
-    """Follow, undo, restart, pause or resume the rollout of a deployment."""
-
-
-@rollout_group.command(
-    "status",
-    epilog="\b\nExamples:\n  knarr rollout status deployment/web\n  knarr rollout status deploy web --timeout 1m",
-)
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
-@namespace_option
-@click.option("--watch/--no-watch", default=True, help="Until it is done.  [default: watch]")
-@click.option("--timeout", default="", metavar="DURATION", help="[default: none]")
-@click.pass_context
-def status_command(ctx: click.Context, resources: tuple[str, ...], namespace: str, watch: bool, timeout: str) -> None:
-    """Show how far a rollout is, until it is done; exit status 1 when it has failed."""
-    own = session(ctx)
-    space = own.namespace(namespace)
-    ((kind, name),) = _named(resources)
-    _only_deployments(kind)
-    said = ""
-
-    def done(document: dict[str, Any] | None) -> bool:
-        nonlocal said
-        if document is None:
-            raise NotFound(f'deployments.apps "{name}" not found')
-        finished, text = rollout_state(document)
-        if text != said:
-            output.write(text)
-            sys.stdout.flush()
-            said = text
-        return finished or not watch
-
-    async def work(client: GrpcClient) -> None:
-        async with asyncio.timeout(seconds(timeout) if timeout else None):
-            await until(client, kind, name, space, done)
-
-    _timed(own.run, work, f"timed out waiting for the rollout of {shown(kind, name)}")
-
-
-def rollout_state(deployment: dict[str, Any]) -> tuple[bool, str]:
-    """(is it done, the sentence). Pure. Raises Invalid when the progress deadline is exceeded."""
-    name = at(deployment, "metadata.name")
-    if at(deployment, "metadata.generation", 0) > at(deployment, "status.observedGeneration", 0):
-        return False, "Waiting for deployment spec update to be observed..."
-    conditions = {c["type"]: c for c in at(deployment, "status.conditions", [])}
-    if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
-        raise Invalid(f'deployment "{name}" exceeded its progress deadline')
-    wanted = at(deployment, "spec.replicas", 1)
-    updated = at(deployment, "status.updatedReplicas", 0)
-    total = at(deployment, "status.replicas", 0)
-    available = at(deployment, "status.availableReplicas", 0)
-    waiting = f'Waiting for deployment "{name}" rollout to finish: '
-    if updated < wanted:
-        return False, f"{waiting}{updated} out of {wanted} new replicas have been updated..."
-    if total > updated:
-        return False, f"{waiting}{total - updated} old replicas are pending termination..."
-    if available < updated:
-        return False, f"{waiting}{available} of {updated} updated replicas are available..."
-    return True, f'deployment "{name}" successfully rolled out'
-
-
-@rollout_group.command("history", epilog="\b\nExamples:\n  knarr rollout history deployment/web --revision 2")
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
-@namespace_option
-@click.option("--revision", type=int, default=0, help="Show this one in detail.")
-@click.pass_context
-def history_command(ctx: click.Context, resources: tuple[str, ...], namespace: str, revision: int) -> None:
-    """Show the revisions there are to go back to."""
-    own = session(ctx)
-    space = own.namespace(namespace)
-    ((kind, name),) = _named(resources)
-
-    async def work(client: GrpcClient) -> None:
-        found = await _revisions(client, kind, name, space)
-        if revision:
-            if revision not in found:
-                raise NotFound(f"unable to find the specified revision {revision} of {shown(kind, name)}")
-            output.write(f"{shown(kind, name)} with revision #{revision}")
-            output.document("yaml", _template(found[revision]))
-            return
-        output.write(f"{shown(kind, name)}")
-        rows = [
-            [str(number), at(replica_set, "metadata.annotations", {}).get(CAUSE, "<none>")]
-            for number, replica_set in sorted(found.items())
-        ]
-        output.table(["REVISION", "CHANGE-CAUSE"], rows)
-
-    own.run(work)
-
-
-@rollout_group.command(
-    "undo", epilog="\b\nExamples:\n  knarr rollout undo deployment/web\n  knarr rollout undo deploy/web --to-revision 3"
-)
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
-@namespace_option
-@click.option("--to-revision", type=int, default=0, help="Default: the one before.")
-@click.pass_context
-def undo_command(ctx: click.Context, resources: tuple[str, ...], namespace: str, to_revision: int) -> None:
-    """Go back to an earlier revision."""
-    own = session(ctx)
-    space = own.namespace(namespace)
-    ((kind, name),) = _named(resources)
-
-    async def work(client: GrpcClient) -> None:
-        deployment = await client.raw.get(kind, name, space)
-        if at(deployment, "spec.paused"):
-            raise Invalid(
-                "you cannot rollback a paused deployment; resume it first with "
-                f'"knarr rollout resume {kind.singular}/{name}"'
-            )
-        found = await _revisions(client, kind, name, space)
-        chosen = to_revision or (sorted(found)[-2] if len(found) > 1 else 0)
-        if chosen not in found:
-            what = f"unable to find specified revision {to_revision}" if to_revision else "no rollout history found"
-            raise NotFound(f"{what} for {shown(kind, name)}")
-        template = _template(found[chosen])
-        if template == _without_hash(at(deployment, "spec.template", {})):
-            output.write(f"{shown(kind, name)} skipped rollback (current template already matches revision {chosen})")
-            return
-        changed = {**deployment, "spec": {**deployment["spec"], "template": template}}
-        cause = at(found[chosen], "metadata.annotations", {}).get(CAUSE)
-        if cause:
-            metadata = changed["metadata"]
-            changed["metadata"] = {**metadata, "annotations": {**(metadata.get("annotations") or {}), CAUSE: cause}}
-        await client.raw.update(changed, namespace=space, field_manager=ROLLOUT)
-        output.write(f"{shown(kind, name)} rolled back")
-
-    own.run(work)
-
-
-def _change_command(name: str, help_text: str, patch: Callable[[], dict[str, Any]], done: str) -> click.Command:
-    @rollout_group.command(name, help=help_text, epilog=f"\b\nExamples:\n  knarr rollout {name} deployment/web")
-    @click.argument(
-        "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-    )
-    @namespace_option
-    @click.pass_context
-    def command(ctx: click.Context, resources: tuple[str, ...], namespace: str) -> None:
-        own = session(ctx)
-        space = own.namespace(namespace)
-
-        async def work(client: GrpcClient) -> None:
-            for kind, each in _named(resources):
-                _only_deployments(kind)
-                await client.raw.patch(kind, each, space, patch=patch(), field_manager=ROLLOUT)
-                output.write(f"{shown(kind, each)} {done}")
-
-        own.run(work)
-
-    return command
-
-
-_change_command(
-    "restart",
-    "Replace all pods, a few at a time.",
-    lambda: {
-        "spec": {"template": {"metadata": {"annotations": {RESTARTED: output.now().strftime("%Y-%m-%dT%H:%M:%SZ")}}}}
-    },
-    "restarted",
-)
-_change_command("pause", "Hold changes of the template back.", lambda: {"spec": {"paused": True}}, "paused")
-_change_command("resume", "Go on with a paused rollout.", lambda: {"spec": {"paused": None}}, "resumed")
 
 
 @click.command(
@@ -295,7 +118,7 @@ def wait_command(
                 await until(client, kind, name, place, check)
                 output.write(f"{shown(kind, name)} {'condition met' if wanted != 'delete' else 'deleted'}")
 
-    _timed(own.run, work, f"timed out waiting for the condition on {' '.join(resources)}")
+    timed(own.run, work, f"timed out waiting for the condition on {' '.join(resources)}")
 
 
 def condition(text: str) -> tuple[Check, bool]:
@@ -353,7 +176,8 @@ async def until(client: GrpcClient, kind: Kind, name: str, namespace: str, check
             await asyncio.sleep(0.2)
 
 
-def _timed(run: Callable[..., None], work: Any, message: str) -> None:
+def timed(run: Callable[..., None], work: Any, message: str) -> None:
+    """Run; when the time is over say so, with exit status 1."""
     try:
         run(work)
     except TimeoutError:
@@ -361,41 +185,12 @@ def _timed(run: Callable[..., None], work: Any, message: str) -> None:
         raise SystemExit(1) from None
 
 
-def _named(resources: tuple[str, ...]) -> list[tuple[Kind, str]]:
+def named(resources: tuple[str, ...]) -> list[tuple[Kind, str]]:
+    """Kinds and names; all must have a name. Raises Invalid."""
     wanted = targets(resources)
     if not all(name for _, name in wanted):
         raise Invalid("name the object: KIND NAME or KIND/NAME")
     return wanted
 
 
-def _only_deployments(kind: Kind) -> None:
-    if kind.kind != "Deployment":
-        raise Invalid(f"{kind.qualified} have no rollouts yet: only deployments have")
-
-
-async def _revisions(client: GrpcClient, kind: Kind, name: str, space: str) -> dict[int, dict[str, Any]]:
-    """The deployment's ReplicaSets by revision."""
-    _only_deployments(kind)
-    deployment = await client.raw.get(kind, name, space)
-    uid = at(deployment, "metadata.uid")
-    page = await client.raw.list(REPLICA_SET, space)
-    found: dict[int, dict[str, Any]] = {}
-    for item in page.items:
-        owners = at(item, "metadata.ownerReferences", [])
-        number = at(item, "metadata.annotations", {}).get(REVISION, "")
-        if any(owner.get("uid") == uid for owner in owners) and number.isdecimal():
-            found[int(number)] = dict(item)
-    return found
-
-
-def _template(replica_set: dict[str, Any]) -> dict[str, Any]:
-    return _without_hash(at(replica_set, "spec.template", {}))
-
-
-def _without_hash(template: dict[str, Any]) -> dict[str, Any]:
-    metadata = dict(template.get("metadata") or {})
-    metadata["labels"] = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH}
-    return {**template, "metadata": metadata}
-
-
-commands: tuple[click.Command, ...] = (scale_command, rollout_group, wait_command)
+commands: tuple[click.Command, ...] = (scale_command, wait_command)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from knarr_api.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
-from knarr_cli import completing, output, sending
+from knarr_cli import completing, jobs, output, sending
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     dry_run_option,
@@ -39,9 +41,16 @@ from knarr_client.raw import Answer
 
 
 @click.command(
-    cls=Verb, name="create", epilog="\b\nExamples:\n  knarr create -f pod.yaml\n  knarr create namespace shop"
+    cls=Verb,
+    name="create",
+    epilog="""\b
+Examples:
+  knarr create -f pod.yaml
+  knarr create namespace shop
+  knarr create job now --from=cronjob/nightly""",
 )
-@click.argument("words", nargs=-1, metavar="[namespace NAME]")
+@click.argument("words", nargs=-1, metavar="[namespace NAME | job NAME]")
+@click.option("--from", "source", default="", metavar="cronjob/NAME", help="Make a job as this CronJob would, now.")
 @files_option
 @recursive_option
 @namespace_option
@@ -53,6 +62,7 @@ from knarr_client.raw import Answer
 def create_command(
     ctx: click.Context,
     words: tuple[str, ...],
+    source: str,
     files: tuple[str, ...],
     recursive: bool,
     namespace: str,
@@ -74,15 +84,34 @@ def create_command(
             dry_run=dry_run == "server",
         )
 
-    if words:
-        if len(words) != 2 or words[0] not in ("namespace", "ns"):
-            raise click.UsageError("create -f FILE, or create namespace NAME", ctx)
+    if len(words) == 2 and words[0] in ("job", "jobs") and source:
+        found = [_job_from(ctx, words[1], source, namespace)]
+    elif words or source:
+        if len(words) != 2 or words[0] not in ("namespace", "ns") or source:
+            text = "create -f FILE, create namespace NAME, or create job NAME --from=cronjob/NAME"
+            raise click.UsageError(text, ctx)
         ((kind, _),) = targets(("namespace",))
         document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": words[1]}}
         found = [Manifest(kind, document, "namespace")]
     else:
         found = sending.read(ctx, files, recursive=recursive, validate=validate)
     sending.send(ctx, found, namespace, send, dry_run=dry_run, form=form)
+
+
+def _job_from(ctx: click.Context, name: str, source: str, namespace: str) -> Manifest:
+    """A Job as the named CronJob would make it."""
+    own = session(ctx)
+    ((kind, cron_name),) = targets((source,))
+    if kind.kind != "CronJob" or not cron_name:
+        raise Invalid(f'--from="{source}": must be cronjob/NAME')
+    present: list[Mapping[str, Any]] = []
+
+    async def read(client: GrpcClient) -> None:
+        present.append(await client.raw.get(kind, cron_name, own.namespace(namespace)))
+
+    own.run(read)
+    ((job, _),) = targets(("jobs",))
+    return Manifest(job, jobs.from_cron_job(present[0], name), source)
 
 
 @click.command(

@@ -20,6 +20,7 @@ from knarr_api.types.core_v1 import PodTemplateSpec
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import meta_of
 from knarr_controlplane.controllers import ownership
+from knarr_controlplane.controllers.deployment.revisions import LAST_APPLIED
 from knarr_controlplane.controllers.replicaset.naming import ALPHABET
 
 REVISION_HASH = "controller-revision-hash"
@@ -91,6 +92,7 @@ def _revision(
             name=f"{metadata.name[: NAME_MAX - HASH_LENGTH - 1]}-{digest}",
             namespace=metadata.namespace,
             labels={**template.metadata.labels, HASH: digest},
+            annotations={name: value for name, value in metadata.annotations.items() if name != LAST_APPLIED},
             owner_references=(ownership.controller_reference(owner),),
         ),
         data=data,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from knarr_api import kinds
-from knarr_cli import tables
+from knarr_cli import rollouts, tables
 from knarr_cli.commands.machines import plan_drain
-from knarr_cli.commands.workloads import condition, rollout_state
+from knarr_cli.commands.workloads import condition
 
 NOW = datetime.datetime(2026, 1, 1, 12, 0, 0, tzinfo=datetime.UTC)
 
@@ -144,16 +144,19 @@ def test_kinds_without_columns_show_name_and_age() -> None:
     assert titles == ["NAMESPACE", "NAME", "AGE", "LABELS"] and cells == [["n", "r", "60s", "a=b"]]
 
 
+DEPLOYMENT = kinds.by_kind("apps/v1", "Deployment")
+
+
 def test_rollout_sentences() -> None:
     deployment: dict[str, Any] = {"metadata": {"name": "w", "generation": 2}, "spec": {"replicas": 3}, "status": {}}
-    assert rollout_state(deployment)[0] is False
+    assert rollouts.state(DEPLOYMENT, deployment)[0] is False
     deployment["status"] = {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 3}
-    assert rollout_state(deployment) == (
+    assert rollouts.state(DEPLOYMENT, deployment) == (
         False,
         'Waiting for deployment "w" rollout to finish: 1 out of 3 new replicas have been updated...',
     )
     deployment["status"] = {"observedGeneration": 2, "updatedReplicas": 3, "replicas": 3, "availableReplicas": 3}
-    assert rollout_state(deployment) == (True, 'deployment "w" successfully rolled out')
+    assert rollouts.state(DEPLOYMENT, deployment) == (True, 'deployment "w" successfully rolled out')
 
 
 def test_wait_conditions() -> None:

@@ -1,0 +1,182 @@
+"""What commands say of Jobs, CronJobs, DaemonSets and StatefulSets."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from knarr_api import kinds
+from knarr_api.errors import Invalid
+from knarr_cli import jobs, rollouts, tables
+from knarr_cli.describing import describe
+
+NOW = datetime.datetime(2026, 1, 1, 12, 0, 0, tzinfo=datetime.UTC)
+DAEMON_SET = kinds.by_kind("apps/v1", "DaemonSet")
+STATEFUL_SET = kinds.by_kind("apps/v1", "StatefulSet")
+CONTAINERS = {"spec": {"containers": [{"name": "main", "image": "a:1"}]}}
+
+
+def cell(kind: str, title: str, document: dict[str, Any]) -> str:
+    column = next(column for column in tables.COLUMNS[kind] if column.title == title)
+    return column.cell(document, NOW)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"completions": 3, "parallelism": 2}, "1/3"),
+        ({"parallelism": 3}, "1/1 of 3"),
+        ({"parallelism": 1}, "1/1"),
+    ],
+)
+def test_completions_of_a_job(spec: dict[str, Any], text: str) -> None:
+    assert cell("Job", "COMPLETIONS", {"spec": spec, "status": {"succeeded": 1}}) == text
+
+
+def test_selectors_are_maps_for_the_oldest_kind() -> None:
+    assert cell("ReplicationController", "SELECTOR", {"spec": {"selector": {"app": "a"}}}) == "app=a"
+    assert cell("ReplicaSet", "SELECTOR", {"spec": {"selector": {"matchLabels": {"app": "a"}}}}) == "app=a"
+
+
+def test_whose_a_revision_is() -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "controller": True}
+    assert (
+        cell("ControllerRevision", "CONTROLLER", {"metadata": {"ownerReferences": [owner]}}) == "daemonset.apps/agent"
+    )
+
+
+def daemons(**status: int) -> dict[str, Any]:
+    return {"metadata": {"name": "agent", "generation": 2}, "spec": {}, "status": {"observedGeneration": 2, **status}}
+
+
+@pytest.mark.parametrize(
+    ("item", "done", "text"),
+    [
+        (daemons(observedGeneration=1), False, "Waiting for daemon set spec update to be observed..."),
+        (
+            daemons(desiredNumberScheduled=3, updatedNumberScheduled=1),
+            False,
+            'Waiting for daemon set "agent" rollout to finish: 1 out of 3 new pods have been updated...',
+        ),
+        (
+            daemons(desiredNumberScheduled=3, updatedNumberScheduled=3, numberAvailable=2),
+            False,
+            'Waiting for daemon set "agent" rollout to finish: 2 of 3 updated pods are available...',
+        ),
+        (
+            daemons(desiredNumberScheduled=3, updatedNumberScheduled=3, numberAvailable=3),
+            True,
+            'daemon set "agent" successfully rolled out',
+        ),
+    ],
+)
+def test_how_far_a_daemon_set_is(item: dict[str, Any], done: bool, text: str) -> None:
+    assert rollouts.state(DAEMON_SET, item) == (done, text)
+
+
+def stateful(partition: int = 0, **status: Any) -> dict[str, Any]:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
+    return {
+        "metadata": {"name": "db", "generation": 2},
+        "spec": {"replicas": 3, "updateStrategy": strategy},
+        "status": {"observedGeneration": 2, **status},
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "done", "text"),
+    [
+        (stateful(observedGeneration=1), False, "Waiting for statefulset spec update to be observed..."),
+        (stateful(readyReplicas=1), False, "Waiting for 2 pods to be ready..."),
+        (
+            stateful(2, readyReplicas=3),
+            False,
+            "Waiting for partitioned roll out to finish: 0 out of 1 new pods have been updated...",
+        ),
+        (
+            stateful(2, readyReplicas=3, updatedReplicas=1),
+            True,
+            "partitioned roll out complete: 1 new pods have been updated...",
+        ),
+        (
+            stateful(readyReplicas=3, updatedReplicas=1, currentRevision="a", updateRevision="b"),
+            False,
+            "waiting for statefulset rolling update to complete 1 pods at revision b...",
+        ),
+        (
+            stateful(readyReplicas=3, currentReplicas=3, currentRevision="b", updateRevision="b"),
+            True,
+            "statefulset rolling update complete 3 pods at revision b...",
+        ),
+    ],
+)
+def test_how_far_a_stateful_set_is(item: dict[str, Any], done: bool, text: str) -> None:
+    assert rollouts.state(STATEFUL_SET, item) == (done, text)
+
+
+def test_on_delete_has_no_rollout_to_follow() -> None:
+    item = {"metadata": {"name": "a"}, "spec": {"updateStrategy": {"type": "OnDelete"}}}
+    for kind in (DAEMON_SET, STATEFUL_SET):
+        with pytest.raises(Invalid, match="only available for RollingUpdate"):
+            rollouts.state(kind, item)
+    with pytest.raises(Invalid, match="have no rollouts"):
+        rollouts.check(kinds.by_kind("v1", "Pod"))
+
+
+def test_revisions_by_number() -> None:
+    mine, other = [{"uid": "u", "controller": True}], [{"uid": "x", "controller": True}]
+    data = {"spec": {"template": {**CONTAINERS, "$patch": "replace"}}}
+    items = [
+        {"kind": "ControllerRevision", "metadata": {"ownerReferences": mine}, "revision": 2, "data": data},
+        {"kind": "ControllerRevision", "metadata": {"ownerReferences": other}, "revision": 7},
+    ]
+    found = rollouts.revisions(DAEMON_SET, "u", items)
+    assert list(found) == [2]
+    assert rollouts.template(found[2]) == CONTAINERS
+
+
+def test_a_job_from_a_cron_job_is_its_own() -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"template": CONTAINERS}}
+    cron_job = {"metadata": {"name": "nightly", "namespace": "shop", "uid": "u"}, "spec": {"jobTemplate": template}}
+    job = jobs.from_cron_job(cron_job, "now")
+    assert job["metadata"]["name"] == "now" and job["metadata"]["labels"] == {"a": "b"}
+    assert job["metadata"]["annotations"] == {"cronjob.kubernetes.io/instantiate": "manual"}
+    assert job["metadata"]["ownerReferences"][0]["uid"] == "u"
+    assert job["spec"] == {"template": CONTAINERS}
+
+
+def text_of(kind: str, api_version: str, **item: Any) -> str:
+    return describe(kinds.by_kind(api_version, kind), {"metadata": {"name": "x"}, **item}, [], NOW, pods=[])
+
+
+def test_descriptions_say_what_matters() -> None:
+    job_spec = {
+        "parallelism": 2,
+        "completions": 3,
+        "completionMode": "Indexed",
+        "suspend": False,
+        "template": CONTAINERS,
+    }
+    job = text_of(
+        "Job",
+        "batch/v1",
+        spec=job_spec,
+        status={
+            "active": 1,
+            "ready": 1,
+            "succeeded": 2,
+            "completedIndexes": "0,2",
+            "startTime": "2026-01-01T11:00:00Z",
+        },
+    )
+    assert "1 Active (1 Ready) / 2 Succeeded / 0 Failed" in job
+    assert "Completed Indexes" in job and "0,2" in job and "Suspend:          false" in job
+    cron = text_of("CronJob", "batch/v1", spec={"schedule": "0 3 * * *", "jobTemplate": {"spec": job_spec}})
+    assert "0 3 * * *" in cron and "Time Zone:        <unset>" in cron and "Image:         a:1" in cron
+    daemon_set = text_of("DaemonSet", "apps/v1", spec={"template": CONTAINERS}, status={"desiredNumberScheduled": 3})
+    assert "Desired Number of Nodes Scheduled: 3" in daemon_set
+    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    db = text_of("StatefulSet", "apps/v1", spec={"template": CONTAINERS, "volumeClaimTemplates": [claim]})
+    assert "Volume Claims:" in db and "ReadWriteOnce" in db
