@@ -49,7 +49,7 @@ from knarr_controlplane.store.etcd_process import EtcdTls
 from knarr_controlplane.store.opening import open_store
 from knarr_controlplane.store.protocol import Store
 from knarr_controlplane.version import VERSION
-from knarr_telemetry import logs
+from knarr_telemetry import logs, tracing
 
 LEADER = "knarr-controller-manager"
 LEADER_SILENT_S = 10.0
@@ -64,15 +64,15 @@ def main() -> None:
     try:
         settings = settings_module.parse(sys.argv[1:])
         logs.configure(settings.log_level, settings.log_format)
+        tracing.start("knarr-controlplane", settings.tracing_endpoint)
         with data_directory.locked(settings.data_dir):
             data_directory.check_restored(settings.data_dir, settings.store)
             asyncio.run(_run(settings))
-    except KnarrError as error:
+    except (KnarrError, OSError, tracing.NotInstalled) as error:
         sys.stderr.write(f"knarr-controlplane: {error}\n")
         raise SystemExit(1) from None
-    except OSError as error:
-        sys.stderr.write(f"knarr-controlplane: {error}\n")
-        raise SystemExit(1) from None
+    finally:
+        tracing.stop()
 
 
 async def _run(settings: Settings) -> None:

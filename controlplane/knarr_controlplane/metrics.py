@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from knarr_client.queue_meter import SHORT_S
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.store.protocol import Entry, Listing, Operation, Progress, Store, StoreEvent
+from knarr_telemetry import tracing
 
 LONG_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 30.0, 60.0, 300.0)
 
@@ -63,7 +64,7 @@ class MeteredStore:
             return await self._store.list(prefix, limit=limit, after=after, at_revision=at_revision)
 
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
-        with _timed("commit"):
+        with tracing.step("store commit", operations=len(operations)), _timed("commit"):
             return await self._store.commit(operations)
 
     def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:

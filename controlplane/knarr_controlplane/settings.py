@@ -9,7 +9,7 @@ from pathlib import Path
 
 from knarr_client.observing import Address
 from knarr_controlplane.server.serving import Listener
-from knarr_telemetry import logs
+from knarr_telemetry import logs, tracing
 
 DEFAULT_LISTEN = "127.0.0.1:6443"
 
@@ -29,6 +29,7 @@ class Settings:
     retention_s: float
     log_level: str
     log_format: str
+    tracing_endpoint: str
     metrics: Address | None = None
 
 
@@ -79,6 +80,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     )
     parser.add_argument("--log-level", default="info", choices=logs.LEVELS)
     parser.add_argument("--log-format", default="console", choices=logs.FORMATS)
+    parser.add_argument("--tracing-endpoint", default=tracing.default_endpoint(), metavar="URL", help=tracing.HELP)
     given = parser.parse_args(arguments)
     heartbeat_s = given.heartbeat if given.heartbeat is not None else min(2.0, given.node_grace / 5)
     if heartbeat_s <= 0 or given.node_grace < 2 * heartbeat_s:
@@ -97,5 +99,6 @@ def parse(arguments: Sequence[str]) -> Settings:
         retention_s=given.retention,
         log_level=given.log_level,
         log_format=given.log_format,
+        tracing_endpoint=given.tracing_endpoint,
         metrics=Address.parse(given.metrics_address) if given.metrics_address else None,
     )

@@ -42,7 +42,7 @@ from knarr_node_agent.stream import Stream
 from knarr_node_agent.usage import UsageReporter
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
-from knarr_telemetry import logs
+from knarr_telemetry import logs, tracing
 
 STATUS_S = 5.0
 NOT_READY_POLL_S = 0.1
@@ -57,11 +57,14 @@ def main() -> None:
     logs.configure(settings.log_level, settings.log_format, first=[_Repeats(SystemClock())])
     ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     try:
+        tracing.start("knarr-node-agent", settings.tracing_endpoint, **{"k8s.node.name": settings.node_name})
         with _locked(settings.data_dir):
             restart = asyncio.run(_run(settings))
-    except (KnarrError, OSError) as error:
+    except (KnarrError, OSError, tracing.NotInstalled) as error:
         sys.stderr.write(f"knarr-node-agent: {error}\n")
         raise SystemExit(1) from None
+    finally:
+        tracing.stop()
     if restart:  # under the same process id; a certificate can't be changed in a channel
         os.execv(sys.executable, sys.orig_argv)
 

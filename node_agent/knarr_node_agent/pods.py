@@ -54,6 +54,7 @@ from knarr_node_agent.starting import Starter, StartProblem
 from knarr_node_agent.stopping import Stopper
 from knarr_node_agent.stream import PodReport
 from knarr_node_agent.volumes import is_written
+from knarr_telemetry import tracing
 
 REFRESH_S = 10.0
 ROUND_S = 15.0
@@ -137,10 +138,16 @@ class PodManager:
                 group.create_task(self._listen(), name="runtime events")
                 group.create_task(self._rounds(), name="rounds")
                 group.create_task(self._keep_saved(), name="saving")
-                group.create_task(
-                    run_reconciler("pods", self, self.queue, workers=WORKERS, deadline_s=DEADLINE_S, title=self._title),
-                    name="pods",
+                looking = run_reconciler(
+                    "pods",
+                    self,
+                    self.queue,
+                    workers=WORKERS,
+                    deadline_s=DEADLINE_S,
+                    title=self._title,
+                    trace=self._trace,
                 )
+                group.create_task(looking, name="pods")
         finally:
             self._probes.close()
             self._store.flush()
@@ -259,6 +266,13 @@ class PodManager:
     def _title(self, uid: str) -> str:
         entry = self._entries.get(uid)
         return title_of(entry.pod) if entry is not None else f"Pod/{uid}"
+
+    def _trace(self, uid: str) -> str | None:
+        """What made the pod, while it starts."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.status.phase not in ("", "Pending"):
+            return None
+        return tracing.of_annotations(entry.pod.metadata.annotations)
 
     def _adopt_orphan(self, uid: str, state: PodState) -> Entry:
         """Of a pod that nobody assigned and that this agent never knew, only its name is known."""

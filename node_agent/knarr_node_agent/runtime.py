@@ -23,6 +23,7 @@ from knarr_node_agent.podmachine.world import Container, ContainerState, Sandbox
 from knarr_node_agent.usage import ContainerSample
 from knarr_proto.cri import api_pb2 as cri
 from knarr_proto.cri import api_pb2_grpc
+from knarr_telemetry import tracing
 
 POD_NAME, POD_NAMESPACE = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace"
 POD_UID, CONTAINER_NAME = "io.kubernetes.pod.uid", "io.kubernetes.container.name"
@@ -232,7 +233,7 @@ class Runtime:
 
     async def _call(self, method: Any, request: Any, timeout_s: float = TIMEOUT_S) -> Any:
         try:
-            return await method(request, timeout=timeout_s)
+            return await method(request, timeout=timeout_s, **tracing.options())
         except grpc.aio.AioRpcError as error:
             raise grpc_status.from_rpc(error) from error
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knarr_telemetry import logs
+from knarr_telemetry import logs, tracing
 
 DEFAULT_RUNTIME = "unix:///run/knarr/runtime.sock"
 DEFAULT_MAX_PODS = 110
@@ -30,6 +30,7 @@ class Settings:
     overlay: bool
     log_level: str
     log_format: str
+    tracing_endpoint: str
     metrics: str
 
 
@@ -54,6 +55,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     )
     parser.add_argument("--log-level", default="info", choices=logs.LEVELS)
     parser.add_argument("--log-format", default="console", choices=logs.FORMATS)
+    parser.add_argument("--tracing-endpoint", default=tracing.default_endpoint(), metavar="URL", help=tracing.HELP)
     given = parser.parse_args(arguments)
     labels: dict[str, str] = {}
     for text in given.label:
@@ -74,5 +76,6 @@ def parse(arguments: Sequence[str]) -> Settings:
         overlay=not given.no_overlay,
         log_level=given.log_level,
         log_format=given.log_format,
+        tracing_endpoint=given.tracing_endpoint,
         metrics=given.metrics_address,
     )

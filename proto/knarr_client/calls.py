@@ -13,6 +13,7 @@ import grpc.aio
 
 from knarr_api import errors, grpc_status
 from knarr_client.workqueue import Backoff
+from knarr_telemetry import tracing
 
 BACKOFF = Backoff(first_s=0.1, max_s=2.0, jitter=0.5)
 
@@ -44,7 +45,8 @@ class Calls:
         while True:
             attempt += 1
             try:
-                return await method(request, timeout=max(0.001, ends_s - loop.time()))
+                timeout_s = max(0.001, ends_s - loop.time())
+                return await method(request, timeout=timeout_s, **tracing.options())
             except grpc.aio.AioRpcError as error:
                 translated = grpc_status.from_rpc(error)
                 repeatable = isinstance(translated, errors.Unavailable) and (idempotent or was_refused(error))

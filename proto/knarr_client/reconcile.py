@@ -25,6 +25,7 @@ import structlog
 
 from knarr_api import errors, kinds
 from knarr_client.workqueue import QueueClosed, WorkQueue
+from knarr_telemetry import tracing
 
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
@@ -54,21 +55,30 @@ async def run_reconciler(
     workers: int = 4,
     deadline_s: float = 60.0,
     title: Callable[[K], str] | None = None,
+    trace: Callable[[K], str | None] | None = None,
 ) -> None:
     """Work on the queue's keys until cancelled or the queue is closed.
 
     workers: how many keys are worked on at once. deadline_s: how long one call may take before it is cancelled and
     retried. title: what logs call the object; ``Kind/key`` if it isn't given and the name is a kind's resource.
+    trace: the trace context that a key's work belongs to, or none; each call begins a trace if it isn't given.
     """
     kind = _KIND_NAMES.get(name, name)
     named = title or (lambda key: f"{kind}/{key}")
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
-            group.create_task(_work(name, reconciler, queue, deadline_s, named), name=f"{name}/{number}")
+            group.create_task(
+                _work(name, reconciler, queue, deadline_s, named, trace or _a_new_trace), name=f"{name}/{number}"
+            )
 
 
 async def _work(
-    name: str, reconciler: Reconciler[K], queue: WorkQueue[K], deadline_s: float, title: Callable[[K], str]
+    name: str,
+    reconciler: Reconciler[K],
+    queue: WorkQueue[K],
+    deadline_s: float,
+    title: Callable[[K], str],
+    parent: Callable[[K], str | None],
 ) -> None:
     log = structlog.get_logger("knarr.reconcile").bind(reconciler=name)
     while True:
@@ -77,9 +87,14 @@ async def _work(
         except QueueClosed:
             return
         try:
-            await _once(reconciler, queue, key, deadline_s, log.bind(object=title(key)))
+            with tracing.span(f"reconcile {name}", parent(key), object=title(key)):
+                await _once(reconciler, queue, key, deadline_s, log.bind(object=title(key)))
         finally:
             queue.done(key)
+
+
+def _a_new_trace(key: object) -> str:
+    return tracing.NEW
 
 
 async def _once(

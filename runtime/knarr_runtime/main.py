@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from knarr_runtime import settings as settings_module
 from knarr_runtime.errors import RuntimeFailure
-from knarr_telemetry import logs
+from knarr_telemetry import logs, tracing
 
 
 def main() -> None:
@@ -28,10 +28,13 @@ def serve(arguments: Sequence[str]) -> None:
     from knarr_runtime import daemon
 
     try:
+        tracing.start("knarr-runtime", settings.tracing_endpoint)
         asyncio.run(daemon.serve(settings))
-    except (RuntimeFailure, OSError) as error:
+    except (RuntimeFailure, OSError, tracing.NotInstalled) as error:
         sys.stderr.write(f"knarr-runtime: {error}\n")
         raise SystemExit(1) from None
+    finally:
+        tracing.stop()
 
 
 if __name__ == "__main__":

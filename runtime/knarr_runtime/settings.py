@@ -13,7 +13,7 @@ from knarr_runtime.errors import Invalid
 from knarr_runtime.images.collecting import Thresholds
 from knarr_runtime.images.registry import credentials
 from knarr_runtime.images.registry.settings import RegistrySettings
-from knarr_telemetry import logs
+from knarr_telemetry import logs, tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Settings:
     streaming_address: str
     log_level: str
     log_format: str
+    tracing_endpoint: str
     registries: RegistrySettings
     image_gc: Thresholds
     cdi_directories: tuple[Path, ...]
@@ -70,6 +71,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     )
     serve.add_argument("--log-level", default="info", choices=logs.LEVELS)
     serve.add_argument("--log-format", default="console", choices=logs.FORMATS)
+    serve.add_argument("--tracing-endpoint", default=tracing.default_endpoint(), metavar="URL", help=tracing.HELP)
     commands.add_parser("check", help="what this kernel and these privileges allow")
     given = parser.parse_args(arguments)
     mirrors: dict[str, tuple[str, ...]] = {}
@@ -95,6 +97,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         cdi_directories=tuple(getattr(given, "cdi_spec_dir", None) or cdi.DIRECTORIES),
         log_level=getattr(given, "log_level", "info"),
         log_format=getattr(given, "log_format", "console"),
+        tracing_endpoint=getattr(given, "tracing_endpoint", ""),
         registries=RegistrySettings(
             insecure=frozenset(getattr(given, "insecure_registry", ())),
             mirrors=mirrors,

@@ -87,6 +87,9 @@ Examples:
     help="Serve /metrics and /metrics/resource of each agent, in its node's network namespace.",
 )
 @click.option("--log-format", type=click.Choice(("console", "json")), default="console", show_default=True)
+@click.option(
+    "--tracing-endpoint", default="", metavar="URL", help="Of an OTLP collector all nodes reach: unix:///PATH."
+)
 def up_command(
     nodes: int | None,
     data_dir: Path,
@@ -99,6 +102,7 @@ def up_command(
     metrics_address: str | None,
     node_metrics_address: str | None,
     log_format: str,
+    tracing_endpoint: str,
     runtime: str,
 ) -> None:
     """Start a cluster on this machine.
@@ -125,6 +129,7 @@ def up_command(
             control_plane_flags=tuple(flags),
             agent_flags=("--metrics-address", node_metrics_address) if node_metrics_address else (),
             log_format=log_format,
+            tracing_endpoint=tracing_endpoint,
             runtime=runtime,
         )
         present = local.existing(options)

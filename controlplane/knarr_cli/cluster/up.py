@@ -42,7 +42,7 @@ class Options:
     nodes: 0 takes what the data directory holds, or one.
     port: 0 takes DEFAULT_PORT or, where that is taken, a free one.
     control_plane_flags: passed on as they are.
-    log_format: of control plane, agents and runtimes.
+    log_format, tracing_endpoint: of control plane, agents and runtimes.
     runtime: CRI socket (``unix:///run/containerd/containerd.sock``) of another runtime, for the only node.
     """
 
@@ -53,12 +53,14 @@ class Options:
     control_plane_flags: tuple[str, ...] = ()
     agent_flags: tuple[str, ...] = ()
     log_format: str = "console"
+    tracing_endpoint: str = ""
     runtime: str = ""
 
     @property
     def watching(self) -> tuple[str, ...]:
         """Flags that all programs have."""
-        return () if self.log_format == "console" else ("--log-format", self.log_format)
+        flags = ("--log-format", self.log_format) if self.log_format != "console" else ()
+        return (*flags, "--tracing-endpoint", self.tracing_endpoint) if self.tracing_endpoint else flags
 
 
 def preflight() -> None:

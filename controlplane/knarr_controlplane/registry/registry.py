@@ -33,6 +33,7 @@ from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.registry.usages import Usages
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Delete, KeyConflict, Put, Store
+from knarr_telemetry import tracing
 
 ATTEMPTS = 20
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -150,6 +151,7 @@ class Registry:
                 new = config.created(new, writer, self.now())
             else:
                 new = managed_fields.created(new, writer, self.now())
+            new = _traced(new)
             key = _key(kind, new.metadata.namespace, new.metadata.name)
             if dry_run:
                 if self.cache.get(kind, key) is not None:
@@ -473,6 +475,14 @@ def _key(kind: Kind, namespace: str, name: str) -> str:
 def names_write(given: str, packed: int) -> bool:
     """Whether a resourceVersion given by a client names that write."""
     return given.isdecimal() and len(given) < 20 and revision.same_write(int(given), packed)
+
+
+def _traced(obj: Any) -> Any:
+    """A pod with the trace of what makes it, for scheduler and agent to go on with; nobody's field."""
+    if not isinstance(obj, Pod) or not (traceparent := tracing.traceparent()):
+        return obj
+    annotations = {**obj.metadata.annotations, tracing.ANNOTATION: traceparent}
+    return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, annotations=annotations))
 
 
 def _without_revision(obj: Any) -> Any:

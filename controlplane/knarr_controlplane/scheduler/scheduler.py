@@ -20,7 +20,7 @@ from knarr_api import errors
 from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, Node, Pod, PodCondition
 from knarr_api.types.policy_v1 import PodDisruptionBudget
-from knarr_client.client import Client, Key
+from knarr_client.client import Client, Key, title_of
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
@@ -31,6 +31,7 @@ from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin,
 from knarr_controlplane.scheduler.preemption import Budget, Preemption
 from knarr_controlplane.scheduler.profile import load_plugins
 from knarr_controlplane.scheduler.queue import SchedulingQueue
+from knarr_telemetry import tracing
 
 SCHEDULER_NAME = "default-scheduler"
 FINISHED = ("Succeeded", "Failed")
@@ -164,7 +165,7 @@ class Scheduler:
         """Decide, and assume the decision."""
         key = Key(pod.metadata.namespace, pod.metadata.name)
         self._decisions += 1
-        with metrics.ATTEMPT_DURATION.time(), self._reserved(pod):
+        with _span("schedule", pod), metrics.ATTEMPT_DURATION.time(), self._reserved(pod):
             verdict = decide(
                 PodToPlace.of(pod),
                 self.columns,
@@ -224,9 +225,10 @@ class Scheduler:
         metadata = pod.metadata
         key = Key(metadata.namespace, metadata.name)
         try:
-            await self.client.bind(
-                namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, node=verdict.node
-            )
+            with _span("bind", pod, node=verdict.node):
+                await self.client.bind(
+                    namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, node=verdict.node
+                )
         except errors.KnarrError as error:
             if self._assumed.pop(key, None) is not None:
                 self.columns.remove_pod(*key)
@@ -360,6 +362,11 @@ def _node_event(old: Node | None, new: Node) -> ClusterEvent:
     if old.spec.taints != new.spec.taints or old.spec.unschedulable != new.spec.unschedulable:
         event |= ClusterEvent.NODE_TAINTS
     return event
+
+
+def _span(name: str, pod: Pod, **attributes: str) -> tracing.Span:
+    """In the trace of the call that made the pod."""
+    return tracing.span(name, tracing.of_annotations(pod.metadata.annotations), object=title_of(pod), **attributes)
 
 
 def _placement(pod: Pod) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ from knarr_api import grpc_status, kinds
 from knarr_api.errors import DeadlineExceeded, Internal, KnarrError, ResourceExhausted
 from knarr_controlplane import metrics
 from knarr_proto.v1 import objects_pb2
+from knarr_telemetry import tracing
 
 S = TypeVar("S")
 Context = grpc.aio.ServicerContext
@@ -62,7 +63,8 @@ def unary(handler: Unary[S]) -> Unary[S]:
             metrics.INFLIGHT.set(LOAD.calls)
             try:
                 async with asyncio.timeout(DEADLINE_S):
-                    return await handler(self, request, context)
+                    with _traced(verb, request, context):
+                        return await handler(self, request, context)
             except TimeoutError:
                 text = f"not done within {DEADLINE_S:.0f} s; a write may have happened"
                 raise DeadlineExceeded(text) from None
@@ -106,6 +108,16 @@ def streaming(handler: Streaming[S]) -> Streaming[S]:
             meter.answered(code)
 
     return guarded
+
+
+def _traced(verb: str, request: Any, context: Any) -> tracing.Span:
+    """One call's span, in the trace it came with or a new one."""
+    if not tracing.is_on():
+        return tracing.span("", None)
+    parent = tracing.of_call(context.invocation_metadata()) or tracing.NEW
+    asked = getattr(request, "type", None)
+    resource = asked.resource if isinstance(asked, objects_pb2.ResourceType) else ""
+    return tracing.span(f"{verb} {resource}".rstrip(), parent, **{"rpc.system": "grpc"})
 
 
 class _Meter:

@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from knarr_runtime import errors
+from knarr_telemetry import tracing
 
 CODES: dict[type[errors.RuntimeFailure], grpc.StatusCode] = {
     errors.Invalid: grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,7 +40,8 @@ def unary(handler: Callable[[Any, Any, Any], Awaitable[Any]]) -> Callable[[Any, 
     @functools.wraps(handler)
     async def guarded(self: Any, request: Any, context: Any) -> Any:
         try:
-            return await handler(self, request, context)
+            with _traced(handler.__name__, context):
+                return await handler(self, request, context)
         except errors.RuntimeFailure as error:
             await fail(context, error)
         except OSError as error:
@@ -49,6 +51,13 @@ def unary(handler: Callable[[Any, Any, Any], Awaitable[Any]]) -> Callable[[Any, 
             await context.abort(grpc.StatusCode.INTERNAL, "internal error; the runtime's log has the details")
 
     return guarded
+
+
+def _traced(name: str, context: Any) -> tracing.Span:
+    """Calls that come with a trace are a part of it; agents look at containers all the time without."""
+    if not tracing.is_on():
+        return tracing.span("", None)
+    return tracing.span(name, tracing.of_call(context.invocation_metadata()), **{"rpc.system": "grpc"})
 
 
 def streaming(handler: Callable[[Any, Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any, Any], AsyncIterator[Any]]:
