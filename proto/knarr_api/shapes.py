@@ -5,8 +5,10 @@ Compiled from the value types when first asked for; server-side apply and strate
 
 from __future__ import annotations
 
+import operator
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -63,9 +65,11 @@ WHOLE = Shape(Form.WHOLE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """name: in JSON. absent: the value that says that it isn't there. always: it is there, empty, with its parent."""
+    """name: in JSON; element: in ``fieldsV1``. absent: the value that says that it isn't there. always: it is there,
+    empty, with its parent."""
 
     name: str
+    element: str
     attribute: str
     shape: Shape
     absent: Any
@@ -79,6 +83,8 @@ class Struct:
         self.type = type_
         self._fields: tuple[Field, ...] | None = None
         self._by_name: dict[str, Field] = {}
+        self._read: Callable[[Any], tuple[Any, ...]] | None = None
+        self._absent: tuple[Any, ...] = ()
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -91,6 +97,15 @@ class Struct:
             )
             self._by_name = {field.name: field for field in self._fields}
         return self._fields
+
+    def values(self, obj: Any) -> tuple[Any, ...]:
+        """Of all fields, in their order; of None what stands for their absence."""
+        if self._read is None:
+            names = [field.attribute for field in self.fields]
+            self._absent = tuple(field.absent for field in self.fields)
+            get = operator.attrgetter(*names) if names else lambda _: ()
+            self._read = get if len(names) != 1 else lambda value: (get(value),)
+        return self._absent if obj is None else self._read(obj)
 
     @property
     def by_name(self) -> dict[str, Field]:
@@ -117,7 +132,7 @@ def _compiled(type_: type[Any]) -> Shape:
 def _field(info: msgspec.structs.FieldInfo, hint: Any, facts: Facts) -> Field:
     absent = info.default_factory() if info.default_factory is not msgspec.NODEFAULT else info.default
     always = isinstance(absent, msgspec.Struct)
-    return Field(info.encode_name, info.name, _shape(hint, facts), absent, always)
+    return Field(info.encode_name, f"f:{info.encode_name}", info.name, _shape(hint, facts), absent, always)
 
 
 def _shape(hint: Any, facts: Facts) -> Shape:

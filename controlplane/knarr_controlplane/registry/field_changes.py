@@ -6,6 +6,8 @@ a few fields of a big object, costs little.
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,16 +69,16 @@ def _one(old: Any, new: Any, shape: Shape, path: Path, changes: Changes) -> None
 def _fields(old: Any, new: Any, shape: Shape, path: Path, changes: Changes) -> None:
     if shape.struct is None:
         return
-    for each in shape.struct.fields:
-        before = each.absent if old is ABSENT else getattr(old, each.attribute)
-        after = each.absent if new is ABSENT else getattr(new, each.attribute)
-        if before is after or before == after:
+    before_values = shape.struct.values(None if old is ABSENT else old)
+    after_values = shape.struct.values(None if new is ABSENT else new)
+    differing = map(operator.is_not, before_values, after_values)
+    pairs = zip(shape.struct.fields, before_values, after_values, strict=True)
+    for each, before, after in itertools.compress(pairs, differing):
+        if before == after:
             continue
-        if before == each.absent and not (each.always and old is not ABSENT):
-            before = ABSENT
-        if after == each.absent and not (each.always and new is not ABSENT):
-            after = ABSENT
-        _one(before, after, each.shape, (*path, field_sets.field(each.name)), changes)
+        was = ABSENT if before == each.absent and not (each.always and old is not ABSENT) else before
+        is_ = ABSENT if after == each.absent and not (each.always and new is not ABSENT) else after
+        _one(was, is_, each.shape, (*path, each.element), changes)
 
 
 def _entries(old: Any, new: Any, inner: Shape, path: Path, changes: Changes) -> None:

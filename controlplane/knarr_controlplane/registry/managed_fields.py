@@ -30,7 +30,11 @@ MAX_UPDATE_MANAGERS = 10
 """Of one object; the oldest ones become one, named ``ancient-changes``."""
 ANCIENT = "ancient-changes"
 MAX_MANAGER = 128
-_META = ("name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion")
+SET_BY_API = (
+    *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "uid"),
+    *("managedFields", "resourceVersion"),
+)
+_META = ("name", "namespace", *SET_BY_API)
 NOBODYS: Paths = frozenset(
     {("f:apiVersion",), ("f:kind",), ("f:metadata",), *(("f:metadata", f"f:{name}") for name in _META)}
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from knarr_api import errors, json, shapes, strict
+from knarr_api import defaults, errors, json, shapes, strict
 from knarr_api.kinds import Kind
 from knarr_api.shapes import Form, Shape
 from knarr_client.client import PatchType
@@ -91,7 +92,7 @@ class Config:
         self.kind = kind
         self.shape = shapes.of(kind.type)
         self.value = decode(document, kind.type)
-        whole = _cleaned(document, self.shape)
+        whole = _known(strict.check(dict(document), kind.type)[0], self.shape)
         if subresource:
             whole = {
                 name: value for name, value in whole.items() if name in ("apiVersion", "kind", "metadata", "status")
@@ -99,9 +100,10 @@ class Config:
             whole["metadata"] = {"name": self.value.metadata.name}
         else:
             whole.pop("status", None)
-        metadata = whole.setdefault("metadata", {})
-        self.revision = str(metadata.pop("resourceVersion", "") or "")
-        self.document = whole
+        metadata = whole.get("metadata", {})
+        self.revision = str(metadata.get("resourceVersion") or "")
+        kept = {name: value for name, value in metadata.items() if name not in managed_fields.SET_BY_API}
+        self.document = _readable({**whole, "metadata": kept})
 
     def created(self, obj: Any, writer: Writer, now: datetime.datetime) -> Any:
         """A new object with the fields that were applied recorded as the writer's."""
@@ -134,7 +136,8 @@ class Config:
             self.shape,
             managers,
             manager,
-            decode=lambda document: json.from_builtins(document, self.kind.type),
+            # With defaults, so that leaving one out is no change of what somebody else owns.
+            decode=lambda document: defaults.apply(json.from_builtins(document, self.kind.type)),
             api_version=version,
             now=now,
             force=force,
@@ -146,22 +149,29 @@ class Config:
         return _managed(new, result.managers)
 
 
+def _readable(document: dict[str, Any]) -> dict[str, Any]:
+    """``stringData`` of a Secret can only be written: it is what ``data`` becomes."""
+    if document.get("kind") != "Secret" or not document.get("stringData"):
+        return document
+    given = {name: base64.b64encode(str(text).encode()).decode() for name, text in document["stringData"].items()}
+    rest = {name: value for name, value in document.items() if name != "stringData"}
+    return {**rest, "data": {**(document.get("data") or {}), **given}}
+
+
 def _managed(obj: Any, managers: managed_fields.Managers) -> Any:
     entries = managed_fields.written(managers)
     return replace(obj, metadata=replace(obj.metadata, managed_fields=entries))
 
 
-def _cleaned(value: Any, shape: Shape) -> Any:
-    """Without nulls, which count as absent, and fields that the schema does not know."""
+def _known(value: Any, shape: Shape) -> Any:
+    """Without fields that the schema does not know. What has no schema is left as it is."""
+    if shape is shapes.WHOLE:
+        return value
     if isinstance(value, Mapping):
-        known = shape.struct.by_name if shape.form is Form.STRUCT and shape.struct is not None else None
-        return {
-            name: _cleaned(item, shape.child(name) or shapes.WHOLE)
-            for name, item in value.items()
-            if item is not None and (known is None or name in known)
-        }
+        fields = shape.struct.by_name if shape.form is Form.STRUCT and shape.struct is not None else value
+        return {name: _known(item, shape.child(name) or shapes.WHOLE) for name, item in value.items() if name in fields}
     if isinstance(value, list | tuple):
-        return [_cleaned(item, shape.inner or shapes.WHOLE) for item in value]
+        return [_known(item, shape.inner or shapes.WHOLE) for item in value]
     return value
 
 

@@ -282,6 +282,7 @@ class Registry:
                 await self.catch_up()
 
         def decide(old: Any) -> Any:
+            check_uid(kind, old, config.value.metadata.uid)
             return config.applied(
                 old, writer, self.now(), force=force, prepare=lambda was, new: prepare(was, new, self.admission)
             )

@@ -183,6 +183,28 @@ def test_labels_annotations_and_patches(knarr):
     assert found["metadata"]["annotations"]["why"] == "because of it"
 
 
+def test_a_drain_keeps_disruption_budgets(knarr):
+    node = f"node-{knarr.namespace}"
+    knarr.ok("create", "-f", "-", stdin=f"apiVersion: v1\nkind: Node\nmetadata: {{name: {node}}}\n")
+    spec = "{minAvailable: 1, selector: {matchLabels: {app: pod}}}"
+    budget = f"apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: b}}\nspec: {spec}\n"
+    try:
+        knarr.ok("create", "-f", "-", stdin=budget)
+        knarr.ok("create", "-f", "-", stdin=POD.replace("NAME", "kept").replace("NODE", node))
+        ready = '{"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}'
+        knarr.ok("patch", "pod", "kept", "--type", "merge", "--subresource", "status", "-p", ready)
+        knarr.ok("wait", "--for=jsonpath={.status.currentHealthy}=1", "pdb/b", "--timeout", "20s")
+        drain = ("drain", node, "--force", "--timeout", "3s")
+        refused = knarr.fails(*drain)
+        assert "Cannot evict pod as it would violate the pod's disruption budget." in refused
+        assert "timed out draining" in refused
+        assert "deletionTimestamp" not in knarr.json("get", "pod", "kept")["metadata"]
+        out = knarr.ok(*drain, "--disable-eviction", "--grace-period", "0")
+        assert "pod/kept deleted" in out
+    finally:
+        knarr.run("delete", "node", node)
+
+
 def test_cordon_and_drain(knarr):
     node = f"node-{knarr.namespace}"
     knarr.ok("create", "-f", "-", stdin=f"apiVersion: v1\nkind: Node\nmetadata: {{name: {node}}}\n")

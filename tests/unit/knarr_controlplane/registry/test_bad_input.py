@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import random
 from pathlib import Path
 
@@ -23,7 +24,7 @@ JUNK = (
 )
 
 
-def manifests():
+def manifests(*, only_acting=True):
     found = []
     for path in sorted(MANIFESTS.glob("*.yaml")):
         for document in yaml.load_all(path.read_text(), yaml.CSafeLoader):
@@ -31,7 +32,7 @@ def manifests():
                 kind = kinds.by_kind(document["apiVersion"], document["kind"])
             except errors.NotFound:
                 continue
-            if kind.acting:
+            if kind.acting or not only_acting:
                 found.append((kind, document))
     return found
 
@@ -173,3 +174,23 @@ async def test_what_is_applied_and_nested_too_deep_is_refused(registry, levels):
 
 
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}}
+
+
+async def test_what_is_applied_twice_is_applied_once(registry, time):
+    """Whatever the manifest: defaults, other notations and write-only fields are no change."""
+    seen = 0
+    for kind, document in manifests(only_acting=False):
+        namespace = "default" if kind.namespaced else ""
+        document = {**document, "metadata": {**document["metadata"], **({"namespace": namespace} if namespace else {})}}
+        name = document["metadata"].get("name", "")
+        try:
+            await registry.apply_fields(kind, namespace, name, document, manager="alice")
+        except (errors.Invalid, errors.Forbidden, errors.Unimplemented):
+            continue
+        time.now += datetime.timedelta(minutes=1)
+        _, outcome = await registry.apply_fields(kind, namespace, name, document, manager="alice")
+        assert outcome == "unchanged", document
+        _, outcome = await registry.apply_fields(kind, namespace, name, document, manager="bob")
+        assert outcome == "configured", "bob owns it as well now, without a conflict"
+        seen += 1
+    assert seen > 20
