@@ -6,7 +6,6 @@ import datetime
 import os
 import platform
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 from knarr_api.quantity import Quantity
@@ -130,21 +129,6 @@ def address_towards(server: str) -> str:
 
 def memory_bytes() -> int:
     return _meminfo("MemTotal")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """cpu_s: processor time since the machine was started. memory_bytes: what can't be taken back at once."""
-
-    cpu_s: float
-    memory_bytes: int
-
-
-def usage() -> Usage:
-    """Of the whole machine. Source: proc_stat(5), proc_meminfo(5)."""
-    user, nice, system, _idle, _iowait, irq, softirq = (int(n) for n in Path("/proc/stat").read_text().split()[1:8])
-    used = _meminfo("MemTotal") - _meminfo("MemFree") - _meminfo("Inactive(file)")
-    return Usage((user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK"), used)
 
 
 def _meminfo(name: str) -> int:

@@ -256,7 +256,7 @@ class _Agent:
         stack.callback(REGISTRY.unregister, census)
         address = Address.parse(self._settings.metrics)
         tls = only_holders(data_dir / "node.crt", data_dir / "node.key", ca_pem)
-        pages = {"/metrics/resource": lambda: metrics.resources(self._runtime)}
+        pages = {"/metrics/resource": lambda: metrics.resources(self._runtime, self._clock)}
         checks = {"runtime": self._runtime_health, "api": self._api_health}
         observing = Observing(address, checks, tls, pages)
         stack.callback(observing.stop)

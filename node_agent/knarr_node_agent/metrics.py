@@ -16,10 +16,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from knarr_client.clock import Clock
 from knarr_client.queue_meter import QueueMeter
-from knarr_node_agent import machine
 from knarr_node_agent.podmachine.world import World
 from knarr_node_agent.runtime import Runtime
+from knarr_node_agent.usage import read_node
 
 SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 START_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -136,10 +137,10 @@ class Census(Collector):
         yield family
 
 
-async def resources(runtime: Runtime) -> CollectorRegistry:
+async def resources(runtime: Runtime, clock: Clock) -> CollectorRegistry:
     """What node, pods and containers use now: ``/metrics/resource``. Raises Unavailable."""
     families = _families()
-    node = machine.usage()
+    node = read_node(clock)
     families["node_cpu_usage_seconds"].add_metric((), node.cpu_s)
     families["node_memory_working_set_bytes"].add_metric((), node.memory_bytes)
     for stats in await runtime.pod_stats():

@@ -81,14 +81,16 @@ async def _work(
     parent: Callable[[K], str | None],
 ) -> None:
     log = structlog.get_logger("knarr.reconcile").bind(reconciler=name)
+    work = f"reconcile {name}"
     while True:
         try:
             key = await queue.get()
         except QueueClosed:
             return
         try:
-            with tracing.span(f"reconcile {name}", parent(key), object=title(key)):
-                await _once(reconciler, queue, key, deadline_s, log.bind(object=title(key)))
+            about = title(key)
+            with tracing.span(work, parent(key), object=about):
+                await _once(reconciler, queue, key, deadline_s, log.bind(object=about))
         finally:
             queue.done(key)
 

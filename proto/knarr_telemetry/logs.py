@@ -1,8 +1,8 @@
 """Log lines, the same for every program: one event each, in words that do not change, and fields that say the rest.
 
 ``object`` is what it is about (``Pod/default/web``, ``Node/n1``), ``node`` where, ``error`` why not, ``duration_s`` how
-long it took, ``component`` who says it. Other fields are for what is said seldom. What libraries log comes out the same
-way.
+long it took, ``component`` who says it, ``trace_id`` in which trace, where there is one. Other fields are for what is
+said seldom. What libraries log comes out the same way.
 
 Nothing secret belongs in a log line. Should a token or a private key get into one all the same, it is taken out here.
 """
@@ -17,6 +17,8 @@ from typing import Any, TextIO
 
 import structlog
 from structlog.typing import Processor
+
+from knarr_telemetry import tracing
 
 FORMATS = ("console", "json")
 LEVELS = ("debug", "info", "warning", "error")
@@ -44,7 +46,7 @@ def configure(level: str, form: str, *, first: Sequence[Processor] = (), file: T
     structlog.configure(
         processors=[
             *first,
-            _component,
+            _context,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -75,9 +77,11 @@ def _shown(match: re.Match[str]) -> str:
     return next(filter(None, match.groups()), "") + REDACTED
 
 
-def _component(logger: Any, method: str, event: Fields) -> Fields:
+def _context(logger: Any, method: str, event: Fields) -> Fields:
     if logger.name:
         event.setdefault("component", logger.name)
+    if context := tracing.traceparent():
+        event["trace_id"] = context.split("-")[1]
     return event
 
 

@@ -366,7 +366,8 @@ def _node_event(old: Node | None, new: Node) -> ClusterEvent:
 
 def _span(name: str, pod: Pod, **attributes: str) -> tracing.Span:
     """In the trace of the call that made the pod."""
-    return tracing.span(name, tracing.of_annotations(pod.metadata.annotations), object=title_of(pod), **attributes)
+    parent = tracing.of_annotations(pod.metadata.annotations)
+    return tracing.span(name, parent, object=title_of(pod) if parent else "", **attributes)
 
 
 def _placement(pod: Pod) -> tuple[object, ...]:

@@ -76,7 +76,7 @@ def unary(handler: Unary[S]) -> Unary[S]:
             await fail(context, error)
         except Exception:  # noqa: BLE001 a mistake in one call must not look like a broken connection
             code = "INTERNAL"
-            structlog.get_logger("knarr.server").exception("call failed", method=handler.__qualname__)
+            _log(request).exception("call failed", method=handler.__qualname__)
             await fail(context, Internal("internal error; the server's log has the details"))
         finally:
             meter.answered(code, time.perf_counter() - started)
@@ -101,13 +101,23 @@ def streaming(handler: Streaming[S]) -> Streaming[S]:
             await fail(context, error)
         except Exception:  # noqa: BLE001 as above
             code = "INTERNAL"
-            structlog.get_logger("knarr.server").exception("call failed", method=handler.__qualname__)
+            _log(request).exception("call failed", method=handler.__qualname__)
             await fail(context, Internal("internal error; the server's log has the details"))
         finally:
             meter.open.dec()
             meter.answered(code)
 
     return guarded
+
+
+def _log(request: Any) -> structlog.typing.FilteringBoundLogger:
+    """For what a call is about, as far as it says so."""
+    asked = getattr(request, "type", None)
+    named = asked.resource if isinstance(asked, objects_pb2.ResourceType) else type(request).__name__
+    parts = (named, getattr(request, "namespace", ""), getattr(request, "name", ""))
+    title = "/".join(part for part in parts if isinstance(part, str) and part)
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger("knarr.server").bind(object=title)
+    return log
 
 
 def _traced(verb: str, request: Any, context: Any) -> tracing.Span:

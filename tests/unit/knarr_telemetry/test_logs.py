@@ -97,7 +97,7 @@ def _is_log(node: ast.AST) -> Any:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in LEVELS:
         return False
     owner = ast.unparse(node.func.value)
-    return owner in ("log", "_log", "self._log") or owner.startswith("structlog.get_logger(")
+    return owner in ("log", "_log", "self._log") or owner.startswith(("structlog.get_logger(", "_log("))
 
 
 def _mistakes(call: ast.Call) -> Iterator[str]:

@@ -64,8 +64,10 @@ def test_no_text_breaks_a_call(text: str) -> None:
 def test_spans_go_on_with_what_came_and_end_with_it() -> None:
     """In a process of its own: OpenTelemetry stays loaded."""
     code = f"""
-import asyncio
-from knarr_telemetry import tracing
+import asyncio, io, json, structlog
+from knarr_telemetry import logs, tracing
+said = io.StringIO()
+logs.configure("info", "json", file=said)
 tracing.start("test", "http://127.0.0.1:1")
 
 async def main():
@@ -74,6 +76,8 @@ async def main():
         assert inside.split("-")[1] == {VALID!r}.split("-")[1] and inside != {VALID!r}
         assert tracing.options() == {{"metadata": (("traceparent", inside),)}}
         with tracing.step("step"):
+            structlog.get_logger("knarr.x").info("inside")
+            assert json.loads(said.getvalue())["trace_id"] == inside.split("-")[1]
             assert tracing.traceparent() not in ("", inside)
         go = asyncio.Event()
 
