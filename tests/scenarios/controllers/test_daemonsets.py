@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from knarr_api import errors
 from knarr_api.types.apps_v1 import (
     ControllerRevision,
     DaemonSet,
@@ -243,3 +244,28 @@ def test_a_set_at_rest_writes_nothing(play):
         assert cluster.controllers.writes == before
 
     play(scenario)
+
+
+def test_no_node_gets_two_whatever_fails(play):
+    async def scenario(cluster):
+        calls = 0
+
+        async def fault():
+            nonlocal calls
+            calls += 1
+            if calls % 7 == 0:
+                raise errors.Unavailable("this one is lost")
+
+        cluster.controllers.fault = fault
+        await cluster.client.create(agent())
+        for number in range(600):
+            assert all(count <= 1 for count in there(cluster).values())
+            if number in (60, 200, 300):
+                await cluster.stop_controllers()
+                cluster.start_controllers()
+            if number in (150, 250):
+                await new_image(cluster, f"agent:{number}")
+            await cluster.clock.sleep(0.1)
+        await cluster.until(lambda: is_rolled_out(cluster) and images(cluster) == {"agent:250"}, within_s=120)
+
+    play(scenario, nodes=NODES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from knarr_api import errors
 from knarr_api.types.apps_v1 import (
     ControllerRevision,
     RollingUpdateStatefulSetStrategy,
@@ -332,5 +333,34 @@ def test_a_set_at_rest_writes_nothing(play):
         before = dict(cluster.controllers.writes)
         await cluster.clock.sleep(600)
         assert cluster.controllers.writes == before
+
+    play(scenario)
+
+
+def test_order_is_kept_whatever_fails(play):
+    async def scenario(cluster):
+        calls = 0
+
+        async def fault():
+            nonlocal calls
+            calls += 1
+            if calls % 7 == 0:
+                raise errors.Unavailable("this one is lost")
+
+        cluster.controllers.fault = fault
+        await cluster.client.create(db(3, **data()))
+        for number in range(300):
+            missing = [name for name in ("db-0", "db-1", "db-2") if name not in names(cluster)]
+            assert number > 150 or sorted(missing) == ["db-0", "db-1", "db-2"][3 - len(missing) :]
+            if number in (60, 200):
+                await cluster.stop_controllers()
+                cluster.start_controllers()
+            if number == 150:
+                await change(cluster, template=image("db:2"))
+            if number > 150:
+                assert cluster.ready() >= 1
+            await cluster.clock.sleep(0.1)
+        await cluster.until(lambda: set(images(cluster).values()) == {"2"} and cluster.ready() == 3, within_s=120)
+        assert claims(cluster) == ["data-db-0", "data-db-1", "data-db-2"]
 
     play(scenario)
