@@ -5,6 +5,7 @@ Source: Kubernetes Metrics Reference; Prometheus naming practice. All of a proce
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -90,7 +91,12 @@ def _timed(operation: str) -> Iterator[None]:
         STORE_ERRORS.labels(operation, type(error).__name__).inc()
         raise
     finally:
-        STORE_DURATION.labels(operation).observe(time.perf_counter() - started)
+        _duration(operation).observe(time.perf_counter() - started)
+
+
+@functools.cache
+def _duration(operation: str) -> Histogram:
+    return STORE_DURATION.labels(operation)
 
 
 class StoredObjects(Collector):

@@ -66,7 +66,7 @@ def main() -> int:
     commands.add_parser("check", help="ruff, mypy, import contracts, generated code up to date")
     commands.add_parser("fmt", help="format and sort imports")
     bench = commands.add_parser("bench", help="measure, beside crun, runc and etcd itself")
-    bench.usage = "./dev bench [cluster] [runtime] [store]"
+    bench.usage = "./dev bench [cluster] [runtime] [store] | scale [--nodes N] [--pods P] [--store etcd|sqlite] …"
     commands.add_parser("proto", help="generate code from the .proto files")
     commands.add_parser("setup", help="only install what is missing")
     arguments, more = parser.parse_known_args()

@@ -1,5 +1,7 @@
 """``./dev bench [cluster] [runtime] [store]``: figures of this machine, beside the peers that are installed.
 
+``./dev bench scale`` has options of its own: see ``scale.py``.
+
 Benchmarks are no tests: nothing here fails because it is slow.
 """
 
@@ -19,6 +21,8 @@ SUITES = {
 
 def main() -> int:
     """Exit status of the first suite that could not be run."""
+    if sys.argv[1:2] == ["scale"]:
+        return subprocess.run([sys.executable, HERE / "scale.py", *sys.argv[2:]], check=False).returncode
     wanted = sys.argv[1:] or list(SUITES)
     unknown = [name for name in wanted if name not in SUITES]
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from knarr_api.types import core_v1
 from knarr_api.types.meta_v1 import ObjectMeta
 
 FieldOf = Callable[[Any], str]
+RECENT_MAX = 2048
 
 
 @dataclass(slots=True, eq=False)
@@ -32,10 +34,21 @@ class CacheEntry:
     fields: Mapping[str, str]
     json: bytes
     _any: any_pb2.Any | None = field(default=None, repr=False)
+    _value: Any = field(default=None, repr=False)
 
     def value(self) -> Any:
-        """The object, decoded anew each time: values are big, bytes are small."""
-        return json.decode(self.json, self.kind.type)
+        """The object, for everybody the same: not to be changed.
+
+        It is kept for as long as it is among the last ones that were asked for: values are big, bytes are small, but
+        most changes are looked at by several at once.
+        """
+        value = self._value
+        if value is None:
+            value = self._value = json.decode(self.json, self.kind.type)
+            _RECENT.append(self)
+            if len(_RECENT) > RECENT_MAX:
+                _RECENT.popleft()._value = None
+        return value
 
     def any(self) -> any_pb2.Any:
         """The typed message, packed once per revision however many watchers ask."""
@@ -50,6 +63,10 @@ class CacheEntry:
         if path == "metadata.namespace":
             return self.namespace
         return self.fields.get(path, "")
+
+
+_RECENT: deque[CacheEntry] = deque()
+"""Whose values are kept."""
 
 
 def make(kind: Kind, key: str, obj: Any, revision: int) -> CacheEntry:

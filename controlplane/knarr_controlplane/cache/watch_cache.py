@@ -16,6 +16,7 @@ import bisect
 import contextlib
 import heapq
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -36,9 +37,10 @@ ROOT = "/registry/"
 MAX_LOG = 20_000
 MAX_BACKLOG = 15_000
 MAX_DELIVERY = 500
-WAKE_ALL_AFTER = 2_000
 RETRY_S = 0.5
 WAIT_S = 10.0
+CLOCK_SLACK_S = 0.01
+"""A timer may ring this much early."""
 BOOKMARK_S = 30.0
 
 
@@ -61,8 +63,8 @@ class Change:
 Interest = tuple[str, str]
 ALL: Interest = ("", "")
 INTERESTS = ("spec.nodeName", "metadata.name")
-"""Fields by which watchers are woken only when it concerns them: each agent watches its own pods, and the ConfigMaps
-and Secrets of these by name."""
+"""Fields by which watchers are told only what concerns them: each agent watches its own pods, and the ConfigMaps and
+Secrets of these by name. What a change costs does not depend on how many others watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,52 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A change before any filter: old or new is None where it appeared or went."""
+    """A change before any filter: old or new is None where it appeared or went, never both."""
 
     revision: int
     old: CacheEntry | None
     new: CacheEntry | None
+
+    def interests(self) -> tuple[Interest, ...]:
+        """Whose followers it may concern; each once."""
+        found = dict.fromkeys([ALL])
+        for entry in (self.old, self.new):
+            if entry is not None:
+                found.update(((name, entry.read(name)), None) for name in INTERESTS)
+        return tuple(found)
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """One watch: the changes that may concern it and that it was not told of yet."""
+
+    interest: Interest
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    pending: deque[Logged] = field(default_factory=deque)
+    lost: bool = False
+    """Too much was pending: it has to list again."""
+
+    def take(self, logged: Logged) -> None:
+        if len(self.pending) >= MAX_BACKLOG:
+            self._lose()
+        if not self.lost:
+            self.pending.append(logged)
+
+    def forget(self, before: int) -> None:
+        """Nothing up to that packed revision is told any more."""
+        if self.pending and self.pending[0].revision <= before:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.lost = True
+        self.pending.clear()
+        self.wake.set()
+
+    def next(self, count: int) -> list[Logged]:
+        """The oldest, no more than that. Raises Expired when some were lost."""
+        if self.lost:
+            raise Expired("too old resource version: the watch fell too far behind, list again")
+        return [self.pending.popleft() for _ in range(min(count, len(self.pending)))]
 
 
 @dataclass(slots=True, eq=False)
@@ -109,11 +152,9 @@ class KindCache:
     start: int = 0
     forgotten: int = 0
     """Packed; a watch from before it is refused."""
-    followers: dict[Interest, set[asyncio.Event]] = field(default_factory=dict)
-    touched: set[Interest] = field(default_factory=set)
-    """What the changes since the last wake concern."""
-    woken: int = 0
-    """Absolute index up to which all followers were woken."""
+    followers: dict[Interest, set[Follower]] = field(default_factory=dict)
+    touched: dict[Follower, None] = field(default_factory=dict)
+    """Whom the changes since the last wake concern."""
     by_node: dict[str, dict[str, CacheEntry]] = field(default_factory=dict)
     """Pods only: those of each node."""
 
@@ -127,10 +168,13 @@ class KindCache:
             self.entries[key] = entry
         if self.kind.kind == "Pod":
             self._index(key, old, entry)
-        self.log.append(Logged(at, old, entry))
-        for touched in (old, entry):
-            if touched is not None:
-                self.touched.update((name, touched.read(name)) for name in INTERESTS)
+        logged = Logged(at, old, entry)
+        self.log.append(logged)
+        if self.followers:
+            for interest in logged.interests():
+                for follower in self.followers.get(interest, ()):
+                    follower.take(logged)
+                    self.touched[follower] = None
         if len(self.log) > MAX_LOG:
             self.forget(self.log[MAX_LOG // 4].revision)
 
@@ -140,6 +184,9 @@ class KindCache:
         del self.log[:count]
         self.start += count
         self.forgotten = max(self.forgotten, before)
+        for followers in self.followers.values():
+            for follower in followers:
+                follower.forget(before)
 
     def _index(self, key: str, old: CacheEntry | None, new: CacheEntry | None) -> None:
         if old is not None:
@@ -148,17 +195,28 @@ class KindCache:
             self.by_node.setdefault(new.fields["spec.nodeName"], {})[key] = new
 
     def wake(self) -> None:
-        """Wake whom the changes concern; now and then everybody, so that nobody's place in the log gets too old."""
-        end = self.start + len(self.log)
-        if end - self.woken > WAKE_ALL_AFTER:
-            self.woken = end
-            concerned = list(self.followers)
-        else:
-            concerned = [interest for interest in (ALL, *self.touched) if interest in self.followers]
+        """Wake whom the changes concern."""
+        for follower in self.touched:
+            follower.wake.set()
         self.touched.clear()
-        for interest in concerned:
-            for follower in self.followers[interest]:
-                follower.set()
+
+    def subscribe(self, filter_: Filter, after: int) -> Follower:
+        """Somebody who is told of changes from now on, and at once of those after a packed revision."""
+        interest = filter_.interest()
+        follower = Follower(interest)
+        first = bisect.bisect_right(self.log, after, key=lambda change: change.revision)
+        for logged in self.log[first:]:
+            if interest == ALL or interest in logged.interests():
+                follower.take(logged)
+        self.followers.setdefault(interest, set()).add(follower)
+        return follower
+
+    def unsubscribe(self, follower: Follower) -> None:
+        followers = self.followers[follower.interest]
+        followers.discard(follower)
+        self.touched.pop(follower, None)
+        if not followers:
+            del self.followers[follower.interest]
 
 
 Decode = Callable[[Kind, str, bytes, int], CacheEntry]
@@ -260,15 +318,14 @@ class WatchCache:
         """Until the cache has seen that packed revision. Raises DeadlineExceeded."""
         if self.revision >= wanted:
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         heapq.heappush(self._waiters, (wanted, next(self._numbers), future))
+        alarm = loop.call_later(timeout_s, _too_late, future, timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                await future
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"the write is stored, but this server has not seen it within {timeout_s:.0f} s: the store is slow"
-            ) from None
+            await future
+        finally:
+            alarm.cancel()
 
     async def follow(self, kind: Kind, filter_: Filter, after: int) -> AsyncIterator[tuple[Change, ...]]:
         """Changes after a packed revision, in batches. Raises Expired when they are not all here any more."""
@@ -285,40 +342,30 @@ class WatchCache:
             if revision.store_revision(after) > revision.store_revision(newest):
                 raise Expired(f"resource version {after} is newer than the store ({newest}): it was restored")
             await self.wait_for(revision.pack(revision.store_revision(after), 0))
-        index = cache.start + bisect.bisect_right(cache.log, after, key=lambda change: change.revision)
-        wake = asyncio.Event()
+        follower = cache.subscribe(filter_, after)
         loop = asyncio.get_running_loop()
         bookmark_due_s = loop.time() + self.bookmark_s
-        interest = filter_.interest()
-        cache.followers.setdefault(interest, set()).add(wake)
+        alarm = loop.call_at(bookmark_due_s, follower.wake.set)
         try:
             while True:
-                wake.clear()
-                if index < cache.start:
-                    raise Expired(f"too old resource version: the watch fell behind {cache.forgotten}")
-                end = cache.start + len(cache.log)
-                if end - index > MAX_BACKLOG:
-                    raise Expired(f"the watch is {end - index} changes behind: list again")
-                held = cache.log[index - cache.start : index - cache.start + MAX_DELIVERY]
-                index += len(held)
+                follower.wake.clear()
+                held = follower.next(MAX_DELIVERY)
                 seen = self.revision
-                changes = tuple(
-                    change
-                    for logged in held
-                    if logged.revision > after and (change := _change(logged, filter_)) is not None
-                )
+                changes = tuple(change for logged in held if (change := _change(logged, filter_)) is not None)
+                now_s = loop.time()
                 if changes:
                     yield changes
-                    bookmark_due_s = loop.time() + self.bookmark_s
+                    bookmark_due_s = now_s + self.bookmark_s
                 elif not held:
-                    if loop.time() >= bookmark_due_s:  # also where only changes came that do not concern this watcher
+                    if now_s >= bookmark_due_s:  # also where only changes came that do not concern this watcher
                         yield (Change(ChangeType.BOOKMARK, None, seen),)
-                        bookmark_due_s = loop.time() + self.bookmark_s
-                    await _wait(wake, until_s=bookmark_due_s)
+                        bookmark_due_s = now_s + self.bookmark_s
+                    if now_s + CLOCK_SLACK_S >= alarm.when():  # it has rung: one alarm serves many changes
+                        alarm = loop.call_at(bookmark_due_s, follower.wake.set)
+                    await follower.wake.wait()
         finally:
-            cache.followers[interest].discard(wake)
-            if not cache.followers[interest]:
-                del cache.followers[interest]
+            alarm.cancel()
+            cache.unsubscribe(follower)
 
     async def _replay(self, kind: Kind, filter_: Filter, after: int, until: int) -> AsyncIterator[tuple[Change, ...]]:
         """Changes that the log does not have, as those before this process started, from the store's history.
@@ -415,13 +462,10 @@ class WatchCache:
         return self._kinds.get(f"/registry/{parts[2]}/{parts[3]}/")
 
 
-async def _wait(wake: asyncio.Event, *, until_s: float) -> None:
-    """For a change, or until a bookmark is due."""
-    try:
-        async with asyncio.timeout_at(until_s):
-            await wake.wait()
-    except TimeoutError:
-        pass
+def _too_late(future: asyncio.Future[None], after_s: float) -> None:
+    if not future.done():
+        text = f"the write is stored, but this server has not seen it within {after_s:.0f} s: the store is slow"
+        future.set_exception(DeadlineExceeded(text))
 
 
 def _change(logged: Logged, filter_: Filter) -> Change | None:

@@ -42,6 +42,7 @@ class SharedInformers:
         return cast("Informer[T]", informer)
 
     async def run(self) -> None:
+        """Whoever asked for an informer must have done so by now."""
         async with asyncio.TaskGroup() as group:
             for type_, informer in self._informers.items():
                 group.create_task(informer.run(), name=f"informer/{type_.__name__}")

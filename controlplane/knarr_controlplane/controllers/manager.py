@@ -37,14 +37,22 @@ from knarr_controlplane.controllers.statefulset.controller import StatefulSetCon
 SYNC_REMARK_S = 30.0
 
 
-async def run(client: Client, *, settings: ControllerSettings, clock: Clock, identity: str) -> None:
+async def run(
+    client: Client,
+    *,
+    settings: ControllerSettings,
+    clock: Clock,
+    identity: str,
+    informers: SharedInformers | None = None,
+) -> None:
     """Run all controllers until cancelled. Only one process of a cluster may do so at a time: see ``leader``.
 
-    identity: of this process, in events; also seeds the jitter of its retries.
+    identity: of this process, in events; also seeds the jitter of its retries. informers: those that others ask as
+    well, which is done before this starts; they are run here.
     """
     log: Log = structlog.get_logger("knarr.controllers")
     uniform = random.Random(hashlib.sha256(identity.encode()).digest()).random
-    informers = SharedInformers(client, clock, uniform=uniform)
+    informers = informers or SharedInformers(client, clock, uniform=uniform)
     recorder = EventRecorder(client, component="knarr-controller-manager", instance=identity, clock=clock)
 
     def queue(name: str) -> WorkQueue[Key]:

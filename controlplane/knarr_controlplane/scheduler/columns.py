@@ -180,6 +180,17 @@ class Columns:
         """Count a pod on a node, also before the API knows of it (an assumption). Again for the same pod: replaced."""
         self.put_back(_record(pod, node))
 
+    def shows(self, pod: Pod) -> bool:
+        """Whether a pod is counted as it is now, where it is now; what it asks for can't have changed meanwhile."""
+        metadata = pod.metadata
+        record = self.pods.get((metadata.namespace, metadata.name))
+        return (
+            record is not None
+            and (record.uid, record.node) == (metadata.uid, pod.spec.node_name)
+            and record.labels == metadata.labels
+            and record.terminating == (metadata.deletion_timestamp is not None)
+        )
+
     def put_back(self, record: PodRecord) -> None:
         """Count a pod that was counted before."""
         self.remove_pod(record.namespace, record.name)

@@ -12,6 +12,7 @@ import contextlib
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -20,7 +21,7 @@ from knarr_api import errors
 from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, Node, Pod, PodCondition
 from knarr_api.types.policy_v1 import PodDisruptionBudget
-from knarr_client.client import Client, Key, title_of
+from knarr_client.client import Client, Key, T, title_of
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
@@ -49,13 +50,20 @@ class SchedulerSettings:
     bindings: int = 256
 
 
+class Informers(Protocol):
+    """Where informers come from that others use as well, and run."""
+
+    def of(self, type_: type[T]) -> Informer[T]: ...
+
+
 @dataclass(slots=True)
 class Scheduler:
-    """One instance per leadership: ``run`` once."""
+    """One instance per leadership: ``run`` once. informers: None for its own ones."""
 
     client: Client
     settings: SchedulerSettings
     clock: Clock
+    informers: Informers | None = None
     columns: Columns = field(default_factory=Columns)
     queue: SchedulingQueue = field(default_factory=SchedulingQueue)
     plugins: tuple[Plugin, ...] = field(default_factory=load_plugins)
@@ -69,10 +77,15 @@ class Scheduler:
 
     async def run(self) -> None:
         """Until cancelled."""
-        nodes = Informer(self.client, Node, clock=self.clock)
-        pods = Informer(self.client, Pod, clock=self.clock)
-        namespaces = Informer(self.client, Namespace, clock=self.clock)
-        budgets = Informer(self.client, PodDisruptionBudget, clock=self.clock)
+        own: list[Informer[Any]] = []
+
+        def of(type_: type[T]) -> Informer[T]:
+            if self.informers is not None:
+                return self.informers.of(type_)
+            own.append(informer := Informer(self.client, type_, clock=self.clock))
+            return informer
+
+        nodes, pods, namespaces, budgets = of(Node), of(Pod), of(Namespace), of(PodDisruptionBudget)
         nodes.add_handler(self.node_changed)
         pods.add_handler(self.pod_changed)
         namespaces.add_handler(self.namespace_changed)
@@ -83,10 +96,8 @@ class Scheduler:
             metrics.PENDING.labels(state).set_function(functools.partial(self.queue.count, state))
         async with asyncio.TaskGroup() as group:
             group.create_task(self.events.run(), name="scheduler/events")
-            group.create_task(nodes.run(), name="scheduler/nodes")
-            group.create_task(pods.run(), name="scheduler/pods")
-            group.create_task(namespaces.run(), name="scheduler/namespaces")
-            group.create_task(budgets.run(), name="scheduler/budgets")
+            for informer in own:
+                group.create_task(informer.run(), name=f"scheduler/{informer.type.__name__}")
             await wait_synced(nodes, pods, namespaces, budgets)
             log.info("scheduling", nodes=len(nodes), plugins=[plugin.name for plugin in self.plugins])
             slots = asyncio.Semaphore(self.settings.bindings)
@@ -146,9 +157,10 @@ class Scheduler:
             return
         if pod.spec.node_name:
             self.queue.remove(key)
-            self._assumed.pop(key, None)
+            assumed = self._assumed.pop(key, None) == pod.spec.node_name
             if change.old is None or _placement(change.old) != _placement(pod):
-                self.columns.add_pod(pod, pod.spec.node_name)
+                if not assumed or not self.columns.shows(pod):
+                    self.columns.add_pod(pod, pod.spec.node_name)
                 self._wake(ClusterEvent.POD_ADDED)
             return
         if not self._is_ours(pod):
@@ -346,9 +358,9 @@ class Scheduler:
             self._work.set()
 
 
-async def run(client: Client, *, settings: SchedulerSettings, clock: Clock) -> None:
+async def run(client: Client, *, settings: SchedulerSettings, clock: Clock, informers: Informers | None = None) -> None:
     """Schedule until cancelled."""
-    await Scheduler(client=client, settings=settings, clock=clock).run()
+    await Scheduler(client=client, settings=settings, clock=clock, informers=informers).run()
 
 
 def _node_event(old: Node | None, new: Node) -> ClusterEvent:

@@ -1,8 +1,7 @@
 """``knarr.v1.Agent``: what node agents dial.
 
 One task per agent takes what it says, in order, and acknowledges what is stored; a refused update is named in the
-acknowledgement and does not hold up the others. Heartbeats renew the node's Lease, one write for all that have arrived
-meanwhile.
+acknowledgement and does not hold up the others. Heartbeats renew the node's Lease (``leases``).
 
 Every status has one writer: of a pod's conditions the agent's own are taken from what it says, and those that others
 write (the scheduler, the controllers) stay as they are stored.
@@ -21,16 +20,15 @@ import structlog
 
 from knarr_api import errors, grpc_status, json, kinds
 from knarr_api.errors import Forbidden, Invalid, KnarrError
-from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.core_v1 import Node, NodeCondition, NodeStatus, Pod, PodStatus, Taint
-from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
-from knarr_controlplane.authz import LEASE_NAMESPACE
+from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import streaming
 from knarr_controlplane.server.hub import AgentHub, Connection, Session
+from knarr_controlplane.server.leases import Leases
 from knarr_controlplane.version import VERSION
 from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
 
@@ -52,6 +50,11 @@ class Agents(agent_pb2_grpc.AgentServicer):
         self._now = now
         self._heartbeat_s = heartbeat_s
         self._lease_s = lease_s
+        self._leases = Leases(registry, now=now, duration_s=lease_s)
+
+    async def run(self) -> None:
+        """Renew Leases until cancelled."""
+        await self._leases.run()
 
     @streaming
     async def Connect(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -107,12 +110,10 @@ class Agents(agent_pb2_grpc.AgentServicer):
     async def _receive(self, connection: Connection, messages: Any, uid: str) -> None:
         log = structlog.get_logger("knarr.agents").bind(node=connection.node)
         node = connection.node
-        renewed = asyncio.Event()
-        renewing = asyncio.create_task(self._keep_renewing(node, uid, renewed))
         try:
             async for message in messages:
                 if message.WhichOneof("content") == "heartbeat":
-                    renewed.set()
+                    self._leases.heard(node, uid)
                     connection.send(_ack(message.sequence))
                 else:
                     connection.send(_ack(message.sequence, await self._take(node, message)))
@@ -121,23 +122,8 @@ class Agents(agent_pb2_grpc.AgentServicer):
         except grpc.aio.AioRpcError as error:
             log.info("agent's stream broke off", error=error.details())
         finally:
-            renewing.cancel()
             self._hub.disconnect(connection)
             connection.end()
-            await asyncio.wait({renewing})
-
-    async def _keep_renewing(self, node: str, uid: str, renewed: asyncio.Event) -> None:
-        """Renew the Lease after heartbeats: however many have come while a write was under way, once."""
-        log = structlog.get_logger("knarr.agents").bind(node=node)
-        while True:
-            await renewed.wait()
-            renewed.clear()
-            try:
-                await self._renew(node, uid)
-            except KnarrError as error:
-                log.warning(
-                    "a node's lease could not be renewed", object=f"Lease/{LEASE_NAMESPACE}/{node}", error=str(error)
-                )
 
     async def _take(self, node: str, message: Any) -> list[Any]:
         """Store what the message says; returns what was refused."""
@@ -172,7 +158,7 @@ class Agents(agent_pb2_grpc.AgentServicer):
             patch = {"metadata": {"labels": labels, "annotations": annotations}}
             await self._registry.patch(NODE, "", name, patch)
             entry = await self._node_status(name, given.status)
-        await self._renew(name, entry.uid)
+        await self._leases.renew(name, entry.uid)
         return entry.uid
 
     def _with_readiness(self, status: NodeStatus) -> NodeStatus:
@@ -190,39 +176,30 @@ class Agents(agent_pb2_grpc.AgentServicer):
         )
         return replace(status, conditions=(*status.conditions, ready))
 
-    async def _renew(self, node: str, uid: str) -> None:
-        owner = OwnerReference(api_version="v1", kind="Node", name=node, uid=uid)
-        lease = Lease(
-            metadata=ObjectMeta(name=node, namespace=LEASE_NAMESPACE, owner_references=(owner,)),
-            spec=LeaseSpec(
-                holder_identity=node, lease_duration_seconds=max(int(self._lease_s), 1), renew_time=self._now()
-            ),
-        )
-        try:
-            await self._registry.update(lease)
-        except errors.NotFound:
-            try:
-                await self._registry.create(lease)
-            except errors.AlreadyExists:
-                return
-
     async def _node_status(self, name: str, status: NodeStatus) -> CacheEntry:
         node = Node(metadata=ObjectMeta(name=name), status=status)
         return await self._registry.update(node, subresource="status")
 
     async def _pod_statuses(self, node: str, message: Any) -> list[Any]:
-        slots = asyncio.Semaphore(CONCURRENT_UPDATES)
+        updates = message.pod_statuses.updates
+        if len(updates) == 1:
+            done = [await self._try_pod_status(node, message.sequence, updates[0])]
+        else:
+            slots = asyncio.Semaphore(CONCURRENT_UPDATES)
 
-        async def one(update: Any) -> Any:
-            async with slots:
-                try:
-                    await self._pod_status(node, update)
-                except KnarrError as error:
-                    return _refused(message.sequence, error, update)
-            return None
+            async def one(update: Any) -> Any:
+                async with slots:
+                    return await self._try_pod_status(node, message.sequence, update)
 
-        done = await asyncio.gather(*(one(update) for update in message.pod_statuses.updates))
+            done = await asyncio.gather(*(one(update) for update in updates))
         return [refused for refused in done if refused is not None]
+
+    async def _try_pod_status(self, node: str, sequence: int, update: Any) -> Any:
+        try:
+            await self._pod_status(node, update)
+        except KnarrError as error:
+            return _refused(sequence, error, update)
+        return None
 
     async def _pod_status(self, node: str, update: Any) -> None:
         entry = self._registry.get(POD, update.namespace, update.name)

@@ -17,6 +17,8 @@ from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, D
 
 Outcome = tuple[int, ...] | KnarrError
 MAX_COMMITS, MAX_BATCH_OPERATIONS, MAX_BATCH_BYTES = 128, 254, 1024 * 1024
+WORTH_A_SECOND = 64
+"""So many commits wait before another batch goes while one is under way: small batches cost more than they gain."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +115,8 @@ class GroupCommitter:
     def _dispatch(self) -> None:
         self._scheduled = False
         while self._waiting and len(self._tasks) < self._in_flight:
+            if self._tasks and len(self._waiting) < WORTH_A_SECOND:
+                return
             abandoned = [commit for commit in self._waiting if commit.future.cancelled()]
             for commit in abandoned:
                 self._waiting.remove(commit)

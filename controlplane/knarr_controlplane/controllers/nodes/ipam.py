@@ -12,9 +12,10 @@ from knarr_api import errors
 from knarr_api.types.core_v1 import Node
 from knarr_client.client import Client, Key
 from knarr_client.event_recorder import ComponentRecorder
+from knarr_client.informer import Change
 from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers.informers import SharedInformers
-from knarr_controlplane.controllers.nodes.ranges import first_free
+from knarr_controlplane.controllers.nodes.ranges import Ranges
 
 
 class NodeIpamController:
@@ -35,32 +36,47 @@ class NodeIpamController:
         self._recorder = recorder
         self._cluster_cidr = cluster_cidr
         self._node_prefix_length = node_prefix_length
+        self._ranges = Ranges(cluster_cidr, node_prefix_length)
         self._nodes = informers.of(Node)
         self._given: dict[str, str] = {}
         """Ranges by node uid, written or about to be, that the cache may not show yet."""
-        self._nodes.enqueue_to(queue)
+        self._nodes.add_handler(self._node_changed)
 
     async def reconcile(self, key: Key) -> None:
-        self._forget_shown()
         node = self._nodes.by_key(key)
         if node is None or node.spec.pod_cidr:
             return
         uid = node.metadata.uid
-        cidr = self._given.get(uid) or self._next()
+        cidr = self._given.get(uid)
         if cidr is None:
-            message = f"no free /{self._node_prefix_length} is left in {self._cluster_cidr}"
-            self._recorder.warning(node, "CIDRNotAvailable", message)
-            raise errors.ResourceExhausted(f'node "{key.name}": {message}; give the cluster a larger pod CIDR')
-        self._given[uid] = cidr
+            cidr = self._ranges.first_free()
+            if cidr is None:
+                message = f"no free /{self._node_prefix_length} is left in {self._cluster_cidr}"
+                self._recorder.warning(node, "CIDRNotAvailable", message)
+                raise errors.ResourceExhausted(f'node "{key.name}": {message}; give the cluster a larger pod CIDR')
+            self._ranges.take(cidr)
+            self._given[uid] = cidr
         spec = msgspec.structs.replace(node.spec, pod_cidr=cidr, pod_cidrs=(cidr,))
         await self._client.update(msgspec.structs.replace(node, spec=spec))
 
-    def _next(self) -> str | None:
-        used = [cidr for node in self._nodes.items() for cidr in (node.spec.pod_cidr, *node.spec.pod_cidrs) if cidr]
-        return first_free(self._cluster_cidr, self._node_prefix_length, (*used, *self._given.values()))
+    def _node_changed(self, change: Change[Node]) -> None:
+        """What nodes have is taken; what one was given is only remembered until it shows, or the node is gone."""
+        old, new = change.old, change.new
+        for cidr in _cidrs(new):
+            self._ranges.take(cidr)
+        for cidr in _cidrs(old):
+            self._ranges.give_back(cidr)
+        if new is not None and new.spec.pod_cidr:
+            self._forget(new.metadata.uid)
+        if old is not None and (new is None or new.metadata.uid != old.metadata.uid):
+            self._forget(old.metadata.uid)
+        self.queue.add(change.key)
 
-    def _forget_shown(self) -> None:
-        present = {node.metadata.uid: node for node in self._nodes.items()}
-        self._given = {
-            uid: cidr for uid, cidr in self._given.items() if uid in present and not present[uid].spec.pod_cidr
-        }
+    def _forget(self, uid: str) -> None:
+        given = self._given.pop(uid, None)
+        if given is not None:
+            self._ranges.give_back(given)
+
+
+def _cidrs(node: Node | None) -> set[str]:
+    return {cidr for cidr in (node.spec.pod_cidr, *node.spec.pod_cidrs) if cidr} if node is not None else set()

@@ -57,6 +57,9 @@ class NodeLifecycleController:
         self._health = health.Health()
         self._silent: set[str] = set()
         """The nodes that were silent at the last look."""
+        self._renewals: dict[str, str] = {}
+        """Of each Lease, by its name: what tells this renewal from the next."""
+        self._leases.add_handler(self._lease_changed)
         self._log = structlog.get_logger("knarr.nodes")
         self._nodes.enqueue_to(queue)
         self._pods.add_handler(self._pod_changed)
@@ -78,8 +81,8 @@ class NodeLifecycleController:
     def _look(self, now_s: float) -> None:
         before = self._health
         could_evict = health.may_evict(before, now_s - self._look_s, self._settings)
-        names = [node.metadata.name for node in self._nodes.items()]
-        self._health = health.looked(before, {name: self._renewal(name) for name in names}, now_s, self._settings)
+        renewals = {node.metadata.name: self._renewals.get(node.metadata.name, "") for node in self._nodes.items()}
+        self._health = health.looked(before, renewals, now_s, self._settings)
         released = health.may_evict(self._health, now_s, self._settings) and not could_evict
         for node in self._nodes.items():
             name = node.metadata.name
@@ -92,11 +95,14 @@ class NodeLifecycleController:
                 self._silent.remove(name)
                 self.queue.add(Key("", name))
 
-    def _renewal(self, node: str) -> str:
-        lease = self._leases.get(node, LEASE_NAMESPACE)
+    def _lease_changed(self, change: Change[Lease]) -> None:
+        lease, name = change.new, change.key.name
+        if change.key.namespace != LEASE_NAMESPACE:
+            return
         if lease is None or lease.spec.renew_time is None:
-            return ""
-        return f"{lease.metadata.uid} {lease.spec.renew_time.isoformat()}"
+            self._renewals.pop(name, None)
+        else:
+            self._renewals[name] = f"{lease.metadata.uid} {lease.spec.renew_time.isoformat()}"
 
     async def reconcile(self, key: Key) -> Again | None:
         node = self._nodes.by_key(key)

@@ -3,26 +3,58 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable
 
 
-def first_free(cluster: str, prefix_length: int, used: Iterable[str]) -> str | None:
-    """The lowest range of the given length inside ``cluster`` that overlaps none of ``used``; None when all are taken.
+class Ranges:
+    """The ranges of one length inside ``cluster`` (IPv4 or IPv6, as in ``10.244.0.0/16``), and which of them are taken.
 
-    IPv4 or IPv6; ranges as in ``10.244.0.0/16``.
+    Ranges of other lengths take those that they overlap. What is taken twice must be given back twice.
     """
-    whole = ipaddress.ip_network(cluster)
-    step = 1 << (whole.max_prefixlen - prefix_length)
-    first, last = int(whole.network_address), int(whole.broadcast_address)
-    taken: set[int] = set()
-    for text in used:
+
+    def __init__(self, cluster: str, prefix_length: int) -> None:
+        self._whole = ipaddress.ip_network(cluster)
+        self._prefix_length = prefix_length
+        self._step = 1 << (self._whole.max_prefixlen - prefix_length)
+        self._count = 1 << (prefix_length - self._whole.prefixlen)
+        self._taken: Counter[int] = Counter()
+        self._free_from = 0
+        """All below are taken."""
+
+    def take(self, text: str) -> None:
+        for index in self._covered(text):
+            self._taken[index] += 1
+
+    def give_back(self, text: str) -> None:
+        for index in self._covered(text):
+            self._taken[index] -= 1
+            if self._taken[index] <= 0:
+                del self._taken[index]
+                self._free_from = min(self._free_from, index)
+
+    def first_free(self) -> str | None:
+        """The lowest range that overlaps none that is taken; None when all are."""
+        while self._free_from in self._taken:
+            self._free_from += 1
+        if self._free_from >= self._count:
+            return None
+        address = self._whole.network_address + self._free_from * self._step
+        return f"{address}/{self._prefix_length}"
+
+    def _covered(self, text: str) -> range:
         network = ipaddress.ip_network(text, strict=False)
-        if network.version != whole.version:
-            continue
+        first, last = int(self._whole.network_address), int(self._whole.broadcast_address)
         low = max(first, int(network.network_address))
         high = min(last, int(network.broadcast_address))
-        taken.update(range((low - first) // step, (high - first) // step + 1) if low <= high else ())
-    for index in range(1 << (prefix_length - whole.prefixlen)):
-        if index not in taken:
-            return f"{type(whole.network_address)(first + index * step)}/{prefix_length}"
-    return None
+        if network.version != self._whole.version or low > high:
+            return range(0)
+        return range((low - first) // self._step, (high - first) // self._step + 1)
+
+
+def first_free(cluster: str, prefix_length: int, used: Iterable[str]) -> str | None:
+    """The lowest range of that length inside ``cluster`` that overlaps none of ``used``; None when all are taken."""
+    ranges = Ranges(cluster, prefix_length)
+    for text in used:
+        ranges.take(text)
+    return ranges.first_free()

@@ -24,7 +24,7 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.controllers.nodes import health, taints
 from knarr_controlplane.controllers.nodes.eviction import evictions, tolerates
 from knarr_controlplane.controllers.nodes.health import Health, HealthSettings
-from knarr_controlplane.controllers.nodes.ranges import first_free
+from knarr_controlplane.controllers.nodes.ranges import Ranges, first_free
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 SETTINGS = HealthSettings(grace_s=10, all_silent_hold_s=120)
@@ -78,6 +78,17 @@ def test_all_silent_is_held_and_ends_with_the_first_voice():
     state = health.looked(state, {"a": "2", "b": "1"}, 50, SETTINGS)
     assert health.may_evict(state, 50, SETTINGS)
     assert state.calm_since_s == 50
+
+
+def test_what_is_given_back_is_given_again():
+    ranges = Ranges("10.0.0.0/22", 24)
+    for cidr in ("10.0.0.0/24", "10.0.1.0/24", "10.0.1.0/24"):
+        ranges.take(cidr)
+    assert ranges.first_free() == "10.0.2.0/24"
+    ranges.give_back("10.0.1.0/24")
+    assert ranges.first_free() == "10.0.2.0/24"
+    ranges.give_back("10.0.1.0/24")
+    assert ranges.first_free() == "10.0.1.0/24"
 
 
 @settings(deadline=None)

@@ -1,0 +1,308 @@
+"""One control plane under many nodes and pods: throughput, latency, memory, restarts, and that it rests afterwards.
+
+A real control plane over a real store on disk; only the nodes are simulated (``scale_agents``). All share this
+machine's processors, so each figure comes with the processor time that each part used, which the others' work does
+not change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import scale_plot
+from scale_world import Options, World, cpu_s, main_thread_s, memory_mb, world
+
+from knarr_api.quantity import Quantity
+from knarr_api.types.apps_v1 import Deployment, DeploymentSpec
+from knarr_api.types.core_v1 import Container, Pod, PodSpec, PodTemplateSpec, ResourceRequirements
+from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
+from knarr_client.grpc import GrpcClient
+
+PHASES = ("idle", "deployment", "clients", "bound", "rest", "hold", "restart")
+CLIENTS = 64
+HELD_STEP = 10_000
+IDLE_S, REST_S = 20.0, 20.0
+RATE, RATE_S = 100, 10.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev bench scale", description=__doc__)
+    parser.add_argument("phases", nargs="*", help=f"of {', '.join(PHASES)} (default: all)")
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--pods", type=int, default=5000, help="of the one Deployment, and of the clients together")
+    parser.add_argument("--held", type=int, default=0, help="pods held in the end (default: --pods)")
+    parser.add_argument("--store", default="etcd", choices=("etcd", "sqlite"))
+    parser.add_argument("--heartbeat", type=float, default=10.0)
+    parser.add_argument("--profile", type=Path, help="write cProfile's figures of the control plane there")
+    parser.add_argument("--plot", type=Path, help="write memory and time per pod over pods held there, as SVG")
+    parser.add_argument("--keep", action="store_true", help="leave data and logs behind")
+    given = parser.parse_args()
+    unknown = [phase for phase in given.phases if phase not in PHASES]
+    if unknown:
+        parser.error(f"unknown phase {unknown[0]}: there are {', '.join(PHASES)}")
+    options = Options(
+        nodes=given.nodes,
+        pods=given.pods,
+        store=given.store,
+        heartbeat_s=given.heartbeat,
+        profile=given.profile,
+        keep=given.keep,
+    )
+    phases = given.phases or PHASES
+    asyncio.run(measure(options, phases, held=given.held or given.pods, plot=given.plot))
+    return 0
+
+
+async def measure(options: Options, phases: tuple[str, ...], *, held: int, plot: Path | None) -> None:
+    async with world(options) as there:
+        print(f"{options.nodes} nodes, {options.store}; load average {os.getloadavg()[0]:.1f}", flush=True)
+        await there.start()
+        with used(there, "nodes joined", options.nodes):
+            await there.join()
+        print(f"  memory {memory_mb(there.pid):.0f} MB", flush=True)
+        async with there.client() as client:
+            if "idle" in phases:
+                await idle(there)
+            if "deployment" in phases:
+                await one_deployment(there, client)
+            if "clients" in phases:
+                await many_clients(there, client)
+            if "bound" in phases:
+                await create_to_bound(client)
+            if "rest" in phases:
+                await at_rest(there, client)
+            if "hold" in phases:
+                points = await hold(there, client, held)
+                if plot is not None:
+                    scale_plot.write(plot, points)
+            if "restart" in phases:
+                await restart(there)
+
+
+@contextmanager
+def used(there: World, what: str, count: int = 0) -> Iterator[None]:
+    """Print how long it took and whose processor time it used, in all or for each of ``count``."""
+    pids = {"control plane": there.pid, "etcd": there.etcd_pid}
+    before = {name: cpu_s(pid) for name, pid in pids.items()}
+    main_before = main_thread_s(there.pid)
+    agents_before, began = there.agents_cpu_s(), time.monotonic()
+    yield
+    took = time.monotonic() - began
+    spent = {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
+    spent["control plane's main thread"] = main_thread_s(there.pid) - main_before
+    spent["agents"] = there.agents_cpu_s() - agents_before
+    rate = f", {count / took:.0f}/s" if count else ""
+    unit = f" for each of {count}" if count else ""
+    each = ", ".join(f"{name} {1000 * seconds / (count or 1):.2f} ms" for name, seconds in spent.items())
+    load = os.getloadavg()[0]
+    print(f"{what}: {took:.2f} s{rate}; CPU {each}{unit}; load average {load:.1f}", flush=True)
+
+
+async def idle(there: World) -> None:
+    """Nothing but heartbeats."""
+    await asyncio.sleep(there.options.heartbeat_s)
+    beats, before, began = there.total("heartbeats"), cpu_s(there.pid), time.monotonic()
+    await asyncio.sleep(max(IDLE_S, 2 * there.options.heartbeat_s))
+    took = time.monotonic() - began
+    beats = there.total("heartbeats") - beats
+    spent = cpu_s(there.pid) - before
+    print(
+        f"idle, {there.options.nodes} heartbeats each {there.options.heartbeat_s:g} s: control plane "
+        f"{100 * spent / took:.1f} % of a core, {1000 * spent / max(beats, 1):.2f} ms for each of {beats} heartbeats",
+        flush=True,
+    )
+
+
+async def one_deployment(there: World, client: GrpcClient) -> None:
+    before = there.total("stored")
+    with used(there, "one Deployment, until every pod's Running status is stored", there.options.pods):
+        await client.create(deployment("one", there.options.pods))
+        await there.until(lambda: there.total("stored") - before >= there.options.pods, "pods to run")
+    await settled(client, "one", there.options.pods)
+    page = await client.list(Pod, "default", field_selector="status.phase=Running")
+    print(f"  {len(page.items)} pods Running, memory {memory_mb(there.pid):.0f} MB", flush=True)
+
+
+async def settled(client: GrpcClient, name: str, replicas: int) -> None:
+    """Until the Deployment says that all its pods are available."""
+    async with asyncio.timeout(120):
+        async for batch in client.watch(Deployment, "default", field_selector=f"metadata.name={name}"):
+            seen = [event.object for event in batch if event.object is not None]
+            if seen and (seen[-1].status.available_replicas or 0) == replicas:
+                return
+
+
+async def many_clients(there: World, client: GrpcClient) -> None:
+    """Each creates one pod after the other, on a connection of its own; their statuses are streamed back."""
+    total = there.options.pods
+    numbers = iter(range(total))
+    running: set[str] = set()
+    done = asyncio.Event()
+
+    async def create() -> None:
+        async with there.client() as own:
+            for number in numbers:
+                await own.create(pod(f"single-{number}", app="single"))
+
+    async def follow() -> None:
+        async for batch in client.watch(Pod, "default", label_selector="app=single"):
+            for event in batch:
+                if event.object is not None and event.object.status.phase == "Running":
+                    running.add(event.object.metadata.name)
+            if len(running) >= total:
+                done.set()
+
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(follow())
+        await asyncio.sleep(0.2)
+        own = time.process_time()
+        with used(there, f"{CLIENTS} clients creating pods one by one, until all are seen Running", total):
+            creating = [group.create_task(create()) for _ in range(CLIENTS)]
+            await asyncio.wait(creating)
+            await done.wait()
+        print(f"  clients' own CPU {1000 * (time.process_time() - own) / total:.2f} ms a pod", flush=True)
+        following.cancel()
+
+
+async def create_to_bound(client: GrpcClient) -> None:
+    """At a steady rate, from before the call until a watch shows the pod's node."""
+    began: dict[str, float] = {}
+    times: list[float] = []
+    total = int(RATE * RATE_S)
+    done = asyncio.Event()
+
+    async def follow() -> None:
+        async for batch in client.watch(Pod, "default", label_selector="app=rate"):
+            for event in batch:
+                if event.object is not None and event.object.spec.node_name:
+                    since = began.pop(event.object.metadata.name, None)
+                    if since is not None:
+                        times.append(1000 * (time.monotonic() - since))
+            if len(times) == total:
+                done.set()
+
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(follow())
+        await asyncio.sleep(0.2)
+        start = time.monotonic()
+        for number in range(total):
+            await asyncio.sleep(max(start + number / RATE - time.monotonic(), 0))
+            name = f"rate-{number}"
+            began[name] = time.monotonic()
+            group.create_task(client.create(pod(name, app="rate")))
+        async with asyncio.timeout(60):
+            await done.wait()
+        following.cancel()
+    times.sort()
+    print(
+        f"create to bound at {RATE}/s: {statistics.median(times):.0f} ms p50, {times[int(len(times) * 0.99)]:.0f} ms "
+        f"p99, {times[-1]:.0f} ms at most; load average {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+
+
+async def at_rest(there: World, client: GrpcClient) -> None:
+    """A steady cluster writes leases only; one replica more costs few writes, whatever the size."""
+    if there.options.store != "etcd":
+        print("writes at rest: counted by etcd's watch, so with --store etcd only")
+        return
+    await client.create(deployment("scaled", 10))
+    await settled(client, "scaled", 10)
+    await asyncio.sleep(5)
+    writes = await there.writes(REST_S)
+    print(f"at rest, writes in {REST_S:g} s: {shown(writes)}", flush=True)
+
+    async def scale() -> None:
+        await client.patch(Deployment, "scaled", "default", patch={"spec": {"replicas": 11}})
+        await settled(client, "scaled", 11)
+
+    writes = await there.writes(5.0, lambda: asyncio.ensure_future(scale()))
+    writes.pop("leases", None)
+    print(f"one replica more, writes beside leases: {sum(writes.values())}: {shown(writes)}", flush=True)
+
+
+def shown(writes: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(writes.items())) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What the control plane held and cost when there were so many pods."""
+
+    pods: int
+    memory_mb: float
+    cpu_ms_per_pod: float
+
+
+async def hold(there: World, client: GrpcClient, held: int) -> list[Point]:
+    """Deployments of up to 10,000 until so many pods run; memory and time of each step."""
+    present = there.total("stored")
+    points = [Point(present, memory_mb(there.pid), 0.0)]
+    number = 0
+    while present < held:
+        step = min(1000 if present < HELD_STEP else HELD_STEP, held - present)
+        before, stored = cpu_s(there.pid), there.total("stored")
+        name = f"held-{number}"
+        with used(there, f"{present} + {step} pods", step):
+            await client.create(deployment(name, step))
+            await there.until(lambda: there.total("stored") - stored >= step, "pods to run")  # noqa: B023
+        cost = 1000 * (cpu_s(there.pid) - before) / step
+        present, number = present + step, number + 1
+        points.append(Point(present, memory_mb(there.pid), cost))
+        print(f"  memory {points[-1].memory_mb:.0f} MB, at most {memory_mb(there.pid, 'VmHWM:'):.0f} MB", flush=True)
+    return points
+
+
+async def restart(there: World) -> None:
+    """kill -9 of the control plane; until it serves a consistent list, until all agents are back."""
+    began = time.monotonic()
+    await there.stop(signal.SIGKILL)
+    await there.start()
+    async with there.client() as client:
+        await client.list(Pod, "default", limit=1)
+        serving = time.monotonic() - began
+    await there.until(lambda: there.total("connected") == there.options.nodes, "agents to come back")
+    back = time.monotonic() - began
+    print(
+        f"restart after kill -9: serves after {serving:.1f} s, all agents back after {back:.1f} s, CPU "
+        f"{cpu_s(there.pid):.1f} s, memory {memory_mb(there.pid):.0f} MB; load average {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+
+
+def spec() -> PodSpec:
+    requests = {"cpu": Quantity("10m"), "memory": Quantity("32Mi")}
+    container = Container(
+        name="main",
+        image="knarr/busybox:1",
+        command=("sleep", "100000"),
+        resources=ResourceRequirements(requests=requests),
+    )
+    return PodSpec(containers=(container,))
+
+
+def pod(name: str, *, app: str) -> Pod:
+    return Pod(metadata=ObjectMeta(name=name, namespace="default", labels={"app": app}), spec=spec())
+
+
+def deployment(name: str, replicas: int) -> Deployment:
+    labels = {"app": name}
+    template = PodTemplateSpec(metadata=ObjectMeta(labels=labels), spec=spec())
+    return Deployment(
+        metadata=ObjectMeta(name=name, namespace="default"),
+        spec=DeploymentSpec(replicas=replicas, selector=LabelSelector(match_labels=labels), template=template),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

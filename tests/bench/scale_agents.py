@@ -1,0 +1,296 @@
+"""A process of simulated node agents: real connections, certificates, heartbeats, watches and statuses, no runtime.
+
+Each agent has a channel of its own with its node's certificate, registers over ``Agent.Connect``, watches its pods and
+says of each new one that it is Running, or that nothing is left of one that is being deleted. Every 100 ms the process
+writes a line of JSON to standard output: how many agents are connected, how many statuses were sent, how many of them
+are acknowledged, that is stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json as plain_json
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from knarr_client.channel import open_channel
+from knarr_client.kubeconfig import Access
+from knarr_controlplane.pki.authority import Authority
+from knarr_proto.v1 import agent_pb2, agent_pb2_grpc, objects_pb2, objects_pb2_grpc
+
+JOINING = 16
+"""Agents of this process that register at the same time."""
+REPORT_S = 0.1
+PODS = objects_pb2.ResourceType(version="v1", resource="pods")
+ALLOCATABLE = {"cpu": "64", "memory": "256Gi", "pods": "500", "ephemeral-storage": "100Gi"}
+
+
+class SeenMetadata(msgspec.Struct, frozen=True, rename="camel"):
+    name: str
+    namespace: str
+    uid: str
+    deletion_timestamp: str = ""
+
+
+class SeenStatus(msgspec.Struct, frozen=True):
+    phase: str = ""
+
+
+class SeenPod(msgspec.Struct, frozen=True):
+    """What a simulated agent looks at."""
+
+    metadata: SeenMetadata
+    status: SeenStatus = SeenStatus()
+
+
+DECODER = msgspec.json.Decoder(SeenPod)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Of all agents of this process. heartbeats: acknowledged."""
+
+    connected: int = 0
+    sent: int = 0
+    stored: int = 0
+    refused: int = 0
+    heartbeats: int = 0
+
+
+@dataclass(slots=True)
+class Agent:
+    """One node. number: of the node, in the whole cluster."""
+
+    name: str
+    number: int
+    channel: grpc.aio.Channel
+    totals: Totals
+    waiting: list[Any] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    counts: dict[int, int] = field(default_factory=dict)
+    sequence: int = 0
+    heartbeat_s: float = 10.0
+
+    async def run(self, joining: asyncio.Semaphore) -> None:
+        """Until cancelled, connected again whenever the connection is lost."""
+        while True:
+            try:
+                await self._converse(joining)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                pass
+            await asyncio.sleep(0.5 + self.number % 10 / 10)
+
+    async def _converse(self, joining: asyncio.Semaphore) -> None:
+        call = agent_pb2_grpc.AgentStub(self.channel).Connect()
+        parts: list[asyncio.Task[None]] = []
+        connected = False
+        try:
+            async with joining:
+                hello = agent_pb2.Hello(node_name=self.name, agent_version="bench", node_json=self._node())
+                await call.write(self._message(hello=hello))
+                await call.write(self._message(node_status=agent_pb2.NodeStatus(status_json=self._node_status())))
+                while (await call.read()).ack.sequence < self.sequence:
+                    pass
+            connected = True
+            self.totals.connected += 1
+            self.waiting.clear()
+            self.said.clear()
+            for part in (self._listen(call), self._speak(call), self._watch()):
+                parts.append(asyncio.create_task(part))
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        except AttributeError:
+            return  # the stream has ended while it was read
+        finally:
+            self.totals.connected -= connected
+            for task in parts:
+                task.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            call.cancel()
+
+    async def _speak(self, call: Any) -> None:
+        await asyncio.sleep(self.number * 0.618 % 1 * self.heartbeat_s)
+        due_s = time.monotonic()
+        while True:
+            self.wake.clear()
+            while self.waiting:
+                updates, self.waiting = self.waiting[:256], self.waiting[256:]
+                message = self._message(pod_statuses=agent_pb2.PodStatuses(updates=updates))
+                self.counts[message.sequence] = len(updates)
+                self.totals.sent += len(updates)
+                await call.write(message)
+            if time.monotonic() >= due_s:
+                message = self._message(heartbeat=agent_pb2.Heartbeat())
+                self.counts[message.sequence] = 0
+                await call.write(message)
+                due_s += self.heartbeat_s
+            try:
+                async with asyncio.timeout(max(due_s - time.monotonic(), 0)):
+                    await self.wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _listen(self, call: Any) -> None:
+        while isinstance(message := await call.read(), agent_pb2.ServerMessage):
+            if message.WhichOneof("content") == "welcome":
+                self.heartbeat_s = message.welcome.heartbeat_interval_ms / 1000
+            elif message.WhichOneof("content") == "ack":
+                count = self.counts.pop(message.ack.sequence, -1)
+                self.totals.heartbeats += count == 0
+                self.totals.stored += max(count, 0) - len(message.ack.refused)
+                self.totals.refused += len(message.ack.refused)
+
+    async def _watch(self) -> None:
+        request = objects_pb2.WatchRequest(type=PODS, field_selector=f"spec.nodeName={self.name}")
+        watch = objects_pb2_grpc.ObjectsStub(self.channel).Watch(request)
+        try:
+            while isinstance(answer := await watch.read(), objects_pb2.WatchResponse):
+                for event in answer.events:
+                    self._seen(event)
+                if self.waiting:
+                    self.wake.set()
+        finally:
+            watch.cancel()
+
+    def _seen(self, event: Any) -> None:
+        if event.type not in (objects_pb2.WatchEvent.ADDED, objects_pb2.WatchEvent.MODIFIED):
+            return
+        pod = DECODER.decode(event.object.json)
+        uid = pod.metadata.uid
+        if pod.metadata.deletion_timestamp:
+            self._say(pod.metadata, terminated=True)
+        elif pod.status.phase == "Pending" and uid not in self.said:
+            self.said.add(uid)
+            self._say(pod.metadata)
+
+    def _say(self, pod: SeenMetadata, *, terminated: bool = False) -> None:
+        status = RUNNING.replace(b"NUMBER", str(self.number).encode()).replace(b"UID", pod.uid.encode())
+        update = agent_pb2.PodStatusUpdate(
+            namespace=pod.namespace, name=pod.name, uid=pod.uid, status_json=status, terminated=terminated
+        )
+        self.waiting.append(update)
+
+    def _message(self, **content: Any) -> Any:
+        self.sequence += 1
+        return agent_pb2.AgentMessage(sequence=self.sequence, **content)
+
+    def _node(self) -> bytes:
+        zone = f"zone-{self.number % 3}"
+        labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": zone}
+        node = {"metadata": {"name": self.name, "labels": labels}, "status": plain_json.loads(self._node_status())}
+        return plain_json.dumps({"apiVersion": "v1", "kind": "Node", **node}).encode()
+
+    def _node_status(self) -> bytes:
+        kinds = {"MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False", "Ready": "True"}
+        conditions = [
+            {"type": kind, "status": status, "reason": "Simulated", "lastTransitionTime": NOW}
+            for kind, status in kinds.items()
+        ]
+        address = f"192.168.{self.number // 250}.{self.number % 250 + 1}"
+        return plain_json.dumps(
+            {
+                "capacity": ALLOCATABLE,
+                "allocatable": ALLOCATABLE,
+                "conditions": conditions,
+                "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": self.name}],
+                "nodeInfo": {"kubeletVersion": "bench", "operatingSystem": "linux", "architecture": "amd64"},
+            }
+        ).encode()
+
+
+NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+RUNNING = plain_json.dumps(
+    {
+        "phase": "Running",
+        "hostIP": "192.168.1.1",
+        "podIP": "10.1.NUMBER.2",
+        "podIPs": [{"ip": "10.1.NUMBER.2"}],
+        "startTime": NOW,
+        "conditions": [
+            {"type": kind, "status": "True", "lastTransitionTime": NOW}
+            for kind in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+        ],
+        "containerStatuses": [
+            {
+                "name": "main",
+                "image": "knarr/busybox:1",
+                "imageID": "sha256:" + "0" * 64,
+                "containerID": "knarr://UID",
+                "ready": True,
+                "started": True,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": NOW}},
+            }
+        ],
+    }
+).encode()
+
+
+def channels(data_dir: Path, server: str, names: list[str]) -> list[grpc.aio.Channel]:
+    """One for each node, with a certificate of its own; all certificates are of one key, which is made once."""
+    now = datetime.now(UTC)
+    authority = Authority.open(data_dir / "pki", now)
+    key = ec.generate_private_key(ec.SECP256R1())
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    found = []
+    for name in names:
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+                x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{name}"),
+            ]
+        )
+        request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+        certificate = authority.sign_node(request.public_bytes(serialization.Encoding.PEM), name, now)
+        access = Access(endpoints=(server,), ca_pem=authority.pem, certificate_pem=certificate, key_pem=key_pem)
+        found.append(open_channel(access))
+    return found
+
+
+async def run(data_dir: Path, server: str, first: int, count: int) -> None:
+    totals = Totals()
+    joining = asyncio.Semaphore(JOINING)
+    numbers = range(first, first + count)
+    names = [f"node-{number}" for number in numbers]
+    agents = [
+        Agent(name, number, channel, totals)
+        for number, name, channel in zip(numbers, names, channels(data_dir, server, names), strict=True)
+    ]
+    gc.freeze()
+    async with asyncio.TaskGroup() as group:
+        for agent in agents:
+            group.create_task(agent.run(joining))
+        while True:
+            line = {slot: getattr(totals, slot) for slot in Totals.__slots__}
+            sys.stdout.write(plain_json.dumps(line) + "\n")
+            sys.stdout.flush()
+            await asyncio.sleep(REPORT_S)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--first", type=int, required=True)
+    parser.add_argument("--count", type=int, required=True)
+    given = parser.parse_args()
+    asyncio.run(run(given.data_dir, given.server, given.first, given.count))
+
+
+if __name__ == "__main__":
+    main()
