@@ -24,7 +24,8 @@ from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache
 from knarr_controlplane.registry import managed_fields, merging, pages, patching, priorities, rules
-from knarr_controlplane.registry.managed_fields import APPLY, Writer
+from knarr_controlplane.registry.addressing import check_uid, key_of, names_write, without_revision
+from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.pages import Page, Wanted
 from knarr_controlplane.registry.patching import Config, Decode
 from knarr_controlplane.registry.policies import Policies
@@ -77,7 +78,7 @@ class Registry:
 
     def get(self, kind: Kind, namespace: str, name: str) -> CacheEntry:
         """Raises NotFound, Invalid when the namespace is missing."""
-        key = _key(kind, namespace, name)
+        key = key_of(kind, namespace, name)
         entry = self.usages.get(kind, key) if kind in kinds.COMPUTED else self.cache.get(kind, key)
         if entry is None:
             raise errors.not_found(kind.resource, name, kind.group)
@@ -152,7 +153,7 @@ class Registry:
             else:
                 new = managed_fields.created(new, writer, self.now())
             new = _traced(new)
-            key = _key(kind, new.metadata.namespace, new.metadata.name)
+            key = key_of(kind, new.metadata.namespace, new.metadata.name)
             if dry_run:
                 if self.cache.get(kind, key) is not None:
                     raise errors.already_exists(kind.resource, new.metadata.name, kind.group)
@@ -185,14 +186,14 @@ class Registry:
         """Replace, or with subresource ``status`` the status alone. Raises Conflict, NotFound, Invalid."""
         kind = kinds.of(obj)
         given = obj.metadata.resource_version
-        prepare = _preparation(subresource)
+        prepare = preparation(subresource)
 
         def decide(old: Any) -> Any:
             check_uid(kind, old, obj.metadata.uid)
             return prepare(old, obj, self.admission)
 
         name = obj.metadata.name
-        changed = self._change(kind, obj.metadata.namespace, name, decide, given, writer=writer, dry_run=dry_run)
+        changed = self.changed(kind, obj.metadata.namespace, name, decide, given, writer=writer, dry_run=dry_run)
         return (await changed)[0]
 
     async def patch(
@@ -213,12 +214,12 @@ class Registry:
         decode: how strictly the result is read.
         """
         given = patching.check_patch(patch, type_)
-        prepare = _preparation(subresource)
+        prepare = preparation(subresource)
 
         def decide(old: Any) -> Any:
             return prepare(old, patching.patched(old, kind, patch, type_, decode), self.admission)
 
-        return (await self._change(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run))[0]
+        return (await self.changed(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run))[0]
 
     async def apply(
         self,
@@ -238,7 +239,7 @@ class Registry:
         metadata = wanted["metadata"]
         name, namespace = str(metadata.get("name") or ""), str(metadata.get("namespace") or "")
         given = str(metadata.pop("resourceVersion", "") or "")
-        if self._is_missing(kind, namespace, name):
+        if self.is_missing(kind, namespace, name):
             try:
                 obj = decode(wanted, kind.type)
                 return await self.create(obj, writer=writer, dry_run=dry_run), "created"
@@ -250,46 +251,8 @@ class Registry:
             merged = merging.applied(json.to_builtins(old), wanted, shape)
             return rules.updated(old, decode(merged, kind.type), self.admission)
 
-        entry, changed = await self._change(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run)
+        entry, changed = await self.changed(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run)
         return entry, "configured" if changed else "unchanged"
-
-    async def apply_fields(
-        self,
-        kind: Kind,
-        namespace: str,
-        name: str,
-        document: dict[str, Any],
-        *,
-        manager: str,
-        force: bool = False,
-        subresource: str = "",
-        dry_run: bool = False,
-        decode: Decode = json.decode_strict,
-    ) -> tuple[CacheEntry, str]:
-        """Server-side apply. Raises Conflict, naming who owns what this would change, unless forced."""
-        if not manager:
-            raise errors.Invalid("fieldManager: Required value: is required for apply patch")
-        managed_fields.check_name(manager)
-        prepare = _preparation(subresource)
-        config = Config(document, kind, subresource, decode)
-        writer = Writer(manager=manager, operation=APPLY, subresource=subresource)
-        if self._is_missing(kind, namespace, name):
-            if subresource:
-                raise errors.not_found(kind.resource, name, kind.group)
-            try:
-                return await self.create(config.value, writer=writer, dry_run=dry_run, config=config), "created"
-            except errors.AlreadyExists:
-                await self.catch_up()
-
-        def decide(old: Any) -> Any:
-            check_uid(kind, old, config.value.metadata.uid)
-            return config.applied(
-                old, writer, self.now(), force=force, prepare=lambda was, new: prepare(was, new, self.admission)
-            )
-
-        changed = self._change(kind, namespace, name, decide, config.revision, dry_run=dry_run)
-        entry, any_change = await changed
-        return entry, "configured" if any_change else "unchanged"
 
     async def delete(
         self,
@@ -327,7 +290,7 @@ class Registry:
             check_uid(kind, old, uid)
             return rules.deleted(old, now=self.now(), grace_s=grace_s, propagation=propagation)
 
-        return (await self._change(kind, namespace, name, decide, resource_version, dry_run=dry_run))[0]
+        return (await self.changed(kind, namespace, name, decide, resource_version, dry_run=dry_run))[0]
 
     async def bind(self, namespace: str, name: str, uid: str, node: str, *, dry_run: bool = False) -> CacheEntry:
         """Give a pod its node. Raises Conflict where it has one, is another or is being deleted."""
@@ -341,7 +304,7 @@ class Registry:
                 raise errors.Conflict(f'pods "{name}" is being deleted')
             return rules.bound(pod, node, self.now())
 
-        return (await self._change(POD, namespace, name, decide, "", dry_run=dry_run))[0]
+        return (await self.changed(POD, namespace, name, decide, "", dry_run=dry_run))[0]
 
     async def change(
         self,
@@ -358,11 +321,11 @@ class Registry:
 
         For writers of this process that know what they may change: nothing is checked.
         """
-        return (await self._change(kind, namespace, name, decide, given_revision, writer=writer, dry_run=dry_run))[0]
+        return (await self.changed(kind, namespace, name, decide, given_revision, writer=writer, dry_run=dry_run))[0]
 
     # Inside
 
-    async def _change(
+    async def changed(
         self,
         kind: Kind,
         namespace: str,
@@ -378,13 +341,13 @@ class Registry:
         Says as well whether there was anything to change. writer: whose fields are those that change; None where the
         decision has recorded that, or where nobody owns them.
         """
-        key = _key(kind, namespace, name)
+        key = key_of(kind, namespace, name)
         for _ in range(ATTEMPTS):
             entry = self.get(kind, namespace, name)
             if given_revision and not names_write(given_revision, entry.revision):
                 raise errors.conflict(kind.resource, name, kind.group)
-            old = _without_revision(entry.value())
-            new = _without_revision(decide(old))
+            old = without_revision(entry.value())
+            new = without_revision(decide(old))
             if writer is not None:
                 new = managed_fields.updated(old, new, writer, self.now())
             gone = rules.may_go(new)
@@ -424,11 +387,11 @@ class Registry:
             return entry
         return entries.make(kind, key, obj, at)
 
-    def _is_missing(self, kind: Kind, namespace: str, name: str) -> bool:
+    def is_missing(self, kind: Kind, namespace: str, name: str) -> bool:
         """Whether there is no such object. Raises Invalid for a missing name."""
         if not name:
             raise errors.Invalid("metadata.name: Required value: apply needs a name")
-        return self.cache.get(kind, _key(kind, namespace, name)) is None
+        return self.cache.get(kind, key_of(kind, namespace, name)) is None
 
     def _check_namespace(self, kind: Kind, metadata: ObjectMeta) -> None:
         if not kind.namespaced or not metadata.namespace:
@@ -447,7 +410,7 @@ NAMESPACE, POD = kinds.of(Namespace), kinds.of(Pod)
 Prepare = Callable[[Any, Any, Admission], Any]
 
 
-def _preparation(subresource: str) -> Prepare:
+def preparation(subresource: str) -> Prepare:
     if subresource not in PREPARATIONS:
         raise errors.Invalid(f'subresource "{subresource}" is not known: use "" or "status"')
     return PREPARATIONS[subresource]
@@ -465,35 +428,9 @@ def filter_of(kind: Kind, namespace: str, label_selector: str, field_selector: s
     )
 
 
-def _key(kind: Kind, namespace: str, name: str) -> str:
-    if kind.namespaced and not namespace:
-        raise errors.Invalid(f"metadata.namespace: Required value: {kind.qualified} are in namespaces")
-    if not name or "/" in name or "/" in namespace:
-        raise errors.Invalid(f'metadata.name: Invalid value: "{name}": a name must be given, without "/"')
-    return kind.key(namespace, name)
-
-
-def names_write(given: str, packed: int) -> bool:
-    """Whether a resourceVersion given by a client names that write."""
-    return given.isdecimal() and len(given) < 20 and revision.same_write(int(given), packed)
-
-
 def _traced(obj: Any) -> Any:
     """A pod with the trace of what makes it, for scheduler and agent to go on with; nobody's field."""
     if not isinstance(obj, Pod) or not (traceparent := tracing.traceparent()):
         return obj
     annotations = {**obj.metadata.annotations, tracing.ANNOTATION: traceparent}
     return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, annotations=annotations))
-
-
-def _without_revision(obj: Any) -> Any:
-    return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, resource_version=""))
-
-
-def check_uid(kind: Kind, obj: Any, uid: str) -> None:
-    """Raises Conflict where the object is another one of the same name."""
-    if uid and uid != obj.metadata.uid:
-        raise errors.Conflict(
-            f'Operation cannot be fulfilled on {kind.qualified} "{obj.metadata.name}": Precondition failed: '
-            f"UID in precondition: {uid}, UID in object meta: {obj.metadata.uid}"
-        )

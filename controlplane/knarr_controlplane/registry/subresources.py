@@ -13,9 +13,10 @@ from knarr_api.types.policy_v1 import PodDisruptionBudget
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Filter
 from knarr_controlplane.registry import eviction, rules, scale
+from knarr_controlplane.registry.addressing import check_uid, names_write
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.pages import Page
-from knarr_controlplane.registry.registry import ATTEMPTS, QUIET, Registry, check_uid, names_write
+from knarr_controlplane.registry.registry import ATTEMPTS, QUIET, Registry
 
 POD, BUDGET = kinds.of(Pod), kinds.of(PodDisruptionBudget)
 

@@ -15,7 +15,7 @@ from knarr_client.client import PatchType
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.watch_cache import ChangeType, Filter
 from knarr_controlplane.pki import identity
-from knarr_controlplane.registry import patching, subresources
+from knarr_controlplane.registry import applying, patching, subresources
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.server import documents
@@ -110,7 +110,8 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             return await self._patch_scale(request, context, kind, patch, type_)
         reading = documents.Reading(request.field_validation)
         if type_ is PatchType.APPLY:
-            entry, _ = await self._registry.apply_fields(
+            entry, _ = await applying.apply_fields(
+                self._registry,
                 kind,
                 request.namespace,
                 request.name,

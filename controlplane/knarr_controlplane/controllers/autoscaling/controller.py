@@ -23,6 +23,8 @@ from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.registry import scale
 
 SYNC_S = 15.0
+MANAGER = "horizontal-pod-autoscaler"
+"""Whom an apply of a number of replicas is in conflict with."""
 Target = tuple[type[Any], str]
 
 
@@ -103,7 +105,7 @@ class AutoscalingController:
         patch = {"metadata": metadata, "spec": {"replicas": plan.replicas}}
         namespace = world.autoscaler.metadata.namespace
         try:
-            await self._client.patch(type_, name, namespace, patch=patch)
+            await self._client.patch(type_, name, namespace, patch=patch, field_manager=MANAGER)
         except errors.Conflict:
             raise
         except KnarrError as error:

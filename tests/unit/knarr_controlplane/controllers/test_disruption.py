@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knarr_api.types.core_v1 import Pod, PodCondition, PodStatus
@@ -99,6 +99,7 @@ def test_pods_that_nobody_keeps_are_named() -> None:
     assert plan.status.expected_pods == 2
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.booleans()), max_size=8),
     st.integers(0, 10),

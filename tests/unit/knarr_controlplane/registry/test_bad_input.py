@@ -13,6 +13,7 @@ import yaml
 
 from knarr_api import errors, json, kinds, validation
 from knarr_client.client import PatchType
+from knarr_controlplane.registry import applying
 from knarr_controlplane.registry.managed_fields import Writer
 
 MANIFESTS = Path(__file__).parents[4] / "tests/conformance/manifests"
@@ -89,8 +90,8 @@ async def send(registry, kind, document, name, chance):
             subresource = chance.choice(("", "", "status"))
             force = chance.random() < 0.5
             return (
-                await registry.apply_fields(
-                    kind, namespace, name, document, manager=manager, force=force, subresource=subresource
+                await applying.apply_fields(
+                    registry, kind, namespace, name, document, manager=manager, force=force, subresource=subresource
                 )
             )[0]
         case 5:
@@ -170,7 +171,7 @@ async def test_what_is_applied_and_nested_too_deep_is_refused(registry, levels):
     kind = kinds.by_kind("v1", "ConfigMap")
     document = {**CONFIG, "data": deep(levels)}
     with pytest.raises(errors.Invalid):
-        await registry.apply_fields(kind, "default", "c", document, manager="alice")
+        await applying.apply_fields(registry, kind, "default", "c", document, manager="alice")
 
 
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}}
@@ -184,13 +185,13 @@ async def test_what_is_applied_twice_is_applied_once(registry, time):
         document = {**document, "metadata": {**document["metadata"], **({"namespace": namespace} if namespace else {})}}
         name = document["metadata"].get("name", "")
         try:
-            await registry.apply_fields(kind, namespace, name, document, manager="alice")
+            await applying.apply_fields(registry, kind, namespace, name, document, manager="alice")
         except (errors.Invalid, errors.Forbidden, errors.Unimplemented):
             continue
         time.now += datetime.timedelta(minutes=1)
-        _, outcome = await registry.apply_fields(kind, namespace, name, document, manager="alice")
+        _, outcome = await applying.apply_fields(registry, kind, namespace, name, document, manager="alice")
         assert outcome == "unchanged", document
-        _, outcome = await registry.apply_fields(kind, namespace, name, document, manager="bob")
+        _, outcome = await applying.apply_fields(registry, kind, namespace, name, document, manager="bob")
         assert outcome == "configured", "bob owns it as well now, without a conflict"
         seen += 1
     assert seen > 20

@@ -8,7 +8,7 @@ import importlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knarr_api import json, merge_facts, shapes
@@ -81,6 +81,7 @@ def normal(document: Any) -> Any:
     return json.to_builtins(pod(document))
 
 
+@settings(deadline=None)
 @given(PATHS)
 def test_a_set_of_paths_survives_being_written(paths: Any) -> None:
     assert field_sets.from_fields_v1(field_sets.to_fields_v1(paths)) == paths
@@ -98,6 +99,7 @@ def test_paths_are_shown_as_in_kubernetes() -> None:
     assert field_sets.text(("f:metadata", "f:finalizers", 'v:"a/b"')) == '.metadata.finalizers[="a/b"]'
 
 
+@settings(deadline=None)
 @given(CONFIGS, CONFIGS)
 def test_changes_are_the_same_forwards_and_backwards(old: Any, new: Any) -> None:
     there, back = field_changes.between(pod(old), pod(new)), field_changes.between(pod(new), pod(old))
@@ -107,12 +109,14 @@ def test_changes_are_the_same_forwards_and_backwards(old: Any, new: Any) -> None
     assert not there.added & there.removed and not there.added & there.modified
 
 
+@settings(deadline=None)
 @given(CONFIGS)
 def test_nothing_changes_in_what_is_the_same(document: Any) -> None:
     changes = field_changes.between(pod(document), pod(copy.deepcopy(document)))
     assert not changes.added | changes.modified | changes.removed
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_applies_in_any_order(steps: Any) -> None:
     live: Any = {"apiVersion": "v1", "kind": "Pod"}
@@ -143,6 +147,7 @@ def test_applies_in_any_order(steps: Any) -> None:
                 assert _leaf(config, path) == _leaf(theirs, path), "owned together is wanted the same"
 
 
+@settings(deadline=None)
 @given(STEPS, CONFIGS)
 def test_an_update_leaves_no_field_with_two_owners_that_disagree(steps: Any, update: Any) -> None:
     live: Any = {"apiVersion": "v1", "kind": "Pod"}
@@ -165,6 +170,7 @@ def test_an_update_leaves_no_field_with_two_owners_that_disagree(steps: Any, upd
             assert owned.paths == managers[each].paths - changed - changes.removed
 
 
+@settings(deadline=None)
 @given(CONFIGS)
 def test_managers_survive_being_written(config: Any) -> None:
     managers = apply({"apiVersion": "v1", "kind": "Pod"}, config, {}, "alice", force=False).managers

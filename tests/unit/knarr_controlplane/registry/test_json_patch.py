@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knarr_api.errors import Invalid
@@ -116,6 +116,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES, st.lists(st.sampled_from(["", "a", "b", "0", "1", "-", "~0", "~1", "a~1b"]), max_size=3), VALUES)
 def test_what_was_added_can_be_tested_and_taken_away(document: Any, path: Any, value: Any) -> None:
     pointer = "".join(f"/{part}" for part in path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knarr_api import shapes
@@ -53,12 +53,14 @@ def test_the_examples_of_the_rfc(target, patch, result):
     assert merge_patch(target, patch) == result
 
 
+@settings(deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_patching_twice_is_patching_once(target, patch):
     once = merge_patch(target, patch)
     assert merge_patch(once, patch) == once
 
 
+@settings(deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_a_patch_leaves_its_arguments_alone(target, patch):
     before = copy.deepcopy((target, patch))
@@ -67,12 +69,14 @@ def test_a_patch_leaves_its_arguments_alone(target, patch):
     assert (target, patch) == before
 
 
+@settings(deadline=None)
 @given(OBJECTS, OBJECTS, OBJECTS)
 def test_applying_twice_changes_nothing(last, wanted, live):
     once = three_way(last, wanted, live, shapes.WHOLE)
     assert three_way(wanted, wanted, once, shapes.WHOLE) == once
 
 
+@settings(deadline=None)
 @given(OBJECTS)
 def test_applying_to_nothing_gives_what_was_asked_for(wanted):
     assert three_way({}, wanted, {}, shapes.WHOLE).keys() == without_nulls(wanted).keys()

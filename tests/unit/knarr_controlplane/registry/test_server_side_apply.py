@@ -13,7 +13,7 @@ from knarr_api.kinds import Kind
 from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.core_v1 import ConfigMap
 from knarr_client.client import PatchType
-from knarr_controlplane.registry import subresources
+from knarr_controlplane.registry import applying, subresources
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.merging import LAST_APPLIED
 from knarr_controlplane.registry.registry import Registry
@@ -49,8 +49,8 @@ async def apply(
 ) -> tuple[dict[str, Any], str]:
     kind = kinds.by_kind(document["apiVersion"], document["kind"])
     metadata = document["metadata"]
-    entry, outcome = await registry.apply_fields(
-        kind, metadata["namespace"], metadata["name"], document, manager=manager, **options
+    entry, outcome = await applying.apply_fields(
+        registry, kind, metadata["namespace"], metadata["name"], document, manager=manager, **options
     )
     return json.load(entry.json), outcome
 
