@@ -1,7 +1,7 @@
 """Around every call: errors as gRPC status, the one place where they leave the server, and limits on the load.
 
-More than ``MAX_CALLS`` unary calls at a time are refused at once, so that a server that can't keep up says so instead
-of growing; each has a deadline of the server's own, whatever the client says.
+Calls that answer once take turns (:mod:`fairness`), and are refused where there are too many, so that a server that
+can't keep up says so instead of growing; each has a deadline of the server's own, whatever the client says.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import structlog
 from prometheus_client import Counter
 
 from knarr_api import grpc_status, kinds
-from knarr_api.errors import DeadlineExceeded, Internal, KnarrError, ResourceExhausted
+from knarr_api.errors import DeadlineExceeded, Internal, KnarrError
 from knarr_controlplane import metrics
+from knarr_controlplane.server.fairness import Fairness
 from knarr_proto.v1 import objects_pb2
 from knarr_telemetry import tracing
 
@@ -27,19 +28,12 @@ Context = grpc.aio.ServicerContext
 Unary = Callable[[S, Any, Any], Awaitable[Any]]
 Streaming = Callable[[S, Any, Any], AsyncIterator[Any]]
 
-MAX_CALLS = 2000
 DEADLINE_S = 30.0
 MAX_METERS = 4096
 
 
-class Load:
-    """How many unary calls are under way in this process."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-
-LOAD = Load()
+LOAD = Fairness()
+"""Of this process, which has one event loop that serves."""
 
 
 async def fail(context: Any, error: KnarrError) -> None:
@@ -57,20 +51,19 @@ def unary(handler: Unary[S]) -> Unary[S]:
         meter, started = _meter(verb, request), time.perf_counter()
         code = "OK"
         try:
-            if LOAD.calls >= MAX_CALLS:
-                raise ResourceExhausted(f"the server has {LOAD.calls} calls under way: try again", retry_after_s=1.0)
-            LOAD.calls += 1
-            metrics.INFLIGHT.set(LOAD.calls)
+            caller = LOAD.begin(context.peer())
+            metrics.INFLIGHT.set(LOAD.under_way)
             try:
                 async with asyncio.timeout(DEADLINE_S):
+                    await LOAD.turn(caller)
                     with _traced(verb, request, context):
                         return await handler(self, request, context)
             except TimeoutError:
                 text = f"not done within {DEADLINE_S:.0f} s; a write may have happened"
                 raise DeadlineExceeded(text) from None
             finally:
-                LOAD.calls -= 1
-                metrics.INFLIGHT.set(LOAD.calls)
+                LOAD.end(caller)
+                metrics.INFLIGHT.set(LOAD.under_way)
         except KnarrError as error:
             code = grpc_status.code_of(error).name
             await fail(context, error)

@@ -1,0 +1,74 @@
+"""Turns of calls: who floods waits, the others don't."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from knarr_api.errors import ResourceExhausted
+from knarr_controlplane.server.fairness import FLOOD, MAX_CALLS, MAX_CALLS_OF_ONE, Fairness
+
+
+async def call(fairness: Fairness, peer: str, order: list[str]) -> None:
+    one = fairness.begin(peer)
+    try:
+        await fairness.turn(one)
+        order.append(peer)
+    finally:
+        fairness.end(one)
+
+
+async def test_a_quiet_connection_starts_at_once() -> None:
+    fairness, order = Fairness(), list[str]()
+    for _ in range(FLOOD):
+        await asyncio.wait_for(call(fairness, "one", order), 1)
+    assert len(order) == FLOOD and fairness.under_way == 0
+
+
+async def test_others_go_before_whoever_is_held_back() -> None:
+    fairness, order = Fairness(), list[str]()
+    for _ in range(FLOOD):
+        fairness.end(fairness.begin("flood"))
+    held = [asyncio.create_task(call(fairness, "flood", order)) for _ in range(50)]
+    await asyncio.sleep(0)
+    await call(fairness, "quiet", order)
+    assert order.index("quiet") <= 1
+    await asyncio.gather(*held)
+    assert order.count("flood") == 50
+
+
+async def test_turns_go_round_those_that_are_held_back() -> None:
+    fairness, order = Fairness(), list[str]()
+    for peer in ("a", "b"):
+        for _ in range(FLOOD):
+            fairness.end(fairness.begin(peer))
+    await asyncio.gather(*(call(fairness, peer, order) for peer in "a" * 20 + "b" * 20))
+    assert order == ["a", "b"] * 20
+
+
+async def test_too_many_are_refused_with_a_hint_and_counted_off() -> None:
+    fairness = Fairness()
+    held = [fairness.begin("one") for _ in range(MAX_CALLS_OF_ONE)]
+    with pytest.raises(ResourceExhausted, match="this connection has 256") as refused:
+        fairness.begin("one")
+    assert refused.value.retry_after_s
+    others = [fairness.begin(f"peer {number % 100}") for number in range(MAX_CALLS - MAX_CALLS_OF_ONE)]
+    with pytest.raises(ResourceExhausted, match="the server has 2000"):
+        fairness.begin("another")
+    for one in (*held, *others):
+        fairness.end(one)
+    assert fairness.under_way == 0
+    fairness.end(fairness.begin("one"))
+
+
+async def test_a_call_that_is_given_up_costs_nobody_a_turn() -> None:
+    fairness, order = Fairness(), list[str]()
+    for _ in range(FLOOD):
+        fairness.end(fairness.begin("flood"))
+    tasks = [asyncio.create_task(call(fairness, "flood", order)) for _ in range(10)]
+    await asyncio.sleep(0)
+    for task in tasks[:9]:
+        task.cancel()
+    await asyncio.wait_for(tasks[9], 1)
+    assert order == ["flood"] and fairness.under_way == 0
