@@ -13,11 +13,12 @@ from knarr_api.types.batch_v1 import (
     JobSpec,
     PodFailurePolicy,
     PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
     SuccessPolicy,
     SuccessPolicyRule,
 )
-from knarr_api.types.core_v1 import Container, Event, Pod, PodSpec, PodTemplateSpec
+from knarr_api.types.core_v1 import Container, Event, Node, Pod, PodSpec, PodTemplateSpec, Taint
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import Propagation
 
@@ -254,5 +255,46 @@ def test_every_end_is_counted_once_whatever_fails(play):
         job = await finished(cluster, within_s=300)
         assert job.status.succeeded == 20 and job.status.failed is None
         assert len(cluster.pods()) == 20
+
+    play(scenario)
+
+
+IGNORE_DISRUPTIONS = PodFailurePolicy(
+    rules=(
+        PodFailurePolicyRule(
+            action="Ignore",
+            on_pod_conditions=(PodFailurePolicyOnPodConditionsPattern(type="DisruptionTarget", status="True"),),
+        ),
+    )
+)
+
+
+def test_pods_that_a_taint_drives_away_are_no_failures(play):
+    async def scenario(cluster):
+        await cluster.client.create(work(backoff_limit=0, pod_failure_policy=IGNORE_DISRUPTIONS))
+        await cluster.until(lambda: cluster.ready() == 1, within_s=5)
+        first = cluster.pods()[0].spec.node_name
+        node = next(node for node in cluster.all(Node) if node.metadata.name == first)
+        taint = Taint(key="mine", effect="NoExecute")
+        await cluster.client.update(replace(node, spec=replace(node.spec, taints=(taint,))))
+        await cluster.until(lambda: cluster.pods(node=first) == () and cluster.ready() == 1, within_s=10)
+        cluster.exit_code = lambda pod: 0
+        status = (await finished(cluster)).status
+        assert (status.succeeded, status.failed) == (1, None)
+
+    play(scenario)
+
+
+def test_pods_of_a_node_that_is_gone_are_no_failures(play):
+    async def scenario(cluster):
+        await cluster.client.create(work(backoff_limit=0, pod_failure_policy=IGNORE_DISRUPTIONS))
+        await cluster.until(lambda: cluster.ready() == 1, within_s=5)
+        first = cluster.pods()[0].spec.node_name
+        await cluster.nodes[first].kill()
+        await cluster.client.delete(Node, first)
+        await cluster.until(lambda: cluster.pods(node=first) == () and cluster.ready() == 1, within_s=300)
+        cluster.exit_code = lambda pod: 0
+        status = (await finished(cluster)).status
+        assert (status.succeeded, status.failed) == (1, None)
 
     play(scenario)

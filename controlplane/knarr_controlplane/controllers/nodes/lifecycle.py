@@ -164,6 +164,13 @@ class NodeLifecycleController:
     async def _delete(self, eviction: Eviction) -> None:
         pod = eviction.pod
         metadata = pod.metadata
+        text = "Taint manager: deleting due to NoExecute taint"
+        status = state.disrupted(pod, "DeletionByTaintManager", text, self._clock.now())
+        try:
+            if status is not pod.status:
+                await self._client.update_status(msgspec.structs.replace(pod, status=status))
+        except errors.NotFound:
+            return
         try:
             await self._client.delete(Pod, metadata.name, metadata.namespace, uid=metadata.uid)
         except (errors.NotFound, errors.Conflict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 
 from knarr_api import errors
@@ -10,6 +11,7 @@ from knarr_client.client import Client
 from knarr_client.clock import Clock
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.nodes import taints
+from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.pods.collect import Removal, removals
 
 
@@ -80,6 +82,22 @@ class PodCollector:
         metadata = removal.pod.metadata
         self._log.info("removing pod", object=f"Pod/{metadata.namespace}/{metadata.name}", reason=removal.reason)
         try:
+            await self._mark_failed(removal)
             await self._client.delete(Pod, metadata.name, metadata.namespace, uid=metadata.uid, grace_period_s=0)
         except (errors.NotFound, errors.Conflict):
             return
+
+    async def _mark_failed(self, removal: Removal) -> None:
+        """Nobody else will say how it ended; whoever counts failures must know that it was not its own.
+
+        Raises Conflict, NotFound.
+        """
+        pod = removal.pod
+        if state.is_ended(pod) or not pod.metadata.finalizers:
+            return
+        status = pod.status
+        if removal.check_node:
+            text = "PodGC: node no longer exists"
+            status = state.disrupted(pod, "DeletionByPodGC", text, self._clock.now())
+        failed = msgspec.structs.replace(status, phase="Failed")
+        await self._client.update_status(msgspec.structs.replace(pod, status=failed))

@@ -17,6 +17,7 @@ import msgspec
 from knarr_api.types.core_v1 import Pod, PodCondition, PodStatus
 
 ENDED = ("Succeeded", "Failed")
+DISRUPTION_TARGET = "DisruptionTarget"
 
 
 def is_ended(pod: Pod) -> bool:
@@ -63,3 +64,13 @@ def unready(pod: Pod, reason: str, now: datetime.datetime) -> PodStatus:
         for each in pod.status.conditions
     )
     return msgspec.structs.replace(pod.status, conditions=conditions)
+
+
+def disrupted(pod: Pod, reason: str, message: str, now: datetime.datetime) -> PodStatus:
+    """The status that says why a pod with which nothing is wrong is about to be deleted; itself where it does."""
+    present = condition(pod, DISRUPTION_TARGET)
+    if present is not None and (present.status, present.reason) == ("True", reason):
+        return pod.status
+    told = PodCondition(type=DISRUPTION_TARGET, status="True", reason=reason, message=message, last_transition_time=now)
+    others = tuple(each for each in pod.status.conditions if each.type != DISRUPTION_TARGET)
+    return msgspec.structs.replace(pod.status, conditions=(*others, told))
