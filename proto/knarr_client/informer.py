@@ -34,6 +34,7 @@ from knarr_client.client import Client, Event, EventType, Key, T, key_of, meta_o
 from knarr_client.clock import Clock, SystemClock
 from knarr_client.workqueue import Backoff, WorkQueue
 
+AT_A_TIME = 500
 STALE_LISTS_BEFORE_BELIEF = 10
 """A list older than what was seen comes from a server that lags. After so many in a row the store was restored."""
 
@@ -199,7 +200,7 @@ class Informer(Generic[T]):
                 )
             self._log.warning("the store went back", seen=self._revision, now=page.resource_version)
         self._stale_lists = 0
-        self._replace(objects)
+        await self._replace(objects)
         self._revision = page.resource_version
         self._contact()
         self.synced.set()
@@ -238,10 +239,13 @@ class Informer(Generic[T]):
         self._put(key_of(event.object), None if event.type is EventType.DELETED else event.object)
         self._revision = event.resource_version
 
-    def _replace(self, objects: Mapping[Key, T]) -> None:
+    async def _replace(self, objects: Mapping[Key, T]) -> None:
+        """A part at a time: others of the process get their turn in between."""
         for key in [key for key in self._objects if key not in objects]:
             self._put(key, None)
-        for key, obj in objects.items():
+        for number, (key, obj) in enumerate(objects.items(), 1):
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
             present = self._objects.get(key)
             if present is None or _identity(present) != _identity(obj):
                 self._put(key, obj)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from knarr_client.client import Key
 from knarr_controlplane.scheduler.framework import ClusterEvent
 
-NOTHING = ClusterEvent(0)
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, PARK_LIMIT_S = 1.0, 10.0, 300.0
 
 
@@ -35,12 +34,15 @@ class Waiting:
     parked_at_s: float = 0.0
     taken: bool = False
     """Being placed; an event seen meanwhile is in ``missed``."""
-    missed: ClusterEvent = NOTHING
+    missed: int = 0
 
 
 class SchedulingQueue:
     def __init__(self) -> None:
         self._pods: dict[Key, Waiting] = {}
+        self._taken: dict[Key, Waiting] = {}
+        self._parked: dict[Key, Waiting] = {}
+        """Those of ``_pods`` that are being decided or wait for an event: the only ones an event concerns."""
         self._active: list[tuple[int, int, int, Key]] = []
         self._backoff: list[tuple[float, int, Key]] = []
         self._orders = 0
@@ -69,12 +71,14 @@ class SchedulingQueue:
     def remove(self, key: Key) -> None:
         """The pod is placed or gone."""
         self._pods.pop(key, None)
+        self._taken.pop(key, None)
+        self._parked.pop(key, None)
 
     def changed(self, key: Key, now_s: float) -> None:
         """The pod itself changed (its tolerations, its gates): try again."""
         waiting = self._pods.get(key)
         if waiting is not None:
-            waiting.missed |= ClusterEvent.ANY
+            waiting.missed |= ClusterEvent.ANY.value
             if waiting.wakes_on is not None:
                 self._rest_or_activate(waiting, now_s)
 
@@ -88,9 +92,10 @@ class SchedulingQueue:
             waiting = self._pods.get(key)
             if waiting is None or waiting.ticket != ticket:
                 continue
+            self._taken[key] = waiting
             waiting.taken = True
             waiting.attempts += 1
-            waiting.missed = ClusterEvent(0)
+            waiting.missed = 0
             keys.append(key)
         return keys
 
@@ -99,27 +104,31 @@ class SchedulingQueue:
         waiting = self._pods.get(key)
         if waiting is None:
             return
+        self._taken.pop(key, None)
         waiting.taken = False
         waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
-        if waiting.missed & wakes_on:
+        if waiting.missed & wakes_on.value:
             self._rest_or_activate(waiting, now_s)
             return
+        self._parked[key] = waiting
         waiting.wakes_on, waiting.parked_at_s = wakes_on, now_s
 
     def failed(self, key: Key, now_s: float) -> None:
         """It fitted but could not be bound: again after its back-off."""
         waiting = self._pods.get(key)
         if waiting is not None:
+            self._taken.pop(key, None)
             waiting.taken = False
             waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
             self._rest_or_activate(waiting, now_s)
 
     def wake(self, event: ClusterEvent, now_s: float) -> None:
         """Something changed in the cluster."""
-        for waiting in self._pods.values():
-            if waiting.taken:
-                waiting.missed |= event
-            elif waiting.wakes_on is not None and waiting.wakes_on & event:
+        value = event.value
+        for waiting in self._taken.values():
+            waiting.missed |= value
+        for waiting in tuple(self._parked.values()):
+            if waiting.wakes_on is not None and waiting.wakes_on.value & value:
                 self._rest_or_activate(waiting, now_s)
 
     def next_due_s(self) -> float | None:
@@ -127,7 +136,7 @@ class SchedulingQueue:
         if any(self._pods.get(entry[3]) and self._pods[entry[3]].ticket == entry[2] for entry in self._active):
             return 0.0
         times = [self._backoff[0][0]] if self._backoff else []
-        parked = [waiting.parked_at_s + PARK_LIMIT_S for waiting in self._pods.values() if waiting.wakes_on is not None]
+        parked = [waiting.parked_at_s + PARK_LIMIT_S for waiting in self._parked.values()]
         return min(times + ([min(parked)] if parked else []), default=None)
 
     def _release(self, now_s: float) -> None:
@@ -136,11 +145,12 @@ class SchedulingQueue:
             waiting = self._pods.get(key)
             if waiting is not None and waiting.ticket == ticket:
                 self._activate(waiting)
-        for waiting in self._pods.values():
-            if waiting.wakes_on is not None and waiting.parked_at_s + PARK_LIMIT_S <= now_s:
+        for waiting in tuple(self._parked.values()):
+            if waiting.parked_at_s + PARK_LIMIT_S <= now_s:
                 self._activate(waiting)
 
     def _rest_or_activate(self, waiting: Waiting, now_s: float) -> None:
+        self._parked.pop(waiting.key, None)
         waiting.wakes_on = None
         if waiting.ready_at_s <= now_s:
             self._activate(waiting)
@@ -149,6 +159,7 @@ class SchedulingQueue:
         heapq.heappush(self._backoff, (waiting.ready_at_s, waiting.ticket, waiting.key))
 
     def _activate(self, waiting: Waiting) -> None:
+        self._parked.pop(waiting.key, None)
         waiting.wakes_on = None
         waiting.ticket += 1
         heapq.heappush(self._active, (-waiting.priority, waiting.order, waiting.ticket, waiting.key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from knarr_api.types.apps_v1 import DeploymentStrategy, ReplicaSet, RollingUpdateDeployment
+from knarr_api.types.apps_v1 import Deployment, DeploymentStrategy, ReplicaSet, RollingUpdateDeployment
 from knarr_api.types.core_v1 import Pod
 
 replace = msgspec.structs.replace
@@ -39,6 +39,26 @@ def test_a_cluster_at_rest_writes_nothing(play, deployment):
         assert cluster.controllers.writes == before
 
     play(scenario)
+
+
+def test_one_replica_more_costs_the_same_writes_whatever_the_size(play, deployment):
+    costs = []
+
+    async def scenario(cluster):
+        present = len(cluster.nodes) * 5
+        await cluster.client.create(deployment(present))
+        await cluster.until(lambda: cluster.deployment().status.available_replicas == present, within_s=30)
+        await cluster.clock.sleep(20)
+        before = sum(cluster.controllers.writes.values())
+        await cluster.client.patch(Deployment, "web", "default", patch={"spec": {"replicas": present + 1}})
+        await cluster.until(lambda: cluster.deployment().status.available_replicas == present + 1, within_s=10)
+        await cluster.clock.sleep(60)
+        costs.append(sum(cluster.controllers.writes.values()) - before)
+
+    for nodes in (2, 12):
+        play(scenario, nodes=tuple(f"n{number}" for number in range(nodes)))
+    few, many = costs
+    assert few == many <= 12
 
 
 def test_rolling_update_never_leaves_its_limits(play, deployment, image):
