@@ -192,7 +192,9 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             node_grace_s=settings.node_grace_s, cluster_cidr=settings.cluster_cidr
         )
         informers = SharedInformers(client, clock)
-        scheduling = scheduler.run(client, settings=scheduler.SchedulerSettings(), clock=clock, informers=informers)
+        scheduling = scheduler.run(
+            client, settings=scheduler.SchedulerSettings(profiles=settings.profiles), clock=clock, informers=informers
+        )
         controlling = controllers.run(
             client, settings=controller_settings, clock=clock, identity=identity, informers=informers
         )

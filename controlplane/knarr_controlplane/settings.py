@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
+from knarr_api.errors import Invalid
 from knarr_client.observing import Address
+from knarr_controlplane.scheduler.profile import Profiles, default_profiles, read
 from knarr_controlplane.server.serving import Listener
 from knarr_telemetry import logs, tracing
 
@@ -31,6 +35,7 @@ class Settings:
     log_format: str
     tracing_endpoint: str
     metrics: Address | None = None
+    profiles: Profiles = field(default_factory=default_profiles)
 
 
 def parse(arguments: Sequence[str]) -> Settings:
@@ -74,6 +79,12 @@ def parse(arguments: Sequence[str]) -> Settings:
         "--retention", type=float, default=600.0, help="seconds for which old revisions are kept (default: 600)"
     )
     parser.add_argument(
+        "--scheduler-config",
+        type=Path,
+        metavar="FILE",
+        help="a KubeSchedulerConfiguration with profiles (default: one, default-scheduler)",
+    )
+    parser.add_argument(
         "--metrics-address",
         metavar="HOST:PORT",
         help="serve /metrics, /livez and /readyz here, off loopback for holders of a certificate only (default: not)",
@@ -101,4 +112,13 @@ def parse(arguments: Sequence[str]) -> Settings:
         log_format=given.log_format,
         tracing_endpoint=given.tracing_endpoint,
         metrics=Address.parse(given.metrics_address) if given.metrics_address else None,
+        profiles=_profiles(given.scheduler_config) if given.scheduler_config else default_profiles(),
     )
+
+
+def _profiles(path: Path) -> Profiles:
+    """Raises Invalid."""
+    try:
+        return read(yaml.safe_load(path.read_text()))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, Invalid) as error:
+        raise Invalid(f"--scheduler-config {path}: {error}") from error

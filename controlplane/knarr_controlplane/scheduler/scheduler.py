@@ -30,11 +30,11 @@ from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.columns import Columns, PodRecord
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
 from knarr_controlplane.scheduler.preemption import Budget, Preemption
-from knarr_controlplane.scheduler.profile import load_plugins
+from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles
 from knarr_controlplane.scheduler.queue import SchedulingQueue
 from knarr_telemetry import tracing
 
-SCHEDULER_NAME = "default-scheduler"
+SCHEDULER_NAME = DEFAULT_NAME
 FINISHED = ("Succeeded", "Failed")
 
 
@@ -42,10 +42,10 @@ FINISHED = ("Succeeded", "Failed")
 class SchedulerSettings:
     """batch: decisions between two looks at other work. bindings: how many are under way at once.
 
-    scheduler_names: pods that ask for another scheduler are left alone.
+    profiles: pods that ask for a scheduler that is not among them are left alone.
     """
 
-    scheduler_names: tuple[str, ...] = (SCHEDULER_NAME, "")
+    profiles: Profiles = field(default_factory=default_profiles)
     batch: int = 128
     bindings: int = 256
 
@@ -66,7 +66,6 @@ class Scheduler:
     informers: Informers | None = None
     columns: Columns = field(default_factory=Columns)
     queue: SchedulingQueue = field(default_factory=SchedulingQueue)
-    plugins: tuple[Plugin, ...] = field(default_factory=load_plugins)
     events: EventRecorder | None = None
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _assumed: dict[Key, str] = field(default_factory=dict)
@@ -99,7 +98,8 @@ class Scheduler:
             for informer in own:
                 group.create_task(informer.run(), name=f"scheduler/{informer.type.__name__}")
             await wait_synced(nodes, pods, namespaces, budgets)
-            log.info("scheduling", nodes=len(nodes), plugins=[plugin.name for plugin in self.plugins])
+            named = {name: [plugin.name for plugin in chosen] for name, chosen in self.settings.profiles.items()}
+            log.info("scheduling", nodes=len(nodes), profiles=named)
             slots = asyncio.Semaphore(self.settings.bindings)
             while True:
                 for key in self.queue.pop(self.clock.monotonic(), self.settings.batch):
@@ -181,7 +181,7 @@ class Scheduler:
             verdict = decide(
                 PodToPlace.of(pod),
                 self.columns,
-                self.plugins,
+                self._plugins(pod),
                 tie_break=self._decisions,
                 first=pod.status.nominated_node_name,
             )
@@ -207,7 +207,7 @@ class Scheduler:
             found = preemption.find(
                 PodToPlace.of(pod),
                 self.columns,
-                self.plugins,
+                self._plugins(pod),
                 tuple(self._budgets.values()),
                 tie_break=self._decisions,
             )
@@ -260,7 +260,7 @@ class Scheduler:
         metadata = pod.metadata
         key = Key(metadata.namespace, metadata.name)
         wakes_on = ClusterEvent.NODE_ADDED
-        for plugin in self.plugins:
+        for plugin in self._plugins(pod):
             if plugin.name in verdict.plugins:
                 wakes_on |= plugin.wakes_on
         self.queue.refused(key, wakes_on, self.clock.monotonic())
@@ -349,8 +349,11 @@ class Scheduler:
             not pod.spec.node_name
             and pod.metadata.deletion_timestamp is None
             and not pod.spec.scheduling_gates
-            and pod.spec.scheduler_name in self.settings.scheduler_names
+            and (pod.spec.scheduler_name or SCHEDULER_NAME) in self.settings.profiles
         )
+
+    def _plugins(self, pod: Pod) -> tuple[Plugin, ...]:
+        return self.settings.profiles[pod.spec.scheduler_name or SCHEDULER_NAME]
 
     def _wake(self, event: ClusterEvent) -> None:
         if event:

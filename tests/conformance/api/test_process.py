@@ -184,3 +184,16 @@ async def test_old_history_is_forgotten_in_time(tmp_path, start, two_ports):
                         break
                     await client.patch(ConfigMap, "a", "default", patch={"data": {"t": str(time.monotonic())}})
             assert len((await client.list(ConfigMap)).items) == 1
+
+
+def test_a_scheduler_configuration_that_can_not_be_used_is_named(tmp_path):
+    (tmp_path / "config.yaml").write_text("apiVersion: kubescheduler.config.k8s.io/v1\nkind: Other\n")
+    command = [sys.executable, "-m", "knarr_controlplane", "--data-dir", str(tmp_path / "d")]
+    done = subprocess.run(
+        [*command, "--scheduler-config", str(tmp_path / "config.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 1
+    assert f"--scheduler-config {tmp_path}/config.yaml: apiVersion, kind" in done.stderr

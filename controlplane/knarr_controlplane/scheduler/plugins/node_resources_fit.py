@@ -14,7 +14,11 @@ ORDER = 30
 
 
 class NodeResourcesFit:
-    """Scores by least allocated: the mean share of cpu and memory that would be left."""
+    """Scores by least allocated: the mean share of cpu and memory that would be left; with ``most`` by what is used, so
+    that nodes are filled one after the other."""
+
+    def __init__(self, *, most: bool = False) -> None:
+        self._most = most
 
     name = "NodeResourcesFit"
     weight = 1.0
@@ -28,7 +32,8 @@ class NodeResourcesFit:
                 yield Refusal("too many pods" if resource == PODS else f"insufficient {resource}", short)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        scores: Scores = MAX_SCORE * (1.0 - used_share(pod, columns)).mean(axis=1)
+        used = used_share(pod, columns)
+        scores: Scores = MAX_SCORE * (used if self._most else 1.0 - used).mean(axis=1)
         return scores
 
 
