@@ -25,6 +25,9 @@ from knarr_controlplane.controllers.history import History
 from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.replicaset import naming
 
+AT_ONCE = 500
+"""Pods made or deleted by one plan."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
@@ -91,8 +94,8 @@ def decide(world: World) -> Plan:
         forget=_forgotten(daemonset, past, claim.owned),
         notes=tuple(managed.notes),
         failed_on=tuple(managed.failed_on),
-        delete=(*managed.delete, *rollout.delete),
-        create=_new_pods(world, seen, (*managed.create, *rollout.create)),
+        delete=(*managed.delete, *rollout.delete)[:AT_ONCE],
+        create=_new_pods(world, seen, (*managed.create, *rollout.create)[:AT_ONCE]),
         status=status,
         again_after_s=min(waits, default=None),
     )
@@ -202,6 +205,8 @@ def _above_one_of_each(seen: _Seen, running: Sequence[Pod]) -> list[Pod]:
 
 
 def _new_pods(world: World, seen: _Seen, nodes: Sequence[str]) -> tuple[Pod, ...]:
+    if not nodes:
+        return ()
     daemonset = world.daemonset
     uid, name = daemonset.metadata.uid, daemonset.metadata.name
     slots = (naming.slot_of(pod.metadata.name, name, uid) for pods in seen.pods.values() for pod in pods)

@@ -55,6 +55,8 @@ def fit(daemonset: DaemonSet, node: Node) -> Fit:
     spec = daemonset.spec.template.spec
     if not _selected(spec, node):
         return Fit(False, False)
+    if not node.spec.taints:
+        return Fit(True, True)
     tolerations = with_tolerations(spec).tolerations
     out = [each.effect for each in node.spec.taints if each.effect in KEEPS_OUT and not tolerated(each, tolerations)]
     return Fit(not out, "NoExecute" not in out)

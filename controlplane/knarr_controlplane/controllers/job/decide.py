@@ -209,22 +209,19 @@ def wanted(job: Job, seen: Observed) -> int:
 def _superfluous(job: Job, seen: Observed, now: datetime.datetime) -> tuple[Pod, ...]:
     """Active pods above the wanted number, first those whose index is not, or no longer, theirs to complete."""
     misplaced: list[Pod] = []
-    taken: set[int] = set()
+    taken = set(seen.closed)
     rest: list[Pod] = []
     ranked = deletion_order(seen.active, now)
     for pod in reversed(ranked):
         index = indexes.of(pod)
-        if seen.indexed and (
-            index is None or index >= (job.spec.completions or 0) or index in taken or index in seen.closed
-        ):
+        if seen.indexed and (index is None or index >= (job.spec.completions or 0) or index in taken):
             misplaced.append(pod)
             continue
         if index is not None:
             taken.add(index)
         rest.append(pod)
     excess = len(rest) - wanted(job, seen)
-    kept_order = [pod for pod in ranked if pod in rest]
-    return (*misplaced, *(kept_order[:excess] if excess > 0 else ()))
+    return (*misplaced, *(rest[::-1][:excess] if excess > 0 else ()))
 
 
 def _missing(world: World, seen: Observed) -> tuple[tuple[Pod, ...], float | None]:
@@ -253,17 +250,21 @@ def _indexed(
     job = world.job
     made: list[Pod] = []
     waits: list[float] = []
+    closed = seen.closed
+    before: dict[int | None, list[Pod]] = {}
+    for pod in seen.pods:
+        before.setdefault(indexes.of(pod), []).append(pod)
     for index in range(job.spec.completions or 0):
         if len(made) >= count:
             break
-        if index in seen.closed or index in busy:
+        if index in closed or index in busy:
             continue
         replaced = last.get(index)
         wait_s = failures.index_backoff_s(replaced, world.now) if replaced is not None else 0.0
         if wait_s > 0:
             waits.append(wait_s)
             continue
-        name = next(iter(template.names(job, index, seen.pods, _floor(world, seen))))
+        name = next(iter(template.names(job, index, before.get(index, ()), _floor(world, seen))))
         made.append(template.pod(job, name, index, replaced))
     return tuple(made), min(waits, default=None)
 

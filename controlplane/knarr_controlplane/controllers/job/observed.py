@@ -67,7 +67,7 @@ def observe(job: Job, pods: tuple[Pod, ...]) -> Observed:
     )
     active = tuple(pod for pod in pods if state.is_active(pod))
     last = _last_failed(failed) if indexed and job.spec.backoff_limit_per_index is not None else {}
-    replaced = {indexes.of(pod) for pod in active}
+    settled = {indexes.of(pod) for pod in active} | done | given_up
     return Observed(
         pods=pods,
         indexed=indexed,
@@ -82,7 +82,7 @@ def observe(job: Job, pods: tuple[Pod, ...]) -> Observed:
         done=done if indexed else frozenset(),
         failed_indexes=given_up - done if indexed else frozenset(),
         last_failed=last,
-        held=tuple(pod for index, pod in last.items() if index not in replaced | done | given_up),
+        held=tuple(pod for index, pod in last.items() if index not in settled),
         new_failed=tuple(pod for pod in tally.new_failed if _counts(job, pod, indexed, completions)),
     )
 
