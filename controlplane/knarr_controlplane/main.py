@@ -43,6 +43,7 @@ from knarr_controlplane.server.history import History
 from knarr_controlplane.server.hub import AgentHub
 from knarr_controlplane.server.nodes import Join, Nodes
 from knarr_controlplane.server.objects import Objects
+from knarr_controlplane.server.peers import Peers
 from knarr_controlplane.server.pods import Pods
 from knarr_controlplane.server.serving import Services, Serving
 from knarr_controlplane.settings import Settings
@@ -96,17 +97,17 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     clock = SystemClock()
     data_dir = settings.data_dir
     (data_dir / READY_FILE).unlink(missing_ok=True)
-    authority = Authority.open(data_dir / "pki", clock.now())
+    authority = Authority.open(settings.pki, clock.now())
 
     async def etcd_tls() -> EtcdTls:
-        ca, certificate, key = authority.etcd(clock.now())
+        ca, certificate, key = authority.etcd(clock.now(), data_dir / "pki")
         return EtcdTls(ca=ca, certificate=certificate, key=key)
 
-    remote_tls = EtcdTls.of_directory(data_dir / "pki" / "etcd")
+    remote_tls = EtcdTls.of_directory(settings.pki / "etcd")
     opened = await open_store(settings.store, data_dir, tls=etcd_tls, remote_tls=remote_tls)
     stack.push_async_callback(opened.close)
     store = MeteredStore(opened.store)
-    storage = Storage.open(data_dir / "pki" / "secrets.key")
+    storage = Storage.open(settings.pki / "secrets.key")
     cache = WatchCache(store, storage.decode)
     try:
         async with asyncio.timeout(LOAD_TIMEOUT_S):
@@ -120,6 +121,8 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     await registry.make_system_objects()
     authorizer = Authorizer(cache)
     hub = AgentHub()
+    peers = Peers(settings.peers, authority, clock.now)
+    stack.push_async_callback(peers.close)
     tokens = Tokens(store, authority.fingerprint, clock.now)
 
     async def store_health() -> str:
@@ -139,12 +142,12 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     async def agents_health() -> str:
         return f"{len(hub.connections)} connected"
 
-    origin = Origin(pki=data_dir / "pki", cluster_id=authority.fingerprint[:12], store=settings.store)
+    origin = Origin(pki=settings.pki, cluster_id=authority.fingerprint[:12], store=settings.store)
     checks = {"store": store_health, "cache": cache_health, "leader": leader_health, "agents": agents_health}
     agents = Agents(registry, hub, now=clock.now, heartbeat_s=settings.heartbeat_s, lease_s=settings.node_grace_s)
     services = Services(
         objects=Objects(registry, authorizer),
-        pods=Pods(registry, authorizer, hub),
+        pods=Pods(registry, authorizer, hub, peers),
         nodes=Nodes(tokens, authority, authorizer, settings.advertise, clock.now),
         agents=agents,
         cluster=Cluster(
@@ -153,6 +156,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             cluster_id=authority.fingerprint[:12],
             checks=checks,
             backup=lambda: snapshot(store, origin, clock.now()),
+            has_agent=hub.connections.__contains__,
         ),
         history=History(Past(store, storage, kinds.of(Lease).key(leader.NAMESPACE, LEADER)), authorizer),
         join=Join(tokens, authority, settings.advertise, clock.now, is_alive=hub.connections.__contains__),
@@ -162,14 +166,15 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         listener.host for listener in settings.listeners
     }
     names -= {"0.0.0.0", "[::]", "::"}
-    serving = Serving(services, settings.listeners, ca=authority.pem, serving=authority.serving(names, clock.now()))
+    pair = authority.serving(names, clock.now(), data_dir / "pki")
+    serving = Serving(services, settings.listeners, ca=authority.pem, serving=pair)
     await serving.start()
     stack.push_async_callback(serving.stop)
     local = next((listener for listener in settings.listeners if not listener.netns), settings.listeners[0])
     host = "127.0.0.1" if local.host in ("0.0.0.0", "[::]") else local.host
     kubeconfig.write(
         data_dir / "admin.kubeconfig",
-        server=f"{host}:{local.port}",
+        servers=(f"{host}:{local.port}", *settings.peers),
         ca_pem=authority.pem,
         user=ADMIN[0],
         credentials=authority.admin(clock.now()),
@@ -179,8 +184,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         stored = StoredObjects(cache)
         REGISTRY.register(stored)
         stack.callback(REGISTRY.unregister, stored)
-        pki = authority.directory
-        tls = only_holders(pki / "server.crt", pki / "server.key", authority.pem)
+        tls = only_holders(data_dir / "pki/server.crt", data_dir / "pki/server.key", authority.pem)
         observing = Observing(settings.metrics, checks, tls)
         stack.callback(observing.stop)
         metrics_address = f"{settings.metrics.host}:{observing.port}"

@@ -20,12 +20,14 @@ DEFAULT_LISTEN = "127.0.0.1:6443"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Times are in seconds."""
+    """Times are in seconds. pki: the cluster's keys, the same for all its control planes; peers: the others' APIs."""
 
     data_dir: Path
+    pki: Path
     store: str
     listeners: tuple[Listener, ...]
     advertise: tuple[str, ...]
+    peers: tuple[str, ...]
     heartbeat_s: float
     node_grace_s: float
     eviction_s: int
@@ -46,6 +48,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument(
         "--data-dir", type=Path, required=True, help="keys, certificates and, with SQLite or etcd, the store"
     )
+    parser.add_argument("--pki", type=Path, help="the cluster's keys, where another control plane has made them")
     parser.add_argument("--store", default="sqlite", help="sqlite, etcd, or etcd://HOST:PORT,… (default: sqlite)")
     parser.add_argument(
         "--listen",
@@ -55,6 +58,13 @@ def parse(arguments: Sequence[str]) -> Settings:
     )
     parser.add_argument(
         "--advertise", action="append", default=[], metavar="HOST:PORT", help="where nodes reach the API"
+    )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="the API of another control plane of this cluster, asked for logs of pods whose agents it has",
     )
     parser.add_argument(
         "--heartbeat",
@@ -99,10 +109,12 @@ def parse(arguments: Sequence[str]) -> Settings:
     listeners = tuple(Listener.parse(text) for text in given.listen or [DEFAULT_LISTEN])
     return Settings(
         data_dir=given.data_dir,
+        pki=given.pki or given.data_dir / "pki",
         store=given.store,
         listeners=listeners,
         advertise=tuple(given.advertise)
         or tuple(f"{listener.host}:{listener.port}" for listener in listeners if not listener.netns),
+        peers=tuple(given.peer),
         heartbeat_s=heartbeat_s,
         node_grace_s=given.node_grace,
         eviction_s=given.eviction_toleration,

@@ -76,12 +76,15 @@ async def obtain(settings: Settings, files: CredentialFiles, clock: Clock) -> Cr
         return present
     log = structlog.get_logger("knarr.agent")
     token = settings.token or await _read_token(settings, clock)
-    pause_s, said = RETRY_S, ""
+    pause_s, said, attempt = RETRY_S, "", 0
     while True:
         try:
-            credentials = await joining.join(settings.server, token, settings.node_name)
+            credentials = await joining.join(
+                settings.servers[attempt % len(settings.servers)], token, settings.node_name
+            )
             break
         except Unavailable as error:
+            attempt += 1
             if str(error) != said:
                 said = str(error)
                 log.warning("cannot join yet, trying again", error=said)

@@ -106,9 +106,9 @@ class _Agent:
         settings, clock = self._settings, self._clock
         files = CredentialFiles(settings.data_dir)
         got = await credential_module.obtain(settings, files, clock)
-        self._ip = self._ip or machine.address_towards(settings.server)
+        self._ip = self._ip or machine.address_towards(settings.servers[0])
         self._status = machine.status(settings, self._ip, "", self._problems, None, clock.now())
-        access = Access(endpoints=(settings.server,), ca_pem=got.ca, certificate_pem=got.certificate, key_pem=got.key)
+        access = Access(endpoints=settings.servers, ca_pem=got.ca, certificate_pem=got.certificate, key_pem=got.key)
         channel = open_channel(access)
         client = GrpcClient(channel)
         recorder = EventRecorder(client, component="knarr-node-agent", clock=clock, instance=settings.node_name)

@@ -16,11 +16,14 @@ DEFAULT_MAX_PODS = 110
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """token_file: waited for when there is no certificate yet; it is removed once used."""
+    """servers: the API at each control plane, the first preferred.
+
+    token_file: waited for when there is no certificate yet; it is removed once used.
+    """
 
     node_name: str
     data_dir: Path
-    server: str
+    servers: tuple[str, ...]
     token: str
     token_file: Path | None
     runtime: str
@@ -39,7 +42,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="knarr-node-agent", description="The agent of one node.")
     parser.add_argument("--node-name", default=socket.gethostname().lower(), help="default: this machine's host name")
     parser.add_argument("--data-dir", type=Path, required=True, help="key, certificate, volumes, assignments")
-    parser.add_argument("--server", required=True, metavar="HOST:PORT", help="the API")
+    parser.add_argument("--server", required=True, metavar="HOST:PORT,…", help="the API, of each control plane")
     parser.add_argument("--token", default="", help="a join token, for the first start")
     parser.add_argument("--token-file", type=Path, help="a file with the join token; waited for")
     parser.add_argument("--runtime", default=DEFAULT_RUNTIME, help=f"CRI socket (default: {DEFAULT_RUNTIME})")
@@ -66,7 +69,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     return Settings(
         node_name=given.node_name,
         data_dir=given.data_dir,
-        server=given.server,
+        servers=tuple(server for server in given.server.split(",") if server),
         token=given.token,
         token_file=given.token_file,
         runtime=given.runtime,

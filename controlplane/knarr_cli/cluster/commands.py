@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from knarr_cli.cluster import several
 from knarr_cli.cluster import up as local
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster
 
@@ -66,12 +67,15 @@ Examples:
   knarr up                                     # one node, kept in /var/lib/knarr
   knarr up --nodes 3 --data-dir D --detach     # three nodes, in the background
   knarr up --data-dir D --store etcd           # starts the etcd found on PATH
+  knarr up --data-dir D --store etcd --control-planes 3 --etcd-members 3
   knarr up --runtime unix:///run/containerd/containerd.sock
   knarr up --data-dir D --store etcd://10.0.0.1:2379,10.0.0.2:2379""",
 )
 @click.option("--nodes", type=click.IntRange(1, 200), default=None, help="How many nodes.  [default: 1]")
 @data_dir_option
 @click.option("--store", default="sqlite", show_default=True, help="sqlite, etcd, or etcd://HOST:PORT,… .")
+@click.option("--control-planes", type=click.IntRange(1, 9), help="How many, on one etcd.  [default: 1]")
+@click.option("--etcd-members", type=click.IntRange(1, 9), help="Of that etcd.  [default: 1]")
 @click.option("--port", type=click.IntRange(1, 65534), help="Of the API on 127.0.0.1.  [default: 6443 or a free one]")
 @click.option(
     "--runtime", default="", metavar="unix:///PATH", help="Another CRI runtime for the only node: containerd."
@@ -94,6 +98,8 @@ def up_command(
     nodes: int | None,
     data_dir: Path,
     store: str,
+    control_planes: int | None,
+    etcd_members: int | None,
     port: int | None,
     detach: bool,
     timeout_s: float,
@@ -126,6 +132,8 @@ def up_command(
             nodes=nodes or 0,
             store=store,
             port=port or 0,
+            control_planes=control_planes or 0,
+            etcd_members=etcd_members or 0,
             control_plane_flags=tuple(flags),
             agent_flags=("--metrics-address", node_metrics_address) if node_metrics_address else (),
             log_format=log_format,
@@ -137,6 +145,7 @@ def up_command(
         local.check_not_running(cluster)
         with progress.step(f"networks of {_count(cluster)}"):
             local.prepare(cluster)
+        several.make_keys(cluster)
         try:
             _bring_up(cluster, progress, time.monotonic() + timeout_s)
         except BaseException:
@@ -153,7 +162,8 @@ def _bring_up(cluster: LocalCluster, progress: Progress, deadline: float) -> Non
     from knarr_cli.cluster import ready
 
     local.start_supervisor(cluster)
-    with progress.step("control plane"):
+    count = len(several.control_planes(cluster))
+    with progress.step("control plane" if count == 1 else f"{count} control planes"):
         ready.wait_for_control_plane(cluster, deadline)
     with progress.step(f"{_count(cluster)} Ready"):
         ready.give_tokens(cluster, deadline)

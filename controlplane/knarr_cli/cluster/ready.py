@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 
 from knarr_api.types.core_v1 import Node
+from knarr_cli.cluster import several
 from knarr_cli.cluster import up as local
 from knarr_cli.cluster.state import LocalCluster, LocalNode, read_pid_file
 from knarr_client.grpc import GrpcClient
@@ -21,19 +22,27 @@ TOKEN_TTL_S = 600
 
 
 def wait_for_control_plane(cluster: LocalCluster, deadline: float) -> None:
-    """Until it has announced itself. Raises UpError with the end of its log when it doesn't, or dies on start."""
-    ready = Path(cluster.data_dir) / "controlplane.ready"
-    began = len(_lines(cluster, "controlplane"))
+    """Until each has announced itself. Raises UpError with the end of its log when one doesn't, or dies on start."""
+    for process, directory in several.control_planes(cluster).items():
+        _wait_for(cluster, process, directory / "controlplane.ready", deadline)
+
+
+def _wait_for(cluster: LocalCluster, process: str, ready: Path, deadline: float) -> None:
+    began = len(_lines(cluster, process))
+    alone = len(several.control_planes(cluster)) == 1
+
+    def refusal() -> str:
+        # Of several, one that comes before its etcd is started again.
+        return _refusal(cluster, process, began) if alone else ""
 
     def decided() -> bool:
-        return _announced(ready, cluster) or bool(_refusal(cluster, "controlplane", began))
+        return _announced(ready, cluster, process) or bool(refusal())
 
     local.wait_for(decided, timeout_s=deadline - time.monotonic())
-    if not _announced(ready, cluster):
-        refusal = _refusal(cluster, "controlplane", began)
-        if refusal:
-            raise local.UpError(refusal)
-        raise local.UpError(_failed(cluster, "controlplane", "the control plane does not come up"))
+    if not _announced(ready, cluster, process):
+        if refusal():
+            raise local.UpError(refusal())
+        raise local.UpError(_failed(cluster, process, "the control plane does not come up"))
 
 
 def _refusal(cluster: LocalCluster, process: str, after: int) -> str:
@@ -49,10 +58,10 @@ def _lines(cluster: LocalCluster, process: str) -> list[str]:
     return local.last_log_lines(cluster, process, count=1000).splitlines()
 
 
-def _announced(ready: Path, cluster: LocalCluster) -> bool:
+def _announced(ready: Path, cluster: LocalCluster, process: str) -> bool:
     """The file must be of the process that runs now: one of an earlier run names another pid."""
     try:
-        pid = read_pid_file(cluster.run_dir / "controlplane.pid")
+        pid = read_pid_file(cluster.run_dir / f"{process}.pid")
         return pid is not None and json.loads(ready.read_text())["pid"] == pid
     except (FileNotFoundError, ValueError, KeyError):
         return False

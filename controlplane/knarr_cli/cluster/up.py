@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from knarr_cli.cluster import cgroups, fabric
+from knarr_cli.cluster import cgroups, fabric, several
 from knarr_cli.cluster.state import (
     ClusterStateError,
     LocalCluster,
@@ -41,6 +41,7 @@ class Options:
 
     nodes: 0 takes what the data directory holds, or one.
     port: 0 takes DEFAULT_PORT or, where that is taken, a free one.
+    control_planes: 0 takes what the data directory holds, or one; etcd_members: of a local etcd that several share.
     control_plane_flags: passed on as they are.
     log_format, tracing_endpoint: of control plane, agents and runtimes.
     runtime: CRI socket (``unix:///run/containerd/containerd.sock``) of another runtime, for the only node.
@@ -50,6 +51,8 @@ class Options:
     nodes: int = 0
     store: str = "sqlite"
     port: int = 0
+    control_planes: int = 0
+    etcd_members: int = 0
     control_plane_flags: tuple[str, ...] = ()
     agent_flags: tuple[str, ...] = ()
     log_format: str = "console"
@@ -84,12 +87,13 @@ def plan(options: Options) -> LocalCluster:
     """The cluster that the options describe. Pure but for a look at which port is free."""
     data_dir = options.data_dir.resolve()
     identifier = hashlib.sha256(str(data_dir).encode()).hexdigest()[:6]
-    port = options.port or free_port()
+    ports = free_ports(options.control_planes or 1, options.port or DEFAULT_PORT, exactly=bool(options.port))
     name = f"knarr-{identifier}"
-    server = f"127.0.0.1:{port}"
-    inner = f"{fabric.FABRIC_ADDRESS}:{port}"
+    servers = tuple(f"127.0.0.1:{port}" for port in ports)
     if options.runtime:
-        return _with_other_runtime(options, data_dir, identifier, server)
+        if len(ports) > 1:
+            raise UpError("--runtime: with one control plane only; leave --control-planes out")
+        return _with_other_runtime(options, data_dir, identifier, servers[0])
     nodes = tuple(
         LocalNode(
             name=f"n{ordinal + 1}",
@@ -100,11 +104,20 @@ def plan(options: Options) -> LocalCluster:
         )
         for ordinal in range(options.nodes or 1)
     )
-    listening = ("--listen", server, "--listen", f"netns:{fabric.path(name)},{inner}", "--advertise", inner)
-    processes = [_control_plane(options, data_dir, listening)]
+    inner = tuple(f"{fabric.FABRIC_ADDRESS}:{port}" for port in ports)
+    processes = several.etcd(data_dir, options.etcd_members or 1) if several.needs_etcd(options) else []
+    store = several.endpoints(processes) if processes else options.store
+    advertised = tuple(word for address in inner for word in ("--advertise", address))
+    for ordinal, (server, address) in enumerate(zip(servers, inner, strict=True)):
+        listening = ("--listen", server, "--listen", f"netns:{fabric.path(name)},{address}", *advertised)
+        peers = tuple(word for other in servers if other != server for word in ("--peer", other))
+        first = _control_plane(replace(options, store=store), data_dir, (*listening, *peers))
+        processes.append(several.control_plane(first, data_dir, ordinal))
     for node in nodes:
-        processes += node_processes(node, server=inner, agent_flags=options.agent_flags, watching=options.watching)
-    return _cluster(options, data_dir, identifier, server, nodes, processes)
+        processes += node_processes(
+            node, server=",".join(inner), agent_flags=options.agent_flags, watching=options.watching
+        )
+    return _cluster(options, data_dir, identifier, servers[0], nodes, processes)
 
 
 def _with_other_runtime(options: Options, data_dir: Path, identifier: str, server: str) -> LocalCluster:
@@ -365,6 +378,17 @@ def start_node(cluster: LocalCluster, name: str) -> None:
     os.kill(pid, signal.SIGHUP)
 
 
+def free_ports(count: int, preferred: int, *, exactly: bool) -> tuple[int, ...]:
+    """As ``free_port``, several. exactly: the first must be the preferred one, whether it is free or not."""
+    found: list[int] = [preferred] if exactly else []
+    with contextlib.ExitStack() as held:
+        while len(found) < count:
+            port = free_port(found[-1] + 2 if found else preferred)
+            held.enter_context(bound(port))
+            found.append(port)
+    return tuple(found)
+
+
 def free_port(preferred: int = DEFAULT_PORT) -> int:
     """A port of 127.0.0.1 that is free now together with the next one (the join port), preferably this one."""
     for candidate in (preferred, *(0 for _ in range(20))):
@@ -402,6 +426,12 @@ def existing(options: Options) -> LocalCluster | None:
         if options.data_dir.is_dir() and any(options.data_dir.iterdir()):
             raise UpError(f"{options.data_dir} is not empty and not a cluster's: name a new directory") from None
         return None
+    running = len([process for process in cluster.processes if process.name.startswith("controlplane")])
+    if options.control_planes and running != options.control_planes:
+        raise UpError(
+            f"{options.data_dir} holds a cluster of {running} control planes, not {options.control_planes}: leave "
+            f"--control-planes out, or remove it first with 'knarr down --data-dir {options.data_dir}'"
+        )
     if options.runtime and cluster.nodes[0].runtime_socket != options.runtime.removeprefix("unix://"):
         raise UpError(
             f"{options.data_dir} holds a cluster with another runtime: leave --runtime out, or remove it first"

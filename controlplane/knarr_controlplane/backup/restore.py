@@ -75,7 +75,7 @@ def etcd_certificates(pki: Path, now: datetime) -> Callable[[], Awaitable[EtcdTl
     """For ``open_etcd``: from the CA in that directory."""
 
     async def make() -> EtcdTls:
-        ca, certificate, key = Authority.open(pki, now).etcd(now)
+        ca, certificate, key = Authority.open(pki, now).etcd(now, pki)
         return EtcdTls(ca=ca, certificate=certificate, key=key)
 
     return make

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import ipaddress
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,11 @@ class Authority:
     @classmethod
     def open(cls, directory: Path, now: datetime.datetime) -> Authority:
         """Read it, or make it. Raises Internal for files that are damaged."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with alone(directory):
+            return cls._open(directory, now)
+
+    @classmethod
+    def _open(cls, directory: Path, now: datetime.datetime) -> Authority:
         key_path, certificate_path = directory / "ca.key", directory / "ca.crt"
         if not certificate_path.exists():
             key = ec.generate_private_key(ec.SECP256R1())
@@ -88,13 +93,16 @@ class Authority:
         """SHA-256 of the certificate (DER), in hex: what join tokens are bound to."""
         return hashlib.sha256(self.certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
 
-    def serving(self, names: Iterable[str], now: datetime.datetime) -> KeyPair:
+    def serving(self, names: Iterable[str], now: datetime.datetime, directory: Path | None = None) -> KeyPair:
         """The control plane's certificate for these host names and addresses, with the CA's behind it.
 
-        Kept in ``server.crt`` and made anew when a name is missing or two thirds of its life are over.
+        Kept in ``server.crt``, beside the CA or in a directory of its own, and made anew when a name is missing or two
+        thirds of its life are over.
         """
+        directory = directory or self.directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         wanted = sorted({*names, "localhost", "127.0.0.1"})
-        certificate_path, key_path = self.directory / "server.crt", self.directory / "server.key"
+        certificate_path, key_path = directory / "server.crt", directory / "server.key"
         with contextlib.suppress(FileNotFoundError, ValueError, x509.ExtensionNotFound):
             pair = KeyPair(certificate_path.read_bytes(), key_path.read_bytes())
             present = x509.load_pem_x509_certificate(pair.certificate)
@@ -111,12 +119,14 @@ class Authority:
         """A client certificate that may do everything."""
         return self._issue(*ADMIN, [], ADMIN_DAYS, now)
 
-    def etcd(self, now: datetime.datetime) -> tuple[Path, Path, Path]:
-        """Paths of (CA, certificate, key) for an etcd on 127.0.0.1, as server, peer and client."""
+    def etcd(self, now: datetime.datetime, directory: Path, name: str = "etcd") -> tuple[Path, Path, Path]:
+        """Paths of (CA, certificate, key) there for an etcd on 127.0.0.1, as server, peer and client."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         pair = self._issue("knarr-etcd", "", ["localhost", "127.0.0.1"], SERVING_DAYS, now, client=True)
-        write_private(self.directory / "etcd.crt", pair.certificate, mode=0o644)
-        write_private(self.directory / "etcd.key", pair.key)
-        return self.directory / "ca.crt", self.directory / "etcd.crt", self.directory / "etcd.key"
+        write_private(directory / "ca.crt", self.pem, mode=0o644)
+        write_private(directory / f"{name}.crt", pair.certificate, mode=0o644)
+        write_private(directory / f"{name}.key", pair.key)
+        return directory / "ca.crt", directory / f"{name}.crt", directory / f"{name}.key"
 
     def sign_node(self, csr_pem: bytes, node_name: str, now: datetime.datetime) -> bytes:
         """A client certificate for a node's request.
@@ -188,6 +198,18 @@ class Authority:
         except (InvalidSignature, ValueError, TypeError):
             return False
         return signed_by_us and now < certificate.not_valid_before_utc + life * 2 / 3
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Of several processes that share the keys one at a time: what is missing is made once."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:

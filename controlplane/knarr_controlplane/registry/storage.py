@@ -20,7 +20,7 @@ from knarr_api.errors import Internal
 from knarr_api.kinds import Kind
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.pki.authority import write_private
+from knarr_controlplane.pki.authority import alone, write_private
 
 KEY_BYTES, NONCE_BYTES = 32, 12
 
@@ -34,8 +34,9 @@ class Storage:
     @classmethod
     def open(cls, path: Path) -> Storage:
         """Read the key file, or make it (0600). Raises Internal for one that is damaged."""
-        if not path.exists():
-            write_private(path, os.urandom(KEY_BYTES))
+        with alone(path.parent):
+            if not path.exists():
+                write_private(path, os.urandom(KEY_BYTES))
         key = path.read_bytes()
         if len(key) != KEY_BYTES:
             raise Internal(f"{path} is damaged: {len(key)} bytes, expected {KEY_BYTES}; restore it from a backup")

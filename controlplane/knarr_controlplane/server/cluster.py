@@ -44,12 +44,14 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         cluster_id: str,
         checks: Mapping[str, Check],
         backup: Callable[[], AsyncIterator[Piece]],
+        has_agent: Callable[[str], bool],
     ) -> None:
         self._registry = registry
         self._authorizer = authorizer
         self._cluster_id = cluster_id
         self._checks = dict(checks)
         self._backup = backup
+        self._has_agent = has_agent
 
     @unary
     async def Version(self, request: Any, context: Any) -> Any:
@@ -87,6 +89,11 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         waits = not pod.spec.node_name and not pod.spec.scheduling_gates
         found = findings(pod, node, tuple(events), self._verdicts(pod) if waits else {})
         return cluster_pb2.WhyResponse(summary=summary(pod, found), findings=[_message(finding) for finding in found])
+
+    @unary
+    async def FindAgent(self, request: Any, context: Any) -> Any:
+        self._authorizer.check_admin(identity.of_call(context), "look for agents")
+        return cluster_pb2.FindAgentResponse(connected=self._has_agent(request.node))
 
     @streaming
     async def Backup(self, request: Any, context: Any) -> AsyncIterator[Any]:

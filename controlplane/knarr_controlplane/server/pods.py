@@ -1,4 +1,4 @@
-"""``knarr.v1.Pods``: logs, fetched through the agent of the pod's node."""
+"""``knarr.v1.Pods``: logs, fetched through the agent of the pod's node, or the control plane that has its stream."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from knarr_controlplane.pki import identity
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import streaming
 from knarr_controlplane.server.hub import AgentHub
+from knarr_controlplane.server.peers import Peers, is_forwarded
 from knarr_proto.v1 import agent_pb2, pods_pb2, pods_pb2_grpc
 
 
 class Pods(pods_pb2_grpc.PodsServicer):
-    def __init__(self, registry: Registry, authorizer: Authorizer, hub: AgentHub) -> None:
+    def __init__(self, registry: Registry, authorizer: Authorizer, hub: AgentHub, peers: Peers) -> None:
         self._registry = registry
         self._authorizer = authorizer
         self._hub = hub
+        self._peers = peers
 
     @streaming
     async def Logs(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -31,6 +33,12 @@ class Pods(pods_pb2_grpc.PodsServicer):
         asked.container = _container(pod, request.container)
         if not pod.spec.node_name:
             raise Invalid(f"pod \"{request.pod}\" has no node yet: see why with 'knarr why {request.pod}'")
+        if pod.spec.node_name not in self._hub.connections and not is_forwarded(context):
+            other = await self._peers.with_agent(pod.spec.node_name)
+            if other is not None:
+                async for answer in self._peers.logs(other, asked):
+                    yield answer
+                return
         logs = agent_pb2.PodLogs(uid=pod.metadata.uid, request=asked)
         async for data in self._hub.stream(pod.spec.node_name, logs):
             yield pods_pb2.LogsResponse(data=data)

@@ -78,10 +78,13 @@ class EtcdStore:
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.keepalive_time_ms", 10_000),
             ("grpc.keepalive_timeout_ms", 5_000),
+            ("grpc.http2.ping_timeout_ms", 5_000),
             ("grpc.lb_policy_name", "round_robin" if len(endpoints) > 1 else "pick_first"),
         ]
         target = endpoints[0] if len(endpoints) == 1 else "ipv4:" + ",".join(endpoints)
         if tls is not None:
+            if len(endpoints) > 1:
+                options.append(("grpc.ssl_target_name_override", tls.server_name))
             credentials = grpc.ssl_channel_credentials(
                 tls.ca.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
             )

@@ -1,4 +1,4 @@
-"""Running the ``etcd`` found on PATH as a child of the control plane, with the settings that suit it.
+"""Running the ``etcd`` found on PATH as a child of the control plane, and the settings that suit it.
 
 The flags are the measured ones of ``docs/architecture.md`` (Store). Clients and peers authenticate by certificates of
 the cluster's CA; it listens on 127.0.0.1 only.
@@ -13,7 +13,9 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,18 +32,29 @@ QUOTA_BYTES = 8 * 1024**3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdTls:
-    """Files: the CA, and a certificate with its key good for 127.0.0.1 as server and as client."""
+    """Files: the CA, and a certificate with its key good for 127.0.0.1 as server and as client.
+
+    server_name: of several members, which the certificate of each must hold.
+    """
 
     ca: Path
     certificate: Path
     key: Path
+    server_name: str = "localhost"
 
     @classmethod
     def of_directory(cls, directory: Path) -> EtcdTls | None:
-        """``ca.crt``, ``client.crt`` and ``client.key`` there, for an etcd of one's own; None without the directory."""
+        """``ca.crt``, ``client.crt`` and ``client.key`` there, for an etcd of one's own; None without the directory.
+
+        ``server-name`` is a file with the members' shared name where that is not localhost.
+        """
         if not directory.is_dir():
             return None
-        return cls(ca=directory / "ca.crt", certificate=directory / "client.crt", key=directory / "client.key")
+        name = "localhost"
+        with contextlib.suppress(FileNotFoundError):
+            name = (directory / "server-name").read_text().strip()
+        files = {"ca": directory / "ca.crt", "certificate": directory / "client.crt", "key": directory / "client.key"}
+        return cls(**files, server_name=name)
 
 
 @dataclass(slots=True)
@@ -71,25 +84,11 @@ async def start(data_dir: Path, tls: EtcdTls | None) -> EtcdProcess:
     program = shutil.which("etcd")
     if program is None:
         raise Unavailable("etcd is not on PATH: install it (Debian: apt install etcd-server) or use --store sqlite")
-    await _check_version(program)
+    await asyncio.to_thread(check_version, program)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     client_port, peer_port = _ports(data_dir / "ports")
-    scheme = "https" if tls is not None else "http"
     endpoint = f"127.0.0.1:{client_port}"
-    command = [
-        program,
-        *("--name", "knarr", "--data-dir", str(data_dir / "data")),
-        *("--listen-client-urls", f"{scheme}://{endpoint}", "--advertise-client-urls", f"{scheme}://{endpoint}"),
-        *("--listen-peer-urls", f"{scheme}://127.0.0.1:{peer_port}"),
-        *("--initial-advertise-peer-urls", f"{scheme}://127.0.0.1:{peer_port}"),
-        *("--initial-cluster", f"knarr={scheme}://127.0.0.1:{peer_port}"),
-        *("--backend-batch-limit", "1000", "--backend-batch-interval", "20ms", "--max-txn-ops", "1024"),
-        *("--quota-backend-bytes", str(QUOTA_BYTES), "--log-level", "warn", "--logger", "zap"),
-    ]
-    if tls is not None:
-        for role in ("", "peer-"):
-            command += [f"--{role}cert-file={tls.certificate}", f"--{role}key-file={tls.key}"]
-            command += [f"--{role}trusted-ca-file={tls.ca}", f"--{role}client-cert-auth"]
+    command = [program, *arguments(data_dir / "data", tls, client_port=client_port, peer_port=peer_port)]
     log_path = data_dir / "etcd.log"
     with open(log_path, "ab") as log:
         process = await asyncio.create_subprocess_exec(
@@ -108,9 +107,37 @@ async def start(data_dir: Path, tls: EtcdTls | None) -> EtcdProcess:
     return running
 
 
-async def _check_version(program: str) -> None:
-    process = await asyncio.create_subprocess_exec(program, "--version", stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
+def arguments(
+    data: Path,
+    tls: EtcdTls | None,
+    *,
+    name: str = "knarr",
+    client_port: int,
+    peer_port: int,
+    members: Mapping[str, int] | None = None,
+) -> list[str]:
+    """Of a member that listens on 127.0.0.1. members: peer ports of all by name; without them it is alone."""
+    scheme = "https" if tls is not None else "http"
+    client, peer = f"{scheme}://127.0.0.1:{client_port}", f"{scheme}://127.0.0.1:{peer_port}"
+    ports = members or {name: peer_port}
+    words = [
+        *("--name", name, "--data-dir", str(data)),
+        *("--listen-client-urls", client, "--advertise-client-urls", client),
+        *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+        *("--initial-cluster", ",".join(f"{name}={scheme}://127.0.0.1:{port}" for name, port in ports.items())),
+        *("--backend-batch-limit", "1000", "--backend-batch-interval", "20ms", "--max-txn-ops", "1024"),
+        *("--quota-backend-bytes", str(QUOTA_BYTES), "--log-level", "warn", "--logger", "zap"),
+    ]
+    if tls is not None:
+        for role in ("", "peer-"):
+            words += [f"--{role}cert-file={tls.certificate}", f"--{role}key-file={tls.key}"]
+            words += [f"--{role}trusted-ca-file={tls.ca}", f"--{role}client-cert-auth"]
+    return words
+
+
+def check_version(program: str) -> None:
+    """Raises Invalid for a version that loses data."""
+    output = subprocess.run([program, "--version"], stdout=subprocess.PIPE, check=False).stdout
     match = re.search(rb"etcd Version: (\d+\.\d+\.\d+)", output)
     version = match[1].decode() if match else ""
     if version in CORRUPTING_VERSIONS:

@@ -98,3 +98,15 @@ class BackupChunk(_message.Message):
     data: bytes
     objects: int
     def __init__(self, data: _Optional[bytes] = ..., objects: _Optional[int] = ...) -> None: ...
+
+class FindAgentRequest(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    def __init__(self, node: _Optional[str] = ...) -> None: ...
+
+class FindAgentResponse(_message.Message):
+    __slots__ = ("connected",)
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    connected: bool
+    def __init__(self, connected: _Optional[bool] = ...) -> None: ...

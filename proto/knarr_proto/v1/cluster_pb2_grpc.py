@@ -49,6 +49,11 @@ class ClusterStub:
                 request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyResponse.FromString,
                 _registered_method=True)
+        self.FindAgent = channel.unary_unary(
+                '/knarr.v1.Cluster/FindAgent',
+                request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentResponse.FromString,
+                _registered_method=True)
         self.Backup = channel.unary_stream(
                 '/knarr.v1.Cluster/Backup',
                 request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.BackupRequest.SerializeToString,
@@ -73,6 +78,13 @@ class ClusterServicer:
 
     def Why(self, request, context):
         """Why a pod is as it is: scheduling verdicts, container states, events, in one answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindAgent(self, request, context):
+        """Whether it is this control plane, of several, that a node's agent is connected to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +115,11 @@ def add_ClusterServicer_to_server(servicer, server):
                     servicer.Why,
                     request_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyRequest.FromString,
                     response_serializer=knarr__proto_dot_v1_dot_cluster__pb2.WhyResponse.SerializeToString,
+            ),
+            'FindAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindAgent,
+                    request_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentRequest.FromString,
+                    response_serializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentResponse.SerializeToString,
             ),
             'Backup': grpc.unary_stream_rpc_method_handler(
                     servicer.Backup,
@@ -191,6 +208,33 @@ class Cluster:
             '/knarr.v1.Cluster/Why',
             knarr__proto_dot_v1_dot_cluster__pb2.WhyRequest.SerializeToString,
             knarr__proto_dot_v1_dot_cluster__pb2.WhyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.v1.Cluster/FindAgent',
+            knarr__proto_dot_v1_dot_cluster__pb2.FindAgentRequest.SerializeToString,
+            knarr__proto_dot_v1_dot_cluster__pb2.FindAgentResponse.FromString,
             options,
             channel_credentials,
             insecure,

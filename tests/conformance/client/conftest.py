@@ -36,6 +36,7 @@ from knarr_controlplane.server.cluster import Cluster
 from knarr_controlplane.server.hub import AgentHub
 from knarr_controlplane.server.nodes import Join, Nodes
 from knarr_controlplane.server.objects import Objects
+from knarr_controlplane.server.peers import Peers
 from knarr_controlplane.server.pods import Pods
 from knarr_controlplane.server.serving import Listener, Services, Serving
 from knarr_controlplane.store.memory import MemoryStore
@@ -111,10 +112,17 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
         port = free_ports()
         services = Services(
             objects=Objects(made, authorizer),
-            pods=Pods(made, authorizer, hub),
+            pods=Pods(made, authorizer, hub, Peers((), authority, SystemClock().now)),
             nodes=Nodes(tokens, authority, authorizer, (), SystemClock().now),
             agents=Agents(made, hub, now=SystemClock().now, heartbeat_s=2, lease_s=10),
-            cluster=Cluster(made, authorizer, cluster_id="test", checks={}, backup=nothing),
+            cluster=Cluster(
+                made,
+                authorizer,
+                cluster_id="test",
+                checks={},
+                backup=nothing,
+                has_agent=hub.connections.__contains__,
+            ),
             history=history_pb2_grpc.HistoryServicer(),
             join=Join(tokens, authority, (), SystemClock().now),
         )
@@ -124,7 +132,7 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
         path = directory / "admin.kubeconfig"
         kubeconfig_writer.write(
             path,
-            server=f"127.0.0.1:{port}",
+            servers=(f"127.0.0.1:{port}",),
             ca_pem=authority.pem,
             user="admin",
             credentials=authority.admin(now),

@@ -19,7 +19,7 @@ def test_a_control_plane_that_does_not_answer_is_named(tmp_path: Path) -> None:
     authority = Authority.open(tmp_path / "pki", now)
     path = tmp_path / "admin.kubeconfig"
     server = "127.0.0.1:1"
-    kubeconfig.write(path, server=server, ca_pem=authority.pem, user="admin", credentials=authority.admin(now))
+    kubeconfig.write(path, servers=(server,), ca_pem=authority.pem, user="admin", credentials=authority.admin(now))
     node = LocalNode(name="n1", data_dir=str(tmp_path / "n1"), runtime_socket="")
     cluster = LocalCluster(id="x", data_dir=str(tmp_path), server=server, kubeconfig=str(path), nodes=(node,))
     with pytest.raises(up.UpError, match="no token to join with") as caught:

@@ -77,7 +77,7 @@ def test_the_admin_is_in_masters_and_the_kubeconfig_is_private(tmp_path: Path, a
     pair = authority.admin(NOW)
     assert identity.of_certificate(pair.certificate).is_admin
     path = tmp_path / "kubeconfig"
-    kubeconfig.write(path, server="127.0.0.1:6443", ca_pem=authority.pem, user="a", credentials=pair)
+    kubeconfig.write(path, servers=("127.0.0.1:6443",), ca_pem=authority.pem, user="a", credentials=pair)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

@@ -1,0 +1,103 @@
+"""Several control planes on this machine: their directories, the etcd that they share and its keys."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from knarr_cli.cluster.state import ClusterStateError, LocalCluster, Process
+
+CONTROL_PLANE, ETCD = "controlplane", "etcd"
+KEYS_TIMEOUT_S = 60.0
+
+
+class Wanted(Protocol):
+    """What ``knarr up`` was asked for."""
+
+    @property
+    def store(self) -> str: ...
+    @property
+    def control_planes(self) -> int: ...
+    @property
+    def etcd_members(self) -> int: ...
+
+
+def needs_etcd(options: Wanted) -> bool:
+    """Whether an etcd is to be started beside the control planes. Raises ClusterStateError for a store of one."""
+    if max(options.control_planes, options.etcd_members) <= 1 or options.store.startswith("etcd://"):
+        return False
+    if options.store != "etcd":
+        raise ClusterStateError(f"--store {options.store} serves one control plane: use --store etcd")
+    return True
+
+
+def etcd(data_dir: Path, members: int) -> list[Process]:
+    """The members of a local etcd."""
+    ports = _free_ports(2 * members)
+    names = [f"{ETCD}-{ordinal + 1}" for ordinal in range(members)]
+    cluster = ",".join(f"{name}={port}" for name, port in zip(names, ports[members:], strict=True))
+    return [
+        Process(
+            name=name,
+            cgroup=name,
+            argv=(
+                *(sys.executable, "-m", "knarr_controlplane.store.etcd_member", "--pki", str(data_dir / "pki")),
+                *("--data-dir", str(data_dir / "etcd" / name), "--name", name, "--cluster", cluster),
+                *("--client-port", str(client), "--peer-port", str(peer)),
+            ),
+        )
+        for name, client, peer in zip(names, ports[:members], ports[members:], strict=True)
+    ]
+
+
+def endpoints(members: list[Process]) -> str:
+    """``--store`` of who connects to them."""
+    ports = [process.argv[process.argv.index("--client-port") + 1] for process in members]
+    return "etcd://" + ",".join(f"127.0.0.1:{port}" for port in ports)
+
+
+def control_plane(first: Process, data_dir: Path, ordinal: int) -> Process:
+    """The first one, or one like it with a directory of its own and the first one's keys."""
+    if ordinal == 0:
+        return first
+    name = f"{CONTROL_PLANE}-{ordinal + 1}"
+    argv = list(first.argv)
+    argv[argv.index("--data-dir") + 1] = str(data_dir / "controlplanes" / str(ordinal + 1))
+    if "--metrics-address" in argv:
+        at = argv.index("--metrics-address") + 1
+        host, _, port = argv[at].rpartition(":")
+        argv[at] = f"{host}:{int(port) + ordinal if int(port) else 0}"
+    return Process(name=name, cgroup=name, argv=(*argv, "--pki", str(data_dir / "pki")))
+
+
+def control_planes(cluster: LocalCluster) -> dict[str, Path]:
+    """Their names and directories."""
+    return {
+        process.name: Path(process.argv[process.argv.index("--data-dir") + 1])
+        for process in cluster.processes
+        if process.name.startswith(CONTROL_PLANE)
+    }
+
+
+def make_keys(cluster: LocalCluster) -> None:
+    """Before processes start that share them. Raises ClusterStateError."""
+    if not any(process.name.startswith(ETCD) for process in cluster.processes):
+        return
+    pki = Path(cluster.data_dir) / "pki"
+    words = [sys.executable, "-m", "knarr_controlplane.store.etcd_member", "--prepare", "--pki", str(pki)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=KEYS_TIMEOUT_S)
+    if done.returncode:
+        raise ClusterStateError(f"the cluster's keys can't be made: {done.stderr.strip()}")
+
+
+def _free_ports(count: int) -> list[int]:
+
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]

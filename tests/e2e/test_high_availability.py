@@ -1,0 +1,200 @@
+"""Three control planes on one etcd: any of them may be lost, and it shows in nothing but who leads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from knarr_api.types.apps_v1 import Deployment
+from knarr_api.types.coordination_v1 import Lease
+from knarr_api.types.core_v1 import Pod
+from knarr_client import kubeconfig
+from knarr_client.grpc import GrpcClient
+from knarr_client.kubeconfig import Access
+from tests.slowness import patient
+
+LEASE = ("knarr-controller-manager", "kube-system")
+MOVES_WITHIN_S = 3.0
+COUNT = 12
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - {name: main, image: "knarr/busybox:1", command: [sh, -c, "echo started; exec sleep 100000"]}
+"""
+
+
+@pytest.fixture
+def three(cluster: Any) -> Any:
+    cluster.up("--store", "etcd", "--control-planes", "3", nodes=1)
+    cluster.import_busybox()
+    cluster.ok("apply", "-f", "-", stdin=DEPLOYMENT)
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "60s")
+    return cluster
+
+
+def access(cluster: Any) -> Access:
+    return kubeconfig.load(cluster.data_dir / "admin.kubeconfig")
+
+
+def only(cluster: Any, ordinal: int) -> Path:
+    """A kubeconfig that knows one of the control planes."""
+    document = yaml.safe_load((cluster.data_dir / "admin.kubeconfig").read_text())
+    known = document["clusters"][0]["cluster"]
+    servers = [known["server"], *known.pop("extensions")[0]["extension"]["servers"]]
+    known["server"] = servers[ordinal]
+    path: Path = cluster.data_dir.parent / f"only-{ordinal}.kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def pid_of(lease: Lease) -> int:
+    return int(lease.spec.holder_identity.rpartition("-")[2])
+
+
+async def kill_leader(client: GrpcClient) -> float:
+    """SIGKILL to the process that leads; returns the seconds until another says that it does."""
+    leader = pid_of(await client.get(Lease, *LEASE))
+    os.kill(leader, signal.SIGKILL)
+    killed_at = time.monotonic()
+    await until_led_by_another(client, leader)
+    return time.monotonic() - killed_at
+
+
+async def until_led_by_another(client: GrpcClient, before: int) -> None:
+    async with asyncio.timeout(patient(30)):
+        while True:
+            lease = await client.get(Lease, *LEASE)
+            if lease.spec.holder_identity and pid_of(lease) != before:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def until_ready(client: GrpcClient, replicas: int) -> None:
+    """That many pods and no more."""
+    async with asyncio.timeout(patient(60)):
+        while True:
+            status = (await client.get(Deployment, "web", "default")).status
+            if status.ready_replicas == replicas and len((await client.list(Pod, "default")).items) == replicas:
+                return
+            await asyncio.sleep(0.1)
+
+
+def test_leadership_moves_within_3_s_and_nothing_is_done_twice(three: Any) -> None:
+    """The leader is killed while it scales up, down and up again: each pod is made once and none is made in vain."""
+
+    async def work() -> list[float]:
+        took: list[float] = []
+        made: set[str] = set()
+        async with GrpcClient.connect(access(three)) as client:
+            before = await client.list(Pod, "default")
+            made.update(pod.metadata.uid for pod in before.items)
+
+            async def watch() -> None:
+                from_revision = before.resource_version
+                while True:
+                    try:
+                        async for batch in client.watch(Pod, "default", resource_version=from_revision):
+                            from_revision = batch[-1].resource_version
+                            made.update(event.object.metadata.uid for event in batch if event.object is not None)
+                    except Exception:  # noqa: BLE001 the control plane asked was the one killed
+                        await asyncio.sleep(0.05)
+
+            watching = asyncio.create_task(watch())
+            expected = 2
+            for replicas in (COUNT, 2, COUNT):
+                deployment = await client.get(Deployment, "web", "default")
+                spec = msgspec.structs.replace(deployment.spec, replicas=replicas)
+                await client.update(msgspec.structs.replace(deployment, spec=spec))
+                took.append(await kill_leader(client))
+                await until_ready(client, replicas)
+                expected += max(replicas - 2, 0)
+            watching.cancel()
+            assert len(made) == expected
+        return took
+
+    took = asyncio.run(work())
+    print("leadership moved after", *(f"{each:.2f} s" for each in took))
+    assert max(took) < patient(MOVES_WITHIN_S)
+
+
+def test_each_serves_all_and_none_is_needed(three: Any, until_true: Any) -> None:
+    uids = {pod["metadata"]["uid"] for pod in three.pods("app=web")}
+    name = three.pods("app=web")[0]["metadata"]["name"]
+    for ordinal in range(3):
+        assert three.ok("--kubeconfig", str(only(three, ordinal)), "logs", name) == "started\n"
+    done = three.run("--kubeconfig", str(only(three, 0)), "logs", "nothing-like-it")
+    assert done.returncode == 1 and "not found" in done.stderr
+    for process in ("controlplane", "controlplane-2", "controlplane-3"):
+        three.kill(process)
+        assert "web" in three.ok("get", "deployments")
+        until_true(lambda: three.run("logs", name).stdout == "started\n", "the agent to be reached again")
+    (node,) = three.get("nodes")["items"]
+    assert all(taint["effect"] != "NoExecute" for taint in node["spec"].get("taints", []))
+    assert {pod["metadata"]["uid"] for pod in three.pods("app=web")} == uids
+    assert all(
+        each["restartCount"] == 0 for pod in three.pods("app=web") for each in pod["status"]["containerStatuses"]
+    )
+
+
+def test_a_frozen_leader_does_nothing_when_it_wakes(three: Any) -> None:
+    """Agents notice as well that it does not answer, and go elsewhere before their nodes are taken for lost."""
+    paths = [only(three, ordinal) for ordinal in range(3)]
+
+    async def work() -> None:
+        async with GrpcClient.connect(access(three)) as client:
+            first = pid_of(await client.get(Lease, *LEASE))
+        os.kill(first, signal.SIGSTOP)
+        try:
+            reachable = await who_answers([kubeconfig.load(path) for path in paths])
+            async with GrpcClient.connect(reachable) as client:
+                await until_led_by_another(client, first)
+                deployment = await client.get(Deployment, "web", "default")
+                spec = msgspec.structs.replace(deployment.spec, replicas=5)
+                await client.update(msgspec.structs.replace(deployment, spec=spec))
+                await until_ready(client, 5)
+                lease = await client.get(Lease, *LEASE)
+        finally:
+            os.kill(first, signal.SIGCONT)
+        async with GrpcClient.connect(reachable) as client:
+            # Long enough for the one that woke to notice, were it to write.
+            await asyncio.sleep(patient(3))
+            now = await client.get(Lease, *LEASE)
+            assert (now.spec.holder_identity, now.spec.lease_transitions) == (
+                lease.spec.holder_identity,
+                lease.spec.lease_transitions,
+            )
+            assert len((await client.list(Pod, "default")).items) == 5
+
+    asyncio.run(work())
+
+
+async def who_answers(candidates: list[Access]) -> Access:
+    """One that is not frozen."""
+
+    async def ask(candidate: Access) -> Access:
+        async with GrpcClient.connect(candidate) as client:
+            await client.get(Lease, *LEASE)
+        return candidate
+
+    asked = [asyncio.create_task(ask(candidate)) for candidate in candidates]
+    done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return done.pop().result()
