@@ -73,7 +73,7 @@ class StartClock:
             self._pulling_since_s = None
         created = world.pod.metadata.creation_timestamp
         if after.phase == "Running" and created is not None:
-            total_s = (clock.now() - created).total_seconds()
+            total_s = max(0.0, (clock.now() - created).total_seconds())  # clocks differ
             self._meter.pod_started(total_s, max(0.0, total_s - self._pulled_s - _prepared_s(world)))
 
 

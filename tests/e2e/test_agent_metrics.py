@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from knarr_client import kubeconfig
 
 PORT = 10255
 POD = """
@@ -20,19 +23,32 @@ spec:
     - {name: idle, image: "knarr/busybox:1", command: ["sleep", "1000"]}
 """
 FETCH = """
-import sys, urllib.request
-with urllib.request.urlopen(sys.argv[1], timeout=10) as answer:
+import ssl, sys, urllib.request
+url, *pair = sys.argv[1:]
+context = ssl._create_unverified_context()  # the agent's certificate is one for clients
+if pair:
+    context.load_cert_chain(*pair)
+with urllib.request.urlopen(url, timeout=10, context=context) as answer:
     sys.stdout.write(answer.read().decode())
 """
 
 
-def fetch(cluster: Any, path: str) -> str:
-    """A page of the first node's agent, asked for in the node's network namespace."""
+def ask(cluster: Any, path: str, *pair: Path) -> subprocess.CompletedProcess[str]:
+    """For a page of the first node's agent, in the node's network namespace."""
     netns = f"--net={cluster.state.nodes[0].netns}"
-    url = f"http://127.0.0.1:{PORT}{path}"
-    return subprocess.run(
-        ["nsenter", netns, sys.executable, "-c", FETCH, url], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
+    command = ["nsenter", netns, sys.executable, "-c", FETCH, f"https://127.0.0.1:{PORT}{path}", *pair]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def fetch(cluster: Any, path: str) -> str:
+    """A page, with the administrator's certificate."""
+    access = kubeconfig.load(cluster.data_dir / "admin.kubeconfig")
+    certificate, key = cluster.data_dir.parent / "admin.crt", cluster.data_dir.parent / "admin.key"
+    certificate.write_bytes(access.certificate_pem)
+    key.write_bytes(access.key_pem)
+    done = ask(cluster, path, certificate, key)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def samples(cluster: Any, path: str = "/metrics") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -44,7 +60,7 @@ def samples(cluster: Any, path: str = "/metrics") -> dict[tuple[str, frozenset[t
 
 
 def test_an_agent_measures_pods_and_runtime(cluster: Any, until_true: Any) -> None:
-    cluster.up("--node-metrics-address", f"127.0.0.1:{PORT}")
+    cluster.up("--node-metrics-address", f"0.0.0.0:{PORT}")
     cluster.import_busybox()
     cluster.ok("apply", "-f", "-", stdin=POD)
     cluster.ok("wait", "--for=condition=Ready", "pod/busy", "--timeout", "30s")
@@ -82,4 +98,5 @@ def test_an_agent_measures_pods_and_runtime(cluster: Any, until_true: Any) -> No
     both = found["container_memory_working_set_bytes", main] + found["container_memory_working_set_bytes", idle]
     assert 0 < both <= value("pod_memory_working_set_bytes", **pod) < value("node_memory_working_set_bytes")
     assert value("node_cpu_usage_seconds_total") > value("pod_cpu_usage_seconds_total", **pod) > 0.2
+    assert "SSLError" in ask(cluster, "/metrics").stderr, "who shows no certificate is not answered"
     assert "[+]runtime ok" in fetch(cluster, "/readyz?verbose") and "[+]api ok" in fetch(cluster, "/readyz?verbose")
