@@ -61,7 +61,7 @@ DECODER = msgspec.json.Decoder(SeenPod)
 
 @dataclass(slots=True)
 class Totals:
-    """Of all agents of this process. heartbeats: acknowledged."""
+    """Of all agents of this process. stored: statuses that were acknowledged."""
 
     connected: int = 0
     sent: int = 0
@@ -103,8 +103,9 @@ class Agent:
                 hello = agent_pb2.Hello(node_name=self.name, agent_version="bench", node_json=self._node())
                 await call.write(self._message(hello=hello))
                 await call.write(self._message(node_status=agent_pb2.NodeStatus(status_json=self._node_status())))
-                while (await call.read()).ack.sequence < self.sequence:
-                    pass
+                while (message := await call.read()).ack.sequence < self.sequence:
+                    if message.WhichOneof("content") == "welcome":
+                        self.heartbeat_s = message.welcome.heartbeat_interval_ms / 1000
             connected = True
             self.totals.connected += 1
             self.waiting.clear()
@@ -133,9 +134,8 @@ class Agent:
                 self.totals.sent += len(updates)
                 await call.write(message)
             if time.monotonic() >= due_s:
-                message = self._message(heartbeat=agent_pb2.Heartbeat())
-                self.counts[message.sequence] = 0
-                await call.write(message)
+                await call.write(self._message(heartbeat=agent_pb2.Heartbeat()))
+                self.totals.heartbeats += 1
                 due_s += self.heartbeat_s
             try:
                 async with asyncio.timeout(max(due_s - time.monotonic(), 0)):
@@ -145,12 +145,8 @@ class Agent:
 
     async def _listen(self, call: Any) -> None:
         while isinstance(message := await call.read(), agent_pb2.ServerMessage):
-            if message.WhichOneof("content") == "welcome":
-                self.heartbeat_s = message.welcome.heartbeat_interval_ms / 1000
-            elif message.WhichOneof("content") == "ack":
-                count = self.counts.pop(message.ack.sequence, -1)
-                self.totals.heartbeats += count == 0
-                self.totals.stored += max(count, 0) - len(message.ack.refused)
+            if message.WhichOneof("content") == "ack":
+                self.totals.stored += self.counts.pop(message.ack.sequence, 0) - len(message.ack.refused)
                 self.totals.refused += len(message.ack.refused)
 
     async def _watch(self) -> None:

@@ -25,7 +25,7 @@ from knarr_controlplane.store.protocol import StoreEvent
 
 HERE = Path(__file__).resolve().parent
 TICK = os.sysconf("SC_CLK_TCK")
-PORT = 17443
+PORT = int(os.environ.get("KNARR_BENCH_PORT", "17443"))
 START_S = 180.0
 AGENTS_PER_PROCESS = 1250
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 
+from knarr_api.types.core_v1 import Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import Client, T, meta_of
 from knarr_client.clock import Clock
@@ -26,7 +28,8 @@ class SharedInformers:
     def of(self, type_: type[T]) -> Informer[T]:
         informer = self._informers.get(type_)
         if informer is None:
-            informer = Informer(self._client, type_, clock=self._clock, uniform=self._uniform)
+            keep = cast("Callable[[T], T]", Siblings().keep) if issubclass(type_, Pod) else None
+            informer = Informer(self._client, type_, clock=self._clock, uniform=self._uniform, keep=keep)
             self._informers[type_] = informer
         return cast("Informer[T]", informer)
 
@@ -50,6 +53,41 @@ class SharedInformers:
     async def synced(self) -> None:
         """Until every one has listed once."""
         await wait_synced(*self._informers.values())
+
+
+SIBLINGS_MAX = 10_000
+SHARED = ("containers", "init_containers", "volumes", "tolerations")
+"""Of a pod's spec: what its template determines."""
+
+
+class Siblings:
+    """Makes pods of one owner share what is equal in them: most of a decoded pod is what its template says."""
+
+    def __init__(self) -> None:
+        self._latest: OrderedDict[str, Pod] = OrderedDict()
+        """By the first owner's uid."""
+
+    def keep(self, pod: Pod) -> Pod:
+        """An equal pod that holds the parts of an earlier sibling wherever they are equal."""
+        owners = pod.metadata.owner_references
+        if not owners:
+            return pod
+        sibling = self._latest.get(owners[0].uid)
+        if sibling is None:
+            self._latest[owners[0].uid] = pod
+            if len(self._latest) > SIBLINGS_MAX:
+                self._latest.popitem(last=False)
+            return pod
+        parts = {name: getattr(sibling.spec, name) for name in SHARED}
+        if any(getattr(pod.spec, name) != part for name, part in parts.items()):
+            self._latest[owners[0].uid] = pod
+            return pod
+        metadata = pod.metadata
+        if sibling.metadata.owner_references == owners:
+            metadata = msgspec.structs.replace(metadata, owner_references=sibling.metadata.owner_references)
+        if sibling.metadata.labels == metadata.labels:
+            metadata = msgspec.structs.replace(metadata, labels=sibling.metadata.labels)
+        return msgspec.structs.replace(pod, metadata=metadata, spec=msgspec.structs.replace(pod.spec, **parts))
 
 
 def slim(obj: msgspec.Struct) -> msgspec.Struct:

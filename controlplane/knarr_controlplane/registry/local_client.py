@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar, cast
 
@@ -14,6 +15,8 @@ from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import QUIET, Registry, filter_of
 
 T = TypeVar("T", bound=msgspec.Struct)
+AT_A_TIME = 500
+"""Objects of a list to decode before others of the process get their turn."""
 
 
 class LocalClient:
@@ -38,8 +41,12 @@ class LocalClient:
         kind = kinds.of(type_)
         filter_ = filter_of(kind, namespace, label_selector, field_selector)
         page = self._registry.list(kind, filter_, Wanted(limit=limit, continue_=continue_))
-        items = tuple(cast(T, entry.value()) for entry in page.entries)
-        return Page(items=items, resource_version=str(page.revision), continue_=page.continue_)
+        items: list[T] = []
+        for number, entry in enumerate(page.entries, 1):
+            items.append(cast(T, entry.value()))
+            if number % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return Page(items=tuple(items), resource_version=str(page.revision), continue_=page.continue_)
 
     async def create(self, obj: T, *, field_manager: str = "") -> T:
         return cast(T, (await self._registry.create(obj, writer=_writer(field_manager))).value())

@@ -20,7 +20,7 @@ from knarr_controlplane.authz import LEASE_NAMESPACE
 from knarr_controlplane.registry.registry import Registry
 
 LEASE = kinds.of(Lease)
-ROUND_S = 0.2
+ROUND_S = 0.5
 """Between two rounds of writing: what a renewal may wait."""
 
 
