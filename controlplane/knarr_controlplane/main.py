@@ -30,6 +30,7 @@ from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.metrics import MeteredStore, StoredObjects
 from knarr_controlplane.pki import kubeconfig
+from knarr_controlplane.pki.account_tokens import AccountTokens
 from knarr_controlplane.pki.authority import ADMIN, Authority
 from knarr_controlplane.pki.tokens import Tokens
 from knarr_controlplane.registry.local_client import LocalClient
@@ -37,6 +38,7 @@ from knarr_controlplane.registry.past import Past
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.server.accounts import AccountAuthority, Accounts
 from knarr_controlplane.server.agents import Agents
 from knarr_controlplane.server.cluster import Cluster
 from knarr_controlplane.server.history import History
@@ -145,6 +147,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     origin = Origin(pki=settings.pki, cluster_id=authority.fingerprint[:12], store=settings.store)
     checks = {"store": store_health, "cache": cache_health, "leader": leader_health, "agents": agents_health}
     agents = Agents(registry, hub, now=clock.now, heartbeat_s=settings.heartbeat_s, lease_s=settings.node_grace_s)
+    account_authority = AccountAuthority(registry, AccountTokens(authority), clock.now)
     services = Services(
         objects=Objects(registry, authorizer),
         pods=Pods(registry, authorizer, hub, peers),
@@ -159,6 +162,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             has_agent=hub.connections.__contains__,
         ),
         history=History(Past(store, storage, kinds.of(Lease).key(leader.NAMESPACE, LEADER)), authorizer),
+        accounts=Accounts(registry, authorizer, account_authority),
         join=Join(tokens, authority, settings.advertise, clock.now, is_alive=hub.connections.__contains__),
     )
     background.start(agents.run(), "leases")
@@ -167,7 +171,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     }
     names -= {"0.0.0.0", "[::]", "::"}
     pair = authority.serving(names, clock.now(), data_dir / "pki")
-    serving = Serving(services, settings.listeners, ca=authority.pem, serving=pair)
+    serving = Serving(services, settings.listeners, ca=authority.pem, serving=pair, identify=account_authority.identify)
     await serving.start()
     stack.push_async_callback(serving.stop)
     local = next((listener for listener in settings.listeners if not listener.netns), settings.listeners[0])
@@ -193,7 +197,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
 
     async def act() -> None:
         controller_settings = controllers.ControllerSettings(
-            node_grace_s=settings.node_grace_s, cluster_cidr=settings.cluster_cidr
+            node_grace_s=settings.node_grace_s, cluster_cidr=settings.cluster_cidr, ca_pem=authority.pem.decode()
         )
         informers = SharedInformers(client, clock)
         scheduling = scheduler.run(

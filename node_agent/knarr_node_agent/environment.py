@@ -22,6 +22,8 @@ class Sources:
 
     config_maps: Mapping[str, ConfigMap] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    tokens: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """By audience and how long each lasts."""
     host_ip: str = ""
     pod_ip: str = ""
     allocatable: Mapping[str, Quantity] = field(default_factory=dict)

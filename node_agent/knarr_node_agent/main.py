@@ -39,6 +39,7 @@ from knarr_node_agent.runtime import Runtime
 from knarr_node_agent.settings import Settings
 from knarr_node_agent.starting import NodeFacts, Starter
 from knarr_node_agent.stream import Stream
+from knarr_node_agent.tokens import Ask, PodTokens, asking
 from knarr_node_agent.usage import UsageReporter
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
@@ -112,7 +113,7 @@ class _Agent:
         channel = open_channel(access)
         client = GrpcClient(channel)
         recorder = EventRecorder(client, component="knarr-node-agent", clock=clock, instance=settings.node_name)
-        store = self._wire_pods(client, recorder)
+        store = self._wire_pods(client, recorder, asking(channel))
         sessions = LogSessions(self._pods, settings.data_dir / "logs", clock)
         self._stream = Stream(
             channel,
@@ -162,7 +163,7 @@ class _Agent:
             await self._runtime.close()
             await client.close()
 
-    def _wire_pods(self, client: GrpcClient, recorder: EventRecorder) -> AssignmentStore:
+    def _wire_pods(self, client: GrpcClient, recorder: EventRecorder, ask: Ask) -> AssignmentStore:
         settings, clock = self._settings, self._clock
         root, memory = settings.data_dir / "pods", settings.data_dir / "secrets"
         volumes = Volumes(root, memory)
@@ -175,7 +176,10 @@ class _Agent:
             log_root=settings.data_dir / "logs",
             allocatable=machine.capacity(settings),
         )
-        starter = Starter(self._runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, clock, facts)
+        tokens = PodTokens(ask, memory, clock)
+        starter = Starter(
+            self._runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, clock, facts, tokens
+        )
         self._pods = PodManager(
             self._runtime,
             store,

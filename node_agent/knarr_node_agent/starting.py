@@ -27,6 +27,7 @@ from knarr_node_agent.pod_files import PodFiles
 from knarr_node_agent.podmachine.world import Container, Sandbox
 from knarr_node_agent.probes import Target
 from knarr_node_agent.runtime import Image, Runtime
+from knarr_node_agent.tokens import PodTokens
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 from knarr_proto.cri import api_pb2 as cri
@@ -68,6 +69,7 @@ class Starter:
         events: EventRecorder,
         clock: Clock,
         facts: NodeFacts,
+        tokens: PodTokens,
     ) -> None:
         self.images_changed: Callable[[str], None] = lambda uid: None
         self._runtime = runtime
@@ -78,6 +80,7 @@ class Starter:
         self._events = events
         self._clock = clock
         self._facts = facts
+        self._tokens = tokens
         self._images = Images(runtime, lambda uid: self.images_changed(uid))
 
     async def prepare(self, pod: Pod, *, age_s: float = 0.0) -> None:
@@ -107,7 +110,7 @@ class Starter:
         """
         try:
             sources = await self._sources(pod, 0.0 if retried or attempt == 0 else KNOWN_AGE_S)
-        except errors.Unavailable as error:
+        except (errors.Unavailable, errors.NotFound, errors.Invalid) as error:
             raise StartProblem("CreateContainerConfigError", str(error)) from error
         ip = self._facts.host_ip if pod.spec.host_network else sandbox.ip
         image = await self._image(pod, container, sources, group)
@@ -150,6 +153,7 @@ class Starter:
         """All that the node's disk holds of the pod."""
         uid = pod.metadata.uid
         self._images.forget(uid)
+        self._tokens.forget(uid)
         self._volumes.remove(uid)
         self._users.forget(uid)
         if pod.metadata.name:
@@ -163,7 +167,8 @@ class Starter:
 
     async def _sources(self, pod: Pod, age_s: float) -> Sources:
         sources = await self._objects.of(pod, age_s=age_s)
-        return replace(sources, host_ip=self._facts.host_ip, allocatable=self._facts.allocatable)
+        tokens = await self._tokens.of(pod)
+        return replace(sources, tokens=tokens, host_ip=self._facts.host_ip, allocatable=self._facts.allocatable)
 
     def _sandbox_config(self, pod: Pod, attempt: int) -> cri.PodSandboxConfig:
         try:

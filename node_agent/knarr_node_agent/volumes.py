@@ -25,11 +25,13 @@ from knarr_api.types.core_v1 import (
     HostPathVolumeSource,
     KeyToPath,
     Pod,
+    ServiceAccountTokenProjection,
     Volume,
 )
 from knarr_node_agent import environment, kernel
 from knarr_node_agent.configs import HostMount
 from knarr_node_agent.environment import Sources
+from knarr_node_agent.tokens import wish_of
 
 DEFAULT_MODE = 0o644
 LINK, NEW_LINK = "..data", "..data_new"
@@ -192,7 +194,8 @@ def is_written(volume: Volume) -> bool:
 
 def _is_secret(volume: Volume) -> bool:
     if volume.projected is not None:
-        return any(source.secret is not None for source in volume.projected.sources)
+        sources = volume.projected.sources
+        return any(each.secret is not None or each.service_account_token is not None for each in sources)
     return volume.secret is not None
 
 
@@ -218,8 +221,10 @@ def written_files(pod: Pod, volume: Volume, sources: Sources) -> tuple[File, ...
                 files += _secret(sources, piece.name, piece.items, bool(piece.optional), mode)
             if source.downward_api is not None:
                 files += _downward(pod, source.downward_api.items, mode, sources)
-            if source.service_account_token is not None or source.cluster_trust_bundle is not None:
-                raise Invalid(f'volume "{volume.name}": tokens and trust bundles are not projected yet')
+            if source.service_account_token is not None:
+                files.append(_token(source.service_account_token, mode, sources))
+            if source.cluster_trust_bundle is not None:
+                raise Invalid(f'volume "{volume.name}": trust bundles are not projected yet')
         return tuple(files)
     return None
 
@@ -324,6 +329,13 @@ def _downward(
         default = DEFAULT_MODE if mode is None else mode
         files.append(File(item.path, text.encode(), default if item.mode is None else item.mode))
     return tuple(files)
+
+
+def _token(source: ServiceAccountTokenProjection, mode: int | None, sources: Sources) -> File:
+    token = sources.tokens.get(wish_of(source))
+    if token is None:
+        raise NotFound(f'there is no token for the audience "{source.audience}"')
+    return File(source.path, token.encode(), DEFAULT_MODE if mode is None else mode)
 
 
 def _relative(path: str) -> PurePosixPath:

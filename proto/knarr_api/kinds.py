@@ -24,7 +24,15 @@ ACTING = frozenset(
         *("DaemonSet", "StatefulSet", "ControllerRevision", "Job", "CronJob"),
         *("Lease", "PriorityClass", "PodDisruptionBudget", "LimitRange", "ResourceQuota"),
         *("ReplicaSet", "Deployment", "DaemonSet", "StatefulSet", "ControllerRevision", "Job", "CronJob"),
-        *("Lease", "PriorityClass", "PodDisruptionBudget", "LimitRange", "ResourceQuota", "HorizontalPodAutoscaler"),
+        *(
+            "Lease",
+            "PriorityClass",
+            "PodDisruptionBudget",
+            "LimitRange",
+            "ResourceQuota",
+            "HorizontalPodAutoscaler",
+            "ServiceAccount",
+        ),
     }
 )
 """Kinds that Knarr acts on; every other one is stored, validated by type and served."""

@@ -28,8 +28,12 @@ Option = tuple[str, str | int]
 def open_channel(access: Access) -> grpc.aio.Channel:
     """Doesn't connect yet. Must be called in the event loop that will use it. Raises Invalid."""
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=access.ca_pem, private_key=access.key_pem, certificate_chain=access.certificate_pem
+        root_certificates=access.ca_pem,
+        private_key=access.key_pem or None,
+        certificate_chain=access.certificate_pem or None,
     )
+    if access.token:
+        credentials = grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(access.token))
     return grpc.aio.secure_channel(target(access), credentials, options=options(access))
 
 

@@ -2,8 +2,9 @@
 
 The standard file, as ``kubectl`` reads it: ``current-context`` names a context, that a cluster and a user. Read are
 ``server`` (``https://host:port``), ``certificate-authority``, ``client-certificate``, ``client-key``, each as a file or
-inline as ``…-data`` (inline wins), ``tls-server-name``, and the context's ``namespace``. Certificates are the only
-credentials. A cluster may name more servers of itself in an extension, which other programs ignore:
+inline as ``…-data`` (inline wins), ``tls-server-name``, and the context's ``namespace``. Instead of a certificate a
+user may have a ``token`` of a ServiceAccount; the port is then the one after the API's, where nodes join. A cluster may
+name more servers of itself in an extension, which other programs ignore:
 
 .. code-block:: yaml
 
@@ -45,8 +46,10 @@ class Access:
 
     endpoints: tuple[str, ...]
     ca_pem: bytes
-    certificate_pem: bytes
-    key_pem: bytes
+    certificate_pem: bytes = b""
+    key_pem: bytes = b""
+    token: str = ""
+    """Of a ServiceAccount, instead of the certificate; the endpoints' port is then that for joining."""
     server_name: str = ""
     """Whom the servers' certificates must name; empty: the host that was dialled."""
     namespace: str = "default"
@@ -109,11 +112,13 @@ class _Reader:
         user_name = self._text(chosen, "user", f"{at}.user")
         cluster, cluster_at = self._named("clusters", cluster_name, "cluster")
         user, user_at = self._named("users", user_name, "user")
+        token = self._text(user, "token", f"{user_at}.token", required=False)
         return Access(
+            token=token,
             endpoints=self._endpoints(cluster, cluster_at),
             ca_pem=self._pem(cluster, "certificate-authority", cluster_at),
-            certificate_pem=self._pem(user, "client-certificate", user_at),
-            key_pem=self._pem(user, "client-key", user_at),
+            certificate_pem=b"" if token else self._pem(user, "client-certificate", user_at),
+            key_pem=b"" if token else self._pem(user, "client-key", user_at),
             server_name=self._text(cluster, "tls-server-name", f"{cluster_at}.tls-server-name", required=False),
             namespace=self._text(chosen, "namespace", f"{at}.namespace", required=False) or "default",
             context=name,

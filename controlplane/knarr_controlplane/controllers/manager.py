@@ -31,6 +31,7 @@ from knarr_controlplane.controllers.pods.collector import PodCollector
 from knarr_controlplane.controllers.replicaset.controller import REPLICA_SET, ReplicaSetController
 from knarr_controlplane.controllers.replicationcontroller import REPLICATION_CONTROLLER
 from knarr_controlplane.controllers.resourcequota.controller import ResourceQuotaController
+from knarr_controlplane.controllers.serviceaccounts.controller import ServiceAccountController
 from knarr_controlplane.controllers.settings import ControllerSettings
 from knarr_controlplane.controllers.statefulset.controller import StatefulSetController
 
@@ -113,6 +114,7 @@ async def run(
     autoscaling = AutoscalingController(
         client, informers, recorder.named("horizontal-pod-autoscaler"), clock, queue("horizontalpodautoscaler")
     )
+    accounts = ServiceAccountController(client, informers, queue("serviceaccount"), ca_pem=settings.ca_pem)
     quotas = ResourceQuotaController(client, informers, clock, queue("resource_quota"))
     events = EventExpiry(client, clock, ttl_s=settings.event_ttl_s, interval_s=settings.event_scan_s)
     garbage = GarbageCollector(
@@ -122,6 +124,7 @@ async def run(
         WorkQueue(uniform=uniform, metrics=QueueMeter("garbage_collector")),
         followed_kinds(),
     )
+    accounts.follow(informers)
     quotas.follow(informers, followed_kinds())
 
     async with asyncio.TaskGroup() as group:
@@ -144,6 +147,7 @@ async def run(
             "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),
             "namespaces": run_reconciler("namespaces", namespaces, namespaces.queue, workers=workers),
             "autoscaling": run_reconciler("autoscaling", autoscaling, autoscaling.queue, workers=workers),
+            "accounts": run_reconciler("accounts", accounts, accounts.queue, workers=workers),
             "quotas": run_reconciler("quotas", quotas, quotas.queue, workers=workers),
             "garbage": run_reconciler("garbage", garbage, garbage.queue, workers=2 * workers),
             "pods": pods.run(),

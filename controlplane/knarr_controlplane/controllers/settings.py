@@ -26,5 +26,7 @@ class ControllerSettings:
     node_missing_quarantine_s: float = 5.0
     """Pods of a node whose object is gone are removed after this time."""
     ended_pods_max: int = 12_500
+    ca_pem: str = ""
+    """The cluster's CA, published in every namespace for its pods; empty: it is not."""
     workers: int = 4
     """How many objects of one kind are reconciled at once."""

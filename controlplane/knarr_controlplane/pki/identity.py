@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ class Identity:
 
     name: str
     groups: frozenset[str] = frozenset()
+    uid: str = ""
 
     @property
     def is_admin(self) -> bool:
@@ -33,14 +35,24 @@ class Identity:
         return self.name.removeprefix(NODE_PREFIX) if is_node else ""
 
 
+BEARER: ContextVar[Identity | Unauthenticated | None] = ContextVar("bearer", default=None)
+"""Who has called with a token; set before the call's method runs, where callers have no certificates."""
 CONTROL_PLANE = Identity("system:knarr-controlplane", frozenset({ADMINS}))
 """What the control plane's own parts act as."""
 
 
 def of_call(context: grpc.aio.ServicerContext) -> Identity:  # type: ignore[type-arg]
-    """The caller of a gRPC method; gRPC has verified the certificate's chain. Raises Unauthenticated without one."""
+    """The caller of a gRPC method: gRPC has verified the certificate's chain, ``serving`` a token.
+
+    Raises Unauthenticated without either.
+    """
     pem = next(iter(context.auth_context().get("x509_pem_cert", ())), b"")
     if not pem:
+        bearer = BEARER.get()
+        if isinstance(bearer, Identity):
+            return bearer
+        if bearer is not None:
+            raise Unauthenticated(bearer.message)
         raise Unauthenticated("the connection has no client certificate")
     return of_certificate(pem if isinstance(pem, bytes) else pem.encode())
 

@@ -4,6 +4,7 @@ it is decided again on what is there now."""
 from __future__ import annotations
 
 import datetime
+import hashlib
 import random
 import secrets
 import uuid
@@ -16,14 +17,14 @@ from knarr_api import errors, json, kinds, shapes
 from knarr_api.fields import FieldSelector
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
-from knarr_api.types.core_v1 import Namespace, Pod
+from knarr_api.types.core_v1 import Namespace, Pod, ServiceAccount
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_api.types.scheduling_v1 import PriorityClass
 from knarr_client.client import PatchType
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache
-from knarr_controlplane.registry import managed_fields, merging, pages, patching, priorities, rules
+from knarr_controlplane.registry import accounts, managed_fields, merging, pages, patching, priorities, rules
 from knarr_controlplane.registry.addressing import check_uid, key_of, names_write, without_revision
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.pages import Page, Wanted
@@ -70,7 +71,8 @@ class Registry:
     async def make_system_objects(self) -> None:
         """The namespaces and priority classes that are always there."""
         namespaces = [Namespace(metadata=ObjectMeta(name=name)) for name in SYSTEM_NAMESPACES]
-        for obj in (*namespaces, *priorities.SYSTEM.values()):
+        accounts_ = [_default_account(name) for name in SYSTEM_NAMESPACES]
+        for obj in (*namespaces, *accounts_, *priorities.SYSTEM.values()):
             try:
                 await self.create(obj)
             except errors.AlreadyExists:
@@ -144,6 +146,7 @@ class Registry:
                 named = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
             if isinstance(named, Pod):
                 named = priorities.prioritised(named, self._priority_classes())
+                named = self._accounted(named)
             elif isinstance(named, PriorityClass):
                 priorities.check(named)
             named = self._policies.limited(named)
@@ -161,16 +164,34 @@ class Registry:
                 return entries.make(kind, key, new, 0)
             try:
                 async with self._policies.turn(kind, new.metadata.namespace, creation=True):
-                    charges = self._policies.charges(kind, None, new)
+                    charges = (*self._policies.charges(kind, None, new), *self._belongings(new))
                     return await self._put(kind, key, new, 0, charges)
             except KeyConflict as error:
-                if error.key != key:  # a quota that other writers have used meanwhile
+                if error.key != key:  # a quota that other writers have used meanwhile, or an account
                     await self._seen(error)
                 elif metadata.name:
                     raise errors.already_exists(kind.resource, metadata.name, kind.group) from None
         if metadata.name:
             raise errors.Conflict(f"the namespace's quotas change faster than {kind.qualified} can be created")
         raise errors.AlreadyExists(f"no free name with the prefix {metadata.generate_name} was found")
+
+    def _belongings(self, new: Any) -> tuple[Put, ...]:
+        """What is stored with a new object: a namespace has its account from the first moment."""
+        if not isinstance(new, Namespace):
+            return ()
+        key = ACCOUNT.key(new.metadata.name, accounts.DEFAULT)
+        if self.cache.get(ACCOUNT, key) is not None:
+            return ()
+        account = _default_account(new.metadata.name)
+        account = rules.created(account, now=self.now(), uid=str(uuid.uuid4()), admission=self.admission)
+        return (Put(key, self._storage.encode(ACCOUNT, key, account), 0),)
+
+    def _accounted(self, pod: Pod) -> Pod:
+        entry = self.cache.get(ACCOUNT, ACCOUNT.key(pod.metadata.namespace, accounts.named(pod)))
+        # The same for all pods of an account, so that they can share in memory what is the same of them.
+        digest = hashlib.sha256(entry.uid.encode() if entry is not None else b"").digest()
+        suffix = rules.generated_name("", int.from_bytes(digest[:8], "big"))
+        return accounts.accounted(pod, entry.value() if entry is not None else None, suffix)
 
     def _priority_classes(self) -> dict[str, PriorityClass]:
         """By name; read again only when one has changed."""
@@ -406,8 +427,12 @@ class Registry:
             )
 
 
-NAMESPACE, POD = kinds.of(Namespace), kinds.of(Pod)
+ACCOUNT, NAMESPACE, POD = kinds.of(ServiceAccount), kinds.of(Namespace), kinds.of(Pod)
 Prepare = Callable[[Any, Any, Admission], Any]
+
+
+def _default_account(namespace: str) -> ServiceAccount:
+    return ServiceAccount(metadata=ObjectMeta(name=accounts.DEFAULT, namespace=namespace))
 
 
 def preparation(subresource: str) -> Prepare:

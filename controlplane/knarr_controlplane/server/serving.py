@@ -1,11 +1,12 @@
-"""The services on the network: mutual TLS on every port but the join port, which shows only ``Join``."""
+"""The services on the network: mutual TLS on every port but the join port, for those without a certificate: it shows
+``Join``, and with a ServiceAccount's token what such an account may ask."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,13 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from knarr_api.errors import Invalid, Unavailable
+from knarr_api.errors import Invalid, Unauthenticated, Unavailable
+from knarr_controlplane.pki import identity
 from knarr_controlplane.pki.authority import KeyPair
+from knarr_controlplane.pki.identity import Identity
 from knarr_proto.v1 import (
+    accounts_pb2,
+    accounts_pb2_grpc,
     agent_pb2,
     agent_pb2_grpc,
     cluster_pb2,
@@ -35,6 +40,7 @@ CLONE_NEWNET = 0x40000000
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_JOIN_BYTES = 64 * 1024
 MAX_JOIN_CALLS = 64
+JOIN_METHODS = "/knarr.v1.Join/"
 GRACE_S = 0.5
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.so_reuseport", 0),
@@ -82,13 +88,23 @@ class Services:
     agents: Any
     cluster: Any
     history: Any
+    accounts: Any
     join: Any
 
 
 class Serving:
     """Both servers. ``start``, then ``stop``."""
 
-    def __init__(self, services: Services, listeners: tuple[Listener, ...], *, ca: bytes, serving: KeyPair) -> None:
+    def __init__(
+        self,
+        services: Services,
+        listeners: tuple[Listener, ...],
+        *,
+        ca: bytes,
+        serving: KeyPair,
+        identify: Callable[[str], Identity],
+    ) -> None:
+        """identify: whose a bearer token is; raises Unauthenticated."""
         self._api = grpc.aio.server(options=(*OPTIONS, ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)))
         objects_pb2_grpc.add_ObjectsServicer_to_server(services.objects, self._api)
         pods_pb2_grpc.add_PodsServicer_to_server(services.pods, self._api)
@@ -96,6 +112,7 @@ class Serving:
         agent_pb2_grpc.add_AgentServicer_to_server(services.agents, self._api)
         cluster_pb2_grpc.add_ClusterServicer_to_server(services.cluster, self._api)
         history_pb2_grpc.add_HistoryServicer_to_server(services.history, self._api)
+        accounts_pb2_grpc.add_AccountsServicer_to_server(services.accounts, self._api)
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._api)
         self._names = tuple(
@@ -107,12 +124,18 @@ class Serving:
                 (agent_pb2, "Agent"),
                 (cluster_pb2, "Cluster"),
                 (history_pb2, "History"),
+                (accounts_pb2, "Accounts"),
             )
         )
         reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._api)
         join_options = (*OPTIONS, ("grpc.max_receive_message_length", MAX_JOIN_BYTES))
-        self._join = grpc.aio.server(options=join_options, maximum_concurrent_rpcs=MAX_JOIN_CALLS)
+        self._join = grpc.aio.server(
+            options=join_options, maximum_concurrent_rpcs=MAX_JOIN_CALLS, interceptors=(Bearers(identify),)
+        )
         nodes_pb2_grpc.add_JoinServicer_to_server(services.join, self._join)
+        objects_pb2_grpc.add_ObjectsServicer_to_server(services.objects, self._join)
+        cluster_pb2_grpc.add_ClusterServicer_to_server(services.cluster, self._join)
+        accounts_pb2_grpc.add_AccountsServicer_to_server(services.accounts, self._join)
         pair = [(serving.key, serving.certificate)]
         mutual = grpc.ssl_server_credentials(pair, root_certificates=ca, require_client_auth=True)
         server_only = grpc.ssl_server_credentials(pair)
@@ -132,6 +155,29 @@ class Serving:
         await self._health.enter_graceful_shutdown()
         await self._join.stop(None)
         await self._api.stop(GRACE_S)
+
+
+class Bearers(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """On the port for those without a certificate: joining is for all, everything else for who shows a token.
+
+    Without one the other services are not there.
+    """
+
+    def __init__(self, identify: Callable[[str], Identity]) -> None:
+        self._identify = identify
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        if details.method.startswith(JOIN_METHODS):
+            return await continuation(details)
+        given = next((str(value) for key, value in details.invocation_metadata if key == "authorization"), "")
+        scheme, _, token = given.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        try:
+            identity.BEARER.set(self._identify(token.strip()))
+        except Unauthenticated as error:
+            identity.BEARER.set(error)
+        return await continuation(details)
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials) -> None:

@@ -14,6 +14,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 TERMINATION_GRACE_S = 30
 MODE = 0o644
+TOKEN_S = 3600
 
 
 def fill(obj: S, **defaults: Any) -> S:
@@ -135,8 +136,16 @@ def _volume(volume: Volume) -> Volume:
         config_map=fill(volume.config_map, default_mode=MODE) if volume.config_map is not None else None,
         secret=fill(volume.secret, default_mode=MODE) if volume.secret is not None else None,
         downward_api=fill(volume.downward_api, default_mode=MODE) if volume.downward_api is not None else None,
-        projected=fill(volume.projected, default_mode=MODE) if volume.projected is not None else None,
+        projected=_projected(volume.projected) if volume.projected is not None else None,
     )
+
+
+def _projected(given: core_v1.ProjectedVolumeSource) -> core_v1.ProjectedVolumeSource:
+    def source(one: core_v1.VolumeProjection) -> core_v1.VolumeProjection:
+        token = one.service_account_token
+        return one if token is None else change(one, service_account_token=fill(token, expiration_seconds=TOKEN_S))
+
+    return change(fill(given, default_mode=MODE), sources=each(given.sources, source))
 
 
 def template(given: PodTemplateSpec) -> PodTemplateSpec:

@@ -69,8 +69,6 @@ def _pod(spec: PodSpec, path: str) -> Iterator[str]:
     for steps, text in _fields():
         for found in _present(spec, steps, path):
             yield f"{found}: {text}"
-    if spec.service_account_name not in ("", "default"):
-        yield f"{path}.serviceAccountName: accepted, but no token is mounted yet"
     for index, volume in enumerate(spec.volumes):
         for name in SOURCES:
             if name not in VOLUMES and getattr(volume, name) is not None:

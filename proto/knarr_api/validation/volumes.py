@@ -10,6 +10,7 @@ from knarr_api.types.core_v1 import (
     DownwardAPIVolumeFile,
     KeyToPath,
     ProjectedVolumeSource,
+    ServiceAccountTokenProjection,
     Volume,
     VolumeMount,
 )
@@ -19,6 +20,7 @@ from knarr_api.validation.names import duplicate, forbidden, invalid, one_of, re
 HOST_PATH_TYPES = (
     *("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"),
 )
+TOKEN_LEAST_S, TOKEN_MOST_S = 600, 1 << 32
 MODE_TEXT = "must be a number between 0 and 0777 (octal), both inclusive"
 VOLUME_FIELD_PATHS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
 
@@ -150,8 +152,20 @@ def _projected(projected: ProjectedVolumeSource, path: str) -> Iterator[FieldErr
         if source.downward_api is not None:
             for number, file in enumerate(source.downward_api.items):
                 yield from _downward_file(file, f"{at}.downwardAPI.items[{number}]")
-        if source.service_account_token is not None and not source.service_account_token.path:
-            yield required(f"{at}.serviceAccountToken.path")
+        if source.service_account_token is not None:
+            yield from _token(source.service_account_token, f"{at}.serviceAccountToken")
+
+
+def _token(given: ServiceAccountTokenProjection, at: str) -> Iterator[FieldError]:
+    lasts_s = given.expiration_seconds
+    if not given.path:
+        yield required(f"{at}.path")
+    elif given.path.startswith("/") or ".." in given.path.split("/"):
+        yield invalid(f"{at}.path", given.path, "must be a relative path that does not contain '..'")
+    if lasts_s is not None and lasts_s < TOKEN_LEAST_S:
+        yield invalid(f"{at}.expirationSeconds", lasts_s, "may not specify a duration less than 10 minutes")
+    if lasts_s is not None and lasts_s > TOKEN_MOST_S:
+        yield invalid(f"{at}.expirationSeconds", lasts_s, "may not specify a duration larger than 2^32 seconds")
 
 
 def mount(given: VolumeMount, path: str, volumes: set[str], targets: set[str]) -> Iterator[FieldError]:

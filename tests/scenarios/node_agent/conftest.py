@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from knarr_api.errors import KnarrError, NotFound
+from knarr_api.errors import KnarrError, NotFound, Unavailable
 from knarr_api.quantity import Quantity
+from knarr_api.types.authentication_v1 import TokenRequest, TokenRequestStatus
 from knarr_api.types.core_v1 import Container, ContainerStatus, Event, Pod, PodSpec
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client import virtual_time
@@ -27,6 +29,7 @@ from knarr_node_agent.pods import PodManager
 from knarr_node_agent.runtime import Runtime
 from knarr_node_agent.starting import NodeFacts, Starter
 from knarr_node_agent.stream import PodReport
+from knarr_node_agent.tokens import PodTokens
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 
@@ -46,6 +49,18 @@ class Node:
         self.cri = MemoryCri(clock)
         self.reports: list[PodReport] = []
         self.manager: PodManager | None = None
+        self.tokens_given = 0
+        self.may_give_tokens = True
+
+    async def give_token(self, namespace: str, account: str, request: TokenRequest) -> TokenRequest:
+        """What the control plane does; the token says what was asked for, and a number."""
+        if not self.link.connected or not self.may_give_tokens:
+            raise Unavailable("the control plane is away")
+        self.tokens_given += 1
+        spec, bound = request.spec, request.spec.bound_object_ref
+        text = f"{account}/{bound.name}/{','.join(spec.audiences)}/{self.tokens_given}"
+        expires = self.clock.now() + datetime.timedelta(seconds=spec.expiration_seconds)
+        return replace(request, status=TokenRequestStatus(token=text, expiration_timestamp=expires))
 
     # The agent
 
@@ -66,7 +81,10 @@ class Node:
             allocatable={"cpu": Quantity("2"), "memory": Quantity("1Gi")},
         )
         volumes = Volumes(root, memory)
-        starter = Starter(runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, self.clock, facts)
+        tokens = PodTokens(self.give_token, memory, self.clock)
+        starter = Starter(
+            runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, self.clock, facts, tokens
+        )
         reports: asyncio.Queue[PodReport] = asyncio.Queue()
         manager = PodManager(
             runtime, store, objects, starter, recorder, self.clock, host_ip="192.0.2.1", report=reports.put_nowait

@@ -9,7 +9,7 @@ import pytest
 
 from knarr_api import errors, kinds
 from knarr_api.types.apps_v1 import ReplicaSet, ReplicaSetSpec
-from knarr_api.types.core_v1 import ConfigMap, Container, Pod, PodSpec, PodTemplateSpec
+from knarr_api.types.core_v1 import ConfigMap, Container, Pod, PodSpec, PodTemplateSpec, ServiceAccount
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from knarr_controlplane.cache.watch_cache import ChangeType, Filter
@@ -125,6 +125,7 @@ async def test_bookmarks_come_also_while_only_others_change(registry: Registry) 
 
 
 async def test_fields_that_pods_are_selected_by(registry: Registry) -> None:
+    await registry.create(ServiceAccount(metadata=ObjectMeta(name="robot", namespace="default")))
     await registry.create(pod("a", service_account_name="robot", host_network=True))
     await registry.create(pod("b"))
     for selector in ("spec.serviceAccountName=robot", "spec.hostNetwork=true"):
