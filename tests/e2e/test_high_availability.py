@@ -198,3 +198,33 @@ async def who_answers(candidates: list[Access]) -> Access:
     for task in waiting:
         task.cancel()
     return done.pop().result()
+
+
+def test_no_node_is_taken_for_lost_because_the_store_was_away(cluster: Any, until_true: Any) -> None:
+    """Every member of etcd stands still for longer than a node may be silent; pods do not notice."""
+    flags = ("--store", "etcd", "--control-planes", "2", "--etcd-members", "3")
+    cluster.up(*flags, "--node-grace", "4", "--eviction-grace", "1", nodes=1)
+    cluster.import_busybox()
+    cluster.ok("apply", "-f", "-", stdin=DEPLOYMENT)
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "60s")
+    before = {pod["metadata"]["uid"] for pod in cluster.pods("app=web")}
+    (transition,) = ready_since(cluster)
+    members = [cluster.pid(f"etcd-{ordinal}") for ordinal in (1, 2, 3)]
+    for pid in members:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(3 * patient(4))
+    finally:
+        for pid in members:
+            os.kill(pid, signal.SIGCONT)
+    until_true(lambda: cluster.run("get", "pods").returncode == 0, "the API to answer again")
+    cluster.ok("apply", "-f", "-", stdin=DEPLOYMENT.replace("replicas: 2", "replicas: 3"))
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "60s")
+    time.sleep(2 * patient(4))
+    assert before <= {pod["metadata"]["uid"] for pod in cluster.pods("app=web")}
+    assert ready_since(cluster) == [transition]
+
+
+def ready_since(cluster: Any) -> list[tuple[str, str]]:
+    conditions = [each for node in cluster.get("nodes")["items"] for each in node["status"]["conditions"]]
+    return [(each["status"], each["lastTransitionTime"]) for each in conditions if each["type"] == "Ready"]

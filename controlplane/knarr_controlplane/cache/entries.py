@@ -15,6 +15,7 @@ from knarr_api import json, wire
 from knarr_api.kinds import Kind
 from knarr_api.types import core_v1
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_controlplane.registry.unknown_fields import Unknown
 
 FieldOf = Callable[[Any], str]
 RECENT_MAX = 2048
@@ -33,6 +34,8 @@ class CacheEntry:
     labels: Mapping[str, str]
     fields: Mapping[str, str]
     json: bytes
+    unknown: Unknown | None = None
+    """What of the stored value a newer version has written and this one has no place for."""
     _any: any_pb2.Any | None = field(default=None, repr=False)
     _value: Any = field(default=None, repr=False)
 

@@ -77,7 +77,7 @@ class Policies:
 
     def _put(self, entry: CacheEntry, quota: ResourceQuota) -> Put:
         metadata = msgspec.structs.replace(quota.metadata, resource_version="")
-        value = self._storage.encode(QUOTA, entry.key, msgspec.structs.replace(quota, metadata=metadata))
+        value = self._storage.encode(QUOTA, entry.key, msgspec.structs.replace(quota, metadata=metadata), entry.unknown)
         return Put(entry.key, value, entry.revision)
 
     def _of(self, kind: Kind, namespace: str) -> list[tuple[CacheEntry, Any]]:

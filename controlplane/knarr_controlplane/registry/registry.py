@@ -3,6 +3,7 @@ it is decided again on what is there now."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import random
@@ -399,8 +400,10 @@ class Registry:
 
     async def _put(self, kind: Kind, key: str, obj: Any, expected: int, charges: Sequence[Put] = ()) -> CacheEntry:
         """charges: what is stored with it, or nothing of all."""
-        value = self._storage.encode(kind, key, obj)
-        with self.cache.expect(key, value, obj):
+        replaced = self.cache.get(kind, key) if expected else None
+        unknown = replaced.unknown if replaced is not None else None
+        value = self._storage.encode(kind, key, obj, unknown)
+        with self.cache.expect(key, value, obj) if unknown is None else contextlib.nullcontext():
             at, *others = await self._store.commit([Put(key, value, expected), *charges])
             await self.cache.wait_for(max((at, *others)))
         entry = self.cache.get(kind, key)

@@ -21,6 +21,7 @@ from knarr_api.kinds import Kind
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki.authority import alone, write_private
+from knarr_controlplane.registry.unknown_fields import Unknown, lost, restored
 
 KEY_BYTES, NONCE_BYTES = 32, 12
 
@@ -42,10 +43,15 @@ class Storage:
             raise Internal(f"{path} is damaged: {len(key)} bytes, expected {KEY_BYTES}; restore it from a backup")
         return cls(key)
 
-    def encode(self, kind: Kind, key: str, obj: Any) -> bytes:
-        """The value to store; the revision is not in it, the store knows it."""
+    def encode(self, kind: Kind, key: str, obj: Any, unknown: Unknown | None = None) -> bytes:
+        """The value to store; the revision is not in it, the store knows it.
+
+        unknown: what was in the value that this one replaces and no version but a newer one knows.
+        """
         metadata = msgspec.structs.replace(obj.metadata, resource_version="")
         plain = json.encode(msgspec.structs.replace(obj, metadata=metadata))
+        if unknown:
+            plain = json.encode(restored(json.load(plain), unknown))
         if kind.kind != "Secret":
             return plain
         nonce = os.urandom(NONCE_BYTES)
@@ -62,4 +68,9 @@ class Storage:
                 value = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], key.encode())
             except InvalidTag:
                 raise Internal(f"{key} can't be decrypted: it was stored with another key or damaged") from None
-        return entries.make(kind, key, json.decode(value, kind.type), revision)
+        entry = entries.make(kind, key, json.decode(value, kind.type), revision)
+        # What this version has written differs in its revision alone; anything else is looked at closely.
+        if len(entry.json) - len(value) != len(f'"resourceVersion":"{revision}",'):
+            unknown = lost(json.load(value), json.load(entry.json))
+            entry.unknown = unknown or None
+        return entry

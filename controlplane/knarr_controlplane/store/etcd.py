@@ -45,6 +45,9 @@ META = "/knarr/"
 BASE_KEY, RESTORING_KEY = b"/knarr/revision-base", b"/knarr/restoring"
 """In a restored etcd: what is added to its revisions; that the restore is not complete."""
 TOO_LARGE = "larger than max"
+NEVER = [rpc.RequestOp(request_put=rpc.PutRequest(key=b"/knarr/never"))]
+"""Where a transaction without compares can't come. etcd counts what a transaction would put against its quota, but not
+in nested ones: without this it would grow until the disk is full. What only deletes may go on when it is."""
 
 
 class EtcdStore:
@@ -247,7 +250,10 @@ class EtcdStore:
 
     async def _apply(self, batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
         nested_ones = [_transaction(operations, self._numbers) for operations in batch]
-        request = rpc.TxnRequest(success=[rpc.RequestOp(request_txn=each) for each in nested_ones])
+        writes = any(isinstance(operation, Put) for operations in batch for operation in operations)
+        request = rpc.TxnRequest(
+            success=[rpc.RequestOp(request_txn=each) for each in nested_ones], failure=NEVER if writes else []
+        )
         answer = await self._call(self._kv.Txn, request, writes=True)
         number = answer.header.revision
         outcomes: list[Outcome] = []
