@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from knarr_api.types.core_v1 import Node, Pod
+from knarr_api.types.core_v1 import Node, Pod, Toleration
 from knarr_controlplane.controllers.nodes import taints
 
 replace = msgspec.structs.replace
@@ -202,3 +202,24 @@ def test_pod_deleted_before_it_had_a_node_goes_at_once(play, deployment):
         assert not cluster.pods(active=False)
 
     play(scenario, nodes=())
+
+
+def test_a_taint_of_an_admin_drives_pods_away_when_their_patience_ends(play, deployment):
+    async def scenario(cluster):
+        web = deployment(2)
+        patient = Toleration(key="maintenance", operator="Exists", effect="NoExecute", toleration_seconds=20)
+        template = web.spec.template
+        spec = replace(template.spec, tolerations=(patient,))
+        await cluster.client.create(replace(web, spec=replace(web.spec, template=replace(template, spec=spec))))
+        await cluster.until(lambda: cluster.ready() == 2, within_s=30)
+        name = cluster.pods()[0].spec.node_name
+        taint = [{"key": "maintenance", "effect": "NoExecute"}]
+        await cluster.client.patch(Node, name, patch={"spec": {"taints": taint}})
+        began_s = cluster.clock.monotonic()
+        await cluster.clock.sleep(18)
+        assert len(cluster.pods(node=name)) == 1
+        gone_s = await cluster.until(lambda: not cluster.pods(node=name), within_s=10)
+        assert 19 <= gone_s - began_s <= 23
+        await cluster.until(lambda: cluster.ready() == 2, within_s=30)
+
+    play(scenario)

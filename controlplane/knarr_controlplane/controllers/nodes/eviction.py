@@ -1,7 +1,7 @@
 """Which pods a node's NoExecute taints drive away, and when. Pure.
 
-A pod stays on a tainted node for as long as it tolerates the taint: for ever, for ``tolerationSeconds`` after the taint
-was added, or not at all. Of several taints the shortest time counts.
+A pod stays on a tainted node for as long as it tolerates the taint: for ever, for ``tolerationSeconds`` since both it
+and the taint are there, or not at all. Of several taints the shortest time counts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from knarr_api.types.core_v1 import Pod, Taint, Toleration
 from knarr_controlplane.controllers.nodes import taints
 from knarr_controlplane.controllers.pods import state
+
+NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +55,17 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
     return bool(toleration.key) and toleration.value == taint.value
 
 
+def _arrived(pod: Pod) -> datetime.datetime | None:
+    """When the pod came to its node, as far as it says."""
+    scheduled = next((each for each in pod.status.conditions if each.type == "PodScheduled"), None)
+    said = scheduled.last_transition_time if scheduled is not None else pod.status.start_time
+    return said or pod.metadata.creation_timestamp
+
+
 def _end(pod: Pod, taint: Taint, now: datetime.datetime, not_before: datetime.datetime) -> datetime.datetime | None:
     """When the pod's patience with this taint ends; None for never."""
     matching = [toleration for toleration in pod.spec.tolerations if tolerates(toleration, taint)]
-    begin = taint.time_added or now
+    begin = max(taint.time_added or now, _arrived(pod) or NEVER)
     if taint.key in (taints.UNREACHABLE, taints.NOT_READY):
         begin = max(begin, not_before)
     if not matching:

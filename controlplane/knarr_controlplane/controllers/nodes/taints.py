@@ -10,7 +10,8 @@ PIDPressure, NetworkUnavailable True
 spec.unschedulable                     node.kubernetes.io/unschedulable              NoSchedule
 =====================================  ============================================  =====================
 
-Taints of other names are their makers' and stay as they are.
+Taints of other names are their makers' and stay as they are; those that drive pods away get the time at which they
+were seen first, where they have none: tolerations run from there.
 """
 
 from __future__ import annotations
@@ -69,13 +70,19 @@ def wanted(node: Node, now: datetime.datetime) -> tuple[Taint, ...]:
     if node.spec.unschedulable:
         asked[UNSCHEDULABLE, NO_SCHEDULE] = Taint(key=UNSCHEDULABLE, effect=NO_SCHEDULE)
     kept = tuple(
-        taint
+        _timed(taint, now)
         for taint in node.spec.taints
         if taint.key not in OURS or asked.pop((taint.key, taint.effect), None) is not None
     )
-    if not asked and len(kept) == len(node.spec.taints):
+    if not asked and kept == node.spec.taints:
         return node.spec.taints
     return (*kept, *asked.values())
+
+
+def _timed(taint: Taint, now: datetime.datetime) -> Taint:
+    if taint.effect != NO_EXECUTE or taint.time_added is not None:
+        return taint
+    return msgspec.structs.replace(taint, time_added=now)
 
 
 def _unknown(present: NodeCondition | None, type_: str, now: datetime.datetime) -> NodeCondition:

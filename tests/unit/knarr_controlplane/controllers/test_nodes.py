@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from knarr_api.types.core_v1 import (
     NodeSpec,
     NodeStatus,
     Pod,
+    PodCondition,
     PodSpec,
     PodStatus,
     Taint,
@@ -241,3 +243,17 @@ def test_ranges_never_overlap(count):
         used.append(first_free("10.0.0.0/18", 24, used))
     networks = [ipaddress.ip_network(each) for each in used]
     assert all(not one.overlaps(other) for index, one in enumerate(networks) for other in networks[:index])
+
+
+def test_a_pod_that_comes_later_has_its_whole_time():
+    arrived = PodCondition(type="PodScheduled", status="True", last_transition_time=NOW + seconds(600))
+    late = msgspec.structs.replace(pod("late", tolerating(30)), status=PodStatus(conditions=(arrived,)))
+    assert found(late, at=610) == {"late": 20}
+    assert found(late, at=631) == {"late": -1}
+
+
+def test_a_taint_that_executes_gets_the_time_it_was_seen():
+    executing, other = Taint(key="maintenance", effect="NoExecute"), Taint(key="x", effect="NoSchedule")
+    made = taints.wanted(node(given_taints=(executing, other)), NOW)
+    assert [taint.time_added for taint in made] == [NOW, None]
+    assert taints.wanted(node(given_taints=made), NOW + seconds(5)) is made
