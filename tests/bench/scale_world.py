@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from knarr_api.types.core_v1 import Node
 from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import load
 from knarr_controlplane.store import revision
@@ -142,7 +143,7 @@ class World:
             await self.control_plane.wait()
 
     async def join(self) -> None:
-        """Start the agents and wait until all are connected."""
+        """Start the agents and wait until all are connected and take pods."""
         first = 0
         while first < self.options.nodes:
             count = min(max(self.options.nodes // 2, 1), AGENTS_PER_PROCESS, self.options.nodes - first)
@@ -156,6 +157,19 @@ class World:
             self.group.create_task(agent.listen())
             first += count
         await self.until(lambda: self.total("connected") == self.options.nodes, "agents to connect")
+        await self._schedulable()
+
+    async def _schedulable(self) -> None:
+        """Until pods may be placed on every node: a node that has just joined has a taint for a moment."""
+        free: set[str] = set()
+        async with self.client() as client, asyncio.timeout(START_S):
+            async for batch in client.watch(Node):
+                for event in batch:
+                    node = event.object
+                    if node is not None and node.spec.pod_cidr and not node.spec.taints:
+                        free.add(node.metadata.name)
+                if len(free) == self.options.nodes:
+                    return
 
     def total(self, name: str) -> int:
         """What all agents together have counted."""
