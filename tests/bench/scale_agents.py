@@ -123,8 +123,7 @@ class Agent:
             call.cancel()
 
     async def _speak(self, call: Any) -> None:
-        await asyncio.sleep(self.number * 0.618 % 1 * self.heartbeat_s)
-        due_s = time.monotonic()
+        due_s = time.monotonic() + self.number * 0.618 % 1 * self.heartbeat_s
         while True:
             self.wake.clear()
             while self.waiting:
