@@ -150,3 +150,18 @@ async def test_a_reader_sees_what_was_written_before_it_asked(registry):
         await registry.catch_up()
         newest = await registry._store.revision()
         assert newest >> 8 == registry.cache.revision >> 8
+
+
+async def test_a_change_reaches_only_the_watchers_it_may_concern(registry):
+    cache = registry.cache.of(POD)
+    selectors = ("spec.nodeName=n1", "spec.nodeName=n2", "metadata.name=other", "")
+    agent, stranger, by_name, everything = (
+        cache.subscribe(filter_of(POD, "", "", selector), registry.cache.revision) for selector in selectors
+    )
+    spec = PodSpec(containers=(Container(name="c", image="a:1"),))
+    await registry.create(Pod(metadata=ObjectMeta(name="p", namespace="default"), spec=spec))
+    await registry.bind("default", "p", "", "n1")
+    assert [len(one.pending) for one in (agent, stranger, by_name, everything)] == [1, 0, 0, 2]
+    assert agent.wake.is_set() and not stranger.wake.is_set()
+    late = cache.subscribe(filter_of(POD, "", "", "spec.nodeName=n1"), 0)
+    assert [change.new.name for change in late.next(10)] == ["p"]
