@@ -61,6 +61,8 @@ def main() -> int:
     demo.usage = "./dev demo [--keep] [--store sqlite|etcd]"
     test = commands.add_parser("test", help="all tests (root); arguments go to pytest")
     test.usage = "./dev test [--vm] [pytest arguments]"
+    simulate = commands.add_parser("simulate", help="a cluster in virtual time, with faults, seed by seed")
+    simulate.usage = "./dev simulate [--seeds N] [--first S] [--seed S] [--budget SECONDS] [--keep] [--log]"
     machine = commands.add_parser("vm", help="a command in a virtual machine with cgroup v2, without KVM")
     machine.usage = "./dev vm [--memory MB] [--cpus N] [--seconds N] [--boot ARGUMENTS] -- COMMAND"
     commands.add_parser("check", help="ruff, mypy, import contracts, generated code up to date")
@@ -70,7 +72,7 @@ def main() -> int:
     commands.add_parser("proto", help="generate code from the .proto files")
     commands.add_parser("setup", help="only install what is missing")
     arguments, more = parser.parse_known_args()
-    if more and arguments.command not in ("demo", "test", "bench", "vm"):
+    if more and arguments.command not in ("demo", "test", "simulate", "bench", "vm"):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
 
     if arguments.command == "test" and "--vm" in more:
@@ -85,6 +87,7 @@ def main() -> int:
     return {
         "demo": lambda: run(PYTHON, ROOT / "deploy/dev/demo.py", *more),
         "test": lambda: run(PYTHON, "-m", "pytest", *more),
+        "simulate": lambda: run(PYTHON, "-m", "tests.simulation.run", *more),
         "vm": lambda: run(PYTHON, ROOT / "deploy/vm/machine.py", *more),
         "check": check,
         "fmt": fmt,

@@ -86,7 +86,7 @@ class Informer(Generic[T]):
         self._label_selector = label_selector
         self._field_selector = field_selector
         self._clock = clock or SystemClock()
-        self._uniform = uniform or random.Random().random
+        self._uniform = uniform or random.random
         self._backoff = backoff or Backoff(first_s=0.05, max_s=5.0, jitter=0.5)
         self._page_size = page_size
         self._keep = keep

@@ -70,7 +70,7 @@ class WorkQueue(Generic[K]):
         metrics: QueueMetrics | None = None,
     ) -> None:
         """uniform: random numbers in [0, 1) for jitter; seeded where a run must repeat."""
-        self._uniform = uniform or random.Random().random
+        self._uniform = uniform or random.random
         self._backoff = backoff or Backoff()
         self._metrics = metrics
         self._waiting: deque[K] = deque()

@@ -2,7 +2,7 @@
 
     LOADING ── everything listed ──► FOLLOWING ── watch broke off ──► FOLLOWING (resumed)
        ▲                                  │ compacted
-       └──────────────────────────────────┘ the difference to what was there is logged as changes
+       └──────────────────────────────────┘ watchers must list again: nobody knows what they have missed
 
 One watch on the store feeds all kinds, so that the cache as a whole is at one revision at any time: lists of any kinds
 fit together. ``wait_for`` makes a process see its own writes; a writer announces the object behind the bytes it is
@@ -121,16 +121,16 @@ class Follower:
 
     def take(self, logged: Logged) -> None:
         if len(self.pending) >= MAX_BACKLOG:
-            self._lose()
+            self.lose()
         if not self.lost:
             self.pending.append(logged)
 
     def forget(self, before: int) -> None:
         """Nothing up to that packed revision is told any more."""
         if self.pending and self.pending[0].revision <= before:
-            self._lose()
+            self.lose()
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
         self.lost = True
         self.pending.clear()
         self.wake.set()
@@ -152,7 +152,8 @@ class KindCache:
     start: int = 0
     forgotten: int = 0
     """Packed; a watch from before it is refused."""
-    followers: dict[Interest, set[Follower]] = field(default_factory=dict)
+    followers: dict[Interest, dict[Follower, None]] = field(default_factory=dict)
+    """In the order in which they came, so that a run repeats exactly."""
     touched: dict[Follower, None] = field(default_factory=dict)
     """Whom the changes since the last wake concern."""
     by_node: dict[str, dict[str, CacheEntry]] = field(default_factory=dict)
@@ -188,6 +189,15 @@ class KindCache:
             for follower in followers:
                 follower.forget(before)
 
+    def restart(self, at: int) -> None:
+        """The log begins anew after a packed revision; every watch is refused, also one that had seen everything."""
+        self.start += len(self.log)
+        self.log.clear()
+        self.forgotten = max(self.forgotten, at)
+        for followers in self.followers.values():
+            for follower in followers:
+                follower.lose()
+
     def _index(self, key: str, old: CacheEntry | None, new: CacheEntry | None) -> None:
         if old is not None:
             self.by_node.get(old.fields["spec.nodeName"], {}).pop(key, None)
@@ -208,12 +218,12 @@ class KindCache:
         for logged in self.log[first:]:
             if interest == ALL or interest in logged.interests():
                 follower.take(logged)
-        self.followers.setdefault(interest, set()).add(follower)
+        self.followers.setdefault(interest, {})[follower] = None
         return follower
 
     def unsubscribe(self, follower: Follower) -> None:
         followers = self.followers[follower.interest]
-        followers.discard(follower)
+        followers.pop(follower, None)
         self.touched.pop(follower, None)
         if not followers:
             del self.followers[follower.interest]
@@ -330,6 +340,11 @@ class WatchCache:
     async def follow(self, kind: Kind, filter_: Filter, after: int) -> AsyncIterator[tuple[Change, ...]]:
         """Changes after a packed revision, in batches. Raises Expired when they are not all here any more."""
         cache = self.of(kind)
+        if revision.store_revision(after) > revision.store_revision(self.revision):
+            newest = await self._store.revision()
+            if revision.store_revision(after) > revision.store_revision(newest):
+                raise Expired(f"resource version {after} is newer than the store ({newest}): it was restored")
+            await self.wait_for(revision.pack(revision.store_revision(after), 0))
         if after < cache.forgotten:
             until = cache.forgotten
             async for batch in self._replay(kind, filter_, after, until):
@@ -337,11 +352,6 @@ class WatchCache:
             after = until
         if after < cache.forgotten:
             raise Expired(f"too old resource version: {after} ({cache.forgotten})")
-        if revision.store_revision(after) > revision.store_revision(self.revision):
-            newest = await self._store.revision()
-            if revision.store_revision(after) > revision.store_revision(newest):
-                raise Expired(f"resource version {after} is newer than the store ({newest}): it was restored")
-            await self.wait_for(revision.pack(revision.store_revision(after), 0))
         follower = cache.subscribe(filter_, after)
         loop = asyncio.get_running_loop()
         bookmark_due_s = loop.time() + self.bookmark_s
@@ -392,7 +402,10 @@ class WatchCache:
                 return
 
     async def _load(self, *, strict: bool) -> None:
+        """All at once, at one revision. What happened between the last change seen and a second load nobody knows any
+        more: whoever watches must list again."""
         seen: set[str] = set()
+        changed: list[tuple[KindCache, CacheEntry]] = []
         after, at = "", 0
         while True:
             listing = await self._store.list(ROOT, limit=1000, after=after, at_revision=at)
@@ -406,18 +419,17 @@ class WatchCache:
                     made = self._entry(cache.kind, entry.key, entry.value, entry.revision, strict=strict)
                     if made is None:
                         continue
-                    cache.put(entry.key, made, at)
+                    changed.append((cache, made))
                 seen.add(entry.key)
             if not listing.more:
                 break
             after = listing.entries[-1].key
+        for cache, made in changed:
+            cache.put(made.key, made, at)
         for cache in self._kinds.values():
             for key in [key for key in cache.entries if key not in seen]:
                 cache.put(key, None, at)
-            if not self.ready.is_set():
-                cache.log.clear()
-                cache.forgotten = at
-            cache.wake()
+            cache.restart(at)
         self._advance(at)
 
     def _take(self, batch: tuple[StoreEvent | Progress, ...]) -> None:

@@ -47,7 +47,7 @@ EVERYTHING = Wanted()
 
 
 class Registry:
-    """All objects. now: the wall clock; randomness: for generated names."""
+    """All objects. now: the wall clock; randomness: for uids and generated names."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Registry:
             elif isinstance(named, PriorityClass):
                 priorities.check(named)
             named = self._policies.limited(named)
-            new = rules.created(named, now=self.now(), uid=str(uuid.uuid4()), admission=self.admission)
+            new = rules.created(named, now=self.now(), uid=self._uid(), admission=self.admission)
             if config is not None:
                 new = config.created(new, writer, self.now())
             else:
@@ -184,7 +184,7 @@ class Registry:
         if self.cache.get(ACCOUNT, key) is not None:
             return ()
         account = _default_account(new.metadata.name)
-        account = rules.created(account, now=self.now(), uid=str(uuid.uuid4()), admission=self.admission)
+        account = rules.created(account, now=self.now(), uid=self._uid(), admission=self.admission)
         return (Put(key, self._storage.encode(ACCOUNT, key, account), 0),)
 
     def _accounted(self, pod: Pod) -> Pod:
@@ -193,6 +193,9 @@ class Registry:
         digest = hashlib.sha256(entry.uid.encode() if entry is not None else b"").digest()
         suffix = rules.generated_name("", int.from_bytes(digest[:8], "big"))
         return accounts.accounted(pod, entry.value() if entry is not None else None, suffix)
+
+    def _uid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _priority_classes(self) -> dict[str, PriorityClass]:
         """By name; read again only when one has changed."""

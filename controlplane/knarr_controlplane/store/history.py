@@ -33,7 +33,8 @@ class History:
         """Packed; a watch from before this is refused."""
         self._events: list[StoreEvent] = []
         self._start = 0
-        self._followers: set[Follower] = set()
+        self._followers: dict[Follower, None] = {}
+        """In the order in which they came, so that a run repeats exactly."""
         self._closed = False
 
     def append(self, events: list[StoreEvent], revision_now: int) -> None:
@@ -64,7 +65,7 @@ class History:
             raise _expired(after, self.forgotten)
         index = bisect.bisect_right(self._events, after, key=lambda event: event.revision)
         follower = Follower(prefix, next_index=self._start + index)
-        self._followers.add(follower)
+        self._followers[follower] = None
         try:
             while True:
                 if self._closed:
@@ -85,7 +86,7 @@ class History:
                     await follower.wake.wait()
                     follower.wake.clear()
         finally:
-            self._followers.discard(follower)
+            self._followers.pop(follower, None)
 
 
 def _expired(after: int, forgotten: int) -> Expired:

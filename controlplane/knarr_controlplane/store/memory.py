@@ -83,9 +83,17 @@ class MemoryStore:
 
     async def revision(self) -> int:
         self._check_open()
+        return self.newest()
+
+    def newest(self) -> int:
+        """The newest packed revision."""
         return revision.pack(self._store_revision)
 
     async def compact(self, before: int) -> None:
+        self.forget(before)
+
+    def forget(self, before: int) -> None:
+        """As ``compact``, at once."""
         number = revision.store_revision(before)
         self._compacted = max(self._compacted, number)
         for key, versions in list(self._versions.items()):

@@ -1,0 +1,348 @@
+"""The cluster: the real control planes and agents as processes, wired as their own main modules wire them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import datetime
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from knarr_api.errors import KnarrError
+from knarr_api.quantity import Quantity
+from knarr_api.types.core_v1 import Node, NodeAddress, NodeCondition, NodeStatus, Pod
+from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client.event_recorder import EventRecorder
+from knarr_client.informer import Change, Informer
+from knarr_client.virtual_time import VirtualClock
+from knarr_controlplane import controllers, leader, scheduler
+from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.registry.local_client import LocalClient
+from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.registry.rules import Admission
+from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.server.agents import Agents
+from knarr_controlplane.server.hub import AgentHub
+from knarr_controlplane.store.memory import MemoryStore
+from knarr_node_agent.assignments import AssignmentStore, ObjectCache
+from knarr_node_agent.machine import is_taken_for_lost
+from knarr_node_agent.memory_cri import MemoryCri, Program
+from knarr_node_agent.pod_files import PodFiles
+from knarr_node_agent.pods import PodManager
+from knarr_node_agent.runtime import Runtime
+from knarr_node_agent.starting import NodeFacts, Starter
+from knarr_node_agent.stream import Stream
+from knarr_node_agent.user_ranges import UserRanges
+from knarr_node_agent.volumes import Volumes
+from knarr_proto.cri import api_pb2 as cri
+from tests.simulation.faults import FaultyRuntime, FaultyStore, Network, Trouble
+from tests.simulation.loop import Process
+from tests.simulation.plan import IMAGES, Plan
+from tests.simulation.remote import Channel, Endpoints, Remote, Server
+
+LEADER = "knarr-controller-manager"
+HEARTBEAT_S, GRACE_S = 2.0, 10.0
+RETENTION_S, COMPACTION_S = 60.0, 20.0
+RESTART_S = 1.0
+CPU_M, MEMORY_MI, PODS = 4000, 8192, 40
+LEADING: contextvars.ContextVar[bool] = contextvars.ContextVar("leading", default=False)
+"""Whether a task does the leader's work."""
+
+
+class ControlPlane:
+    """One machine with a control plane on it; ``start`` begins another life of it."""
+
+    def __init__(self, cluster: Cluster, number: int) -> None:
+        self.clock = VirtualClock()
+        self.trouble = Trouble()
+        self.store: FaultyStore | None = None
+        self._cluster = cluster
+        self._number = number
+        self._lives = 0
+        self.process: Process | None = None
+
+    def start(self) -> None:
+        if self.process is not None and self.process.alive:
+            return
+        self._lives += 1
+        name = f"cp{self._number}.{self._lives}"
+        self.process = Process(name, self.clock, self._cluster.failed)
+        self.process.spawn(self._run(self.process), "start", vital=True)
+
+    def kill(self) -> None:
+        self._cluster.endpoints.servers[self._number] = None
+        if self.process is not None:
+            self.process.kill()
+
+    async def _run(self, process: Process) -> None:
+        chance = self._cluster.chance(process.name)
+        store = self.store = FaultyStore(self._cluster.truth, process, self.trouble, chance)
+        store.issued, store.committed = self._cluster.issued, self._cluster.committed
+        cache = WatchCache(store, self._cluster.storage.decode)
+        registry = Registry(
+            store,
+            cache,
+            self._cluster.storage,
+            admission=Admission(),
+            now=self.clock.now,
+            randomness=self._cluster.chance(f"registry {process.name}"),
+        )
+        await _until_done(cache.load)  # else the service manager starts it again until the store answers
+        process.spawn(cache.run(), "cache", vital=True)
+        await _until_done(registry.make_system_objects)
+        hub = AgentHub()
+        agents = Agents(registry, hub, now=self.clock.now, heartbeat_s=HEARTBEAT_S, lease_s=GRACE_S)
+        client = LocalClient(registry)
+        self._cluster.endpoints.servers[self._number] = Server(process, client, agents, registry.catch_up)
+
+        async def act() -> None:
+            LEADING.set(True)
+            settings = controllers.ControllerSettings(node_grace_s=GRACE_S)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(scheduler.run(client, settings=scheduler.SchedulerSettings(), clock=self.clock))
+                group.create_task(controllers.run(client, settings=settings, clock=self.clock, identity=process.name))
+
+        leading = leader.lead(client, self.clock, LEADER, process.name, act, uniform=chance.random)
+        process.spawn(leading, "leader", vital=True)
+        process.spawn(_compact(store, cache), "compaction", vital=True)
+        await asyncio.Event().wait()
+
+
+async def _until_done(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            return await work()
+        except KnarrError:
+            await asyncio.sleep(RESTART_S)
+
+
+async def _compact(store: FaultyStore, cache: WatchCache) -> None:
+    """As the control plane's main does, with a shorter memory."""
+    seen: deque[tuple[float, int]] = deque()
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(COMPACTION_S)
+        try:
+            seen.append((loop.time(), await store.revision()))
+            old = 0
+            while seen and seen[0][0] <= loop.time() - RETENTION_S:
+                old = seen.popleft()[1]
+            if old:
+                cache.forget(old)
+                await store.compact(old)
+        except KnarrError:
+            continue
+
+
+class Disk(AssignmentStore):
+    """A killed agent writes nothing more."""
+
+    def __init__(self, root: Path, secrets: Path, process: Process) -> None:
+        super().__init__(root, secrets)
+        self._process = process
+
+    def _write(self, directory: Path, name: str, data: bytes) -> None:
+        if self._process.alive:
+            super()._write(directory, name, data)
+
+
+class Machine:
+    """A node: its disk and its runtime stay when the agent is started again."""
+
+    def __init__(self, cluster: Cluster, number: int, directory: Path) -> None:
+        self.name = f"n{number}"
+        self.clock = VirtualClock()
+        self.cri = MemoryCri(self.clock)
+        self.cri.present = set(IMAGES)
+        self.cri.pullable = set(IMAGES)
+        self.cri.programs["work"] = Program(runs_s=3.0)
+        self.network = Network(self.name, cluster.chance(f"network {self.name}"))
+        self.process: Process | None = None
+        self._cluster = cluster
+        self._directory = directory
+        self._lives = 0
+        self._address = f"192.0.2.{number + 1}"
+        self._status: NodeStatus | None = None
+
+    def start(self) -> None:
+        if self.process is not None and self.process.alive:
+            return
+        self._lives += 1
+        self.process = Process(f"{self.name}.{self._lives}", self.clock, self._cluster.failed)
+        self.process.spawn(self._run(self.process), "agent", vital=True)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def lose_power(self, *, forgets: bool) -> None:
+        self.kill()
+        self.network.part()
+        for container in list(self.cri.containers.values()):
+            self.cri.finish(container, 255, "Unknown")
+        for sandbox in self.cri.sandboxes.values():
+            sandbox.ready = False
+        if forgets:
+            self.cri.containers.clear()
+            self.cri.sandboxes.clear()
+
+    def running(self) -> dict[str, list[str]]:
+        """Containers by the uid of their pod."""
+        found: dict[str, list[str]] = {}
+        for container in self.cri.containers.values():
+            if container.state == cri.CONTAINER_RUNNING:
+                uid = container.config.labels["io.kubernetes.pod.uid"]
+                found.setdefault(uid, []).append(container.config.metadata.name)
+        return found
+
+    def node(self) -> Node:
+        now = self.clock.now().replace(microsecond=0)
+        if self._status is None:
+            ready = NodeCondition(
+                type="Ready", status="True", reason="KubeletReady", last_transition_time=now, last_heartbeat_time=now
+            )
+            amounts = {
+                "cpu": Quantity(f"{CPU_M}m"),
+                "memory": Quantity(f"{MEMORY_MI}Mi"),
+                "pods": Quantity(str(PODS)),
+            }
+            address = NodeAddress(type="InternalIP", address=self._address)
+            self._status = NodeStatus(capacity=amounts, allocatable=amounts, conditions=(ready,), addresses=(address,))
+        labels = {"kubernetes.io/hostname": self.name}
+        return Node(metadata=ObjectMeta(name=self.name, labels=labels), status=self._status)
+
+    async def _run(self, process: Process) -> None:
+        """As the agent's main wires it, without the network between pods and without logs."""
+        chance = self._cluster.chance(process.name)
+        clock = self.clock
+        client: Any = Remote(process, self.network, self._cluster.endpoints)
+        gate = _Watched(self._cluster, self, process, chance)
+        runtime = Runtime(gate, FaultyRuntime(self.cri.images, process, chance))
+        root, memory = self._directory / "pods", self._directory / "secrets"
+        root.mkdir(parents=True, exist_ok=True)
+        memory.mkdir(exist_ok=True)
+        store = Disk(root, memory, process)
+        objects = ObjectCache(client, store, clock)
+        recorder = EventRecorder(client, component="knarr-node-agent", clock=clock, instance=self.name)
+        facts = NodeFacts(
+            host_ip=self._address,
+            memory_bytes=MEMORY_MI << 20,
+            log_root=self._directory / "logs",
+            allocatable={"cpu": Quantity(f"{CPU_M}m"), "memory": Quantity(f"{MEMORY_MI}Mi")},
+        )
+        starter = Starter(
+            runtime, objects, Volumes(root, memory), PodFiles(root), UserRanges(root), recorder, clock, facts
+        )
+        pods: PodManager
+        stream = Stream(
+            Channel(self.name, client, self.network),  # type: ignore[arg-type]
+            self.name,
+            clock,
+            node=self.node,
+            serve=lambda _: (_ for _ in ()),  # type: ignore[arg-type,return-value]
+            refused=lambda uid, _: pods.report_again(uid),
+            connected=lambda: pods.resend(),
+        )
+        pods = PodManager(
+            runtime, store, objects, starter, recorder, clock, host_ip=self._address, report=stream.report
+        )
+        for pod in store.load().values():
+            pods.assign(pod)
+        informer = Informer(client, Pod, field_selector=f"spec.nodeName={self.name}", clock=clock)
+        nodes = Informer(client, Node, field_selector=f"metadata.name={self.name}", clock=clock)
+
+        def pod_changed(change: Change[Pod]) -> None:
+            if change.old is not None and (change.new is None or change.old.metadata.uid != change.new.metadata.uid):
+                pods.withdraw(change.old.metadata.uid)
+            if change.new is not None:
+                pods.assign(change.new)
+
+        def node_changed(change: Change[Node]) -> None:
+            if change.new is not None and is_taken_for_lost(change.new):
+                stream.node_status(self.node().status)
+                pods.resend()
+
+        async def synced() -> None:
+            await informer.synced.wait()
+            present = {pod.metadata.uid for pod in informer.items()}
+            for uid in [uid for uid in pods.pods if uid not in present]:
+                pods.withdraw(uid)
+            pods.synced = True
+
+        informer.add_handler(pod_changed)
+        nodes.add_handler(node_changed)
+        async with asyncio.TaskGroup() as group:
+            for work in (stream.run(), informer.run(), nodes.run(), synced(), pods.run(), recorder.run()):
+                group.create_task(work)
+
+
+class _Watched(FaultyRuntime):
+    """The runtime service; the cluster is told of every start."""
+
+    def __init__(self, cluster: Cluster, machine: Machine, process: Process, chance: random.Random) -> None:
+        super().__init__(machine.cri.runtime, process, chance)
+        self._cluster = cluster
+        self._machine = machine
+
+    def __getattr__(self, name: str) -> Any:
+        method = super().__getattr__(name)
+        if name != "StartContainer":
+            return method
+
+        async def start(request: Any, timeout: float | None = None) -> Any:
+            answer = await method(request, timeout=timeout)
+            container = self._machine.cri.containers.get(request.container_id)
+            if container is not None:
+                self._cluster.started(self._machine, container.config)
+            return answer
+
+        return start
+
+
+class Cluster:
+    """Everything. The callbacks are the invariants'."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self.plan = plan
+        self.truth = MemoryStore()
+        self.storage = Storage(bytes(32))
+        self.endpoints = Endpoints(dict.fromkeys(range(plan.control_planes)))
+        self.issued: Callable[..., None] = lambda *_: None
+        self.committed: Callable[..., None] = lambda *_: None
+        self.started: Callable[[Machine, Any], None] = lambda *_: None
+        self.failed: Callable[[Process, str, BaseException], None] = lambda *_: None
+        self.control_planes = [ControlPlane(self, number) for number in range(plan.control_planes)]
+        self.machines = [Machine(self, number, directory / f"n{number}") for number in range(plan.nodes)]
+        self._later: list[asyncio.TimerHandle] = []
+
+    def chance(self, name: str) -> random.Random:
+        """One source of randomness per part, so that what one does less leaves the others as they were."""
+        return random.Random(f"{self.plan.seed} {name}")
+
+    def start(self) -> None:
+        for part in (*self.control_planes, *self.machines):
+            part.start()
+
+    def stop(self) -> None:
+        for part in (*self.control_planes, *self.machines):
+            part.kill()
+
+    def mend(self) -> None:
+        """Whatever is broken works again; clocks that were wrong are right."""
+        for handle in self._later:
+            handle.cancel()
+        for control_plane in self.control_planes:
+            control_plane.trouble.calm()
+            control_plane.clock.skew = datetime.timedelta()
+        for machine in self.machines:
+            machine.network.trouble.calm()
+            machine.network.mend()
+            machine.cri.is_down = False
+            machine.clock.skew = datetime.timedelta()
+        self.start()
+
+    def later(self, after_s: float, what: Callable[..., None], *args: Any) -> None:
+        self._later.append(asyncio.get_running_loop().call_later(after_s, what, *args))

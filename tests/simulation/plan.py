@@ -1,0 +1,329 @@
+"""From a seed to what happens: the cluster's size, what users do and what breaks, each at its time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WARM_UP_S = 8.0
+"""Until then nothing breaks: the nodes register."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """at_s: virtual seconds since the start."""
+
+    at_s: float
+
+
+# What users do. Those about one object come one after the other, each until it is acknowledged.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateDeployment(Event):
+    name: str
+    replicas: int
+    max_surge: int
+    max_unavailable: int
+    cpu_m: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale(Event):
+    name: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetImage(Event):
+    """A rollout, or with an image that was there before a rollback."""
+
+    name: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteDeployment(Event):
+    name: str
+    propagation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateJob(Event):
+    name: str
+    completions: int
+    parallelism: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteJob(Event):
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePod(Event):
+    name: str
+    restart_policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletePod(Event):
+    name: str
+    grace_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteSomePod(Event):
+    """Whichever pod of a Deployment comes at that place among them, by name."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Event):
+    """A ConfigMap with a finalizer of its user's is made and deleted at once; it must stay until the release."""
+
+    name: str
+    release_at_s: float
+
+
+# What breaks.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillControlPlane(Event):
+    number: int
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillAgent(Event):
+    node: int
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerLoss(Event):
+    """Nothing of what ran is left. forgets: the runtime has no record of it either."""
+
+    node: int
+    down_s: float
+    forgets: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition(Event):
+    """The node reaches no control plane."""
+
+    node: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadNetwork(Event):
+    node: int
+    for_s: float
+    longest_delay_s: float
+    lost_request: float
+    lost_answer: float
+    late_copy: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakStreams(Event):
+    node: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadStore(Event):
+    """As one control plane finds it."""
+
+    number: int
+    for_s: float
+    longest_delay_s: float
+    lost_request: float
+    lost_answer: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDown(Event):
+    """number: for which control plane; -1: for all."""
+
+    number: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFull(Event):
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakStoreWatch(Event):
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compact(Event):
+    """Everything but the newest is forgotten. break_watches: in the same moment, so that they come back too late."""
+
+    break_watches: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockJump(Event):
+    """Of one control plane's or (number < 0) one node's wall clock."""
+
+    number: int
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeDown(Event):
+    node: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashContainers(Event):
+    """Every container of the node ends with an error."""
+
+    node: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """ends_s: no event is later; what was broken is mended then."""
+
+    seed: int
+    control_planes: int
+    nodes: int
+    writers: int
+    ends_s: float
+    events: tuple[Event, ...]
+
+
+IMAGES = ("busybox", "web:1", "web:2", "web:3")
+
+
+def make(seed: int) -> Plan:
+    """The plan of a seed. Pure."""
+    chance = random.Random(f"plan {seed}")
+    large = chance.random()
+    nodes = 200 if large < 0.003 else chance.randint(9, 20) if large < 0.1 else chance.randint(4, 7)
+    control_planes = chance.choice((2, 2, 3))
+    span_s = chance.uniform(15.0, 45.0)
+    events = [*_actions(chance, span_s)]
+    if chance.random() < 0.9:
+        for _ in range(chance.randint(1, 12)):
+            at_s = WARM_UP_S + chance.random() * span_s
+            events.append(chance.choice(FAULTS)(chance, at_s, nodes, control_planes))
+    events.sort(key=lambda event: event.at_s)
+    ends_s = WARM_UP_S + span_s + 5.0
+    return Plan(seed=seed, control_planes=control_planes, nodes=nodes, writers=2, ends_s=ends_s, events=tuple(events))
+
+
+def _actions(chance: random.Random, span_s: float) -> list[Event]:
+    events: list[Event] = []
+
+    def times(count: int) -> list[float]:
+        return sorted(WARM_UP_S + chance.random() * span_s for _ in range(count))
+
+    for number in range(chance.randint(1, 3)):
+        name = f"web-{number}"
+        surge = chance.randint(0, 2)
+        first, *later = times(chance.randint(1, 6))
+        events.append(
+            CreateDeployment(
+                at_s=min(first, WARM_UP_S + 5.0),
+                name=name,
+                replicas=chance.randint(0, 8),
+                max_surge=surge,
+                max_unavailable=chance.randint(0 if surge else 1, 2),
+                cpu_m=chance.choice((50, 200, 400)),
+            )
+        )
+        for at_s in later:
+            events.append(
+                chance.choice(
+                    (
+                        Scale(at_s=at_s, name=name, replicas=chance.randint(0, 10)),
+                        SetImage(at_s=at_s, name=name, image=chance.choice(IMAGES)),
+                        SetImage(at_s=at_s, name=name, image=chance.choice(IMAGES)),
+                        DeleteSomePod(at_s=at_s, number=chance.randint(0, 20)),
+                    )
+                )
+            )
+        if chance.random() < 0.2:
+            propagation = chance.choice(("Background", "Foreground", "Orphan"))
+            events.append(DeleteDeployment(at_s=WARM_UP_S + span_s, name=name, propagation=propagation))
+    if chance.random() < 0.5:
+        first, last = times(2)
+        events.append(
+            CreateJob(at_s=first, name="work", completions=chance.randint(1, 6), parallelism=chance.randint(1, 4))
+        )
+        if chance.random() < 0.2:
+            events.append(DeleteJob(at_s=last, name="work"))
+    for number in range(chance.randint(0, 2)):
+        first, last = times(2)
+        name = f"bare-{number}"
+        events.append(CreatePod(at_s=first, name=name, restart_policy=chance.choice(("Always", "OnFailure", "Never"))))
+        if chance.random() < 0.7:
+            events.append(DeletePod(at_s=last, name=name, grace_s=chance.choice((0, 1, 30))))
+    if chance.random() < 0.3:
+        first, last = times(2)
+        events.append(Hold(at_s=first, name="held", release_at_s=last))
+    return events
+
+
+Fault = Callable[[random.Random, float, int, int], Event]
+
+
+def _bad_network(chance: random.Random, at_s: float, nodes: int, _: int) -> Event:
+    return BadNetwork(
+        at_s=at_s,
+        node=chance.randrange(nodes),
+        for_s=chance.uniform(1, 30),
+        longest_delay_s=chance.choice((0.01, 0.3, 2.0)),
+        lost_request=chance.choice((0.0, 0.1, 0.5)),
+        lost_answer=chance.choice((0.0, 0.1, 0.5)),
+        late_copy=chance.choice((0.0, 0.1)),
+    )
+
+
+def _bad_store(chance: random.Random, at_s: float, _: int, control_planes: int) -> Event:
+    return BadStore(
+        at_s=at_s,
+        number=chance.randrange(control_planes),
+        for_s=chance.uniform(1, 20),
+        longest_delay_s=chance.choice((0.01, 0.2, 1.5)),
+        lost_request=chance.choice((0.0, 0.1, 0.4)),
+        lost_answer=chance.choice((0.0, 0.1, 0.4)),
+    )
+
+
+FAULTS: tuple[Fault, ...] = (
+    lambda c, at, nodes, cps: KillControlPlane(at_s=at, number=c.randrange(cps), down_s=c.uniform(0.2, 15)),
+    lambda c, at, nodes, cps: KillControlPlane(at_s=at, number=c.randrange(cps), down_s=c.uniform(0.2, 3)),
+    lambda c, at, nodes, cps: KillAgent(at_s=at, node=c.randrange(nodes), down_s=c.uniform(0.1, 20)),
+    lambda c, at, nodes, cps: KillAgent(at_s=at, node=c.randrange(nodes), down_s=c.uniform(0.1, 3)),
+    lambda c, at, nodes, cps: PowerLoss(
+        at_s=at, node=c.randrange(nodes), down_s=c.choice((2.0, 12.0, 60.0)), forgets=c.random() < 0.5
+    ),
+    lambda c, at, nodes, cps: Partition(at_s=at, node=c.randrange(nodes), for_s=c.choice((2.0, 8.0, 15.0, 60.0))),
+    _bad_network,
+    _bad_network,
+    lambda c, at, nodes, cps: BreakStreams(at_s=at, node=c.randrange(nodes)),
+    _bad_store,
+    _bad_store,
+    lambda c, at, nodes, cps: StoreDown(at_s=at, number=c.randrange(-1, cps), for_s=c.uniform(0.3, 12)),
+    lambda c, at, nodes, cps: StoreFull(at_s=at, for_s=c.uniform(0.5, 10)),
+    lambda c, at, nodes, cps: BreakStoreWatch(at_s=at, number=c.randrange(cps)),
+    lambda c, at, nodes, cps: Compact(at_s=at, break_watches=c.random() < 0.5),
+    lambda c, at, nodes, cps: ClockJump(
+        at_s=at, number=c.randrange(-nodes, cps), by_s=c.choice((-3600.0, -5.0, 5.0, 90.0, 3600.0))
+    ),
+    lambda c, at, nodes, cps: RuntimeDown(at_s=at, node=c.randrange(nodes), for_s=c.uniform(0.5, 20)),
+    lambda c, at, nodes, cps: CrashContainers(at_s=at, node=c.randrange(nodes)),
+)

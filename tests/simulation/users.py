@@ -1,0 +1,299 @@
+"""Who uses the cluster: people who change objects, writers that count, and watchers that compare with the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from knarr_api import errors, kinds
+from knarr_api.errors import KnarrError
+from knarr_api.quantity import Quantity
+from knarr_api.types.apps_v1 import Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
+from knarr_api.types.batch_v1 import Job, JobSpec
+from knarr_api.types.core_v1 import ConfigMap, Container, Pod, PodSpec, PodTemplateSpec, ResourceRequirements
+from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
+from knarr_client.client import EventType, Propagation, meta_of
+from tests.simulation import plan
+from tests.simulation.cluster import Cluster
+from tests.simulation.faults import Network
+from tests.simulation.invariants import HOLD, Invariants, Written
+from tests.simulation.loop import Process
+from tests.simulation.remote import Remote
+
+replace = msgspec.structs.replace
+NAMESPACE = "default"
+PAUSE_S = 0.5
+DEADLINE_S = 20.0
+
+
+class User:
+    """Somebody with a client of their own; what fails is tried again until it is acknowledged."""
+
+    def __init__(self, cluster: Cluster, process: Process, name: str) -> None:
+        self.network = Network(name, cluster.chance(name))
+        self.client: Any = Remote(process, self.network, cluster.endpoints)
+
+    async def insist(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(DEADLINE_S):
+                    return await work()
+            except (errors.Invalid, errors.Forbidden):
+                raise
+            except (KnarrError, TimeoutError):
+                await asyncio.sleep(PAUSE_S)
+
+
+class People:
+    """Carries out a plan's actions: those about one object one after the other.
+
+    wanted: by name of each Deployment and Job what was acknowledged last; None once it was deleted.
+    """
+
+    def __init__(self, cluster: Cluster, process: Process, invariants: Invariants) -> None:
+        self.wanted: dict[str, Any] = {}
+        self._cluster = cluster
+        self._process = process
+        self._invariants = invariants
+        self._last: dict[str, asyncio.Task[None]] = {}
+
+    def act(self, event: plan.Event) -> None:
+        name = getattr(event, "name", "somebody")
+        before = self._last.get(name)
+        self._last[name] = self._process.spawn(self._after(before, event, name), name, vital=False)
+
+    async def done(self) -> None:
+        """Until all that was begun is acknowledged. Raises what went wrong."""
+        if self._last:
+            await asyncio.wait(self._last.values())
+        for task in self._last.values():
+            task.result()
+
+    async def _after(self, before: asyncio.Task[None] | None, event: plan.Event, name: str) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+            before.result()
+        user = User(self._cluster, self._process, f"user {name}")
+        await user.insist(lambda: self._do(user.client, event))
+        if isinstance(event, plan.Hold):
+            await asyncio.sleep(max(0.0, event.release_at_s - asyncio.get_running_loop().time()))
+            self._invariants.released.add(event.name)
+            await user.insist(lambda: _release(user.client, event.name))
+
+    async def _do(self, client: Any, event: plan.Event) -> None:
+        match event:
+            case plan.CreateDeployment():
+                await _create(client, _deployment(event))
+                self.wanted[event.name] = (event.replicas, plan.IMAGES[0])
+            case plan.Scale():
+                if self.wanted.get(event.name) is not None:
+                    deployment = await client.get(Deployment, event.name, NAMESPACE)
+                    await client.update(replace(deployment, spec=replace(deployment.spec, replicas=event.replicas)))
+                    self.wanted[event.name] = (event.replicas, self.wanted[event.name][1])
+            case plan.SetImage():
+                if self.wanted.get(event.name) is not None:
+                    deployment = await client.get(Deployment, event.name, NAMESPACE)
+                    await client.update(_with_image(deployment, event.image))
+                    self.wanted[event.name] = (self.wanted[event.name][0], event.image)
+            case plan.DeleteDeployment():
+                await _delete(client, Deployment, event.name, propagation=Propagation(event.propagation))
+                self.wanted[event.name] = None
+            case plan.CreateJob():
+                await _create(client, _job(event))
+                self.wanted[event.name] = event.completions
+            case plan.DeleteJob():
+                await _delete(client, Job, event.name)
+                self.wanted[event.name] = None
+            case plan.CreatePod():
+                await _create(client, _pod(event))
+            case plan.DeletePod():
+                await _delete(client, Pod, event.name, grace_period_s=event.grace_s)
+            case plan.DeleteSomePod():
+                pods = [p for p in (await client.list(Pod, NAMESPACE)).items if p.metadata.name.startswith("web")]
+                if pods:
+                    chosen = sorted(pods, key=lambda pod: pod.metadata.name)[event.number % len(pods)]
+                    await _delete(client, Pod, chosen.metadata.name, uid=chosen.metadata.uid)
+            case plan.Hold():
+                metadata = ObjectMeta(name=event.name, namespace=NAMESPACE, finalizers=(HOLD,))
+                await _create(client, ConfigMap(metadata=metadata))
+                await _delete(client, ConfigMap, event.name)
+            case _:
+                raise TypeError(f"{event} is nothing that a user does")
+
+
+async def _create(client: Any, obj: Any) -> None:
+    try:
+        await client.create(obj)
+    except errors.AlreadyExists:
+        return  # an attempt before, of which no answer came
+
+
+async def _delete(client: Any, type_: Any, name: str, **options: Any) -> None:
+    try:
+        await client.delete(type_, name, NAMESPACE, **options)
+    except errors.NotFound:
+        return
+    except errors.Conflict:
+        if not options.get("uid"):
+            raise
+
+
+async def _release(client: Any, name: str) -> None:
+    try:
+        held = await client.get(ConfigMap, name, NAMESPACE)
+        await client.update(replace(held, metadata=replace(held.metadata, finalizers=())))
+    except errors.NotFound:
+        return
+
+
+def _deployment(event: plan.CreateDeployment) -> Deployment:
+    labels = {"app": event.name}
+    resources = ResourceRequirements(requests={"cpu": Quantity(f"{event.cpu_m}m")})
+    container = Container(name="main", image=plan.IMAGES[0], resources=resources)
+    rolling = RollingUpdateDeployment(max_surge=event.max_surge, max_unavailable=event.max_unavailable)
+    return Deployment(
+        metadata=ObjectMeta(name=event.name, namespace=NAMESPACE),
+        spec=DeploymentSpec(
+            replicas=event.replicas,
+            selector=LabelSelector(match_labels=labels),
+            strategy=DeploymentStrategy(type="RollingUpdate", rolling_update=rolling),
+            template=PodTemplateSpec(
+                metadata=ObjectMeta(labels=labels),
+                spec=PodSpec(containers=(container,), termination_grace_period_seconds=2),
+            ),
+        ),
+    )
+
+
+def _with_image(deployment: Deployment, image: str) -> Deployment:
+    template = deployment.spec.template
+    containers = (replace(template.spec.containers[0], image=image),)
+    template = replace(template, spec=replace(template.spec, containers=containers))
+    return replace(deployment, spec=replace(deployment.spec, template=template))
+
+
+def _job(event: plan.CreateJob) -> Job:
+    spec = PodSpec(containers=(Container(name="work", image=plan.IMAGES[0]),), restart_policy="Never")
+    return Job(
+        metadata=ObjectMeta(name=event.name, namespace=NAMESPACE),
+        spec=JobSpec(
+            completions=event.completions,
+            parallelism=event.parallelism,
+            backoff_limit=1000,
+            template=PodTemplateSpec(spec=spec),
+        ),
+    )
+
+
+def _pod(event: plan.CreatePod) -> Pod:
+    name = "main" if event.restart_policy == "Always" else "work"
+    spec = PodSpec(containers=(Container(name=name, image=plan.IMAGES[0]),), restart_policy=event.restart_policy)
+    return Pod(metadata=ObjectMeta(name=event.name, namespace=NAMESPACE), spec=spec)
+
+
+class Writer:
+    """Counts in ConfigMaps that others count in, too: by turns with and without the revision it has read."""
+
+    def __init__(self, cluster: Cluster, process: Process, invariants: Invariants, name: str) -> None:
+        self._user = User(cluster, process, name)
+        self._invariants = invariants
+        self._name = name
+        self._chance = cluster.chance(f"writer {name}")
+        self.stop = False
+
+    async def run(self) -> None:
+        client, count = self._user.client, 0
+        while not self.stop:
+            count += 1
+            name = f"counter-{self._chance.randrange(2)}"
+            await self._user.insist(lambda name=name, count=count: self._write(client, name, count))  # type: ignore[misc]
+            self._invariants.acknowledged(name, self._name, count)
+            await asyncio.sleep(0.3 + self._chance.random())
+
+    async def _write(self, client: Any, name: str, count: int) -> None:
+        try:
+            if count % 2:
+                await client.patch(ConfigMap, name, NAMESPACE, patch={"data": {self._name: str(count)}})
+                return
+            present = await client.get(ConfigMap, name, NAMESPACE)
+            await client.update(replace(present, data={**present.data, self._name: str(count)}))
+        except errors.NotFound:
+            metadata = ObjectMeta(name=name, namespace=NAMESPACE)
+            await client.create(ConfigMap(metadata=metadata, data={self._name: str(count)}))
+
+
+class Watcher:
+    """Follows a kind through whichever control plane answers: every change once, in order, as the truth has it."""
+
+    def __init__(self, cluster: Cluster, process: Process, invariants: Invariants, type_: Any, name: str) -> None:
+        self.user = User(cluster, process, name)
+        self._kind = kinds.of(type_)
+        self._type = type_
+        self._invariants = invariants
+        self.revision = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                if not self.revision:
+                    await self._list()
+                await self._follow()
+            except errors.Expired:
+                self.revision = 0
+            except KnarrError:
+                pass
+            await asyncio.sleep(0.1)
+
+    async def _list(self) -> None:
+        page = await self.user.client.list(self._type)
+        revision = int(page.resource_version)
+        shown = {self._key(obj): meta_of(obj).resource_version for obj in page.items}
+        there: dict[str, str] = {}
+        for written in self._history():
+            if written.revision > revision:
+                break
+            there.pop(written.key, None)
+            if written.obj is not None:
+                there[written.key] = str(written.revision)
+        if shown != there:
+            self._invariants.fail("list", f"{self._kind.resource} at {revision}: shown {shown}, stored {there}")
+        self.revision = revision
+
+    async def _follow(self) -> None:
+        client = self.user.client
+        async for batch in client.watch(self._type, resource_version=str(self.revision)):
+            for event in batch:
+                self._take(event)
+
+    def _take(self, event: Any) -> None:
+        at, what = int(event.resource_version), self._kind.resource
+        if at < self.revision:
+            self._invariants.fail("watch", f"{what} went back from {self.revision} to {at}")
+        history = self._history()
+        place = bisect.bisect_right(history, self.revision, key=lambda written: written.revision)
+        if event.type is EventType.BOOKMARK or event.object is None:
+            if place < len(history) and history[place].revision <= at:
+                self._invariants.fail("watch", f"{what}: {history[place].key} at {history[place].revision} was skipped")
+        elif place == len(history) or history[place].revision != at:
+            expected = history[place].revision if place < len(history) else "nothing"
+            self._invariants.fail("watch", f"{what} of {self._key(event.object)} at {at}, expected {expected}")
+        else:
+            self._compare(event, history[place])
+        self.revision = at
+
+    def _compare(self, event: Any, written: Written) -> None:
+        same = written.key == self._key(event.object) and (written.obj is None) == (event.type is EventType.DELETED)
+        if not same or (written.obj is not None and written.obj != event.object):
+            self._invariants.fail(
+                "watch", f"{event.type.value} of {written.key} at {written.revision} is not as stored"
+            )
+
+    def _key(self, obj: Any) -> str:
+        return self._kind.key(obj.metadata.namespace, obj.metadata.name)
+
+    def _history(self) -> list[Written]:
+        return self._invariants.history.get(self._kind.key_prefix, [])
