@@ -94,6 +94,7 @@ class _Simulation:
             invariants.fail("liveness", str(error))
         playing.cancel()
         found.cancel()
+        await asyncio.wait({playing, found})
         users.kill()
         cluster.stop()
         violation = invariants.violation
@@ -134,17 +135,15 @@ class _Simulation:
     async def _settle(self, counting: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + SETTLE_S
-        done = asyncio.gather(self._people.done(), *counting)
         left = ["users wait for an answer"]
         while loop.time() < deadline_s:
             await asyncio.sleep(LOOK_S)
-            left = ["users wait for an answer"]
-            if done.done():
-                done.result()
+            if self._people.done() and all(task.done() for task in counting):
+                for task in counting:
+                    task.result()
                 left = unsettled(self._cluster, self._invariants, self._people)
                 if not left:
                     return
-        done.cancel()
         raise Violation("convergence", f"not settled {SETTLE_S:.0f} s after the last fault: {'; '.join(left[:8])}")
 
     async def _stay_quiet(self) -> None:

@@ -66,12 +66,9 @@ class People:
         before = self._last.get(name)
         self._last[name] = self._process.spawn(self._after(before, event, name), name, vital=False)
 
-    async def done(self) -> None:
-        """Until all that was begun is acknowledged. Raises what went wrong."""
-        if self._last:
-            await asyncio.wait(self._last.values())
-        for task in self._last.values():
-            task.result()
+    def done(self) -> bool:
+        """Whether all that was begun is acknowledged. Raises what went wrong."""
+        return all(task.done() and task.result() is None for task in self._last.values())
 
     async def _after(self, before: asyncio.Task[None] | None, event: plan.Event, name: str) -> None:
         if before is not None:

@@ -44,3 +44,25 @@ async def test_watchers_list_again_after_changes_that_were_compacted_unseen() ->
     entry = cache.get(KIND, KEY)
     assert entry is not None
     assert entry.value().data == {"version": "3"}
+
+
+async def test_a_watch_from_the_future_is_not_begun_after_what_was_compacted_meanwhile() -> None:
+    """Its revision comes from another control plane; this one is behind, and has to load anew before it gets there."""
+    store, storage = MemoryStore(), Storage(bytes(32))
+    await store.commit([put(storage, version="1")])
+    cache = WatchCache(store, storage.decode)
+    await cache.load()
+    await store.commit([put(storage, version="2")])
+    seen_elsewhere = await store.revision()
+    watching = asyncio.ensure_future(anext(cache.follow(KIND, Filter(), seen_elsewhere)))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await store.commit([put(storage, version="3")])
+    await store.compact(await store.revision())
+    following = asyncio.create_task(cache.run())
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(errors.Expired):
+                await watching
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
