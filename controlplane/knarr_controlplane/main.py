@@ -22,12 +22,11 @@ from knarr_api.errors import Internal, KnarrError, Unavailable
 from knarr_api.types.coordination_v1 import Lease
 from knarr_client.clock import SystemClock
 from knarr_client.observing import Observing, only_holders
-from knarr_controlplane import controllers, data_directory, leader, scheduler
+from knarr_controlplane import acting, controllers, data_directory, leader, scheduler
 from knarr_controlplane import settings as settings_module
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.backup.snapshot import Origin, snapshot
 from knarr_controlplane.cache.watch_cache import WatchCache
-from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.metrics import MeteredStore, StoredObjects
 from knarr_controlplane.pki import kubeconfig
 from knarr_controlplane.pki.account_tokens import AccountTokens
@@ -199,16 +198,8 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         controller_settings = controllers.ControllerSettings(
             node_grace_s=settings.node_grace_s, cluster_cidr=settings.cluster_cidr, ca_pem=authority.pem.decode()
         )
-        informers = SharedInformers(client, clock)
-        scheduling = scheduler.run(
-            client, settings=scheduler.SchedulerSettings(profiles=settings.profiles), clock=clock, informers=informers
-        )
-        controlling = controllers.run(
-            client, settings=controller_settings, clock=clock, identity=identity, informers=informers
-        )
-        async with asyncio.TaskGroup() as group:
-            group.create_task(scheduling)  # asks for its informers before the controllers run them
-            group.create_task(controlling)
+        scheduling = scheduler.SchedulerSettings(profiles=settings.profiles)
+        await acting.act(client, clock, identity, scheduling=scheduling, controlling=controller_settings)
 
     background.start(leader.lead(client, clock, LEADER, identity, act), "leader")
     background.start(_compact(store, cache, settings.retention_s), "compaction")

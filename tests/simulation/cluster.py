@@ -18,7 +18,7 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer
 from knarr_client.virtual_time import VirtualClock
-from knarr_controlplane import controllers, leader, scheduler
+from knarr_controlplane import acting, controllers, leader, scheduler
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry.local_client import LocalClient
 from knarr_controlplane.registry.registry import Registry
@@ -95,15 +95,15 @@ class ControlPlane:
         await _until_done(registry.make_system_objects)
         hub = AgentHub()
         agents = Agents(registry, hub, now=self.clock.now, heartbeat_s=HEARTBEAT_S, lease_s=GRACE_S)
+        process.spawn(agents.run(), "leases", vital=True)
         client = LocalClient(registry)
         self._cluster.endpoints.servers[self._number] = Server(process, client, agents, registry.catch_up)
 
         async def act() -> None:
             LEADING.set(True)
-            settings = controllers.ControllerSettings(node_grace_s=GRACE_S)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(scheduler.run(client, settings=scheduler.SchedulerSettings(), clock=self.clock))
-                group.create_task(controllers.run(client, settings=settings, clock=self.clock, identity=process.name))
+            scheduling = scheduler.SchedulerSettings()
+            controlling = controllers.ControllerSettings(node_grace_s=GRACE_S)
+            await acting.act(client, self.clock, process.name, scheduling=scheduling, controlling=controlling)
 
         leading = leader.lead(client, self.clock, LEADER, process.name, act, uniform=chance.random)
         process.spawn(leading, "leader", vital=True)
