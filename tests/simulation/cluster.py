@@ -11,8 +11,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from knarr_api.errors import KnarrError
 from knarr_api.quantity import Quantity
+from knarr_api.types.authentication_v1 import TokenRequest, TokenRequestStatus
 from knarr_api.types.core_v1 import Node, NodeAddress, NodeCondition, NodeStatus, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.event_recorder import EventRecorder
@@ -35,6 +38,7 @@ from knarr_node_agent.pods import PodManager
 from knarr_node_agent.runtime import Runtime
 from knarr_node_agent.starting import NodeFacts, Starter
 from knarr_node_agent.stream import Stream
+from knarr_node_agent.tokens import PodTokens
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 from knarr_proto.cri import api_pb2 as cri
@@ -102,7 +106,7 @@ class ControlPlane:
         async def act() -> None:
             LEADING.set(True)
             scheduling = scheduler.SchedulerSettings()
-            controlling = controllers.ControllerSettings(node_grace_s=GRACE_S)
+            controlling = controllers.ControllerSettings(node_grace_s=GRACE_S, ca_pem="certificate")
             await acting.act(client, self.clock, process.name, scheduling=scheduling, controlling=controlling)
 
         leading = leader.lead(client, self.clock, LEADER, process.name, act, uniform=chance.random)
@@ -214,6 +218,14 @@ class Machine:
         labels = {"kubernetes.io/hostname": self.name}
         return Node(metadata=ObjectMeta(name=self.name, labels=labels), status=self._status)
 
+    async def _give_token(self, namespace: str, account: str, request: TokenRequest) -> TokenRequest:
+        """What the control plane answers, without its signature: nobody shows these tokens to anybody."""
+        await self.network.travel()
+        expires = self.clock.now() + datetime.timedelta(seconds=request.spec.expiration_seconds)
+        status = TokenRequestStatus(token=f"{namespace}/{account}", expiration_timestamp=expires)
+        await self.network.travel()
+        return msgspec.structs.replace(request, status=status)
+
     async def _run(self, process: Process) -> None:
         """As the agent's main wires it, without the network between pods and without logs."""
         chance = self._cluster.chance(process.name)
@@ -233,9 +245,9 @@ class Machine:
             log_root=self._directory / "logs",
             allocatable={"cpu": Quantity(f"{CPU_M}m"), "memory": Quantity(f"{MEMORY_MI}Mi")},
         )
-        starter = Starter(
-            runtime, objects, Volumes(root, memory), PodFiles(root), UserRanges(root), recorder, clock, facts
-        )
+        volumes = Volumes(root, memory)
+        tokens = PodTokens(self._give_token, memory, clock)
+        starter = Starter(runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, clock, facts, tokens)
         pods: PodManager
         stream = Stream(
             Channel(self.name, client, self.network),  # type: ignore[arg-type]
