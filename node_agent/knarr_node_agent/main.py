@@ -210,7 +210,7 @@ class _Agent:
     def _node_changed(self, change: Change[Node]) -> None:
         node = change.new
         if node is not None and node.metadata.name == self._settings.node_name and machine.is_taken_for_lost(node):
-            self._stream.node_status(self._status)
+            self._stream.node_status_again()
             self._pods.resend()
         self._network.node_changed(node)
 

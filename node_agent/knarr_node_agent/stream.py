@@ -70,6 +70,7 @@ class Stream:
         """By uid: not yet acknowledged, the newest of each pod."""
         self._sent: dict[str, tuple[int, PodReport]] = {}
         self._node_status: NodeStatus | None = None
+        self._say_again = False
         self._usage: Any = None
         self._sequence = 0
         self._heartbeat_s = 2.0
@@ -84,6 +85,11 @@ class Stream:
     def node_status(self, status: NodeStatus) -> None:
         self._node_status = status
         self._wake.set()
+
+    def node_status_again(self) -> None:
+        """The server has another one, or could not store it: once more after the next heartbeat. Not at once: to a
+        server that does not hear the heartbeats, or can't store them, it would be said over and over."""
+        self._say_again = True
 
     def usage(self, usage: Any) -> None:
         """A ``knarr.v1.Usage``; the newest is sent, an older one that was not sent yet is not missed."""
@@ -167,6 +173,9 @@ class Stream:
             if now_s >= next_beat_s:
                 await call.write(self._message(heartbeat=agent_pb2.Heartbeat()))
                 next_beat_s = now_s + self._heartbeat_s
+                if self._say_again:
+                    self._say_again = False
+                    self.node_status(self._node_status or self._node().status)
             try:
                 async with asyncio.timeout(max(next_beat_s - self._clock.monotonic(), 0.01)):
                     await self._wake.wait()
@@ -202,6 +211,7 @@ class Stream:
         for refused in ack.refused:
             if not refused.uid:
                 structlog.get_logger("knarr.stream").warning("the node's status was refused", error=refused.message)
+                self.node_status_again()
                 continue
             structlog.get_logger("knarr.stream").info(
                 "status refused", object=f"Pod/{refused.namespace}/{refused.name}", error=refused.message

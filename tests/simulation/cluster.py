@@ -274,7 +274,7 @@ class Machine:
 
         def node_changed(change: Change[Node]) -> None:
             if change.new is not None and is_taken_for_lost(change.new):
-                stream.node_status(self.node().status)
+                stream.node_status_again()
                 pods.resend()
 
         async def synced() -> None:

@@ -141,6 +141,17 @@ async def test_statuses_that_were_not_acknowledged_are_sent_again_the_newest_alo
     assert b"Succeeded" in found["u2"]
 
 
+async def test_a_node_status_that_could_not_be_stored_is_sent_again(server: Any, agent: Run) -> None:
+    servicer, _ = server
+    stream = agent()
+    await servicer.next("hello")
+    stream.node_status(NodeStatus(phase="Running"))
+    sent = await servicer.next("node_status")
+    refused = agent_pb2.Refused(sequence=sent.sequence, name="n1", code=grpc.StatusCode.UNAVAILABLE.value[0])
+    servicer.connections[-1].put_nowait(ack(sent.sequence, refused))
+    await servicer.next("node_status")
+
+
 async def test_refused_status_is_told_unless_the_pod_is_gone(server: Any, agent: Run) -> None:
     servicer, _ = server
     refused: asyncio.Queue[str] = asyncio.Queue()
