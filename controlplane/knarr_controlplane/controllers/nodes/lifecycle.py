@@ -27,6 +27,8 @@ from knarr_controlplane.controllers.nodes.eviction import Eviction, evictions
 from knarr_controlplane.controllers.pods import state
 
 LEASE_NAMESPACE = "kube-node-lease"
+LOOK_S_PER_NODE = 0.0002
+"""The least time between two looks at all Leases, for each node: some percent of a processor however many there are."""
 
 
 class NodeLifecycleController:
@@ -71,16 +73,20 @@ class NodeLifecycleController:
         self._health = health.forgiven(self._health, looked_s)
         while True:
             now_s = self._clock.monotonic()
-            if now_s - looked_s > self._look_s + self._stall_s or self._leases.last_failure_s != failure_s:
+            if now_s - looked_s > self._interval_s() + self._stall_s or self._leases.last_failure_s != failure_s:
                 self._log.warning("was away, nodes get their full grace period anew", away_s=round(now_s - looked_s, 1))
                 self._health = health.forgiven(self._health, now_s)
-            looked_s, failure_s = now_s, self._leases.last_failure_s
-            self._look(now_s)
-            await self._clock.sleep(self._look_s)
+            before_s, looked_s, failure_s = looked_s, now_s, self._leases.last_failure_s
+            self._look(now_s, before_s)
+            await self._clock.sleep(self._interval_s())
 
-    def _look(self, now_s: float) -> None:
+    def _interval_s(self) -> float:
+        """Looking at thousands of nodes takes its time: then it is done less often."""
+        return max(self._look_s, LOOK_S_PER_NODE * len(self._nodes))
+
+    def _look(self, now_s: float, before_s: float) -> None:
         before = self._health
-        could_evict = health.may_evict(before, now_s - self._look_s, self._settings)
+        could_evict = health.may_evict(before, before_s, self._settings)
         renewals = {node.metadata.name: self._renewals.get(node.metadata.name, "") for node in self._nodes.items()}
         self._health = health.looked(before, renewals, now_s, self._settings)
         released = health.may_evict(self._health, now_s, self._settings) and not could_evict
