@@ -25,12 +25,14 @@ from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.backup.snapshot import Piece
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.pki import kubeconfig as kubeconfig_writer
+from knarr_controlplane.pki.account_tokens import AccountTokens
 from knarr_controlplane.pki.authority import Authority
 from knarr_controlplane.pki.tokens import Tokens
 from knarr_controlplane.registry.local_client import LocalClient
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.server.accounts import AccountAuthority, Accounts
 from knarr_controlplane.server.agents import Agents
 from knarr_controlplane.server.cluster import Cluster
 from knarr_controlplane.server.hub import AgentHub
@@ -109,6 +111,7 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
         authority = Authority.open(directory / "pki", now)
         authorizer, hub = Authorizer(made.cache), AgentHub()
         tokens = Tokens(MemoryStore(), authority.fingerprint, SystemClock().now)
+        accounts = AccountAuthority(made, AccountTokens(authority), SystemClock().now)
         port = free_ports()
         services = Services(
             objects=Objects(made, authorizer),
@@ -124,10 +127,12 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
                 has_agent=hub.connections.__contains__,
             ),
             history=history_pb2_grpc.HistoryServicer(),
+            accounts=Accounts(made, authorizer, accounts),
             join=Join(tokens, authority, (), SystemClock().now),
         )
         listeners = (Listener("127.0.0.1", port),)
-        serving = Serving(services, listeners, ca=authority.pem, serving=authority.serving((), now))
+        pair = authority.serving((), now)
+        serving = Serving(services, listeners, ca=authority.pem, serving=pair, identify=accounts.identify)
         await serving.start()
         path = directory / "admin.kubeconfig"
         kubeconfig_writer.write(

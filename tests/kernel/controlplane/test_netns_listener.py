@@ -10,10 +10,11 @@ import subprocess
 import grpc.aio
 import pytest
 
-from knarr_api.errors import Unavailable
+from knarr_api.errors import Unauthenticated, Unavailable
 from knarr_controlplane.pki.authority import Authority
 from knarr_controlplane.server.serving import Listener, Services, Serving, inside
 from knarr_proto.v1 import (
+    accounts_pb2_grpc,
     agent_pb2_grpc,
     cluster_pb2,
     cluster_pb2_grpc,
@@ -59,6 +60,10 @@ def test_coming_back_also_after_a_failure(namespace):
     assert os.readlink("/proc/thread-self/ns/net") == own
 
 
+def nobody(token):
+    raise Unauthenticated(token)
+
+
 async def test_the_api_serves_there(namespace, tmp_path):
     class Cluster(cluster_pb2_grpc.ClusterServicer):
         async def Version(self, request, context):
@@ -73,10 +78,11 @@ async def test_the_api_serves_there(namespace, tmp_path):
         agents=agent_pb2_grpc.AgentServicer(),
         cluster=Cluster(),
         history=history_pb2_grpc.HistoryServicer(),
+        accounts=accounts_pb2_grpc.AccountsServicer(),
         join=nodes_pb2_grpc.JoinServicer(),
     )
     listener = Listener("127.0.0.1", 7443, namespace)
-    serving = Serving(services, (listener,), ca=authority.pem, serving=authority.serving((), now))
+    serving = Serving(services, (listener,), ca=authority.pem, serving=authority.serving((), now), identify=nobody)
     await serving.start()
     try:
         pair = authority.admin(now)
