@@ -60,7 +60,7 @@ READY_FILE = "controlplane.ready"
 COMPACTION_INTERVAL_S = 30.0
 HEALTH_TIMEOUT_S = 2.0
 LOAD_TIMEOUT_S = 60.0
-GC_THRESHOLDS = (100_000, 20, 100)
+GC_THRESHOLDS = (100_000, 20, 10)
 """Objects have no cycles: looking for some as often as Python does costs a tenth of the time of every write."""
 
 

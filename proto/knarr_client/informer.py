@@ -34,7 +34,7 @@ from knarr_client.client import Client, Event, EventType, Key, T, key_of, meta_o
 from knarr_client.clock import Clock, SystemClock
 from knarr_client.workqueue import Backoff, WorkQueue
 
-AT_A_TIME = 200
+AT_A_TIME = 20
 STALE_LISTS_BEFORE_BELIEF = 10
 """A list older than what was seen comes from a server that lags. After so many in a row the store was restored."""
 

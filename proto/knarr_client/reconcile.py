@@ -17,6 +17,7 @@ raises anything else           logged, called again after the key's back-off (5 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -33,6 +34,9 @@ K_contra = TypeVar("K_contra", bound=Hashable, contravariant=True)
 Log = structlog.typing.FilteringBoundLogger
 
 CONFLICT_RETRY_MAX_S = 1.0
+AT_A_TIME = 8
+"""Keys that wait and need nothing but memory to be judged are worked on without a pause; so many, then others have
+their turn: a leader that reads everything anew has its Lease to renew as well."""
 _KIND_NAMES = {kind.resource: kind.kind for kind in kinds.KINDS}
 
 
@@ -82,7 +86,9 @@ async def _work(
 ) -> None:
     log = structlog.get_logger("knarr.reconcile").bind(reconciler=name)
     work = f"reconcile {name}"
-    while True:
+    for number in itertools.count(1):
+        if number % AT_A_TIME == 0:
+            await asyncio.sleep(0)
         try:
             key = await queue.get()
         except QueueClosed:
