@@ -202,6 +202,12 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         await acting.act(client, clock, identity, scheduling=scheduling, controlling=controller_settings)
 
     background.start(leader.lead(client, clock, LEADER, identity, act), "leader")
+
+    def told(node: str, usage: Any, age_s: float) -> None:
+        if node not in hub.connections:
+            registry.usages.report(node, usage, age_s=age_s)
+
+    background.start(peers.follow_usages(told), "usages of other control planes")
     background.start(_compact(store, cache, settings.retention_s), "compaction")
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -141,6 +141,9 @@ def test_each_serves_all_and_none_is_needed(three: Any, until_true: Any) -> None
         assert three.ok("--kubeconfig", str(only(three, ordinal)), "logs", name) == "started\n"
     done = three.run("--kubeconfig", str(only(three, 0)), "logs", "nothing-like-it")
     assert done.returncode == 1 and "not found" in done.stderr
+    for ordinal in range(3):
+        config = ("--kubeconfig", str(only(three, ordinal)))
+        until_true(lambda config=config: name in three.run(*config, "top", "pods").stdout, "what pods use to be known")
     for process in ("controlplane", "controlplane-2", "controlplane-3"):
         three.kill(process)
         assert "web" in three.ok("get", "deployments")

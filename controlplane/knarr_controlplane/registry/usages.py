@@ -1,7 +1,7 @@
 """What nodes and pods use, as their agents said last: NodeMetrics and PodMetrics of metrics.k8s.io.
 
-Nothing of it is stored. Known is what agents report that are connected to this process; what is older than
-``FRESH_S`` is left out.
+Nothing of it is stored. Known is what agents report that are connected to this process, and what other control planes
+have been told; what is older than ``FRESH_S`` is left out.
 """
 
 from __future__ import annotations
@@ -43,9 +43,17 @@ class Usages:
         self._reports: dict[str, _Report] = {}
         """By node."""
 
-    def report(self, node: str, usage: Any) -> None:
-        """What an agent says (``knarr.v1.Usage``); it replaces what it said before."""
-        self._reports[node] = _Report(self._now(), usage)
+    def report(self, node: str, usage: Any, *, age_s: float = 0.0) -> None:
+        """What an agent says (``knarr.v1.Usage``), or said so long ago; it replaces what it said before."""
+        at = self._now() - datetime.timedelta(seconds=age_s)
+        present = self._reports.get(node)
+        if present is None or present.at < at or not age_s:
+            self._reports[node] = _Report(at, usage)
+
+    def reported(self) -> tuple[tuple[str, float, Any], ...]:
+        """Each node's name, the age of its report in seconds, and the report."""
+        now = self._now()
+        return tuple((node, (now - each.at).total_seconds(), each.usage) for node, each in self._reports.items())
 
     def forget(self, node: str) -> None:
         self._reports.pop(node, None)

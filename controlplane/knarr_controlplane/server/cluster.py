@@ -96,6 +96,13 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         return cluster_pb2.FindAgentResponse(connected=self._has_agent(request.node))
 
     @streaming
+    async def Usages(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self._authorizer.check_admin(identity.of_call(context), "ask what all nodes use")
+        for node, age_s, usage in self._registry.usages.reported():
+            if self._has_agent(node):
+                yield cluster_pb2.NodeUsage(node=node, age_ms=int(age_s * 1000), usage=usage)
+
+    @streaming
     async def Backup(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self._authorizer.check_admin(identity.of_call(context), "make a backup")
         async for piece in self._backup():

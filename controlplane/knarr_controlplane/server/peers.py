@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import structlog
 
 from knarr_api import grpc_status
 from knarr_client.channel import SHARED_NAME, open_channel
@@ -22,6 +23,7 @@ from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc, pods_pb2_grpc
 
 FORWARDED = "knarr-forwarded"
 ANSWER_S = 2.0
+USAGES_S, USAGES_ANSWER_S = 10.0, 10.0
 RENEW_AFTER_S = ADMIN_DAYS * 24 * 3600 / 2
 
 
@@ -74,6 +76,14 @@ class Peers:
         finally:
             call.cancel()
 
+    async def follow_usages(self, report: Callable[[str, Any, float], None]) -> None:
+        """Tell ``report`` (node, usage, age in seconds) what the others' agents say, until cancelled."""
+        while self._addresses:
+            self._renew()
+            await asyncio.gather(*(_tell_usages(channel, report) for channel in self._channels.values()))
+            await asyncio.sleep(USAGES_S)
+        await asyncio.Event().wait()
+
     def _renew(self) -> None:
         """Channels with a certificate that is still good for long; calls on older ones are let end."""
         now = self._now()
@@ -99,3 +109,13 @@ async def _has_agent(channel: grpc.aio.Channel, node: str) -> grpc.aio.Channel |
     except grpc.aio.AioRpcError:
         return None
     return channel if answer.connected else None
+
+
+async def _tell_usages(channel: grpc.aio.Channel, report: Callable[[str, Any, float], None]) -> None:
+    """Nothing of one that is not there: what it said before gets old."""
+    try:
+        call = cluster_pb2_grpc.ClusterStub(channel).Usages(cluster_pb2.UsagesRequest(), timeout=USAGES_ANSWER_S)
+        async for each in call:
+            report(each.node, each.usage, each.age_ms / 1000)
+    except grpc.aio.AioRpcError as error:
+        structlog.get_logger("knarr.peers").debug("another control plane does not answer", error=error.details())

@@ -1,3 +1,4 @@
+from knarr_proto.v1 import agent_pb2 as _agent_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -110,3 +111,17 @@ class FindAgentResponse(_message.Message):
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     connected: bool
     def __init__(self, connected: _Optional[bool] = ...) -> None: ...
+
+class UsagesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NodeUsage(_message.Message):
+    __slots__ = ("node", "age_ms", "usage")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    age_ms: int
+    usage: _agent_pb2.Usage
+    def __init__(self, node: _Optional[str] = ..., age_ms: _Optional[int] = ..., usage: _Optional[_Union[_agent_pb2.Usage, _Mapping]] = ...) -> None: ...

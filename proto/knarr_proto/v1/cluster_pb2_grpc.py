@@ -54,6 +54,11 @@ class ClusterStub:
                 request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentResponse.FromString,
                 _registered_method=True)
+        self.Usages = channel.unary_stream(
+                '/knarr.v1.Cluster/Usages',
+                request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.UsagesRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.NodeUsage.FromString,
+                _registered_method=True)
         self.Backup = channel.unary_stream(
                 '/knarr.v1.Cluster/Backup',
                 request_serializer=knarr__proto_dot_v1_dot_cluster__pb2.BackupRequest.SerializeToString,
@@ -90,6 +95,13 @@ class ClusterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Usages(self, request, context):
+        """What the agents that are connected here have said that their nodes and pods use, for the other control planes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Backup(self, request, context):
         """Everything the store holds at one revision and the cluster's keys, as the file that `knarr restore` takes.
         For administrators only: whoever has it can read every Secret and sign certificates.
@@ -120,6 +132,11 @@ def add_ClusterServicer_to_server(servicer, server):
                     servicer.FindAgent,
                     request_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentRequest.FromString,
                     response_serializer=knarr__proto_dot_v1_dot_cluster__pb2.FindAgentResponse.SerializeToString,
+            ),
+            'Usages': grpc.unary_stream_rpc_method_handler(
+                    servicer.Usages,
+                    request_deserializer=knarr__proto_dot_v1_dot_cluster__pb2.UsagesRequest.FromString,
+                    response_serializer=knarr__proto_dot_v1_dot_cluster__pb2.NodeUsage.SerializeToString,
             ),
             'Backup': grpc.unary_stream_rpc_method_handler(
                     servicer.Backup,
@@ -235,6 +252,33 @@ class Cluster:
             '/knarr.v1.Cluster/FindAgent',
             knarr__proto_dot_v1_dot_cluster__pb2.FindAgentRequest.SerializeToString,
             knarr__proto_dot_v1_dot_cluster__pb2.FindAgentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Usages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/knarr.v1.Cluster/Usages',
+            knarr__proto_dot_v1_dot_cluster__pb2.UsagesRequest.SerializeToString,
+            knarr__proto_dot_v1_dot_cluster__pb2.NodeUsage.FromString,
             options,
             channel_credentials,
             insecure,
