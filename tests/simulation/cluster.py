@@ -13,9 +13,11 @@ from typing import Any
 
 import msgspec
 
+from knarr_api import kinds
 from knarr_api.errors import KnarrError
 from knarr_api.quantity import Quantity
 from knarr_api.types.authentication_v1 import TokenRequest, TokenRequestStatus
+from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import Node, NodeAddress, NodeCondition, NodeStatus, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.event_recorder import EventRecorder
@@ -48,6 +50,7 @@ from tests.simulation.plan import IMAGES, Plan
 from tests.simulation.remote import Channel, Endpoints, Remote, Server
 
 LEADER = "knarr-controller-manager"
+LEASE_KEY = kinds.of(Lease).key(leader.NAMESPACE, LEADER)
 HEARTBEAT_S, GRACE_S = 2.0, 10.0
 RETENTION_S, COMPACTION_S = 60.0, 20.0
 RESTART_S = 1.0

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Sequence
 
 from tests.simulation import plan
-from tests.simulation.cluster import Cluster, ControlPlane, Machine
+from tests.simulation.cluster import LEASE_KEY, Cluster, ControlPlane, Machine
 from tests.simulation.invariants import Invariants
 from tests.simulation.users import Watcher
 
@@ -20,6 +20,7 @@ FAULTS = (
     plan.BadStore,
     plan.StoreDown,
     plan.StoreFull,
+    plan.LoseLease,
     plan.BreakStoreWatch,
     plan.Compact,
     plan.ClockJump,
@@ -75,6 +76,9 @@ def break_something(cluster: Cluster, invariants: Invariants, watchers: Sequence
                 if isinstance(event, plan.StoreDown):
                     _break_watch(control_plane)
                 cluster.later(event.for_s, control_plane.trouble.calm)
+        case plan.LoseLease():
+            control_planes[event.number].trouble.unwritable = LEASE_KEY
+            cluster.later(event.for_s, control_planes[event.number].trouble.calm)
         case plan.BreakStoreWatch():
             _break_watch(control_planes[event.number])
         case plan.Compact():

@@ -28,11 +28,14 @@ class Trouble:
     """A request is done a second time, later, as when a client repeats one that was only slow."""
     down: bool = False
     full: bool = False
+    unwritable: str = ""
+    """A key whose writes do not arrive."""
 
     def calm(self) -> None:
         self.longest_delay_s = 0.004
         self.lost_request = self.lost_answer = self.late_copy = 0.0
         self.down = self.full = False
+        self.unwritable = ""
 
 
 class Breaker:
@@ -95,6 +98,9 @@ class FaultyStore:
         self._process.check()
         self.issued(self._process, operations)
         await self._there()
+        if any(operation.key == self.trouble.unwritable for operation in operations):
+            await asyncio.sleep(GIVE_UP_S * self._chance.random())
+            raise Unavailable("the store does not answer; the write may have happened")
         if self.trouble.full:
             raise ResourceExhausted("mvcc: database space exceeded")
         revisions = await self._truth.commit(operations)

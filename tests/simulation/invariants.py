@@ -18,7 +18,7 @@ from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import ConfigMap, Pod
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.protocol import Check, Operation, Put
-from tests.simulation.cluster import CPU_M, LEADER, LEADING, PODS, Machine
+from tests.simulation.cluster import CPU_M, LEADING, LEASE_KEY, PODS, Machine
 from tests.simulation.loop import Process
 
 STALE_S = 15.0
@@ -107,7 +107,7 @@ class Invariants:
         """A write leaves a control plane."""
         if not LEADING.get():
             return
-        lease = self.objects.get(f"/registry/coordination.k8s.io/leases/kube-system/{LEADER}")
+        lease = self.objects.get(LEASE_KEY)
         holder = lease.spec.holder_identity if isinstance(lease, Lease) else ""
         if holder and holder != process.name:
             keys = ", ".join(operation.key for operation in operations)

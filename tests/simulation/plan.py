@@ -160,6 +160,14 @@ class StoreFull(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoseLease(Event):
+    """One control plane can't write the leader's lease, and everything else as before."""
+
+    number: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakStoreWatch(Event):
     number: int
 
@@ -319,6 +327,7 @@ FAULTS: tuple[Fault, ...] = (
     _bad_store,
     lambda c, at, nodes, cps: StoreDown(at_s=at, number=c.randrange(-1, cps), for_s=c.uniform(0.3, 12)),
     lambda c, at, nodes, cps: StoreFull(at_s=at, for_s=c.uniform(0.5, 10)),
+    lambda c, at, nodes, cps: LoseLease(at_s=at, number=c.randrange(cps), for_s=c.uniform(1, 12)),
     lambda c, at, nodes, cps: BreakStoreWatch(at_s=at, number=c.randrange(cps)),
     lambda c, at, nodes, cps: Compact(at_s=at, break_watches=c.random() < 0.5),
     lambda c, at, nodes, cps: ClockJump(

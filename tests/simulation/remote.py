@@ -97,6 +97,7 @@ class Remote:
         if network.chance.random() < network.trouble.lost_request:
             await self._give_up()
         work = server.process.spawn(server.serve(verb, args, kwargs), verb)
+        work.add_done_callback(_seen)  # also when the caller has gone
         if network.chance.random() < network.trouble.late_copy:
             asyncio.get_running_loop().call_later(GIVE_UP_S * network.chance.random(), self._repeat, verb, args, kwargs)
         try:

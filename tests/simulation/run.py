@@ -17,8 +17,10 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -29,7 +31,7 @@ from tests.simulation import shrink
 from tests.simulation.cluster import Cluster
 from tests.simulation.events import break_something, is_fault
 from tests.simulation.invariants import Invariants, Violation, Written
-from tests.simulation.loop import Process, SimulationLoop
+from tests.simulation.loop import CURRENT, Process, SimulationLoop
 from tests.simulation.plan import Plan
 from tests.simulation.settled import unsettled
 from tests.simulation.users import People, Watcher, Writer
@@ -80,6 +82,7 @@ class _Simulation:
         invariants.machines = cluster.machines
         cluster.issued, cluster.committed = invariants.issued, invariants.committed
         cluster.started, cluster.failed = invariants.started, self._failed
+        MISTAKES.tell = lambda error: invariants.fail("a mistake was logged", _told(error))
         users = self._users = Process("users", VirtualClock(), self._failed)
         self._people = People(cluster, users, invariants)
         playing = asyncio.ensure_future(self._play())
@@ -260,9 +263,34 @@ def _line(outcome: Outcome) -> str:
     return f"seed {outcome.seed}: {what} ({outcome.commits} writes, {outcome.virtual_s:.0f} s, {outcome.digest[:12]})"
 
 
+class _Mistakes:
+    """A processor of structlog: an exception that somebody had to log is one that nobody has thought of."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[BaseException], None] = lambda error: None
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        process = CURRENT.get()
+        error = sys.exc_info()[1] if event.get("exc_info") else None
+        if error is not None and process is not None and process.alive:
+            self.tell(error)
+        return event
+
+
+MISTAKES = _Mistakes()
+
+
+def _silent(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    raise structlog.DropEvent
+
+
 def _quiet(*, verbose: bool = False) -> None:
-    level = logging.DEBUG if verbose else logging.CRITICAL
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level), cache_logger_on_first_use=False)
+    level = logging.DEBUG if verbose else logging.ERROR
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[MISTAKES, *([structlog.dev.ConsoleRenderer(colors=False)] if verbose else [_silent])],
+        cache_logger_on_first_use=False,
+    )
 
 
 if __name__ == "__main__":
