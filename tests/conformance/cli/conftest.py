@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,9 +152,12 @@ def cluster(admin_kubeconfig: Path, tmp_path: Path) -> Knarr:
 
 @pytest.fixture
 def knarr(cluster: Knarr) -> Knarr:
-    """In a namespace of the test."""
+    """In a namespace of the test, which has the ConfigMap that every namespace gets."""
     name = f"space-{next(COUNTER)}"
     cluster.ok("create", "namespace", name)
+    deadline_s = time.monotonic() + READY_WITHIN_S
+    while cluster.run("-n", name, "get", "cm", "kube-root-ca.crt").returncode:
+        assert time.monotonic() < deadline_s, "no kube-root-ca.crt"
     return Knarr(kubeconfig=cluster.kubeconfig, namespace=name, directory=cluster.directory)
 
 

@@ -71,7 +71,8 @@ def test_what_is_in_no_manifest_any_more_is_pruned(knarr):
     shown = knarr.ok(*prune, "--dry-run=server", stdin=CONFIG).splitlines()
     assert shown == ["configmap/settings unchanged (server dry run)", "configmap/old pruned (server dry run)"]
     assert knarr.ok(*prune, stdin=CONFIG).splitlines() == ["configmap/settings unchanged", "configmap/old pruned"]
-    assert {item["metadata"]["name"] for item in knarr.json("get", "cm")["items"]} == {"settings", "by-hand", "else"}
+    left = {item["metadata"]["name"] for item in knarr.json("get", "cm")["items"]}
+    assert left == {"settings", "by-hand", "else", "kube-root-ca.crt"}
 
 
 def test_diff_says_by_its_status_whether_something_differs(knarr):
@@ -119,7 +120,7 @@ def test_labels_are_set_listed_and_removed(knarr):
     assert knarr.ok("label", "cm", "settings", "tier-") == "configmap/settings unlabeled\n"
     assert 'label "tier" not found.' in knarr.ok("label", "cm", "settings", "tier-")
     dry = knarr.ok("label", "cm", "--all", "x=1", "--dry-run=client")
-    assert dry == "configmap/settings labeled (dry run)\n"
+    assert dry == "configmap/kube-root-ca.crt labeled (dry run)\nconfigmap/settings labeled (dry run)\n"
     assert "the object has been modified" in knarr.fails("label", "cm", "settings", "y=1", "--resource-version", "1")
     assert knarr.ok("annotate", "cm", "settings", "note=a b") == "configmap/settings annotated\n"
     assert "can not both modify and remove" in knarr.fails("annotate", "cm", "settings", "a=1", "a-")
