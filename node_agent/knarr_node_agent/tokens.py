@@ -98,8 +98,8 @@ class PodTokens:
             except KnarrError as error:
                 if present is None:
                     raise
-                name = f"{pod.metadata.namespace}/{pod.metadata.name}"
-                structlog.get_logger("knarr.tokens").warning("a token is not renewed", pod=name, error=str(error))
+                name = f"Pod/{pod.metadata.namespace}/{pod.metadata.name}"
+                structlog.get_logger("knarr.tokens").warning("a token is not renewed", object=name, error=str(error))
         if kept != held:
             self._save(uid, kept)
         self._held[uid] = kept

@@ -105,7 +105,6 @@ def test_the_addresses_of_a_node_stay_once_given():
         ({"resourceClaims": [{"name": "x"}]}, "spec.resourceClaims"),
         ({"setHostnameAsFQDN": True}, "spec.setHostnameAsFQDN"),
         ({"subdomain": "x"}, "spec.subdomain"),
-        ({"serviceAccountName": "x"}, "spec.serviceAccountName"),
         (
             {"containers": [{"resources": {"limits": {"ephemeral-storage": "2Mi"}}}]},
             "spec.containers[0].resources.limits[ephemeral-storage]",
