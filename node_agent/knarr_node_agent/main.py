@@ -208,11 +208,13 @@ class _Agent:
         self._pods.synced = True
 
     def _node_changed(self, change: Change[Node]) -> None:
-        node = change.new
-        if node is not None and node.metadata.name == self._settings.node_name and machine.is_taken_for_lost(node):
-            self._stream.node_status_again()
-            self._pods.resend()
-        self._network.node_changed(node)
+        if change.key.name == self._settings.node_name:
+            lost = change.new is not None and machine.is_taken_for_lost(change.new)
+            if lost:
+                self._stream.node_status_again()
+            if lost or (change.old is not None and machine.is_taken_for_lost(change.old)):
+                self._pods.resend()  # also once it is found again: until then they may have been set to not ready
+        self._network.node_changed(change.new)
 
     async def _watch_machine(self) -> None:
         """The node's status, when it changes; sooner while it is not ready."""

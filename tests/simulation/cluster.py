@@ -276,8 +276,10 @@ class Machine:
                 pods.assign(change.new)
 
         def node_changed(change: Change[Node]) -> None:
-            if change.new is not None and is_taken_for_lost(change.new):
+            lost = change.new is not None and is_taken_for_lost(change.new)
+            if lost:
                 stream.node_status_again()
+            if lost or (change.old is not None and is_taken_for_lost(change.old)):
                 pods.resend()
 
         async def synced() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import gc
 import logging
+import math
 import multiprocessing
 import os
 import random
@@ -37,6 +38,8 @@ from tests.simulation.settled import unsettled
 from tests.simulation.users import People, Watcher, Writer
 
 SETTLE_S = 240.0
+SETTLED_S = 15.0
+"""So long it must stay as it should be: a node that was silent is taken for lost some time later."""
 LOOK_S = 1.0
 QUIET_S = 60.0
 """So long nothing but Leases may be written after everything has settled."""
@@ -138,14 +141,15 @@ class _Simulation:
     async def _settle(self, counting: list[asyncio.Task[None]]) -> None:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + SETTLE_S
-        left = ["users wait for an answer"]
+        left, since_s = ["users wait for an answer"], math.inf
         while loop.time() < deadline_s:
             await asyncio.sleep(LOOK_S)
             if self._people.done() and all(task.done() for task in counting):
                 for task in counting:
                     task.result()
                 left = unsettled(self._cluster, self._invariants, self._people)
-                if not left:
+                since_s = math.inf if left else min(since_s, loop.time())
+                if loop.time() >= since_s + SETTLED_S:
                     return
         raise Violation("convergence", f"not settled {SETTLE_S:.0f} s after the last fault: {'; '.join(left[:8])}")
 
