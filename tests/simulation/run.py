@@ -218,7 +218,7 @@ def _many(seeds: range, arguments: argparse.Namespace) -> int:
     began_s, failed, done, commits = time.monotonic(), [], 0, 0
     context = multiprocessing.get_context("spawn")
     workers = min(os.cpu_count() or 1, len(seeds))
-    with concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_quiet, max_tasks_per_child=50) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_quiet) as pool:
         waiting = {
             pool.submit(run_seed, seed, began_s + arguments.budget if arguments.budget else 0.0) for seed in seeds
         }
