@@ -30,8 +30,11 @@ _HERE = Path(knarr_runtime.__path__[0])
 _DAEMON = """
 import asyncio, json, sys
 from pathlib import Path
+import structlog
 from knarr_runtime.launcher import Launcher, LauncherSettings
 from knarr_runtime.spec import ContainerSpec, SandboxSpec
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output has the answers
 
 async def main(state_dir, cgroup_root):
     launcher = Launcher(LauncherSettings(state_dir=Path(state_dir), cgroup_root=cgroup_root))
