@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from knarr_api.types.core_v1 import Pod
-from knarr_controlplane.scheduler import requests
+from knarr_controlplane.scheduler import pinning, requests
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
 
 MAX_SCORE = 100.0
+PINNED_ELSEWHERE = f"node(s) didn't satisfy plugin(s) [{pinning.PLUGIN}]"
 
 
 class ClusterEvent(enum.Flag):
@@ -30,7 +31,8 @@ class ClusterEvent(enum.Flag):
     NODE_TAINTS = enum.auto()
     POD_REMOVED = enum.auto()
     POD_ADDED = enum.auto()
-    ANY = NODE_ADDED | NODE_ALLOCATABLE | NODE_LABELS | NODE_TAINTS | POD_REMOVED | POD_ADDED
+    NODE_REMOVED = enum.auto()
+    ANY = NODE_ADDED | NODE_ALLOCATABLE | NODE_LABELS | NODE_TAINTS | POD_REMOVED | POD_ADDED | NODE_REMOVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,22 @@ class PodToPlace:
     pod: Pod
     requests: dict[str, int]
     nonzero: tuple[int, int]
+    pinned: frozenset[str] | None = None
+    """The only nodes it may go to, by name, where it says so; what DaemonSets' pods do."""
 
     @classmethod
     def of(cls, pod: Pod) -> PodToPlace:
-        return cls(pod=pod, requests=requests.of_pod(pod), nonzero=requests.nonzero_of_pod(pod))
+        return cls(
+            pod=pod,
+            requests=requests.of_pod(pod),
+            nonzero=requests.nonzero_of_pod(pod),
+            pinned=pinning.names(pod.spec),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nodes that can't take the pod, and why: "insufficient cpu". resolvable: perhaps they could if other pods went."""
+    """Nodes that can't take the pod, and why: "Insufficient cpu". resolvable: perhaps they could if other pods went."""
 
     reason: str
     rows: Mask
@@ -72,7 +81,10 @@ class Plugin(Protocol):
         ...
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
-        """Each reason with the rows it holds for. Rows of nodes that are not there may hold anything."""
+        """Each reason with the rows it holds for. Rows of nodes that are not there may hold anything.
+
+        Only a reason that adds to another (cpu, and memory) is given for the same row twice.
+        """
         ...
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
@@ -89,24 +101,36 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Unschedulable:
-    """No node fits. reasons: how many nodes were refused for each reason; plugins: who refused any."""
+    """No node fits. reasons: how many nodes were refused for each reason; plugins: who refused any.
+
+    perhaps: rows that could take the pod if others went. whole: what is wrong whatever the node.
+    """
 
     nodes: int
     reasons: tuple[tuple[str, int], ...]
     plugins: frozenset[str]
+    perhaps: Mask = field(default_factory=lambda: np.zeros(0, dtype=np.bool_), compare=False)
+    whole: str = ""
 
     @property
     def message(self) -> str:
-        """``0/3 nodes are available: 2 insufficient cpu, 1 had untolerated taint {…}.``"""
+        """``0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.``"""
         if not self.nodes:
             return "no nodes available to schedule pods"
-        listed = ", ".join(f"{count} {reason}" for reason, count in self.reasons)
-        return f"0/{self.nodes} nodes are available: {listed}."
+        return told(self.nodes, dict(self.reasons), self.whole)
+
+
+def told(nodes: int, reasons: Mapping[str, int], whole: str = "") -> str:
+    """Why none of the nodes will do, as Kubernetes puts it."""
+    listed = whole or ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    return f"0/{nodes} nodes are available: {listed}." if listed else f"0/{nodes} nodes are available:"
 
 
 def verdicts(pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin]) -> dict[str, tuple[str, ...]]:
     """For every node, by name, why it can't take the pod; nothing for one that can."""
     reasons: dict[int, list[str]] = {row: [] for row in columns.rows.values()}
+    for row in np.flatnonzero(columns.present & ~_named(pod, columns)):
+        reasons[int(row)].append(PINNED_ELSEWHERE)
     for plugin in plugins:
         for refusal in plugin.filter(pod, columns):
             for row in np.flatnonzero(refusal.rows & columns.present):
@@ -122,12 +146,23 @@ def decide(
     A node counts with the reasons of the first plugin that refuses it (which may be several: cpu and memory). first: a
     node that is taken without comparing if it can take the pod.
     """
-    feasible = columns.present.copy()
-    nodes = int(feasible.sum())
+    feasible, nodes = columns.present.copy(), len(columns.rows)
+    perhaps = np.zeros_like(feasible)
     reasons: Counter[str] = Counter()
     refusing: set[str] = set()
+    if pod.pinned is not None:
+        if not pod.pinned:
+            return Unschedulable(nodes, (), frozenset((pinning.PLUGIN,)), perhaps, pinning.CONFLICT)
+        here = _named(pod, columns)
+        if elsewhere := int((feasible & ~here).sum()):
+            reasons[PINNED_ELSEWHERE] = elsewhere
+            refusing.add(pinning.PLUGIN)
+        feasible &= here
     for plugin in plugins:
+        if not feasible.any():
+            break
         refused: Mask | None = None
+        hopeless: Mask | None = None
         for refusal in plugin.filter(pod, columns):
             newly = refusal.rows & feasible
             count = int(newly.sum())
@@ -135,14 +170,14 @@ def decide(
                 reasons[refusal.reason] += count
                 refusing.add(plugin.name)
                 refused = newly if refused is None else refused | newly
+                if not refusal.resolvable:
+                    hopeless = newly if hopeless is None else hopeless | newly
         if refused is not None:
             feasible &= ~refused
-            if not feasible.any():
-                break
+            perhaps |= refused if hopeless is None else refused & ~hopeless
     rows = np.flatnonzero(feasible)
     if not len(rows):
-        ordered = tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-        return Unschedulable(nodes=nodes, reasons=ordered, plugins=frozenset(refusing))
+        return Unschedulable(nodes, tuple(sorted(reasons.items())), frozenset(refusing), perhaps)
     preferred = columns.rows.get(first, -1)
     if preferred >= 0 and feasible[preferred]:
         return Placed(node=first, score=0.0, feasible=len(rows))
@@ -158,3 +193,12 @@ def decide(
     candidates = rows[total[rows] >= best - 1e-9]
     row = int(candidates[tie_break % len(candidates)])
     return Placed(node=columns.names[row], score=float(best), feasible=len(rows))
+
+
+def _named(pod: PodToPlace, columns: Columns) -> Mask:
+    """The rows of the nodes it is pinned to; all rows where it is not."""
+    if pod.pinned is None:
+        return np.ones(columns.capacity, dtype=np.bool_)
+    here = np.zeros(columns.capacity, dtype=np.bool_)
+    here[[columns.rows[name] for name in pod.pinned if name in columns.rows]] = True
+    return here

@@ -9,6 +9,7 @@ Kubernetes "Pod Priority and Preemption".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,12 @@ import numpy as np
 
 from knarr_api.labels import Selector
 from knarr_controlplane.scheduler.columns import Columns, Mask, PodRecord
-from knarr_controlplane.scheduler.framework import Plugin, PodToPlace
+from knarr_controlplane.scheduler.framework import Plugin, PodToPlace, Unschedulable, told
+from knarr_controlplane.scheduler.requests import insufficient
 
 MAX_CANDIDATES = 100
+NOT_HELPFUL = "Preemption is not helpful for scheduling"
+NO_VICTIMS = "No preemption victims found for incoming pod"
 PRIORITY_OFFSET = 1 << 31
 """Makes every priority count as positive, so that fewer victims are less."""
 
@@ -50,45 +54,67 @@ class Preemption:
         return (self.violations, highest, total, len(self.victims), -earliest)
 
 
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """Nobody is asked to go. why: as it stands behind "preemption:" in what is said of the pod."""
+
+    why: str
+
+
+NEVER = NoRoom("not eligible due to preemptionPolicy=Never.")
+WAITING = NoRoom("not eligible due to a terminating pod on the nominated node.")
+
+
 def find(
-    pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin], budgets: Sequence[Budget], *, tie_break: int
-) -> Preemption | None:
-    """The best; None where no one's going would help. MAX_CANDIDATES nodes are compared, from the tie_break-th on."""
-    rows = np.flatnonzero(_candidates(pod, columns, plugins))
-    if not len(rows):
-        return None
-    start = tie_break % len(rows)
+    pod: PodToPlace,
+    columns: Columns,
+    plugins: Sequence[Plugin],
+    budgets: Sequence[Budget],
+    *,
+    refused: Unschedulable,
+    tie_break: int,
+) -> Preemption | NoRoom:
+    """The best; of at most MAX_CANDIDATES nodes, from the tie_break-th on. refused: what was decided with all pods."""
+    reasons: Counter[str] = Counter()
+    perhaps = refused.perhaps & columns.present
+    if hopeless := refused.nodes - int(perhaps.sum()):
+        reasons[NOT_HELPFUL] = hopeless
+    rows = np.flatnonzero(_with_enough(pod, columns, perhaps, reasons))
     found: list[Preemption] = []
+    start = tie_break % len(rows) if len(rows) else 0
     for row in (*rows[start:], *rows[:start]):
-        preemption = _on_row(int(row), pod, columns, plugins, budgets)
-        if preemption is not None:
-            found.append(preemption)
+        room = _on_row(int(row), pod, columns, plugins, budgets)
+        if isinstance(room, Preemption):
+            found.append(room)
             if len(found) == MAX_CANDIDATES:
                 break
-    return min(found, key=lambda one: one.cost, default=None)
+        else:
+            reasons.update(room)
+    return min(found, key=lambda one: one.cost) if found else NoRoom(told(refused.nodes, reasons))
 
 
-def _candidates(pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin]) -> Mask:
-    """Rows where nothing stands against the pod that could not go, as far as is seen at once."""
+def _with_enough(pod: PodToPlace, columns: Columns, perhaps: Mask, reasons: Counter[str]) -> Mask:
+    """Rows that would have what the pod asks for if all less important pods went; reasons: why others would not."""
     held, some = columns.below(pod.pod.spec.priority or 0)
-    rows = columns.present & some
-    for plugin in plugins:
-        if not rows.any():
-            return rows
-        for refusal in plugin.filter(pod, columns):
-            if not refusal.resolvable:
-                rows = rows & ~refusal.rows
+    if alone := int((perhaps & ~some).sum()):
+        reasons[NO_VICTIMS] = alone
+    considered = perhaps & some
+    rows = considered.copy()
     for resource, number in pod.requests.items():
         column = columns.resource(resource)
         free = columns.allocatable[:, column] - columns.requested[:, column]
         freed = held[:, column] if column < held.shape[1] else 0
-        rows = rows & (free + freed >= number)
+        short = considered & (free + freed < number)
+        if short.any():
+            reasons[insufficient(resource)] += int(short.sum())
+            rows &= ~short
     return rows
 
 
 def _on_row(
     row: int, pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin], budgets: Sequence[Budget]
-) -> Preemption | None:
+) -> Preemption | tuple[str, ...]:
+    """Who should go there; or why the pod would not fit even if all went that may."""
     priority = pod.pod.spec.priority or 0
     lesser = sorted(
         (record for record in columns.on_row(row) if record.priority < priority),
@@ -98,26 +124,30 @@ def _on_row(
     for record in lesser:
         columns.remove_pod(record.namespace, record.name)
     try:
-        if not _fits(row, pod, columns, plugins):
-            return None
+        if against := _against(row, pod, columns, plugins):
+            return against
         protected, free = _by_budget(lesser, budgets)
         violations = 0
         for record in (*protected, *free):
             columns.put_back(record)
-            if _fits(row, pod, columns, plugins):
+            if not _against(row, pod, columns, plugins):
                 del away[record.key]
                 continue
             columns.remove_pod(record.namespace, record.name)
             violations += record in protected
         victims = tuple(record for record in lesser if record.key in away)
-        return Preemption(columns.names[row], victims, violations) if victims else None
+        return Preemption(columns.names[row], victims, violations) if victims else (NO_VICTIMS,)
     finally:
         for record in away.values():
             columns.put_back(record)
 
 
-def _fits(row: int, pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin]) -> bool:
-    return not any(refusal.rows[row] for plugin in plugins for refusal in plugin.filter(pod, columns))
+def _against(row: int, pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin]) -> tuple[str, ...]:
+    """Why the pod can't go there: what the first plugin says that refuses it."""
+    for plugin in plugins:
+        if reasons := tuple(refusal.reason for refusal in plugin.filter(pod, columns) if refusal.rows[row]):
+            return reasons
+    return ()
 
 
 def _by_budget(

@@ -6,7 +6,7 @@ Management for Pods and Containers" and "Init containers", sharing of resources.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from knarr_api.quantity import Quantity
@@ -24,23 +24,21 @@ def amount(resource: str, quantity: Quantity) -> int:
     return quantity.milli() if resource == CPU else quantity.value()
 
 
+def insufficient(resource: str) -> str:
+    """What is said of nodes that have too little of it left."""
+    return "Too many pods" if resource == PODS else f"Insufficient {resource}"
+
+
 def of_pod(pod: Pod) -> dict[str, int]:
     """All resources the pod needs at the same time at most, ``pods`` among them.
 
     That is the larger of the sum of its containers and the largest init container, where a restartable init container
     (a sidecar) counts for everything that starts after it; plus the overhead.
     """
-    running = _total(_requests(container) for container in pod.spec.containers)
-    sidecars: dict[str, int] = {}
-    peak: dict[str, int] = {}
-    for container in pod.spec.init_containers:
-        own = _requests(container)
-        if container.restart_policy == "Always":
-            sidecars = _total((sidecars, own))
-            peak = _largest(peak, sidecars)
-        else:
-            peak = _largest(peak, _total((sidecars, own)))
-    needed = _largest(_total((running, sidecars)), peak)
+    needed = _of_containers(pod, _requests)
+    for resource, quantity in pod.spec.resources.requests.items():
+        if resource in (CPU, MEMORY) or resource.startswith("hugepages-"):
+            needed[resource] = amount(resource, quantity)
     for resource, quantity in pod.spec.overhead.items():
         needed[resource] = needed.get(resource, 0) + amount(resource, quantity)
     needed[PODS] = 1
@@ -49,12 +47,27 @@ def of_pod(pod: Pod) -> dict[str, int]:
 
 def nonzero_of_pod(pod: Pod) -> tuple[int, int]:
     """(cpu in milli, memory in bytes) with the defaults for containers that don't say: for scores only."""
-    cpu = memory = 0
-    for container in pod.spec.containers:
-        requests = container.resources.requests
-        cpu += amount(CPU, requests[CPU]) if CPU in requests else DEFAULT_CPU_MILLI
-        memory += amount(MEMORY, requests[MEMORY]) if MEMORY in requests else DEFAULT_MEMORY_BYTES
-    return cpu, memory
+    needed = _of_containers(pod, _assumed)
+    for resource in (CPU, MEMORY):
+        if resource in pod.spec.resources.requests:
+            needed[resource] = amount(resource, pod.spec.resources.requests[resource])
+        if resource in pod.spec.overhead:
+            needed[resource] = needed.get(resource, 0) + amount(resource, pod.spec.overhead[resource])
+    return needed.get(CPU, 0), needed.get(MEMORY, 0)
+
+
+def _of_containers(pod: Pod, of: Callable[[Container], dict[str, int]]) -> dict[str, int]:
+    running = _total(of(container) for container in pod.spec.containers)
+    sidecars: dict[str, int] = {}
+    peak: dict[str, int] = {}
+    for container in pod.spec.init_containers:
+        own = of(container)
+        if container.restart_policy == "Always":
+            sidecars = _total((sidecars, own))
+            peak = _largest(peak, sidecars)
+        else:
+            peak = _largest(peak, _total((sidecars, own)))
+    return _largest(_total((running, sidecars)), peak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,10 @@ def host_ports(pod: Pod) -> tuple[HostPort, ...]:
 
 def _requests(container: Container) -> dict[str, int]:
     return {resource: amount(resource, quantity) for resource, quantity in container.resources.requests.items()}
+
+
+def _assumed(container: Container) -> dict[str, int]:
+    return {CPU: DEFAULT_CPU_MILLI, MEMORY: DEFAULT_MEMORY_BYTES} | _requests(container)
 
 
 def _total(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -23,13 +23,13 @@ from knarr_api.types.core_v1 import Namespace, Node, Pod, PodCondition
 from knarr_api.types.policy_v1 import PodDisruptionBudget
 from knarr_client.client import Client, Key, T, title_of
 from knarr_client.clock import Clock
-from knarr_client.event_recorder import EventRecorder
+from knarr_client.event_recorder import ComponentRecorder, EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
 from knarr_controlplane import metrics
 from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.columns import Columns, PodRecord
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
-from knarr_controlplane.scheduler.preemption import Budget, Preemption
+from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption
 from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles
 from knarr_controlplane.scheduler.queue import SchedulingQueue
 from knarr_telemetry import tracing
@@ -112,7 +112,7 @@ class Scheduler:
                     if isinstance(verdict, Placed):
                         follow_up = self._bind(pod, verdict)
                     else:
-                        follow_up = self._report(pod, verdict, self.preempt(pod))
+                        follow_up = self._report(pod, verdict, self.preempt(pod, verdict))
                     task = group.create_task(follow_up, name=f"scheduler/{key}")
                     task.add_done_callback(lambda _: slots.release())
                 await self._wait_for_work()
@@ -121,6 +121,7 @@ class Scheduler:
         """Take a node's change into the columns and wake whom it could help."""
         if change.new is None:
             self.columns.remove_node(change.key.name)
+            self._wake(ClusterEvent.NODE_REMOVED)
             return
         self.columns.set_node(change.new)
         self._wake(_node_event(change.old, change.new))
@@ -192,16 +193,15 @@ class Scheduler:
         metrics.ATTEMPTS.labels("scheduled" if isinstance(verdict, Placed) else "unschedulable").inc()
         return verdict
 
-    def preempt(self, pod: Pod) -> Preemption | None:
+    def preempt(self, pod: Pod, refused: Unschedulable) -> Preemption | NoRoom:
         """Who should go for a pod that fits nowhere; nobody while those who were asked before are still going."""
         if pod.spec.preemption_policy == "Never":
-            return None
+            return preemption.NEVER
         nominated = self.columns.rows.get(pod.status.nominated_node_name)
         priority = pod.spec.priority or 0
-        if nominated is not None and any(
-            record.terminating and record.priority < priority for record in self.columns.on_row(nominated)
-        ):
-            return None
+        freed = () if nominated is None or not refused.perhaps[nominated] else self.columns.on_row(nominated)
+        if any(record.terminating and record.priority < priority for record in freed):
+            return preemption.WAITING
         metrics.PREEMPTIONS.inc()
         with self._reserved(pod):
             found = preemption.find(
@@ -209,9 +209,10 @@ class Scheduler:
                 self.columns,
                 self._plugins(pod),
                 tuple(self._budgets.values()),
+                refused=refused,
                 tie_break=self._decisions,
             )
-        if found is not None:
+        if isinstance(found, Preemption):
             metrics.VICTIMS.observe(len(found.victims))
         return found
 
@@ -252,10 +253,9 @@ class Scheduler:
         since = metadata.creation_timestamp
         if since is not None:
             metrics.POD_DURATION.observe(max((self.clock.now() - since).total_seconds(), 0.0))
-        if self.events is not None:
-            self.events.normal(pod, "Scheduled", f"Successfully assigned {key} to {verdict.node}")
+        self._recorder(pod).normal(pod, "Scheduled", f"Successfully assigned {key} to {verdict.node}")
 
-    async def _report(self, pod: Pod, verdict: Unschedulable, room: Preemption | None) -> None:
+    async def _report(self, pod: Pod, verdict: Unschedulable, room: Preemption | NoRoom) -> None:
         """Write the verdict into the pod's condition when it says something new; ask those to go who make room."""
         metadata = pod.metadata
         key = Key(metadata.namespace, metadata.name)
@@ -264,14 +264,14 @@ class Scheduler:
             if plugin.name in verdict.plugins:
                 wakes_on |= plugin.wakes_on
         self.queue.refused(key, wakes_on, self.clock.monotonic())
-        nominated = pod.status.nominated_node_name if room is None else room.node
+        nominated, message = _outcome(pod, verdict, room)
         present = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
-        said = present is not None and (present.status, present.message) == ("False", verdict.message)
+        said = present is not None and (present.status, present.message) == ("False", message)
         if said and nominated == pod.status.nominated_node_name:
             await self._evict(pod, room)
             return
-        if self.events is not None and not said:
-            self.events.warning(pod, "FailedScheduling", verdict.message)
+        if not said:
+            self._recorder(pod).warning(pod, "FailedScheduling", message)
         since = self.clock.now().replace(microsecond=0)
         if present is not None and present.status == "False" and present.last_transition_time is not None:
             since = present.last_transition_time
@@ -279,14 +279,14 @@ class Scheduler:
             type="PodScheduled",
             status="False",
             reason="Unschedulable",
-            message=verdict.message,
+            message=message,
             last_transition_time=since,
         )
         others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
         status = msgspec.structs.replace(
             pod.status, phase="Pending", conditions=(*others, condition), nominated_node_name=nominated
         )
-        if room is not None:
+        if isinstance(room, Preemption):
             self._nominated[key] = msgspec.structs.replace(pod, status=status)
         try:
             await self.client.update_status(msgspec.structs.replace(pod, status=status), field_manager="scheduler")
@@ -298,13 +298,18 @@ class Scheduler:
         else:
             await self._evict(pod, room)
 
-    async def _evict(self, pod: Pod, room: Preemption | None) -> None:
-        """The victims are told why, and deleted with the time they have to end."""
-        for victim in room.victims if room is not None else ():
+    async def _evict(self, pod: Pod, room: Preemption | NoRoom) -> None:
+        """The victims are told why, and deleted with the time they have to end; lesser pods give up that place."""
+        if isinstance(room, NoRoom):
+            return
+        for key, other in tuple(self._nominated.items()):
+            if other.status.nominated_node_name == room.node and _priority(other) < _priority(pod):
+                await self._denominate(key)
+        for victim in room.victims:
             if victim.terminating:
                 continue
             try:
-                await self._evict_one(pod, victim, room.node if room is not None else "")
+                await self._evict_one(pod, victim, room.node)
             except (errors.NotFound, errors.Conflict):
                 continue  # gone or replaced: the next attempt looks again
             except errors.KnarrError as error:
@@ -315,7 +320,7 @@ class Scheduler:
         live = await self.client.get(Pod, victim.name, victim.namespace)
         if live.metadata.uid != victim.uid:
             return
-        message = f"{SCHEDULER_NAME}: preempting to accommodate a higher priority pod"
+        message = f"{_scheduler_of(pod)}: preempting to accommodate a higher priority pod"
         now = self.clock.now().replace(microsecond=0)
         condition = PodCondition(
             type="DisruptionTarget",
@@ -328,8 +333,19 @@ class Scheduler:
         status = msgspec.structs.replace(live.status, conditions=(*others, condition))
         await self.client.update_status(msgspec.structs.replace(live, status=status), field_manager="scheduler")
         await self.client.delete(Pod, victim.name, victim.namespace, uid=victim.uid)
-        if self.events is not None:
-            self.events.normal(live, "Preempted", f"Preempted by pod {pod.metadata.uid} on node {node}")
+        self._recorder(pod).normal(live, "Preempted", f"Preempted by pod {pod.metadata.uid} on node {node}")
+
+    async def _denominate(self, key: Key) -> None:
+        """The place that is being freed for a pod goes to a more important one: it looks for another."""
+        self._nominated.pop(key, None)
+        try:
+            await self.client.patch(
+                Pod, key.name, key.namespace, patch={"status": {"nominatedNodeName": None}}, subresource="status"
+            )
+        except errors.KnarrError as error:
+            structlog.get_logger("knarr.scheduler").info("cannot clear", object=f"Pod/{key}", error=str(error))
+        self.queue.changed(key, self.clock.monotonic())
+        self._work.set()
 
     async def _wait_for_work(self) -> None:
         due_s = self.queue.next_due_s()
@@ -349,11 +365,16 @@ class Scheduler:
             not pod.spec.node_name
             and pod.metadata.deletion_timestamp is None
             and not pod.spec.scheduling_gates
-            and (pod.spec.scheduler_name or SCHEDULER_NAME) in self.settings.profiles
+            and _scheduler_of(pod) in self.settings.profiles
         )
 
     def _plugins(self, pod: Pod) -> tuple[Plugin, ...]:
-        return self.settings.profiles[pod.spec.scheduler_name or SCHEDULER_NAME]
+        return self.settings.profiles[_scheduler_of(pod)]
+
+    def _recorder(self, pod: Pod) -> ComponentRecorder:
+        """What speaks for the scheduler the pod asks for."""
+        assert self.events is not None, "run() makes it"
+        return self.events.named(_scheduler_of(pod))
 
     def _wake(self, event: ClusterEvent) -> None:
         if event:
@@ -383,6 +404,24 @@ def _span(name: str, pod: Pod, **attributes: str) -> tracing.Span:
     """In the trace of the call that made the pod."""
     parent = tracing.of_annotations(pod.metadata.annotations)
     return tracing.span(name, parent, object=title_of(pod) if parent else "", **attributes)
+
+
+def _scheduler_of(pod: Pod) -> str:
+    return pod.spec.scheduler_name or SCHEDULER_NAME
+
+
+def _priority(pod: Pod) -> int:
+    return pod.spec.priority or 0
+
+
+def _outcome(pod: Pod, verdict: Unschedulable, room: Preemption | NoRoom) -> tuple[str, str]:
+    """The node that is being freed for the pod, if any, and what is said of it."""
+    if isinstance(room, Preemption):
+        return room.node, verdict.message
+    kept = pod.status.nominated_node_name if room in (preemption.NEVER, preemption.WAITING) else ""
+    if not verdict.nodes:
+        return kept, verdict.message
+    return kept, f"{verdict.message} preemption: {room.why}"
 
 
 def _placement(pod: Pod) -> tuple[object, ...]:

@@ -116,10 +116,12 @@ class Simulation:
             if isinstance(verdict, Placed):
                 self.columns.add_pod(pod, verdict.node)
                 continue
-            room = None
+            room: preemption.Preemption | preemption.NoRoom = preemption.NEVER
             if pod.spec.preemption_policy != "Never" and len(self._preempted) < MAX_PREEMPTIONS:
-                room = preemption.find(to_place, self.columns, self.plugins, self.budgets, tie_break=self._decisions)
-            if room is None:
+                room = preemption.find(
+                    to_place, self.columns, self.plugins, self.budgets, refused=verdict, tie_break=self._decisions
+                )
+            if isinstance(room, preemption.NoRoom):
                 self._nowhere[key] = verdict.message
                 continue
             for victim in room.victims:

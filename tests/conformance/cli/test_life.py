@@ -251,7 +251,7 @@ def test_why_says_what_stands_against_each_node(knarr):
             "create", "-f", "-", stdin=POD.replace("NAME", "picky").replace("nodeName: NODE", "nodeSelector: {a: b}")
         )
         told = knarr.ok("why", "picky")
-        assert re.search(rf"node {node} +DoesNotFit: .*didn't match the pod's node affinity/selector", told)
+        assert re.search(rf"node {node} +DoesNotFit: .*didn't match Pod's node affinity/selector", told)
     finally:
         knarr.ok("delete", "node", node)
 
@@ -273,7 +273,7 @@ spec:
     told = knarr.ok(*asked, "--scale", "web=4", "--kill-node", "n2")
     assert "4 pods placed on 3 nodes" in told and re.search(r"without n2: \d pods have to move", told)
     full = knarr.run(*asked, "--scale", "web=7")
-    assert full.returncode == 1 and "3 insufficient cpu" in full.stdout
+    assert full.returncode == 1 and "3 Insufficient cpu" in full.stdout
     stages = json.loads(knarr.ok(*asked, "-o", "json"))["stages"]
     assert sum(stages[0]["placed"]["deployment/web"].values()) == 2
     assert "no such node" in knarr.fails(*asked, "--kill-node", "n9")

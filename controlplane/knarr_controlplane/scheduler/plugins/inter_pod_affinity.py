@@ -33,18 +33,25 @@ class InterPodAffinity:
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         wanted = wishes(pod.pod)
+        others = np.ones(columns.capacity, dtype=np.bool_)
         if wanted.near:
-            yield Refusal("didn't match pod affinity rules", ~_near(pod, wanted.near, columns), resolvable=False)
-        for term in wanted.apart:
-            domains, number = columns.domains(term.topology_key)
-            crowd = per_domain(_counts((term,), columns), domains, number)
-            yield Refusal("didn't match pod anti-affinity rules", crowd > 0)
+            others = _near(pod, wanted.near, columns)
+            yield Refusal("node(s) didn't match pod affinity rules", ~others, resolvable=False)
+        if wanted.apart:
+            crowded = np.zeros(columns.capacity, dtype=np.bool_)
+            for term in wanted.apart:
+                domains, number = columns.domains(term.topology_key)
+                crowded |= per_domain(_counts((term,), columns), domains, number) > 0
+            yield Refusal("node(s) didn't match pod anti-affinity rules", crowded & others)
+            others = others & ~crowded
         metadata = pod.pod.metadata
+        unwelcome = np.zeros(columns.capacity, dtype=np.bool_)
         for term, column in columns.apart.items():
             if term.matches(metadata.namespace, metadata.labels, columns.namespaces):
                 domains, number = columns.domains(term.topology_key)
-                refused = per_domain(column, domains, number) > 0
-                yield Refusal("didn't satisfy existing pods anti-affinity rules", refused)
+                unwelcome |= per_domain(column, domains, number) > 0
+        if unwelcome.any():
+            yield Refusal("node(s) didn't satisfy existing pods anti-affinity rules", unwelcome & others)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         metadata = pod.pod.metadata
@@ -68,13 +75,13 @@ def _near(pod: PodToPlace, terms: tuple[Term, ...], columns: Columns) -> Mask:
     counts = _counts(terms, columns)
     located = columns.present.copy()
     near = columns.present.copy()
+    alone = True
     for term in terms:
         domains, number = columns.domains(term.topology_key)
         located &= domains >= 0
         near &= per_domain(counts, domains, number) > 0
-    if not counts.any() and _matches_all(terms, columns.namespaces)(
-        pod.pod.metadata.namespace, pod.pod.metadata.labels
-    ):
+        alone = alone and not counts[domains >= 0].any()
+    if alone and _matches_all(terms, columns.namespaces)(pod.pod.metadata.namespace, pod.pod.metadata.labels):
         return located
     return near & located
 

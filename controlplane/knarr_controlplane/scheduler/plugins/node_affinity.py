@@ -6,6 +6,7 @@ matches nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -15,6 +16,7 @@ from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
 
 ORDER = 20
+WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 class NodeAffinity:
@@ -25,7 +27,7 @@ class NodeAffinity:
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         mask = eligible(pod.pod.spec, columns)
         if mask is not None:
-            yield Refusal("didn't match the pod's node affinity/selector", ~mask, resolvable=False)
+            yield Refusal("node(s) didn't match Pod's node affinity/selector", ~mask, resolvable=False)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         affinity = pod.pod.spec.affinity
@@ -92,13 +94,18 @@ def matches(requirement: NodeSelectorRequirement, labels: Mapping[str, str]) -> 
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt":
-            try:
-                have, bound = int(value or ""), int(requirement.values[0])
-            except (ValueError, IndexError):
+            have, bound = _whole(value or ""), _whole(requirement.values[0] if requirement.values else "")
+            if have is None or bound is None:
                 return False
             return have > bound if requirement.operator == "Gt" else have < bound
         case _:
             return False
+
+
+def _whole(text: str) -> int | None:
+    """A whole number of 64 bits in plain digits."""
+    number = int(text) if WHOLE.fullmatch(text) else None
+    return number if number is not None and -(1 << 63) <= number < 1 << 63 else None
 
 
 PLUGIN = NodeAffinity()

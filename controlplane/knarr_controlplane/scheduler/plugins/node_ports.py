@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from knarr_controlplane.scheduler.columns import WITH_PORTS, Columns, CountKey, Mask, PodRecord, Scores
 from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace, Refusal
 from knarr_controlplane.scheduler.requests import HostPort, host_ports
@@ -17,11 +19,12 @@ class NodePorts:
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.POD_REMOVED
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
+        taken = np.zeros(columns.capacity, dtype=np.bool_)
         for port in host_ports(pod.pod):
             key = CountKey(WITH_PORTS, f"{port.protocol} {port.ip} {port.port}", terminating=True)
-            taken = columns.counts(key, _taking(port)) > 0
-            if taken.any():
-                yield Refusal("didn't have free ports for the requested pod ports", taken)
+            taken |= columns.counts(key, _taking(port)) > 0
+        if taken.any():
+            yield Refusal("node(s) didn't have free ports for the requested pod ports", taken)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         return None

@@ -1,12 +1,17 @@
-"""Prefers nodes whose cpu and memory would be used to about the same share, so that neither is left over."""
+"""Prefers nodes whose cpu and memory would be used to about the same share, so that neither is left over.
+
+What counts is what pods ask for; one that asks for nothing changes nothing. Source: Kubernetes "Scheduling Plugins".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
-from knarr_controlplane.scheduler.plugins.node_resources_fit import used_share
+from knarr_controlplane.scheduler.requests import CPU, MEMORY
 
 ORDER = 31
 
@@ -20,7 +25,14 @@ class NodeResourcesBalancedAllocation:
         return iter(())
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        scores: Scores = MAX_SCORE * (1.0 - used_share(pod, columns).std(axis=1))
+        asked = np.array([pod.requests.get(resource, 0) for resource in (CPU, MEMORY)])
+        if not asked.any():
+            return None
+        allocatable = columns.allocatable[:, :2]
+        used = (columns.requested[:, :2] + asked).astype(float)
+        share = np.clip(np.divide(used, allocatable, out=np.zeros_like(used), where=allocatable > 0), 0.0, 1.0)
+        both = (allocatable > 0).all(axis=1)
+        scores: Scores = MAX_SCORE * (1.0 - np.where(both, share.std(axis=1), 0.0))
         return scores
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
-from knarr_controlplane.scheduler.requests import PODS
+from knarr_controlplane.scheduler.requests import PODS, insufficient
 
 ORDER = 30
 
@@ -27,9 +27,16 @@ class NodeResourcesFit:
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         for resource, number in pod.requests.items():
             column = columns.resource(resource)
-            short = columns.requested[:, column] + number > columns.allocatable[:, column]
-            if short.any():
-                yield Refusal("too many pods" if resource == PODS else f"insufficient {resource}", short)
+            whole = columns.allocatable[:, column]
+            short = columns.requested[:, column] + number > whole
+            if not short.any():
+                continue
+            reason = insufficient(resource)
+            never = number > whole
+            if resource != PODS and never.any():
+                yield Refusal(reason, never, resolvable=False)
+                short &= ~never
+            yield Refusal(reason, short)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         used = used_share(pod, columns)

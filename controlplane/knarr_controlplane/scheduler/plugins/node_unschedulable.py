@@ -20,7 +20,7 @@ class NodeUnschedulable:
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         if columns.unschedulable.any() and not tolerated(CORDON, pod.pod.spec.tolerations):
-            yield Refusal("were unschedulable", columns.unschedulable, resolvable=False)
+            yield Refusal("node(s) were unschedulable", columns.unschedulable, resolvable=False)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         return None

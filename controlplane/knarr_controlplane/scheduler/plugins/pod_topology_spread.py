@@ -1,18 +1,19 @@
 """Spreads pods over domains (nodes, zones): a filter for DoNotSchedule, a score for ScheduleAnyway.
 
-A pod without constraints of its own whose controller has other pods is spread over nodes by score, as Kubernetes'
-default constraints do. Source: Kubernetes "Pod Topology Spread Constraints".
+A pod without constraints of its own whose ReplicaSet, StatefulSet or ReplicationController has other pods is spread by
+score over nodes and zones, as Kubernetes' default constraints do. Source: Kubernetes "Pod Topology Spread Constraints".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from knarr_api.labels import Selector
+from knarr_api.labels import Requirement, Selector
 from knarr_api.types.core_v1 import Pod, TopologySpreadConstraint
-from knarr_api.types.meta_v1 import LabelSelector
 from knarr_controlplane.scheduler.columns import (
     Columns,
     CountKey,
@@ -28,71 +29,119 @@ from knarr_controlplane.scheduler.plugins.node_affinity import eligible
 from knarr_controlplane.scheduler.tolerations import first_untolerated
 
 ORDER = 40
+HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+SPREAD_OWNERS = ("ReplicaSet", "StatefulSet", "ReplicationController")
+NOT_MATCHED = "node(s) didn't match pod topology spread constraints"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A constraint to be met as well as possible: pods per row, and which rows they are counted on."""
+
+    topology_key: str
+    max_skew: int
+    pods: IntColumn
+    counted: Mask
 
 
 class PodTopologySpread:
     name = "PodTopologySpread"
     weight = 2.0
-    wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS | ClusterEvent.POD_REMOVED | ClusterEvent.POD_ADDED
+    wakes_on = (
+        ClusterEvent.NODE_ADDED
+        | ClusterEvent.NODE_REMOVED
+        | ClusterEvent.NODE_LABELS
+        | ClusterEvent.NODE_TAINTS
+        | ClusterEvent.POD_REMOVED
+        | ClusterEvent.POD_ADDED
+    )
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
-        for constraint in pod.pod.spec.topology_spread_constraints:
-            if constraint.when_unsatisfiable == "ScheduleAnyway":
-                continue
+        hard = [c for c in pod.pod.spec.topology_spread_constraints if c.when_unsatisfiable != "ScheduleAnyway"]
+        located = _located([constraint.topology_key for constraint in hard], columns)
+        rest = columns.present
+        for constraint in hard:
             domains, number_of_domains = columns.domains(constraint.topology_key)
-            yield Refusal(
-                "didn't have the label of the pod's topology spread constraints", domains < 0, resolvable=False
-            )
-            considered = _considered(pod.pod, constraint, columns) & (domains >= 0)
-            if not considered.any():
-                continue
+            yield Refusal(f"{NOT_MATCHED} (missing required label)", rest & (domains < 0), resolvable=False)
+            considered = _considered(pod.pod, constraint, columns) & located
             selector = _selector(pod.pod, constraint)
             per_domain = _per_domain(_counts(pod.pod, selector, columns), domains, number_of_domains, considered)
             in_play = np.unique(domains[considered])
-            least = int(per_domain[in_play].min())
-            if constraint.min_domains is not None and len(in_play) < constraint.min_domains:
-                least = 0
+            enough = len(in_play) >= (constraint.min_domains or 1)
+            least = int(per_domain[in_play].min()) if enough else 0
             own = int(selector.matches(pod.pod.metadata.labels))
-            skew = per_domain[domains] + own - least
-            yield Refusal(
-                "didn't match the pod's topology spread constraints",
-                (domains >= 0) & (skew > (constraint.max_skew or 1)),
-            )
+            crowded = rest & (domains >= 0) & (per_domain[domains] + own - least > (constraint.max_skew or 1))
+            yield Refusal(NOT_MATCHED, crowded)
+            rest = rest & (domains >= 0) & ~crowded
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        soft = [c for c in pod.pod.spec.topology_spread_constraints if c.when_unsatisfiable == "ScheduleAnyway"]
-        if not pod.pod.spec.topology_spread_constraints:
-            return self._default_score(pod, columns, feasible)
-        total = np.zeros(columns.capacity)
-        for constraint in soft:
-            domains, number_of_domains = columns.domains(constraint.topology_key)
-            known = domains >= 0
-            if number_of_domains < 2:
-                continue
-            counts = _counts(pod.pod, _selector(pod.pod, constraint), columns)
-            considered = _considered(pod.pod, constraint, columns) & known
-            crowd = _per_domain(counts, domains, number_of_domains, considered)[domains].astype(float)
-            crowd[~known] = crowd.max(initial=0.0) + 1
-            total += crowd
-        return _fewer_is_better(total, feasible) if soft else None
+        constraints = pod.pod.spec.topology_spread_constraints
+        if not constraints:
+            return _score(_default_wishes(pod.pod, columns), columns, feasible)
+        soft = [constraint for constraint in constraints if constraint.when_unsatisfiable == "ScheduleAnyway"]
+        located = _located([constraint.topology_key for constraint in soft], columns)
+        wishes = [
+            Wish(
+                constraint.topology_key,
+                constraint.max_skew or 1,
+                _counts(pod.pod, _selector(pod.pod, constraint), columns),
+                _considered(pod.pod, constraint, columns) & located,
+            )
+            for constraint in soft
+        ]
+        return _score(wishes, columns, feasible, ignored=~located)
 
-    def _default_score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        owner = next((o.uid for o in pod.pod.metadata.owner_references if o.controller), "")
-        if not owner:
-            return None
-        key = CountKey(of_owner(owner), "all")
-        return _fewer_is_better(columns.counts(key, lambda record: True).astype(float), feasible)
+
+def _default_wishes(pod: Pod, columns: Columns) -> list[Wish]:
+    """Of those who make no demands: apart from those of the same owner."""
+    owner = next((o for o in pod.metadata.owner_references if o.controller and o.kind in SPREAD_OWNERS), None)
+    if owner is None:
+        return []
+    pods = columns.counts(CountKey(of_owner(owner.uid), "all"), lambda record: True)
+    if not pods.any():
+        return []
+    admitted = eligible(pod.spec, columns)
+    counted = columns.present if admitted is None else columns.present & admitted
+    return [Wish(HOSTNAME, 3, pods, counted), Wish(ZONE, 5, pods, counted)]
+
+
+def _score(wishes: Sequence[Wish], columns: Columns, feasible: Mask, *, ignored: Mask | None = None) -> Scores | None:
+    """Fewer is better, the more domains a key has the more it weighs. ignored: nodes that lack a key that they need."""
+    rated = feasible if ignored is None else feasible & ~ignored
+    if not wishes or not rated.any():
+        return None
+    total = np.zeros(columns.capacity)
+    for wish in wishes:
+        domains, number_of_domains = columns.domains(wish.topology_key)
+        known = domains >= 0
+        if wish.topology_key == HOSTNAME:
+            size, crowd = int(rated.sum()), wish.pods
+        else:
+            size = len(np.unique(domains[rated & known]))
+            crowd = _per_domain(wish.pods, domains, number_of_domains, wish.counted & known)[domains]
+        total += np.where(known, crowd * math.log(size + 2) + (wish.max_skew - 1), 0.0)
+    total = np.rint(total)
+    least, most = float(total[rated].min()), float(total[rated].max())
+    if most <= least and rated is feasible:
+        return None
+    scores = np.full(columns.capacity, MAX_SCORE) if most == 0 else MAX_SCORE * (most + least - total) / most
+    return np.where(rated, scores, 0.0)
+
+
+def _located(keys: Sequence[str], columns: Columns) -> Mask:
+    """Nodes that have all of these labels."""
+    mask = columns.present
+    for key in keys:
+        mask = mask & (columns.domains(key)[0] >= 0)
+    return mask
 
 
 def _selector(pod: Pod, constraint: TopologySpreadConstraint) -> Selector:
     """The constraint's selector with its matchLabelKeys filled in from the pod."""
-    selector = constraint.label_selector or LabelSelector()
-    extra = {key: pod.metadata.labels[key] for key in constraint.match_label_keys if key in pod.metadata.labels}
-    if extra:
-        selector = LabelSelector(
-            match_labels={**selector.match_labels, **extra}, match_expressions=selector.match_expressions
-        )
-    return Selector.from_label_selector(selector)
+    selector = Selector.from_label_selector(constraint.label_selector)
+    labels = pod.metadata.labels
+    extra = tuple(Requirement(key, "In", (labels[key],)) for key in constraint.match_label_keys if key in labels)
+    return Selector((*selector.requirements, *extra)) if extra and not selector.nothing else selector
 
 
 def _counts(pod: Pod, selector: Selector, columns: Columns) -> IntColumn:
@@ -121,14 +170,6 @@ def _per_domain(counts: IntColumn, domains: IntColumn, number_of_domains: int, c
     np.add.at(sums, domains[considered], counts[considered])
     sums[-1] = 0
     return sums
-
-
-def _fewer_is_better(crowd: Scores, feasible: Mask) -> Scores | None:
-    least, most = crowd[feasible].min(), crowd[feasible].max()
-    if most <= least:
-        return None
-    scores: Scores = np.clip(MAX_SCORE * (most - crowd) / (most - least), 0.0, MAX_SCORE)
-    return scores
 
 
 PLUGIN = PodTopologySpread()

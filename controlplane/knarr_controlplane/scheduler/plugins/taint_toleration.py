@@ -22,20 +22,16 @@ class TaintToleration:
         for number, taints in enumerate(columns.taint_sets):
             taint = first_untolerated(taints, pod.pod.spec.tolerations) if taints else None
             if taint is not None:
-                yield Refusal(
-                    f"had untolerated taint {{{taint.key}: {taint.value}}}"
-                    if taint.value
-                    else f"had untolerated taint {{{taint.key}}}",
-                    columns.taint_set == number,
-                    resolvable=False,
-                )
+                reason = f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
+                yield Refusal(reason, columns.taint_set == number, resolvable=False)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         per_set = np.array([to_avoid(taints, pod.pod.spec.tolerations) for taints in columns.taint_sets], dtype=float)
-        most = per_set.max()
+        disliked = per_set[columns.taint_set]
+        most = disliked[feasible].max(initial=0.0)
         if not most:
             return None
-        scores: Scores = MAX_SCORE * (1.0 - per_set[columns.taint_set] / most)
+        scores: Scores = MAX_SCORE * (1.0 - disliked / most)
         return scores
 
 

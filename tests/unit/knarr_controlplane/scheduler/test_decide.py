@@ -56,7 +56,9 @@ def test_reasons_count_nodes_per_reason(make: Any) -> None:
     columns = cluster(make.node("n1", cpu="1"), make.node("n2", cpu="1"), make.node("n3", taints=(TAINT,)))
     verdict = place(make.pod("a", cpu="2"), columns)
     assert isinstance(verdict, Unschedulable)
-    assert verdict.message == "0/3 nodes are available: 2 insufficient cpu, 1 had untolerated taint {dedicated: db}."
+    assert verdict.message == (
+        "0/3 nodes are available: 1 node(s) had untolerated taint {dedicated: db}, 2 Insufficient cpu."
+    )
     assert verdict.plugins == {"NodeResourcesFit", "TaintToleration"}
 
 
@@ -80,7 +82,7 @@ def test_cordoned_node_takes_nothing(make: Any) -> None:
     columns = cluster(msgspec.structs.replace(node, spec=msgspec.structs.replace(node.spec, unschedulable=True)))
     verdict = place(make.pod("a"), columns)
     assert isinstance(verdict, Unschedulable)
-    assert verdict.message == "0/1 nodes are available: 1 were unschedulable."
+    assert verdict.message == "0/1 nodes are available: 1 node(s) were unschedulable."
 
 
 def test_node_selector(make: Any) -> None:

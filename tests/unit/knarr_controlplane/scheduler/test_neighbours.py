@@ -83,7 +83,7 @@ def test_affinity_wants_the_zone_of_those_it_names(make: Any, zones: Columns) ->
 def test_affinity_to_nobody_there_is_refused(make: Any, zones: Columns) -> None:
     verdict = place(make.pod("web", affinity=near(term("db"))), zones)
     assert isinstance(verdict, Unschedulable)
-    assert verdict.message == "0/5 nodes are available: 5 didn't match pod affinity rules."
+    assert verdict.message == "0/5 nodes are available: 5 node(s) didn't match pod affinity rules."
 
 
 def test_the_first_that_wants_its_own_kind_may_go_anywhere_with_the_label(make: Any, zones: Columns) -> None:
@@ -109,7 +109,7 @@ def test_anti_affinity_keeps_away_both_ways(make: Any, zones: Columns) -> None:
     late = make.pod("late", labels={"app": "noisy"})
     assert allowed(late, zones) == {"a1", "a2", "nowhere"}
     reasons = verdicts(PodToPlace.of(late), zones, PLUGINS)["b2"]
-    assert reasons == ("didn't satisfy existing pods anti-affinity rules",)
+    assert reasons == ("node(s) didn't satisfy existing pods anti-affinity rules",)
     zones.remove_pod("default", "quiet")
     assert allowed(late, zones) == set(zones.rows)
 
@@ -208,7 +208,7 @@ def test_a_port_of_the_node_is_given_once(
     verdict = place(with_ports(make.pod("b"), second), columns)
     assert isinstance(verdict, Placed) is together
     if isinstance(verdict, Unschedulable):
-        assert "didn't have free ports for the requested pod ports" in verdict.message
+        assert "node(s) didn't have free ports for the requested pod ports" in verdict.message
         columns.remove_pod("default", "a")
         assert isinstance(place(with_ports(make.pod("b"), second), columns), Placed)
 

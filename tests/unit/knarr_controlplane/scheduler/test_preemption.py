@@ -14,16 +14,24 @@ from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Affinity, Pod, PodAffinityTerm, PodAntiAffinity, Taint
 from knarr_api.types.meta_v1 import LabelSelector
 from knarr_controlplane.scheduler.columns import Columns
-from knarr_controlplane.scheduler.framework import Placed, PodToPlace, decide
-from knarr_controlplane.scheduler.preemption import Budget, Preemption, find
+from knarr_controlplane.scheduler.framework import Placed, PodToPlace, Unschedulable, decide
+from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption, find
 from knarr_controlplane.scheduler.profile import load_plugins
 
 PLUGINS = load_plugins()
 replace = msgspec.structs.replace
 
 
+def look(pod: Pod, columns: Columns, *budgets: Budget) -> Preemption | NoRoom:
+    refused = decide(PodToPlace.of(pod), columns, PLUGINS, tie_break=0)
+    if not isinstance(refused, Unschedulable):
+        return NoRoom("it fits")
+    return find(PodToPlace.of(pod), columns, PLUGINS, budgets, refused=refused, tie_break=0)
+
+
 def search(pod: Pod, columns: Columns, *budgets: Budget) -> Preemption | None:
-    return find(PodToPlace.of(pod), columns, PLUGINS, budgets, tie_break=0)
+    found = look(pod, columns, *budgets)
+    return found if isinstance(found, Preemption) else None
 
 
 def names(preemption: Preemption | None) -> set[str]:
@@ -134,3 +142,25 @@ def test_columns_are_left_as_they_were_and_victims_suffice(
         verdict = decide(PodToPlace.of(new), columns, PLUGINS, tie_break=0, first=found.node)
         assert not (isinstance(verdict, Placed) and verdict.node == found.node)
         columns.remove_pod(victim.namespace, victim.name)
+
+
+def test_it_is_said_why_nobody_goes(make: Any, full: Columns) -> None:
+    full.set_node(make.node("n3", cpu="4", taints=(Taint(key="dedicated", effect="NoSchedule"),)))
+    full.set_node(make.node("n4", cpu="1"))
+    full.set_node(make.node("n5", cpu="2"))
+    full.add_pod(make.pod("better", cpu="2", priority=1000), "n5")
+    full.set_node(make.node("n6", cpu="2"))
+    full.add_pod(make.pod("half", cpu="1", priority=1), "n6")
+    full.add_pod(make.pod("other-half", cpu="1", priority=1000), "n6")
+    said = look(make.pod("new", cpu="2", priority=1), full)
+    assert isinstance(said, NoRoom)
+    assert said.why == (
+        "0/6 nodes are available: 2 Preemption is not helpful for scheduling, "
+        "4 No preemption victims found for incoming pod."
+    )
+    said = look(make.pod("new", cpu="2", priority=2), full)
+    assert isinstance(said, NoRoom)
+    assert said.why == (
+        "0/6 nodes are available: 1 Insufficient cpu, 2 Preemption is not helpful for scheduling, "
+        "3 No preemption victims found for incoming pod."
+    )

@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_told_with_the_schedulers_words() -> None:
     (refused,) = stage.refused
     assert (refused.workload, refused.message) == (
         "deployment/web",
-        "0/3 nodes are available: 3 insufficient cpu.",
+        "0/3 nodes are available: 3 Insufficient cpu.",
     )
 
 
