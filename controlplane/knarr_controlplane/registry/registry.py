@@ -25,7 +25,16 @@ from knarr_client.client import PatchType
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache
-from knarr_controlplane.registry import accounts, managed_fields, merging, pages, patching, priorities, rules
+from knarr_controlplane.registry import (
+    accounts,
+    conversion,
+    managed_fields,
+    merging,
+    pages,
+    patching,
+    priorities,
+    rules,
+)
 from knarr_controlplane.registry.addressing import check_uid, key_of, names_write, without_revision
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.pages import Page, Wanted
@@ -233,16 +242,19 @@ class Registry:
         writer: Writer = QUIET,
         dry_run: bool = False,
         decode: Decode = json.decode_strict,
+        version: Kind | None = None,
     ) -> CacheEntry:
         """Raises Invalid for a result that is none, Conflict for a given old revision.
 
-        decode: how strictly the result is read.
+        decode: how strictly the result is read. version: of the kind that the patch is for; default: the stored one.
         """
         given = patching.check_patch(patch, type_)
         prepare = preparation(subresource)
 
         def decide(old: Any) -> Any:
-            return prepare(old, patching.patched(old, kind, patch, type_, decode), self.admission)
+            shown = conversion.shown(version or kind, old)
+            new = patching.patched(shown, version or kind, patch, type_, decode)
+            return prepare(old, conversion.stored(new), self.admission)
 
         return (await self.changed(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run))[0]
 

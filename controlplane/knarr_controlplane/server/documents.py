@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from knarr_api.types.autoscaling_v1 import Scale
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Change, ChangeType
 from knarr_controlplane.pki import identity
-from knarr_controlplane.registry import managed_fields
+from knarr_controlplane.registry import conversion, managed_fields
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.pages import Page
 from knarr_proto.v1 import objects_pb2
@@ -47,14 +48,41 @@ class Reading:
         return obj
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How objects are answered. version: the kind as which they are shown, where that is not the stored one."""
+
+    encoding: int = objects_pb2.JSON
+    version: Kind | None = None
+
+
+def form_of(request: Any) -> Form:
+    """As the request wants it."""
+    asked = request.type
+    kind = kinds.find(asked.group, asked.version, asked.resource) if asked.resource else None
+    other = kind is not None and conversion.stored_kind(kind) is not kind
+    return Form(request.encoding, kind if other else None)
+
+
 def kind_of(given: Any) -> Kind:
+    """In the version that is stored."""
+    return conversion.stored_kind(asked_kind(given))
+
+
+def asked_kind(given: Any) -> Kind:
+    """In the version that is named."""
     if not given.resource:
         raise Invalid("type.resource: Required value: which kind is meant")
     return kinds.find(given.group, given.version, given.resource)
 
 
 def given(request: Any) -> tuple[Kind, Any, tuple[str, ...]]:
-    """The request's object with its kind, and warnings for what was dropped of it."""
+    """The request's object with its kind, both in the stored version, and warnings for what was dropped of it."""
+    kind, obj, warnings = _given(request)
+    return conversion.stored_kind(kind), conversion.stored(obj), warnings
+
+
+def _given(request: Any) -> tuple[Kind, Any, tuple[str, ...]]:
     which = request.object.WhichOneof("content")
     if which == "typed":
         kind = _kind_of_message(request)
@@ -65,7 +93,7 @@ def given(request: Any) -> tuple[Kind, Any, tuple[str, ...]]:
     if not isinstance(document, dict):
         raise Invalid("object: expected a JSON object")
     if request.type.resource:
-        kind = kind_of(request.type)
+        kind = asked_kind(request.type)
         for field, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
             if document.get(field, wanted) != wanted:
                 raise Invalid(f'{field}: Invalid value: "{document[field]}": the request is for {wanted}')
@@ -83,8 +111,8 @@ def _kind_of_message(request: Any) -> Kind:
     kind = next((kind for kind in kinds.KINDS if (kind.module, kind.kind) == (module, word)), None)
     if kind is None:
         raise Invalid(f'object.typed: "{name}" is no kind of the API')
-    if request.type.resource and kind_of(request.type) is not kind:
-        raise Invalid(f'object.typed: "{name}" is not what the request is for: {kind_of(request.type).qualified}')
+    if request.type.resource and asked_kind(request.type) is not kind:
+        raise Invalid(f'object.typed: "{name}" is not what the request is for: {asked_kind(request.type).qualified}')
     return kind
 
 
@@ -102,25 +130,30 @@ def placed(kind: Kind, obj: Any, namespace: str) -> tuple[str, Any]:
     return chosen, msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, namespace=chosen))
 
 
-def object_of(entry: CacheEntry, encoding: int) -> Any:
-    if encoding == PROTOBUF:
+def object_of(entry: CacheEntry, form: Form) -> Any:
+    if form.version is not None:
+        return _value(conversion.shown(form.version, entry.value()), form.encoding)
+    if form.encoding == PROTOBUF:
         return objects_pb2.Object(typed=entry.any())
     return objects_pb2.Object(json=entry.json)
 
 
-def response(entry: CacheEntry, encoding: int, warnings: tuple[str, ...] = ()) -> Any:
-    return objects_pb2.ObjectResponse(object=object_of(entry, encoding), warnings=warnings)
+def response(entry: CacheEntry, form: Form, warnings: tuple[str, ...] = ()) -> Any:
+    return objects_pb2.ObjectResponse(object=object_of(entry, form), warnings=warnings)
 
 
 def scale_response(scale: Scale, encoding: int) -> Any:
-    if encoding == PROTOBUF:
-        return objects_pb2.ObjectResponse(object=objects_pb2.Object(typed=wire.to_any(scale)))
-    return objects_pb2.ObjectResponse(object=objects_pb2.Object(json=json.encode(scale)))
+    return objects_pb2.ObjectResponse(object=_value(scale, encoding))
 
 
-def list_of(page: Page, encoding: int) -> Any:
+def _value(obj: Any, encoding: int) -> Any:
+    typed = encoding == PROTOBUF
+    return objects_pb2.Object(typed=wire.to_any(obj)) if typed else objects_pb2.Object(json=json.encode(obj))
+
+
+def list_of(page: Page, form: Form) -> Any:
     answer = objects_pb2.ObjectList(
-        items=[object_of(entry, encoding) for entry in page.entries],
+        items=[object_of(entry, form) for entry in page.entries],
         resource_version=str(page.revision),
         remaining_item_count=page.remaining,
     )
@@ -140,8 +173,12 @@ def writer_of(context: Any, request: Any, subresource: str = "") -> Writer:
     return Writer(manager=manager, subresource=subresource)
 
 
-def config(kind: Kind, request: Any, patch: Any) -> dict[str, Any]:
-    """What is applied, with the name and namespace of the request. Raises Invalid where it has others."""
+def config(request: Any, patch: Any, reading: Reading) -> dict[str, Any]:
+    """What is applied, in the stored version, with the name and namespace of the request.
+
+    Raises Invalid where it has others.
+    """
+    kind = asked_kind(request.type)
     if not isinstance(patch, dict) or not isinstance(patch.get("metadata") or {}, dict):
         raise Invalid("an apply patch must be a JSON object with metadata")
     metadata = dict(patch.get("metadata") or {})
@@ -152,7 +189,10 @@ def config(kind: Kind, request: Any, patch: Any) -> dict[str, Any]:
     for field, wanted in names.items():
         if metadata.get(field, wanted) != wanted:
             raise Invalid(f'metadata.{field}: Invalid value: "{metadata[field]}": the request is for "{wanted}"')
-    return {**patch, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": {**metadata, **names}}
+    document = {**patch, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": {**metadata, **names}}
+    if conversion.stored_kind(kind) is not kind:
+        document = conversion.stored_document(json.to_builtins(reading.decode(document, kind.type)))
+    return document
 
 
 def check_initial(asked: bool | None, match: str) -> None:
@@ -168,13 +208,11 @@ def check_initial(asked: bool | None, match: str) -> None:
         )
 
 
-def event(kind: Kind, change: Change, encoding: int, *, initial: bool) -> Any:
+def event(kind: Kind, change: Change, form: Form, *, initial: bool) -> Any:
     if change.entry is not None:
-        obj = object_of(change.entry, encoding)
+        obj = object_of(change.entry, form)
     else:
         annotations = {INITIAL_EVENTS_END: "true"} if initial else {}
         metadata = meta_v1.ObjectMeta(resource_version=str(change.revision), annotations=annotations)
-        bare = kind.type(metadata=metadata)
-        typed = encoding == PROTOBUF
-        obj = objects_pb2.Object(typed=wire.to_any(bare)) if typed else objects_pb2.Object(json=json.encode(bare))
+        obj = _value((form.version or kind).type(metadata=metadata), form.encoding)
     return objects_pb2.WatchEvent(type=EVENT_TYPES[change.type], object=obj, resource_version=str(change.revision))

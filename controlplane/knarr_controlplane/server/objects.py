@@ -15,7 +15,7 @@ from knarr_client.client import PatchType
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.watch_cache import ChangeType, Filter
 from knarr_controlplane.pki import identity
-from knarr_controlplane.registry import applying, patching, subresources
+from knarr_controlplane.registry import applying, conversion, patching, subresources
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.server import documents
@@ -57,7 +57,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         if request.subresource == SCALE:
             scale = subresources.get_scale(self._registry, kind, request.namespace, request.name)
             return documents.scale_response(scale, request.encoding)
-        return documents.response(self._registry.get(kind, request.namespace, request.name), request.encoding)
+        return documents.response(self._registry.get(kind, request.namespace, request.name), documents.form_of(request))
 
     @unary
     async def List(self, request: Any, context: Any) -> Any:
@@ -75,7 +75,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         elif wanted.resource_version:
             await self._registry.not_older(wanted.resource_version)
         self._allow(context, "list", kind, request.namespace, filter_=filter_)
-        return documents.list_of(self._registry.list(kind, filter_, wanted), request.encoding)
+        return documents.list_of(self._registry.list(kind, filter_, wanted), documents.form_of(request))
 
     @unary
     async def Create(self, request: Any, context: Any) -> Any:
@@ -84,7 +84,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         self._allow(context, "create", kind, namespace, obj.metadata.name, obj=obj)
         writer = documents.writer_of(context, request)
         entry = await self._registry.create(obj, writer=writer, dry_run=request.dry_run)
-        return documents.response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
+        return documents.response(entry, documents.form_of(request), (*warnings, *validation.warnings(obj)))
 
     @unary
     async def Update(self, request: Any, context: Any) -> Any:
@@ -97,7 +97,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         entry = await self._registry.update(
             obj, subresource=request.subresource, writer=writer, dry_run=request.dry_run
         )
-        return documents.response(entry, request.encoding, (*warnings, *validation.warnings(obj)))
+        return documents.response(entry, documents.form_of(request), (*warnings, *validation.warnings(obj)))
 
     @unary
     async def Patch(self, request: Any, context: Any) -> Any:
@@ -115,14 +115,14 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
                 kind,
                 request.namespace,
                 request.name,
-                documents.config(kind, request, patch),
+                documents.config(request, patch, reading),
                 manager=request.field_manager,
                 force=request.force,
                 subresource=request.subresource,
                 dry_run=request.dry_run,
                 decode=reading.decode,
             )
-            return documents.response(entry, request.encoding, reading.warnings)
+            return documents.response(entry, documents.form_of(request), reading.warnings)
         entry = await self._registry.patch(
             kind,
             request.namespace,
@@ -133,8 +133,9 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             writer=documents.writer_of(context, request, request.subresource),
             dry_run=request.dry_run,
             decode=reading.decode,
+            version=documents.asked_kind(request.type),
         )
-        return documents.response(entry, request.encoding, reading.warnings)
+        return documents.response(entry, documents.form_of(request), reading.warnings)
 
     async def _update_scale(self, request: Any, context: Any) -> Any:
         kind = documents.kind_of(request.type)
@@ -173,6 +174,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         namespace, obj = documents.placed(kind, obj, request.namespace)
         self._allow(context, "update", kind, namespace, obj.metadata.name, obj=obj)
         document = json.load(request.object.json) if request.object.json else json.to_builtins(obj)
+        document = conversion.stored_document({"kind": kind.kind, **document})
         document.update(apiVersion=kind.api_version, kind=kind.kind)
         entry, outcome = await self._registry.apply(
             kind,
@@ -183,7 +185,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             decode=documents.Reading(request.field_validation).decode,
         )
         return objects_pb2.ApplyResponse(
-            object=documents.object_of(entry, request.encoding),
+            object=documents.object_of(entry, documents.form_of(request)),
             warnings=[*warnings, *validation.warnings(obj)],
             outcome=OUTCOMES[outcome],
         )
@@ -202,7 +204,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             resource_version=request.preconditions.resource_version,
             dry_run=request.dry_run,
         )
-        return documents.response(entry, request.encoding)
+        return documents.response(entry, documents.form_of(request))
 
     @unary
     async def DeleteCollection(self, request: Any, context: Any) -> Any:
@@ -218,7 +220,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             propagation=PROPAGATION[request.propagation],
             dry_run=request.dry_run,
         )
-        return documents.list_of(page, request.encoding)
+        return documents.list_of(page, documents.form_of(request))
 
     @unary
     async def Evict(self, request: Any, context: Any) -> Any:
@@ -241,12 +243,13 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         asked = request.send_initial_events if request.HasField("send_initial_events") else None
         documents.check_initial(asked, request.resource_version_match)
         initial = asked or (asked is None and request.resource_version in ("", "0"))
+        form = documents.form_of(request)
         if initial and request.resource_version != "0":
             await self._registry.catch_up()
         self._allow(context, "watch", kind, request.namespace, filter_=filter_)
         async for batch in self._registry.watch(kind, filter_, request.resource_version, initial=asked):
             events = [
-                documents.event(kind, change, request.encoding, initial=initial)
+                documents.event(kind, change, form, initial=initial)
                 for change in batch
                 if change.type is not ChangeType.BOOKMARK or request.allow_bookmarks or initial
             ]
@@ -260,7 +263,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         entry = await self._registry.bind(
             request.namespace, request.name, request.uid, request.node, dry_run=request.dry_run
         )
-        return documents.response(entry, objects_pb2.JSON)
+        return documents.response(entry, documents.Form())
 
     @unary
     async def Kinds(self, request: Any, context: Any) -> Any:
@@ -278,7 +281,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
                     acting=kind.acting,
                 )
                 for kind in (*kinds.KINDS, *kinds.COMPUTED)
-                if kind in kinds.COMPUTED or self._registry.cache.serves(kind)
+                if kind in kinds.COMPUTED or self._registry.cache.serves(conversion.stored_kind(kind))
             ]
         )
 

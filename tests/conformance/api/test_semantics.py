@@ -213,3 +213,34 @@ async def test_watching_over_the_client_sees_the_same(client: GrpcClient, name: 
     async for batch in client.raw.watch(CONFIG, "default", field_selector=f"metadata.name={name}"):
         assert [event.type for event in batch] == [EventType.ADDED, EventType.BOOKMARK]
         break
+
+
+async def test_an_autoscaler_of_autoscaling_v1(client: GrpcClient, name: str) -> None:
+    old, new = (kinds.by_kind(f"autoscaling/{version}", "HorizontalPodAutoscaler") for version in ("v1", "v2"))
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    document: dict[str, Any] = {"apiVersion": "autoscaling/v1", "kind": old.kind, "metadata": {"name": name}}
+    document["spec"] = {"scaleTargetRef": target, "maxReplicas": 3, "targetCPUUtilizationPercentage": 60}
+    made = await client.raw.create(document, namespace="default")
+    assert (made.object["apiVersion"], made.object["spec"]["targetCPUUtilizationPercentage"]) == ("autoscaling/v1", 60)
+    stored = await client.raw.get(new, name, "default")
+    assert stored["spec"]["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 60}
+    change = {"spec": {"targetCPUUtilizationPercentage": 70}}
+    patched = await client.raw.patch(old, name, "default", patch=change)
+    assert patched.object["spec"]["targetCPUUtilizationPercentage"] == 70
+    spec = {**document["spec"], "targetCPUUtilizationPercentage": 80}
+    applied = await client.raw.patch(
+        old, name, "default", patch={**document, "spec": spec}, type_=PatchType.APPLY, field_manager="a", force=True
+    )
+    assert applied.object["spec"]["targetCPUUtilizationPercentage"] == 80
+    document["spec"]["targetCPUUtilizationPercentage"] = 50
+    assert (await client.raw.apply(document, namespace="default")).object["apiVersion"] == "autoscaling/v1"
+    page = await client.raw.list(old, "default", field_selector=f"metadata.name={name}")
+    assert [item["spec"]["targetCPUUtilizationPercentage"] for item in page.items] == [50]
+    watched = client.raw.watch(old, "default", field_selector=f"metadata.name={name}")
+    first = (await anext(watched))[0].object
+    assert first is not None and first["apiVersion"] == "autoscaling/v1"
+    with pytest.raises(errors.Invalid, match="expected integer"):
+        await client.raw.patch(old, name, "default", patch={"spec": {"targetCPUUtilizationPercentage": "x"}})
+    await client.raw.delete(old, name, "default")
+    with pytest.raises(errors.NotFound):
+        await client.raw.get(new, name, "default")
