@@ -22,7 +22,7 @@ from knarr_runtime.launcher.work import Work
 from knarr_runtime.node import Node
 
 _log = structlog.get_logger("knarr.launcher")
-_LOG_WAIT_S = 0.05
+_LOG_WAIT_S = 1.0
 _LAST_LINES_S = 2.0
 _RECORD_WAIT_S = 0.3
 _POLL_S = 0.005
@@ -39,7 +39,7 @@ class Exits:
     async def events(self) -> AsyncIterator[Event]:
         """Exits in the order they happened, each once; ends with ``close``. One consumer.
 
-        A container's event comes when its log is complete (or after 50 ms, should the disk be slow).
+        A container's event comes when its log is complete (or after a second, should the disk be stuck).
         """
         while (event := await self._events.get()) is not None:
             yield event

@@ -134,10 +134,17 @@ class Runtime:
                 await self._changed.wait()
         return self.exits[identifier]
 
+    async def written(self, identifier: str) -> ContainerExited:
+        """Its exit, once its log is complete: on a busy machine the exit is told before that."""
+        ended, spec = await self.exit(identifier), self.value(identifier).spec
+        containers = self.settings.state_dir / "sandboxes" / spec.sandbox_id / "containers"
+        await self.until((containers / identifier / "log.done").exists)
+        return ended
+
     async def run(self, *args: str, **changes: Any) -> tuple[ContainerExited, str]:
         """(exit, output on both streams) of a container that ends by itself."""
         identifier = await self.begin(*args, **changes)
-        return await self.exit(identifier), self.output(identifier)
+        return await self.written(identifier), self.output(identifier)
 
     async def shell(self, script: str, **changes: Any) -> tuple[ContainerExited, str]:
         return await self.run("sh", "-c", script, **changes)

@@ -97,5 +97,5 @@ async def test_restarted_daemon_starts_what_its_predecessor_created(pod: Runtime
     await pod.launcher.create_container(spec)
     await pod.restart()
     await pod.launcher.start_container(spec.id)
-    assert (await pod.exit(spec.id)).exit_code == 0
+    assert (await pod.written(spec.id)).exit_code == 0
     assert pod.output(spec.id) == "here\n"

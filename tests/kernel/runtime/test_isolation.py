@@ -256,7 +256,7 @@ async def test_runtime_cannot_be_reached_through_an_exec(pod: Runtime) -> None:
     for _ in range(20):
         with contextlib.suppress(WrongState, StartFailed):  # the spy may have ended
             await pod.launcher.exec(identifier, ["true"])
-    await pod.exit(identifier)
+    await pod.written(identifier)
     assert pod.output(identifier) == "0\n"
 
 

@@ -72,7 +72,7 @@ print(sorted(found))
         with contextlib.suppress(StartFailed, WrongState):
             await pod.launcher.exec(identifier, ["true"])
     await pod.launcher.exec(identifier, ["touch", "/tmp/stop"])
-    await pod.exit(identifier)
+    await pod.written(identifier)
     assert pod.output(identifier) == "[]\n"
 
 
@@ -141,7 +141,7 @@ print(len(seen), [text[:60] for text in seen])
         with contextlib.suppress(WrongState):
             await pod.launcher.exec(identifier, ["true"])
     await pod.launcher.exec(identifier, ["touch", "/tmp/stop"])
-    await pod.exit(identifier)
+    await pod.written(identifier)
     own = (pod.lower / "etc/passwd").read_text()
     assert pod.output(identifier) == f"1 {[own[:60]]}\n"
 
