@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from knarr_api import errors, grpc_status
 from knarr_client.workqueue import Backoff
 from knarr_telemetry import tracing
 
+PAGE, LISTS = 5000, 3
+"""So many objects are asked for at once where all are wanted, and so often from the beginning."""
 BACKOFF = Backoff(first_s=0.1, max_s=2.0, jitter=0.5)
 
 
@@ -60,6 +63,33 @@ class Calls:
             except grpc.aio.UsageError as error:
                 raise errors.Unavailable(f"the connection is closed: {error}") from error
             await asyncio.sleep(delay_s)
+
+    async def list(self, method: Any, request: Any) -> Any:
+        """The answer of ``List``. Without a limit it is asked for in pages, which are put together.
+
+        They are of one revision. Where that is forgotten meanwhile all of it is asked for again.
+        """
+        if request.limit:
+            return await self.unary(method, request, idempotent=True)
+        request.limit = PAGE
+        for _ in range(LISTS - 1):
+            with contextlib.suppress(errors.Expired):
+                return await self._pages(method, request)
+        return await self._pages(method, request)
+
+    async def _pages(self, method: Any, request: Any) -> Any:
+        first = page = await self.unary(method, request, idempotent=True)
+        following = type(request)()
+        following.CopyFrom(request)
+        following.ClearField("resource_version")
+        following.ClearField("resource_version_match")
+        while token := getattr(page, "continue"):
+            setattr(following, "continue", token)
+            page = await self.unary(method, following, idempotent=True)
+            first.items.extend(page.items)
+        setattr(first, "continue", "")
+        first.remaining_item_count = 0
+        return first
 
     async def stream(self, method: Any, request: Any) -> AsyncIterator[Any]:
         """The answers of a streaming method, for as long as they come; the call ends with the iteration."""

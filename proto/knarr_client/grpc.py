@@ -107,7 +107,7 @@ class GrpcClient:
             encoding=self._wire_encoding,
         )
         setattr(request, "continue", continue_)
-        answer = await self._calls.unary(self._stub.List, request, idempotent=True)
+        answer = await self._calls.list(self._stub.List, request)
         return Page(
             items=tuple(decode(item, type_) for item in answer.items),
             resource_version=answer.resource_version,

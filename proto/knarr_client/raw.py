@@ -81,7 +81,7 @@ class RawClient:
             resource_version_match=resource_version_match,
         )
         setattr(request, "continue", continue_)
-        answer = await self._calls.unary(self._stub.List, request, idempotent=True)
+        answer = await self._calls.list(self._stub.List, request)
         return Page(
             items=tuple(_document(item) for item in answer.items),
             resource_version=answer.resource_version,

@@ -11,7 +11,7 @@ import click
 import grpc.aio
 
 from knarr_api import grpc_status, kinds
-from knarr_api.errors import Expired, Invalid, NotFound, Unavailable, not_found
+from knarr_api.errors import Expired, Invalid, NotFound, ResourceExhausted, Unavailable, not_found
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, tables
 from knarr_cli.commands import past
@@ -185,15 +185,17 @@ async def _follow(
     client: GrpcClient, kind: Kind, space: str, selector: str, fields: str, revision: str, printer: _Printer
 ) -> None:
     """Show every change, also over lost connections; never returns. Raises Unavailable when the API stays away."""
-    failures = 0
+    space = space if kind.namespaced else ""
+    failures, expired = 0, False
     while True:
         try:
+            if expired:
+                page = await client.raw.list(kind, space, label_selector=selector, field_selector=fields)
+                revision, expired = page.resource_version, False
+                for item in page.items:
+                    printer.change(kind, item)
             watching = client.raw.watch(
-                kind,
-                space if kind.namespaced else "",
-                label_selector=selector,
-                field_selector=fields,
-                resource_version=revision,
+                kind, space, label_selector=selector, field_selector=fields, resource_version=revision
             )
             async for batch in watching:
                 failures = 0
@@ -201,18 +203,13 @@ async def _follow(
                     revision = event.resource_version
                     if event.type is not EventType.BOOKMARK and event.object is not None:
                         printer.change(kind, event.object)
-        except Unavailable:
+        except Expired:
+            expired = True
+        except (Unavailable, ResourceExhausted):  # the latter where what was written was not taken for long
             failures += 1
             if failures > WATCH_ATTEMPTS:
                 raise
             await asyncio.sleep(WATCH_PAUSE_S)
-        except Expired:
-            page = await client.raw.list(
-                kind, space if kind.namespaced else "", label_selector=selector, field_selector=fields
-            )
-            revision = page.resource_version
-            for item in page.items:
-                printer.change(kind, item)
 
 
 class _Printer:

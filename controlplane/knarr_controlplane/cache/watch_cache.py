@@ -17,7 +17,7 @@ import contextlib
 import heapq
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -34,9 +34,11 @@ from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Progress, Store, StoreEvent
 
 ROOT = "/registry/"
-MAX_LOG = 20_000
+MAX_LOG, MAX_LOG_BYTES = 20_000, 64 * 1024 * 1024
+"""Changes of one kind that are kept, and the JSON in them."""
 MAX_BACKLOG = 15_000
-MAX_DELIVERY = 500
+MAX_DELIVERY, MAX_DELIVERY_BYTES = 500, 1024 * 1024
+"""In one message to a watcher; of the bytes, one object more."""
 RETRY_S = 0.5
 WAIT_S = 10.0
 CLOCK_SLACK_S = 0.01
@@ -58,6 +60,20 @@ class Change:
     type: ChangeType
     entry: CacheEntry | None
     revision: int
+
+
+def in_messages(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
+    """In the same order, in parts that are not too much for one message each."""
+    part: list[Change] = []
+    size_bytes = 0
+    for change in changes:
+        part.append(change)
+        size_bytes += len(change.entry.json) if change.entry is not None else 0
+        if len(part) == MAX_DELIVERY or size_bytes >= MAX_DELIVERY_BYTES:
+            yield tuple(part)
+            part, size_bytes = [], 0
+    if part:
+        yield tuple(part)
 
 
 Interest = tuple[str, str]
@@ -100,6 +116,11 @@ class Logged:
     old: CacheEntry | None
     new: CacheEntry | None
 
+    @property
+    def size_bytes(self) -> int:
+        entry = self.new or self.old
+        return len(entry.json) if entry is not None else 0
+
     def interests(self) -> tuple[Interest, ...]:
         """Whose followers it may concern; each once."""
         found = dict.fromkeys([ALL])
@@ -139,7 +160,12 @@ class Follower:
         """The oldest, no more than that. Raises Expired when some were lost."""
         if self.lost:
             raise Expired("too old resource version: the watch fell too far behind, list again")
-        return [self.pending.popleft() for _ in range(min(count, len(self.pending)))]
+        found: list[Logged] = []
+        size_bytes = 0
+        while self.pending and len(found) < count and size_bytes < MAX_DELIVERY_BYTES:
+            found.append(self.pending.popleft())
+            size_bytes += found[-1].size_bytes
+        return found
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +176,7 @@ class KindCache:
     entries: dict[str, CacheEntry] = field(default_factory=dict)
     log: list[Logged] = field(default_factory=list)
     start: int = 0
+    log_bytes: int = 0
     forgotten: int = 0
     """Packed; a watch from before it is refused."""
     followers: dict[Interest, dict[Follower, None]] = field(default_factory=dict)
@@ -171,17 +198,19 @@ class KindCache:
             self._index(key, old, entry)
         logged = Logged(at, old, entry)
         self.log.append(logged)
+        self.log_bytes += logged.size_bytes
         if self.followers:
             for interest in logged.interests():
                 for follower in self.followers.get(interest, ()):
                     follower.take(logged)
                     self.touched[follower] = None
-        if len(self.log) > MAX_LOG:
-            self.forget(self.log[MAX_LOG // 4].revision)
+        if len(self.log) > MAX_LOG or (self.log_bytes > MAX_LOG_BYTES and len(self.log) > 1):
+            self.forget(self.log[len(self.log) // 4].revision)
 
     def forget(self, before: int) -> None:
         """Drop the log up to a packed revision; watches and lists from before it are refused from now on."""
         count = bisect.bisect_right(self.log, before, key=lambda change: change.revision)
+        self.log_bytes -= sum(logged.size_bytes for logged in self.log[:count])
         del self.log[:count]
         self.start += count
         self.forgotten = max(self.forgotten, before)
@@ -193,6 +222,7 @@ class KindCache:
         """The log begins anew after a packed revision; every watch is refused, also one that had seen everything."""
         self.start += len(self.log)
         self.log.clear()
+        self.log_bytes = 0
         self.forgotten = max(self.forgotten, at)
         for followers in self.followers.values():
             for follower in followers:

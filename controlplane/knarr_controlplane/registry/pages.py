@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from knarr_api import errors
@@ -12,6 +13,8 @@ from knarr_controlplane.cache.watch_cache import Filter, WatchCache
 from knarr_controlplane.store import revision
 
 MAX_LIMIT = 10_000
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+"""Of JSON, in one page: there may be fewer objects in it than asked for."""
 MAX_TOKEN = 2048
 INCONSISTENT = -1
 """In a token instead of a revision: go on with what is there now."""
@@ -79,11 +82,21 @@ def page(cache: WatchCache, kind: Kind, filter_: Filter, wanted: Wanted) -> Page
     if after:
         found = [entry for entry in found if entry.key > after]
     limit = min(wanted.limit, MAX_LIMIT)
-    if not limit or len(found) <= limit:
+    taken = found[: fitting(found, limit)] if limit else found
+    if len(taken) == len(found):
         return Page(tuple(found), at)
-    taken = found[:limit]
     whole = filter_.labels is None and filter_.fields is None
-    return Page(tuple(taken), at, _token(at, taken[-1].key), len(found) - limit if whole else 0)
+    return Page(tuple(taken), at, _token(at, taken[-1].key), len(found) - len(taken) if whole else 0)
+
+
+def fitting(found: Sequence[CacheEntry], limit: int) -> int:
+    """How many of them go into a page: one at least."""
+    size_bytes = 0
+    for count, entry in enumerate(found[:limit]):
+        size_bytes += len(entry.json)
+        if size_bytes > MAX_PAGE_BYTES and count:
+            return count
+    return min(limit, len(found))
 
 
 def _at(cache: WatchCache, kind: Kind, filter_: Filter, at: int, after: str) -> list[CacheEntry]:

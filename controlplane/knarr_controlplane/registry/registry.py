@@ -24,7 +24,7 @@ from knarr_api.types.scheduling_v1 import PriorityClass
 from knarr_client.client import PatchType
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache
+from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache, in_messages
 from knarr_controlplane.registry import (
     accounts,
     conversion,
@@ -129,10 +129,9 @@ class Registry:
             await self.not_older(resource_version)
         if initial or (initial is None and not after):
             after = self.cache.revision
-            present = tuple(
-                Change(ChangeType.ADDED, entry, entry.revision) for entry in self.cache.select(kind, filter_)
-            )
-            yield (*present, Change(ChangeType.BOOKMARK, None, after))
+            present = [Change(ChangeType.ADDED, entry, entry.revision) for entry in self.cache.select(kind, filter_)]
+            for part in in_messages([*present, Change(ChangeType.BOOKMARK, None, after)]):
+                yield part
         async for batch in self.cache.follow(kind, filter_, after or self.cache.revision):
             yield batch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +13,14 @@ from knarr_api.types.core_v1 import Pod
 from knarr_api.types.policy_v1 import PodDisruptionBudget
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.cache.watch_cache import Filter
-from knarr_controlplane.registry import eviction, rules, scale
+from knarr_controlplane.registry import eviction, pages, rules, scale
 from knarr_controlplane.registry.addressing import check_uid, names_write
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.pages import Page
 from knarr_controlplane.registry.registry import ATTEMPTS, QUIET, Registry
 
 POD, BUDGET = kinds.of(Pod), kinds.of(PodDisruptionBudget)
+DELETED_AT_A_TIME = 64
 
 
 def get_scale(registry: Registry, kind: Kind, namespace: str, name: str) -> Scale:
@@ -59,23 +61,32 @@ async def delete_collection(
     propagation: str = "Background",
     dry_run: bool = False,
 ) -> Page:
-    """Delete all that match now; answers with them."""
-    gone: list[CacheEntry] = []
-    for entry in registry.list(kind, filter_).entries:
-        one = registry.delete(
-            kind,
-            entry.namespace,
-            entry.name,
-            grace_s=grace_s,
-            propagation=propagation,
-            uid=entry.uid,
-            dry_run=dry_run,
-        )
+    """Delete all that match now, many at a time; answers with them, as far as they fit into one page."""
+
+    async def delete(entry: CacheEntry) -> CacheEntry | None:
         try:
-            gone.append(await one)
+            return await registry.delete(
+                kind,
+                entry.namespace,
+                entry.name,
+                grace_s=grace_s,
+                propagation=propagation,
+                uid=entry.uid,
+                dry_run=dry_run,
+            )
         except (errors.NotFound, errors.Conflict):
-            continue  # somebody else was faster
-    return Page(tuple(gone), registry.cache.revision)
+            return None  # somebody else was faster
+
+    found = registry.list(kind, filter_).entries
+    gone: list[CacheEntry] = []
+    for start in range(0, len(found), DELETED_AT_A_TIME):
+        some = found[start : start + DELETED_AT_A_TIME]
+        for outcome in await asyncio.gather(*map(delete, some), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if outcome is not None:
+                gone.append(outcome)
+    return Page(tuple(gone[: pages.fitting(gone, len(gone))]), registry.cache.revision)
 
 
 async def evict(

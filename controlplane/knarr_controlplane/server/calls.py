@@ -7,6 +7,7 @@ can't keep up says so instead of growing; each has a deadline of the server's ow
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +18,7 @@ import structlog
 from prometheus_client import Counter
 
 from knarr_api import grpc_status, kinds
-from knarr_api.errors import DeadlineExceeded, Internal, KnarrError
+from knarr_api.errors import DeadlineExceeded, Internal, KnarrError, ResourceExhausted
 from knarr_controlplane import metrics
 from knarr_controlplane.server.fairness import Fairness
 from knarr_proto.v1 import objects_pb2
@@ -29,6 +30,7 @@ Unary = Callable[[S, Any, Any], Awaitable[Any]]
 Streaming = Callable[[S, Any, Any], AsyncIterator[Any]]
 
 DEADLINE_S = 30.0
+TAKEN_WITHIN_S = 15.0
 MAX_METERS = 4096
 
 
@@ -101,6 +103,27 @@ def streaming(handler: Streaming[S]) -> Streaming[S]:
             meter.answered(code)
 
     return guarded
+
+
+def read_in_time(handler: Streaming[S]) -> Callable[[S, Any, Any], Awaitable[None]]:
+    """A stream whose client must take what it is sent, or is cut off: what waits for it takes memory."""
+
+    @functools.wraps(handler)
+    async def pushing(self: S, request: Any, context: Any) -> None:
+        async with contextlib.aclosing(handler(self, request, context)) as answers:  # type: ignore[type-var]
+            async for answer in answers:
+                try:
+                    async with asyncio.timeout(TAKEN_WITHIN_S):
+                        await context.write(answer)
+                except TimeoutError:
+                    text = f"what was sent was not read within {TAKEN_WITHIN_S:.0f} s: watch again from what was"
+                    _log(request).warning("a slow client is cut off", peer=context.peer())
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(TAKEN_WITHIN_S):
+                            await fail(context, ResourceExhausted(text, retry_after_s=1.0))
+                    return
+
+    return pushing
 
 
 def _log(request: Any) -> structlog.typing.FilteringBoundLogger:

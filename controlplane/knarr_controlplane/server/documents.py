@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from knarr_api import conventions, json, kinds, wire
-from knarr_api.errors import Invalid
+from knarr_api.errors import Invalid, ResourceExhausted
 from knarr_api.kinds import Kind
 from knarr_api.types import meta_v1
 from knarr_api.types.autoscaling_v1 import Scale
@@ -27,6 +27,8 @@ EVENT_TYPES = {
     ChangeType.DELETED: objects_pb2.WatchEvent.DELETED,
     ChangeType.BOOKMARK: objects_pb2.WatchEvent.BOOKMARK,
 }
+MAX_LIST_BYTES = 48 * 1024 * 1024
+"""Of JSON in one answer: gRPC's clients take messages of 64 MiB here."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -149,6 +151,16 @@ def scale_response(scale: Scale, encoding: int) -> Any:
 def _value(obj: Any, encoding: int) -> Any:
     typed = encoding == PROTOBUF
     return objects_pb2.Object(typed=wire.to_any(obj)) if typed else objects_pb2.Object(json=json.encode(obj))
+
+
+def check_size(page: Page) -> None:
+    """Raises ResourceExhausted for a list that clients would refuse to take."""
+    size_bytes = sum(len(entry.json) for entry in page.entries)
+    if size_bytes > MAX_LIST_BYTES:
+        raise ResourceExhausted(
+            f"the list has {size_bytes >> 20} MiB in {len(page.entries)} objects, more than the {MAX_LIST_BYTES >> 20} "
+            "MiB that go into one answer: ask for it in pages, with a limit"
+        )
 
 
 def list_of(page: Page, form: Form) -> Any:

@@ -19,7 +19,7 @@ from knarr_controlplane.registry import applying, conversion, patching, subresou
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.server import documents
-from knarr_controlplane.server.calls import streaming, unary
+from knarr_controlplane.server.calls import read_in_time, streaming, unary
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
 
 POD = kinds.of(Pod)
@@ -75,7 +75,9 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         elif wanted.resource_version:
             await self._registry.not_older(wanted.resource_version)
         self._allow(context, "list", kind, request.namespace, filter_=filter_)
-        return documents.list_of(self._registry.list(kind, filter_, wanted), documents.form_of(request))
+        page = self._registry.list(kind, filter_, wanted)
+        documents.check_size(page)
+        return documents.list_of(page, documents.form_of(request))
 
     @unary
     async def Create(self, request: Any, context: Any) -> Any:
@@ -236,6 +238,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         )
         return objects_pb2.EvictResponse()
 
+    @read_in_time
     @streaming
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         kind = documents.kind_of(request.type)
@@ -253,7 +256,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
                 for change in batch
                 if change.type is not ChangeType.BOOKMARK or request.allow_bookmarks or initial
             ]
-            initial = False
+            initial = initial and all(change.type is not ChangeType.BOOKMARK for change in batch)
             if events:
                 yield objects_pb2.WatchResponse(events=events)
 

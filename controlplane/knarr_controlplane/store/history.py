@@ -11,7 +11,7 @@ from knarr_api.errors import Expired, Unavailable
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Progress, StoreEvent
 
-MAX_EVENTS = 200_000
+MAX_EVENTS, MAX_BYTES = 200_000, 128 * 1024 * 1024
 MAX_BACKLOG = 50_000
 MAX_DELIVERY = 1000
 
@@ -33,6 +33,7 @@ class History:
         """Packed; a watch from before this is refused."""
         self._events: list[StoreEvent] = []
         self._start = 0
+        self._size_bytes = 0
         self._followers: dict[Follower, None] = {}
         """In the order in which they came, so that a run repeats exactly."""
         self._closed = False
@@ -40,8 +41,9 @@ class History:
     def append(self, events: list[StoreEvent], revision_now: int) -> None:
         """Add one revision's events and wake the followers."""
         self._events.extend(events)
+        self._size_bytes += sum(map(_size_bytes, events))
         self.revision = revision_now
-        if len(self._events) > MAX_EVENTS:
+        if len(self._events) > MAX_EVENTS or (self._size_bytes > MAX_BYTES and len(self._events) > 1):
             self.forget(self._events[len(self._events) // 2].revision)
         for follower in self._followers:
             follower.wake.set()
@@ -49,6 +51,7 @@ class History:
     def forget(self, before: int) -> None:
         """Drop what is not after the packed revision ``before``."""
         count = bisect.bisect_right(self._events, before, key=lambda event: event.revision)
+        self._size_bytes -= sum(map(_size_bytes, self._events[:count]))
         del self._events[:count]
         self._start += count
         self.forgotten = max(self.forgotten, before)
@@ -87,6 +90,10 @@ class History:
                     follower.wake.clear()
         finally:
             self._followers.pop(follower, None)
+
+
+def _size_bytes(event: StoreEvent) -> int:
+    return len(event.value or b"")
 
 
 def _expired(after: int, forgotten: int) -> Expired:
