@@ -28,7 +28,7 @@ from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
 from knarr_runtime.images.store import ImageStore
 from knarr_runtime.kernel.cgroup import delegates_to_namespaces, huge_pages
-from knarr_runtime.launcher import Launcher
+from knarr_runtime.launcher import ContainerState, Launcher
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.network.ports import PortMapping
 from knarr_runtime.spec import ContainerSpec, NetworkConfig, Resources
@@ -323,6 +323,13 @@ class Pods:
             self.expect_end(record)
             with contextlib.suppress(NotFound):
                 await self._launcher.stop_container(record.id, timeout_s)
+
+    async def until_told(self, identifier: str) -> None:
+        """Of a container that has ended: returns when its log is complete, and its exit told; else at once."""
+        record = self._container(identifier, missing_ok=True)
+        value = self._launcher.containers().get(record.id) if record is not None else None
+        if value is not None and value.state is ContainerState.EXITED:
+            await self._launcher.wait(value.spec.id)
 
     def expect_end(self, record: ContainerRecord) -> None:
         """Somebody ends it: its restart policy is not to bring it back."""

@@ -168,6 +168,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     @unary
     async def StopContainer(self, request: Any, context: Any) -> Any:
         await self._pods.stop_container(request.container_id, float(max(request.timeout, 0)))
+        await self._pods.until_told(request.container_id)
         return cri.StopContainerResponse()
 
     @unary
@@ -186,6 +187,8 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
 
     @unary
     async def ContainerStatus(self, request: Any, context: Any) -> Any:
+        """An end is told here once its log is complete: whoever asks for it reads that next."""
+        await self._pods.until_told(request.container_id)
         record = self._pods.container(request.container_id)
         launched = self._pods.launched(record)
         answer = cri.ContainerStatusResponse(status=status.container_status(record, launched))

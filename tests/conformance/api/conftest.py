@@ -22,7 +22,7 @@ from knarr_client.kubeconfig import Access
 from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 READY_WITHIN_S = 30
-ENDED_WITHIN_S = 10
+ENDED_WITHIN_S = 30
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from knarr_proto.v1 import (
     objects_pb2_grpc,
 )
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 def pod(name, namespace="default", **spec):

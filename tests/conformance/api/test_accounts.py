@@ -23,7 +23,7 @@ from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import Access
 from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2, cluster_pb2_grpc
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 async def ask_token(client, name="default", **spec):

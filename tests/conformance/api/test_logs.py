@@ -12,7 +12,7 @@ from knarr_api import errors
 from knarr_api.types.core_v1 import Pod
 from knarr_proto.v1 import agent_pb2, agent_pb2_grpc, pods_pb2, pods_pb2_grpc
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 class Agent:

@@ -17,7 +17,7 @@ from knarr_client.client import EventType, Outcome
 from knarr_client.raw import Validation
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 replace = msgspec.structs.replace
 
 

@@ -18,7 +18,7 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc
 
-DEADLINE_S = 10
+DEADLINE_S = 30
 SERVICES = {"knarr.v1.Objects", "knarr.v1.Pods", "knarr.v1.Nodes", "knarr.v1.Agent", "knarr.v1.Cluster"}
 
 

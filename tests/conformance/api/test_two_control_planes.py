@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.etcd,
     pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not on PATH"),
 ]
-DEADLINE_S = 20
+DEADLINE_S = 30
 LEASE = "knarr-controller-manager"
 
 

@@ -25,7 +25,7 @@ from knarr_client.grpc import GrpcClient
 
 KNARR = str(Path(sys.executable).parent / "knarr")
 READY_WITHIN_S = 30
-ENDED_WITHIN_S = 10
+ENDED_WITHIN_S = 30
 COMMAND_WITHIN_S = 30
 COUNTER = itertools.count(1)
 WATCHED = ("namespaces", "nodes", "configmaps", "secrets", "deployments", "replicasets", "pods")

@@ -44,7 +44,7 @@ from knarr_controlplane.server.serving import Listener, Services, Serving
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_proto.v1 import history_pb2_grpc
 
-READY_WITHIN_S = 10
+READY_WITHIN_S = 30
 
 
 @dataclass(frozen=True, kw_only=True)

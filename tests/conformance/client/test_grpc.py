@@ -25,7 +25,7 @@ from knarr_client.sync import SyncClient
 
 replace = msgspec.structs.replace
 CONFIG_MAP = kinds.of(ConfigMap)
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 def config(name="a", **data):

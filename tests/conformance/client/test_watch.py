@@ -14,7 +14,7 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import EventType
 
 replace = msgspec.structs.replace
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 def config(name="a", *, labels=None, **data):

@@ -26,7 +26,7 @@ from tests.slowness import patient
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTER = ROOT / "controlplane/knarr_cli/cluster/enter.py"
-PATIENCE_S = patient(15.0)
+PATIENCE_S = patient(30.0)
 
 
 class Daemon:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,34 @@ def test_a_container_runs_logs_and_ends(daemon: Any) -> None:
     assert sorted(line.split(" ", 1)[1] for line in log) == ["stderr F err", "stdout F a", "stdout F partial"]
     daemon.remove(sandbox)
     assert daemon.left() == []
+
+
+def test_an_end_is_told_once_the_log_is_complete(daemon: Any) -> None:
+    """Who sees that a container has ended reads its log next, and finds all of it."""
+    sandbox = daemon.sandbox("a")
+    identifier = daemon.container(sandbox, "sh", "-c", "echo first; sleep 1000")
+    daemon.start_container(identifier)
+    log = Path(sandbox[1].log_directory) / "main/0.log"
+    daemon.until(lambda: log.exists() and "first" in log.read_text(), "the first line")
+    reader = json.loads((daemon.base / "root/state/logs.json").read_text())["pid"]
+    os.kill(reader, signal.SIGSTOP)
+    try:
+        os.kill(daemon.pid(identifier), signal.SIGKILL)
+
+        def asked() -> bool:
+            """Whether an answer is kept back; it is for a second at most, should no disk take the log."""
+            request = cri.ContainerStatusRequest(container_id=identifier)
+            try:
+                answer = daemon.runtime.ContainerStatus(request, timeout=0.3)
+            except grpc.RpcError as error:
+                return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert answer.status.state == cri.CONTAINER_RUNNING, "its log was not complete"
+            return False
+
+        daemon.until(asked, "the container to end")
+    finally:
+        os.kill(reader, signal.SIGCONT)
+    assert daemon.ended(identifier).exit_code == 137
 
 
 def test_pods_reach_each_other_by_their_addresses(daemon: Any) -> None:

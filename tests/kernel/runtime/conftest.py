@@ -23,8 +23,8 @@ from knarr_runtime.launcher import Container, ContainerExited, Launcher, Launche
 from knarr_runtime.spec import ContainerSpec, Rootfs, SandboxSpec
 from tests.slowness import patient
 
-DEADLINE_S = patient(20.0)
-ENDS_S = 2.0
+DEADLINE_S = patient(40.0)
+ENDS_S = 10.0
 BUSYBOX = "/bin/busybox"
 
 

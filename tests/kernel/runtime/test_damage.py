@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from conftest import Runtime
 
 _DAMAGED = ("", '{"spec": {"i', "[]", "{}", '{"spec": 7, "pid": [], "exit_code": "x"}', "\0\0\0\0")
-_STOPS_WITHIN_S = 5.0
+_STOPS_WITHIN_S = 30.0
 
 
 def _directory(runtime: Runtime, identifier: str = "") -> Path:

@@ -296,8 +296,8 @@ async def test_exec_is_confined_like_the_container(pod: Runtime) -> None:
 async def test_exec_timeout_kills_the_whole_group(pod: Runtime) -> None:
     identifier = await pod.begin("sleep", "100")
     started = time.monotonic()
-    result = await pod.launcher.exec(identifier, ["sh", "-c", "sleep 77 & echo started; sleep 77"], timeout_s=0.2)
-    assert time.monotonic() - started < 3
+    result = await pod.launcher.exec(identifier, ["sh", "-c", "sleep 77 & echo started; sleep 77"], timeout_s=2.0)
+    assert 2 <= time.monotonic() - started < patient(30)
     assert (result.timed_out, result.exit_code, result.stdout) == (True, 137, b"started\n")
     assert b"sleep 77" not in (await pod.launcher.exec(identifier, ["ps"])).stdout
 
@@ -312,7 +312,7 @@ async def test_exec_output_is_limited(pod: Runtime) -> None:
 
 async def test_exec_does_not_wait_for_daemons_it_left(pod: Runtime) -> None:
     identifier = await pod.begin("sleep", "100")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         result = await pod.launcher.exec(identifier, ["sh", "-c", "sleep 50 & echo done"])
     assert result.stdout == b"done\n"
 

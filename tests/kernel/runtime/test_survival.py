@@ -84,7 +84,7 @@ async def test_new_sandboxes_after_the_zygote_was_killed(pod: Runtime) -> None:
             else:
                 return
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await other()
     ended, _ = await pod.shell("exit 4", sandbox="other")
     assert ended.exit_code == 4
@@ -155,7 +155,7 @@ async def test_sandbox_end_is_an_event_after_its_containers(runtime: Runtime) ->
     await runtime.begin("sleep", "100")
     await runtime.launcher.stop_sandbox("pod")
     events = runtime.launcher.events()
-    kinds = [type(await asyncio.wait_for(anext(events), 5)).__name__ for _ in range(2)]
+    kinds = [type(await asyncio.wait_for(anext(events), 30)).__name__ for _ in range(2)]
     assert kinds == ["ContainerExited", SandboxExited.__name__]
 
 

@@ -49,14 +49,14 @@ class Server(agent_pb2_grpc.AgentServicer):
 
     async def next(self, kind: str) -> Any:
         """The next message of a kind."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 message = await self.heard.get()
                 if message.WhichOneof("content") == kind:
                     return message
 
     async def frame(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.frames.get()
 
 
@@ -161,7 +161,7 @@ async def test_refused_status_is_told_unless_the_pod_is_gone(server: Any, agent:
     gone = agent_pb2.Refused(sequence=sent.sequence, uid="u0", code=grpc.StatusCode.NOT_FOUND.value[0])
     later = agent_pb2.Refused(sequence=sent.sequence, uid="u1", code=grpc.StatusCode.UNAVAILABLE.value[0])
     servicer.connections[-1].put_nowait(ack(sent.sequence, gone, later))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await refused.get() == "u1"
     assert refused.empty()
 
@@ -207,5 +207,5 @@ async def test_log_that_is_followed_does_not_keep_the_stream_from_coming_back(se
     assert not closed.is_set()
     closing = agent_pb2.CloseSession(session_id="s1")
     servicer.connections[-1].put_nowait(agent_pb2.ServerMessage(close_session=closing))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await closed.wait()

@@ -19,7 +19,7 @@ from knarr_controlplane.registry.registry import filter_of
 
 replace = msgspec.structs.replace
 POD, CONFIG, DEPLOYMENT, SECRET = (kinds.of(type_) for type_ in (Pod, ConfigMap, Deployment, Secret))
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 def meta(name="a", **fields):

@@ -21,7 +21,7 @@ from knarr_controlplane.server.leases import Leases
 from knarr_controlplane.store.memory import MemoryStore
 
 LEASE = kinds.of(Lease)
-DEADLINE_S = 20
+DEADLINE_S = 30
 
 
 @pytest.fixture

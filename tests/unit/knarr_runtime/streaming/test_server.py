@@ -28,7 +28,7 @@ async def ask(server: StreamingServer, text: str) -> str:
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:
         writer.write(text.encode("latin-1"))
-        return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
+        return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).decode()
     finally:
         writer.transport.abort()
 
@@ -164,7 +164,7 @@ async def test_connections_beyond_the_limit_are_closed(backend: Any) -> None:
         await first.drain()
         reader, second = await asyncio.open_connection(parts.hostname, parts.port)
         with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await asyncio.wait_for(reader.read(), 30) == b""
         for writer in (first, second):
             writer.transport.abort()
 
