@@ -11,14 +11,15 @@ Safety does not rest on equal wall clocks. A standby measures on its own monoton
 changed under its eyes, and takes it with a compare-and-swap on its revision. A leader measures from before it sent the
 last renewal that was accepted, and has stopped its work ``stop_after_s`` later: before the Lease's duration is over.
 
-A process that was frozen (a stopped container, a machine asleep) may find itself leading past that time. Before it
-does anything else it renews: accepted means that nobody took the Lease meanwhile. Writes on the way are refused where
-they collide, because every write of a controller compares on the revision it has read.
+A process that was frozen (a stopped container, a machine asleep) finds itself leading past that time, with writes on
+the way. These come to nothing: whoever takes the Lease then writes a second one, its term, and each write of a leader
+is committed only while its own term is the newest (see ``FencedStore``). Renewals leave the term as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import enum
 import random
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from knarr_api import errors
+from knarr_api import errors, kinds
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import Client
@@ -36,6 +37,7 @@ from knarr_client.clock import Clock
 from knarr_controlplane import metrics
 
 NAMESPACE = "kube-system"
+TERM = "-term"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,19 @@ class LeaderSettings:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One leadership. key, revision: what is stored as long as no other has begun. over: to be set by whoever finds
+    that one has."""
+
+    key: str
+    revision: str
+    over: asyncio.Event
+
+
+Work = Callable[[Term], Awaitable[None]]
+
+
 class _End(enum.Enum):
     DONE = "done"
     LOST = "lost"
@@ -67,15 +82,15 @@ async def lead(
     clock: Clock,
     name: str,
     identity: str,
-    run: Callable[[], Awaitable[None]],
+    run: Work,
     *,
     settings: LeaderSettings | None = None,
     uniform: Callable[[], float] | None = None,
 ) -> None:
     """Call ``run`` whenever this process leads, cancel it when it no longer does; returns when ``run`` returns.
 
-    name: of the Lease in kube-system. identity: of this process, different from every other's and from its own before
-    a restart. What ``run`` raises is raised after the Lease is given back.
+    name: of the Lease in kube-system; with ``-term`` after it, that of its term. identity: of this process, different
+    from every other's and from its own before a restart. What ``run`` raises is raised after the Lease is given back.
     """
     await _Candidate(client, clock, name, identity, settings or LeaderSettings(), uniform or random.random).lead(run)
 
@@ -102,13 +117,13 @@ class _Candidate:
         """The Lease's revision and since when it has been that, on our own clock."""
         self._log = structlog.get_logger("knarr.leader").bind(object=f"Lease/{NAMESPACE}/{name}", identity=identity)
 
-    async def lead(self, run: Callable[[], Awaitable[None]]) -> None:
+    async def lead(self, run: Work) -> None:
         while True:
-            accepted_s = await self._acquire()
+            accepted_s, term = await self._acquire()
             self._log.info("leading")
             metrics.LEADING.labels(self._name).set(1)
             try:
-                end = await self._hold(run, accepted_s)
+                end = await self._hold(run, accepted_s, term)
             finally:
                 metrics.LEADING.labels(self._name).set(0)
                 await self._release()
@@ -118,17 +133,20 @@ class _Candidate:
 
     # Standby
 
-    async def _acquire(self) -> float:
-        """Wait until the Lease is ours; returns the time before the write that took it."""
+    async def _acquire(self) -> tuple[float, Term]:
+        """Wait until Lease and term are ours; returns the time before the write that took the Lease."""
         while True:
             started_s = self._clock.monotonic()
             try:
                 async with asyncio.timeout(self._settings.call_deadline_s):
+                    before = await self._present_term()
                     self._lease = await self._try_to_take()
+                if self._lease is not None:
+                    async with asyncio.timeout(self._settings.call_deadline_s):
+                        return started_s, await self._begin(before)
             except (errors.KnarrError, TimeoutError) as error:
-                self._log.debug("could not look at the lease", error=str(error) or type(error).__name__)
-            if self._lease is not None:
-                return started_s
+                self._log.debug("could not take the lease", error=str(error) or type(error).__name__)
+                await self._release()
             await self._clock.sleep(self._settings.look_s * (0.8 + 0.4 * self._uniform()))
 
     async def _try_to_take(self) -> Lease | None:
@@ -147,6 +165,23 @@ class _Candidate:
         transitions = (present.spec.lease_transitions or 0) + 1
         return await self._client.update(msgspec.structs.replace(present, spec=self._spec(transitions=transitions)))
 
+    async def _present_term(self) -> Lease | None:
+        try:
+            return await self._client.get(Lease, self._name + TERM, NAMESPACE)
+        except errors.NotFound:
+            return None
+
+    async def _begin(self, before: Lease | None) -> Term:
+        """The term is ours from here on, and no longer whose it was. Raises Conflict when another was faster."""
+        if before is None:
+            metadata = ObjectMeta(name=self._name + TERM, namespace=NAMESPACE)
+            term = await self._client.create(Lease(metadata=metadata, spec=self._spec(transitions=0)))
+        else:
+            spec = self._spec(transitions=(before.spec.lease_transitions or 0) + 1)
+            term = await self._client.update(msgspec.structs.replace(before, spec=spec))
+        key = kinds.of(Lease).key(NAMESPACE, self._name + TERM)
+        return Term(key=key, revision=term.metadata.resource_version, over=asyncio.Event())
+
     def _spec(self, *, transitions: int) -> LeaseSpec:
         now = self._clock.now()
         return LeaseSpec(
@@ -159,9 +194,9 @@ class _Candidate:
 
     # Leading
 
-    async def _hold(self, run: Callable[[], Awaitable[None]], accepted_s: float) -> _End:
-        work = asyncio.ensure_future(run())
-        keep = asyncio.create_task(self._keep(accepted_s), name=f"leader/{self._name}")
+    async def _hold(self, run: Work, accepted_s: float, term: Term) -> _End:
+        work = asyncio.ensure_future(run(term))
+        keep = asyncio.create_task(self._keep(accepted_s, term), name=f"leader/{self._name}")
         try:
             await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -175,10 +210,14 @@ class _Candidate:
         keep.result()
         return _End.LOST
 
-    async def _keep(self, accepted_s: float) -> None:
-        """Renew; returns when the Lease is lost, or may be by the time the work has stopped."""
+    async def _keep(self, accepted_s: float, term: Term) -> None:
+        """Renew; returns when the Lease or the term is lost, or may be by the time the work has stopped."""
         while True:
-            await self._clock.sleep(self._settings.renew_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.renew_s):
+                    await term.over.wait()
+                self._log.warning("another's term has begun")
+                return
             accepted = await self._renew(accepted_s)
             if accepted is None:
                 return

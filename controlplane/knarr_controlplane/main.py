@@ -194,12 +194,12 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     client = LocalClient(registry)
     identity = f"{os.uname().nodename}-{os.getpid()}"
 
-    async def act() -> None:
+    async def act(term: leader.Term) -> None:
         controller_settings = controllers.ControllerSettings(
             node_grace_s=settings.node_grace_s, cluster_cidr=settings.cluster_cidr, ca_pem=authority.pem.decode()
         )
         scheduling = scheduler.SchedulerSettings(profiles=settings.profiles)
-        await acting.act(client, clock, identity, scheduling=scheduling, controlling=controller_settings)
+        await acting.act(client.fenced(term), clock, identity, scheduling=scheduling, controlling=controller_settings)
 
     background.start(leader.lead(client, clock, LEADER, identity, act), "leader")
 

@@ -51,6 +51,7 @@ from tests.simulation.remote import Channel, Endpoints, Remote, Server
 
 LEADER = "knarr-controller-manager"
 LEASE_KEY = kinds.of(Lease).key(leader.NAMESPACE, LEADER)
+TERM_KEY = LEASE_KEY + leader.TERM
 HEARTBEAT_S, GRACE_S = 2.0, 10.0
 RETENTION_S, COMPACTION_S = 60.0, 20.0
 RESTART_S = 1.0
@@ -79,6 +80,18 @@ class ControlPlane:
         self.process = Process(name, self.clock, self._cluster.failed)
         self.process.spawn(self._run(self.process), "start", vital=True)
 
+    def leads(self, holder: str) -> bool:
+        """holder: of the leader's term."""
+        return self.process is not None and self.process.name == holder
+
+    def stand_still(self) -> None:
+        if self.process is not None:
+            self.process.stand_still()
+
+    def go_on(self) -> None:
+        if self.process is not None:
+            self.process.go_on()
+
     def kill(self) -> None:
         self._cluster.endpoints.servers[self._number] = None
         if self.process is not None:
@@ -106,11 +119,12 @@ class ControlPlane:
         client = LocalClient(registry)
         self._cluster.endpoints.servers[self._number] = Server(process, client, agents, registry.catch_up)
 
-        async def act() -> None:
+        async def act(term: leader.Term) -> None:
             LEADING.set(True)
             scheduling = scheduler.SchedulerSettings()
             controlling = controllers.ControllerSettings(node_grace_s=GRACE_S, ca_pem="certificate")
-            await acting.act(client, self.clock, process.name, scheduling=scheduling, controlling=controlling)
+            writing = client.fenced(term)
+            await acting.act(writing, self.clock, process.name, scheduling=scheduling, controlling=controlling)
 
         leading = leader.lead(client, self.clock, LEADER, process.name, act, uniform=chance.random)
         process.spawn(leading, "leader", vital=True)
@@ -180,6 +194,14 @@ class Machine:
         self._lives += 1
         self.process = Process(f"{self.name}.{self._lives}", self.clock, self._cluster.failed)
         self.process.spawn(self._run(self.process), "agent", vital=True)
+
+    def stand_still(self) -> None:
+        if self.process is not None:
+            self.process.stand_still()
+
+    def go_on(self) -> None:
+        if self.process is not None:
+            self.process.go_on()
 
     def kill(self) -> None:
         if self.process is not None:
@@ -354,11 +376,13 @@ class Cluster:
         for control_plane in self.control_planes:
             control_plane.trouble.calm()
             control_plane.clock.skew = datetime.timedelta()
+            control_plane.go_on()
         for machine in self.machines:
             machine.network.trouble.calm()
             machine.network.mend()
             machine.cri.is_down = False
             machine.clock.skew = datetime.timedelta()
+            machine.go_on()
         self.start()
 
     def later(self, after_s: float, what: Callable[..., None], *args: Any) -> None:

@@ -6,13 +6,15 @@ import datetime
 from collections.abc import Sequence
 
 from tests.simulation import plan
-from tests.simulation.cluster import LEASE_KEY, Cluster, ControlPlane, Machine
+from tests.simulation.cluster import LEASE_KEY, TERM_KEY, Cluster, ControlPlane, Machine
 from tests.simulation.invariants import Invariants
 from tests.simulation.users import Watcher
 
 FAULTS = (
     plan.KillControlPlane,
     plan.KillAgent,
+    plan.StandStill,
+    plan.LeaderStandsStill,
     plan.PowerLoss,
     plan.Partition,
     plan.BadNetwork,
@@ -43,6 +45,16 @@ def break_something(cluster: Cluster, invariants: Invariants, watchers: Sequence
         case plan.KillAgent():
             machines[event.node].kill()
             cluster.later(event.down_s, machines[event.node].start)
+        case plan.StandStill():
+            part = control_planes[event.number] if event.number >= 0 else machines[-event.number - 1]
+            part.stand_still()
+            cluster.later(event.for_s, part.go_on)
+        case plan.LeaderStandsStill():
+            term = invariants.objects.get(TERM_KEY)
+            leaders = [each for each in control_planes if term is not None and each.leads(term.spec.holder_identity)]
+            for leader in leaders:
+                leader.stand_still()
+                cluster.later(event.for_s, leader.go_on)
         case plan.PowerLoss():
             if event.forgets:
                 invariants.forgetful.add(machines[event.node].name)

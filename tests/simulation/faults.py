@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from knarr_controlplane.store.memory import MemoryStore
 from knarr_controlplane.store.protocol import Entry, Listing, Operation, Progress, StoreEvent
 from tests.simulation.loop import Process
 
+WIRE = contextvars.Context()
+"""Of no process: what was sent arrives, whatever becomes of the sender."""
 GIVE_UP_S = 5.0
 """When whoever waits for an answer over a dead connection gives up."""
 
@@ -223,7 +226,7 @@ class Pipe:
     def send(self, item: Any) -> None:
         loop = asyncio.get_running_loop()
         self._last_s = max(loop.time() + self._network.delay_s(), self._last_s + 1e-6)
-        loop.call_at(self._last_s, self.arrive, item)
+        loop.call_at(self._last_s, self.arrive, item, context=WIRE)
 
     def arrive(self, item: Any) -> None:
         if self._network.cut:

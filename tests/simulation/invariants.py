@@ -18,7 +18,7 @@ from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import ConfigMap, Pod
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.protocol import Check, Operation, Put
-from tests.simulation.cluster import CPU_M, LEADING, LEASE_KEY, PODS, Machine
+from tests.simulation.cluster import CPU_M, LEADING, LEASE_KEY, PODS, TERM_KEY, Machine
 from tests.simulation.loop import Process
 
 STALE_S = 15.0
@@ -104,8 +104,8 @@ class Invariants:
     # What is told
 
     def issued(self, process: Process, operations: Sequence[Operation]) -> None:
-        """A write leaves a control plane."""
-        if not LEADING.get():
+        """A write leaves a control plane. One that stood still may not know yet that it leads no more."""
+        if not LEADING.get() or process.stood_still:
             return
         lease = self.objects.get(LEASE_KEY)
         holder = lease.spec.holder_identity if isinstance(lease, Lease) else ""
@@ -115,6 +115,10 @@ class Invariants:
 
     def committed(self, process: Process, operations: Sequence[Operation], revisions: Sequence[int]) -> None:
         self.commits += 1
+        term = self.objects.get(TERM_KEY)
+        if LEADING.get() and (not isinstance(term, Lease) or term.spec.holder_identity != process.name):
+            keys = ", ".join(operation.key for operation in operations)
+            self.fail("one leader", f"{process.name} has written {keys} in the term of another")
         now_s = asyncio.get_running_loop().time()
         for operation, revision in zip(operations, revisions, strict=True):
             if isinstance(operation, Check) or not revision:

@@ -1,15 +1,20 @@
-"""The machine: an event loop in virtual time that repeats exactly, and processes on it that can be killed.
+"""The machine: an event loop in virtual time that repeats exactly, and processes on it that can be killed or stand
+still.
 
 A process is all tasks that were started by it, found by a context variable. Killed, it does nothing any more that
 anybody could see: its tasks are cancelled, and whatever they still do in leaving is refused at the process's gates.
+Standing still, as after SIGSTOP, none of its callbacks runs; what comes to it meanwhile waits, its timers are late.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextvars
+import heapq
 import itertools
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from knarr_api.errors import Unavailable
@@ -26,6 +31,8 @@ class Process:
         self.name = name
         self.clock = clock
         self.alive = True
+        self.stood_still = False
+        """Ever."""
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self._failed = failed
 
@@ -38,8 +45,20 @@ class Process:
             task.add_done_callback(self._ended)
         return task
 
+    def stand_still(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulationLoop)
+        self.stood_still = True
+        loop.hold(self)
+
+    def go_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulationLoop)
+        loop.let_go(self)
+
     def kill(self) -> None:
         self.alive = False
+        self.go_on()
         for task in list(self.tasks):
             task.cancel()
 
@@ -71,13 +90,63 @@ class _Task(asyncio.Task[Any]):
         return self._number
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Of a process that stands still."""
+
+    ready: list[asyncio.Handle] = field(default_factory=list)
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+
+def _nothing() -> None:
+    return
+
+
 class SimulationLoop(VirtualTimeLoop):
     """Threads are not deterministic: what would run in one runs at once."""
+
+    _ready: collections.deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers = itertools.count(1)
+        self._held: dict[Process, _Held] = {}
         self.set_task_factory(self._make)
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        if self._held:
+            held = self._held.get(context.get(CURRENT) if context is not None else CURRENT.get())  # type: ignore[arg-type]
+            if held is not None:
+                handle = asyncio.Handle(callback, args, self, context)
+                held.ready.append(handle)
+                return handle
+        return super().call_soon(callback, *args, context=context)
+
+    def hold(self, process: Process) -> None:
+        """Run nothing of a process until it is let go."""
+        if process in self._held:
+            return
+        held = self._held[process] = _Held()
+        for place, handle in enumerate(self._ready):
+            if handle._context.get(CURRENT) is process:
+                held.ready.append(handle)
+                self._ready[place] = asyncio.Handle(_nothing, (), self)  # the loop counts what is ready
+        for timer in self._scheduled:
+            if timer._context.get(CURRENT) is process:
+                held.timers.append(timer)
+        self._scheduled = [timer for timer in self._scheduled if timer._context.get(CURRENT) is not process]
+        heapq.heapify(self._scheduled)
+
+    def let_go(self, process: Process) -> None:
+        held = self._held.pop(process, None)
+        if held is None:
+            return
+        self._ready.extend(held.ready)
+        for timer in held.timers:
+            heapq.heappush(self._scheduled, timer)
 
     def run_in_executor(self, executor: Any, func: Callable[..., R], *args: Any) -> asyncio.Future[R]:
         future: asyncio.Future[R] = self.create_future()

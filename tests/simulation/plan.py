@@ -104,6 +104,21 @@ class KillAgent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandStill(Event):
+    """The process of a control plane or of (number < 0) a node's agent, as after SIGSTOP; then it goes on."""
+
+    number: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderStandsStill(Event):
+    """Whichever control plane leads then."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerLoss(Event):
     """Nothing of what ran is left. forgets: the runtime has no record of it either."""
 
@@ -227,6 +242,9 @@ def make(seed: int) -> Plan:
         for _ in range(chance.randint(1, 12)):
             at_s = WARM_UP_S + chance.random() * span_s
             events.append(chance.choice(FAULTS)(chance, at_s, nodes, control_planes))
+        if chance.random() < 0.4:
+            at_s = chance.choice(events[: chance.randint(1, len(events))]).at_s + chance.random() * 0.1
+            events.append(LeaderStandsStill(at_s=at_s, for_s=chance.choice((2.5, 4.0, 12.0))))
     events.sort(key=lambda event: event.at_s)
     ends_s = WARM_UP_S + span_s + 5.0
     return Plan(seed=seed, control_planes=control_planes, nodes=nodes, writers=2, ends_s=ends_s, events=tuple(events))
@@ -316,6 +334,8 @@ FAULTS: tuple[Fault, ...] = (
     lambda c, at, nodes, cps: KillControlPlane(at_s=at, number=c.randrange(cps), down_s=c.uniform(0.2, 3)),
     lambda c, at, nodes, cps: KillAgent(at_s=at, node=c.randrange(nodes), down_s=c.uniform(0.1, 20)),
     lambda c, at, nodes, cps: KillAgent(at_s=at, node=c.randrange(nodes), down_s=c.uniform(0.1, 3)),
+    lambda c, at, nodes, cps: StandStill(at_s=at, number=c.randrange(cps), for_s=c.choice((0.5, 2.5, 6.0, 20.0))),
+    lambda c, at, nodes, cps: StandStill(at_s=at, number=c.randrange(-nodes, cps), for_s=c.choice((2.5, 12.0, 30.0))),
     lambda c, at, nodes, cps: PowerLoss(
         at_s=at, node=c.randrange(nodes), down_s=c.choice((2.0, 12.0, 60.0)), forgets=c.random() < 0.5
     ),

@@ -26,6 +26,8 @@ from tests.simulation.loop import Process
 
 BROKEN = object()
 READS = ("get", "list")
+DEADLINE_S = 10.0
+"""Of a call."""
 
 
 class Server:
@@ -101,11 +103,13 @@ class Remote:
         if network.chance.random() < network.trouble.late_copy:
             asyncio.get_running_loop().call_later(GIVE_UP_S * network.chance.random(), self._repeat, verb, args, kwargs)
         try:
-            await asyncio.wait({work})
+            answered, _ = await asyncio.wait({work}, timeout=DEADLINE_S)
         except asyncio.CancelledError:
             if network.chance.random() < 0.5:
                 work.cancel()
             raise
+        if not answered:
+            raise DeadlineExceeded("not done in time; a write may have happened")
         if work.cancelled():
             raise Unavailable("the connection was reset; a write may have happened")
         await network.travel()

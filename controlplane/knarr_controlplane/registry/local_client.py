@@ -10,6 +10,7 @@ import msgspec
 
 from knarr_api import json, kinds
 from knarr_client.client import Applied, Event, EventType, Outcome, Page, Propagation
+from knarr_controlplane.leader import Term
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import QUIET, Registry, filter_of
@@ -24,6 +25,10 @@ class LocalClient:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+
+    def fenced(self, term: Term) -> LocalClient:
+        """The leader's: it writes nothing once another's term has begun."""
+        return LocalClient(self._registry.fenced(term.key, int(term.revision), term.over.set))
 
     async def get(self, type_: type[T], name: str, namespace: str = "") -> T:
         return cast(T, self._registry.get(kinds.of(type_), namespace, name).value())

@@ -4,6 +4,7 @@ it is decided again on what is there now."""
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime
 import hashlib
 import random
@@ -44,7 +45,8 @@ from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.registry.usages import Usages
 from knarr_controlplane.store import revision
-from knarr_controlplane.store.protocol import Delete, KeyConflict, Put, Store
+from knarr_controlplane.store.fenced import FencedStore
+from knarr_controlplane.store.protocol import Check, Delete, KeyConflict, Put, Store
 from knarr_telemetry import tracing
 
 ATTEMPTS = 20
@@ -77,6 +79,12 @@ class Registry:
         self.usages = Usages(cache, now)
         self._policies = Policies(cache, storage, now)
         self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
+
+    def fenced(self, key: str, expected: int, lost: Callable[[], None]) -> Registry:
+        """The same objects, written only while that key has that revision. lost: called when it has another."""
+        other = copy.copy(self)
+        other._store = FencedStore(self._store, Check(key, expected), lost)
+        return other
 
     async def make_system_objects(self) -> None:
         """The namespaces and priority classes that are always there."""

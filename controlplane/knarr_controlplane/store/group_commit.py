@@ -1,19 +1,19 @@
 """Merging concurrent commits into batches, so that round trips and disk flushes are shared.
 
-Every commit keeps its own compares and its own outcome: a conflict fails one commit, not its batch. A key stands in a
-batch at most once, and not in two batches at a time, so that the order of two writes of a key is the order in which
-they were asked for.
+Every commit keeps its own compares and its own outcome: a conflict fails one commit, not its batch. A key that is
+written stands in a batch at most once, and not in two batches at a time, so that the order of two writes of a key is
+the order in which they were asked for. What is only compared (see ``FencedStore``) many may share.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from knarr_api.errors import Invalid, KnarrError, Unavailable
-from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Delete, Operation, Put
+from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Delete, Operation, Put
 
 Outcome = tuple[int, ...] | KnarrError
 MAX_COMMITS, MAX_BATCH_OPERATIONS, MAX_BATCH_BYTES = 128, 254, 1024 * 1024
@@ -47,18 +47,53 @@ def check(operations: Sequence[Operation]) -> None:
             )
 
 
-def take_batch(waiting: deque[Waiting], busy: set[str]) -> list[Waiting]:
+class Busy:
+    """Keys of commits under way. written: by one each; compared: and not written, by how many."""
+
+    def __init__(self, written: Iterable[str] = (), compared: Mapping[str, int] | None = None) -> None:
+        self._written = set(written)
+        self._compared = dict(compared or {})
+
+    def copy(self) -> Busy:
+        return Busy(self._written, self._compared)
+
+    def meets(self, operations: Sequence[Operation]) -> bool:
+        """Whether one of the operations has to wait."""
+        for operation in operations:
+            if operation.key in self._written:
+                return True
+            if operation.key in self._compared and not isinstance(operation, Check):
+                return True
+        return False
+
+    def add(self, operations: Sequence[Operation]) -> None:
+        for operation in operations:
+            if isinstance(operation, Check):
+                self._compared[operation.key] = self._compared.get(operation.key, 0) + 1
+            else:
+                self._written.add(operation.key)
+
+    def remove(self, operations: Sequence[Operation]) -> None:
+        for operation in operations:
+            if not isinstance(operation, Check):
+                self._written.discard(operation.key)
+            elif self._compared[operation.key] > 1:
+                self._compared[operation.key] -= 1
+            else:
+                del self._compared[operation.key]
+
+
+def take_batch(waiting: deque[Waiting], busy: Busy) -> list[Waiting]:
     """Remove from ``waiting`` what may go together now, oldest first; what shares a key with it or ``busy`` stays."""
     batch: list[Waiting] = []
     kept: list[Waiting] = []
-    keys = set(busy)
+    keys = busy.copy()
     operations = size_bytes = 0
     while waiting and len(batch) < MAX_COMMITS:
         commit = waiting.popleft()
-        own = {operation.key for operation in commit.operations}
         fits = operations + len(commit.operations) <= MAX_BATCH_OPERATIONS
         fits = fits and (not batch or size_bytes + commit.size_bytes <= MAX_BATCH_BYTES)
-        if fits and not own & keys:
+        if fits and not keys.meets(commit.operations):
             batch.append(commit)
             operations += len(commit.operations)
             size_bytes += commit.size_bytes
@@ -66,7 +101,7 @@ def take_batch(waiting: deque[Waiting], busy: set[str]) -> list[Waiting]:
             kept.append(commit)
             if not fits:
                 break
-        keys |= own
+        keys.add(commit.operations)
     waiting.extendleft(reversed(kept))
     return batch
 
@@ -84,7 +119,7 @@ class GroupCommitter:
         self._apply = apply
         self._in_flight = in_flight
         self._waiting: deque[Waiting] = deque()
-        self._busy: set[str] = set()
+        self._busy = Busy()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._closed = False
@@ -127,15 +162,16 @@ class GroupCommitter:
             self._tasks.add(task)
 
     async def _run(self, batch: list[Waiting]) -> None:
-        keys = {operation.key for commit in batch for operation in commit.operations}
-        self._busy |= keys
+        for commit in batch:
+            self._busy.add(commit.operations)
         outcomes: Sequence[Outcome]
         try:
             outcomes = await self._apply([commit.operations for commit in batch])
         except KnarrError as error:
             outcomes = [error] * len(batch)
         finally:
-            self._busy -= keys
+            for commit in batch:
+                self._busy.remove(commit.operations)
             task = asyncio.current_task()
             assert task is not None
             self._tasks.discard(task)

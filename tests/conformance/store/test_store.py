@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from knarr_api.errors import Expired, Invalid
+from knarr_api.errors import Expired, Invalid, Unavailable
 from knarr_controlplane.store import revision
+from knarr_controlplane.store.fenced import FencedStore
 from knarr_controlplane.store.protocol import (
     MAX_VALUE_BYTES,
     Check,
@@ -179,3 +180,20 @@ async def test_a_list_at_a_revision_that_is_still_to_come_is_refused(store: Stor
     await store.commit([Put(A, b"a")])
     with pytest.raises(Expired):
         await store.list(PODS, at_revision=await store.revision() + revision.pack(1000, 0))
+
+
+async def test_nothing_is_committed_behind_a_fence_that_has_fallen(store: Store) -> None:
+    (term,) = await store.commit([Put(C, b"first", 0)])
+    lost: list[str] = []
+    fenced = FencedStore(store, Check(C, term), lambda: lost.append("lost"))
+    keys = [f"{PODS}{number:03}" for number in range(100)]
+    revisions = await asyncio.gather(*(fenced.commit([Put(key, b"first", 0)]) for key in keys))
+    assert all(len(each) == 1 and each[0] for each in revisions)
+    with pytest.raises(KeyConflict):
+        await fenced.commit([Put(keys[0], b"old", 0)])
+    assert not lost
+    await store.commit([Put(C, b"second")])
+    late = await asyncio.gather(*(fenced.commit([Put(key, b"late")]) for key in keys), return_exceptions=True)
+    assert all(isinstance(error, Unavailable) for error in late), late
+    assert len(lost) == len(keys)
+    assert {entry.value for entry in (await store.list(PODS)).entries} == {b"first"}

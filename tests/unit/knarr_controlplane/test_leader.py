@@ -27,15 +27,18 @@ class Candidate:
         self.name = name
         self.leading = leading
         self.spans = []
+        self.terms = []
         self.task = None
 
     def start(self):
         uniform = random.Random(self.name).random
         self.task = asyncio.ensure_future(lead(self.client, self.clock, "work", self.name, self.work, uniform=uniform))
 
-    async def work(self):
+    async def work(self, term):
         self.leading.add(self.name)
         assert len(self.leading) == 1, self.leading
+        self.term = term
+        self.terms.append(term.revision)
         began = self.clock.monotonic()
         try:
             await asyncio.Event().wait()
@@ -166,12 +169,44 @@ def test_deleted_lease_ends_the_leadership_and_it_is_taken_anew():
     play(scenario)
 
 
+def test_each_leadership_has_a_term_of_its_own_that_renewals_leave_alone():
+    async def scenario(clock, api, candidates, leading):
+        candidates["a"].start()
+        await clock.sleep(1)
+        candidates["b"].start()
+        first = await candidates["a"].client.get(Lease, "work-term", "kube-system")
+        await clock.sleep(10)
+        assert await candidates["a"].client.get(Lease, "work-term", "kube-system") == first
+        assert candidates["a"].terms == [first.metadata.resource_version]
+        await candidates["a"].kill()
+        await clock.sleep(3)
+        second = await candidates["b"].client.get(Lease, "work-term", "kube-system")
+        assert (first.spec.holder_identity, second.spec.holder_identity) == ("a", "b")
+        assert candidates["b"].terms == [second.metadata.resource_version] != candidates["a"].terms
+
+    play(scenario)
+
+
+def test_a_leader_that_is_told_of_the_end_of_its_term_stops_and_begins_anew():
+    async def scenario(clock, api, candidates, leading):
+        candidates["a"].start()
+        await clock.sleep(1)
+        await candidates["a"].client.delete(Lease, "work-term", "kube-system")
+        candidates["a"].term.over.set()
+        await clock.sleep(1)
+        assert leading == {"a"}
+        assert len(candidates["a"].spans) == 1
+        assert (await candidates["a"].client.get(Lease, "work-term", "kube-system")).spec.holder_identity == "a"
+
+    play(scenario)
+
+
 def test_what_the_work_raises_is_raised_and_the_lease_given_back():
     async def run(clock):
         api = MemoryApi(clock=clock)
         client = MemoryClient(api)
 
-        async def fails():
+        async def fails(term):
             await clock.sleep(3)
             raise ValueError("broken")
 

@@ -1,0 +1,46 @@
+"""What may go into one batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from knarr_controlplane.store.group_commit import Busy, Waiting, take_batch
+from knarr_controlplane.store.protocol import Check, Operation, Put
+
+
+def batches(*commits: tuple[Operation, ...]) -> list[list[tuple[Operation, ...]]]:
+    """As they go, each when the one before is done."""
+    loop = asyncio.new_event_loop()
+    waiting = deque(Waiting(commit, loop.create_future()) for commit in commits)
+    taken = []
+    while waiting:
+        taken.append([commit.operations for commit in take_batch(waiting, Busy())])
+    loop.close()
+    return taken
+
+
+def test_writes_of_one_key_go_one_after_the_other() -> None:
+    first, second, other = (Put("a", b"1"),), (Put("a", b"2"),), (Put("b", b"3"),)
+    assert batches(first, second, other) == [[first, other], [second]]
+
+
+def test_what_only_compares_a_key_goes_together() -> None:
+    fence = Check("term", 7)
+    commits = [(Put(f"key {number}", b""), fence) for number in range(20)]
+    assert batches(*commits) == [commits]
+
+
+def test_a_write_of_a_key_waits_for_those_that_compare_it_and_they_for_it() -> None:
+    before, write, after = (Put("a", b""), Check("term", 7)), (Put("term", b""),), (Put("b", b""), Check("term", 8))
+    assert batches(before, write, after) == [[before], [write], [after]]
+
+
+def test_a_key_is_free_again_when_the_last_that_compares_it_is_done() -> None:
+    busy, first, second = Busy(), (Put("a", b""), Check("term", 7)), (Put("b", b""), Check("term", 7))
+    busy.add(first)
+    busy.add(second)
+    busy.remove(first)
+    assert busy.meets([Put("term", b"")]) and not busy.meets([Put("a", b"")])
+    busy.remove(second)
+    assert not busy.meets([Put("term", b"")])
