@@ -159,6 +159,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             checks=checks,
             backup=lambda: snapshot(store, origin, clock.now()),
             has_agent=hub.connections.__contains__,
+            profiles=settings.profiles,
         ),
         history=History(Past(store, storage, kinds.of(Lease).key(leader.NAMESPACE, LEADER)), authorizer),
         accounts=Accounts(registry, authorizer, account_authority),

@@ -384,37 +384,6 @@ def events_command(
     own.run(work)
 
 
-MARKS = {1: ("✓", 32), 2: ("·", 2), 3: ("!", 33), 4: ("✗", 31)}
-
-
-@click.command(cls=Verb, name="why", epilog="\b\nExamples:\n  knarr why web-1\n  knarr why pod/web-1 -n shop")
-@click.argument("pod", shell_complete=completing.pods)
-@namespace_option
-@click.pass_context
-def why_command(ctx: click.Context, pod: str, namespace: str) -> None:
-    """Say why a pod is as it is: scheduling, node, containers and events on one screen."""
-    own = session(ctx)
-    name = pod.partition("/")[2] if pod.startswith(("pod/", "pods/", "po/")) else pod
-
-    async def work(client: GrpcClient) -> None:
-        stub: Any = cluster_pb2_grpc.ClusterStub(client.channel)
-        try:
-            answer = await stub.Why(cluster_pb2.WhyRequest(namespace=own.namespace(namespace), pod=name), timeout=30.0)
-        except grpc.aio.AioRpcError as error:
-            raise grpc_status.from_rpc(error) from error
-        output.write(tables.printable(answer.summary))
-        width = max((len(finding.subject) for finding in answer.findings), default=0)
-        for finding in answer.findings:
-            mark, colour = MARKS.get(finding.severity, ("·", 0))
-            shown_mark = f"\033[{colour}m{mark}\033[0m" if output.colourful() else mark
-            said = tables.printable(f"{finding.subject.ljust(width)}  {finding.reason}: {finding.message}")
-            output.write(f" {shown_mark} {said}")
-            if finding.remedy:
-                output.write(f"   {' ' * width}  → {finding.remedy}")
-
-    own.run(work)
-
-
 @click.command(
     cls=Verb,
     name="logs",
@@ -603,7 +572,6 @@ commands: tuple[click.Command, ...] = (
     get_command,
     describe_command,
     events_command,
-    why_command,
     logs_command,
     api_resources_command,
     version_command,

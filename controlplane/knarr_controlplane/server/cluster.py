@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from knarr_api import kinds
 from knarr_api.errors import KnarrError
-from knarr_api.fields import FieldSelector
-from knarr_api.types.core_v1 import Event, Namespace, Node, Pod
+from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.backup.snapshot import Piece
-from knarr_controlplane.cache.watch_cache import Filter
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry.registry import Registry
-from knarr_controlplane.scheduler.columns import Columns
-from knarr_controlplane.scheduler.framework import PodToPlace, verdicts
-from knarr_controlplane.scheduler.profile import load_plugins
-from knarr_controlplane.scheduler.scheduler import FINISHED
+from knarr_controlplane.scheduler.profile import Profiles
+from knarr_controlplane.server import documents
 from knarr_controlplane.server.calls import streaming, unary
 from knarr_controlplane.version import KUBERNETES_VERSION, VERSION
-from knarr_controlplane.why import Finding, findings, summary
+from knarr_controlplane.why.asking import Why
+from knarr_controlplane.why.findings import Finding
 from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc
 
 Check = Callable[[], Awaitable[str]]
@@ -45,6 +43,7 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         checks: Mapping[str, Check],
         backup: Callable[[], AsyncIterator[Piece]],
         has_agent: Callable[[str], bool],
+        profiles: Profiles,
     ) -> None:
         self._registry = registry
         self._authorizer = authorizer
@@ -52,6 +51,7 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         self._checks = dict(checks)
         self._backup = backup
         self._has_agent = has_agent
+        self._why = Why(registry, profiles)
 
     @unary
     async def Version(self, request: Any, context: Any) -> Any:
@@ -77,18 +77,10 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
     @unary
     async def Why(self, request: Any, context: Any) -> Any:
         self._authorizer.check_admin(identity.of_call(context), "ask why")
-        namespace = request.namespace or "default"
-        pod: Pod = self._registry.get(kinds.of(Pod), namespace, request.pod).value()
-        fields = FieldSelector.parse(f"involvedObject.kind=Pod,involvedObject.name={request.pod}")
-        page = self._registry.list(kinds.of(Event), Filter(namespace=namespace, fields=fields))
-        events: list[Event] = [entry.value() for entry in page.entries]
-        node: Node | None = None
-        if pod.spec.node_name:
-            entry = self._registry.cache.get(kinds.of(Node), kinds.of(Node).key("", pod.spec.node_name))
-            node = entry.value() if entry is not None else None
-        waits = not pod.spec.node_name and not pod.spec.scheduling_gates
-        found = findings(pod, node, tuple(events), self._verdicts(pod) if waits else {})
-        return cluster_pb2.WhyResponse(summary=summary(pod, found), findings=[_message(finding) for finding in found])
+        kind = documents.kind_of(request.type) if request.HasField("type") else kinds.of(Pod)
+        namespace = (request.namespace or "default") if kind.namespaced else ""
+        summary, found = self._why.of(kind, namespace, request.pod, datetime.datetime.now(datetime.UTC))
+        return cluster_pb2.WhyResponse(summary=summary, findings=[_message(finding) for finding in found])
 
     @unary
     async def FindAgent(self, request: Any, context: Any) -> Any:
@@ -108,18 +100,6 @@ class Cluster(cluster_pb2_grpc.ClusterServicer):
         async for piece in self._backup():
             for start in range(0, len(piece.data), CHUNK_BYTES):
                 yield cluster_pb2.BackupChunk(data=piece.data[start : start + CHUNK_BYTES], objects=piece.objects)
-
-    def _verdicts(self, pod: Pod) -> dict[str, tuple[str, ...]]:
-        """What the scheduler holds against each node, as the cluster is now."""
-        columns = Columns()
-        for entry in self._registry.cache.of(kinds.of(Namespace)).entries.values():
-            columns.set_namespace(entry.name, entry.labels)
-        for entry in self._registry.cache.of(kinds.of(Node)).entries.values():
-            columns.set_node(entry.value())
-        for entry in self._registry.cache.of(kinds.of(Pod)).entries.values():
-            if entry.fields["spec.nodeName"] and entry.fields["status.phase"] not in FINISHED:
-                columns.add_pod(entry.value(), entry.fields["spec.nodeName"])
-        return verdicts(PodToPlace.of(pod), columns, load_plugins())
 
 
 def _message(finding: Finding) -> Any:

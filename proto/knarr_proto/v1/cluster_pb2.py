@@ -23,45 +23,46 @@ _sym_db = _symbol_database.Default()
 
 
 from knarr_proto.v1 import agent_pb2 as knarr__proto_dot_v1_dot_agent__pb2
+from knarr_proto.v1 import objects_pb2 as knarr__proto_dot_v1_dot_objects__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cknarr_proto/v1/cluster.proto\x12\x08knarr.v1\x1a\x1aknarr_proto/v1/agent.proto\"\x10\n\x0eVersionRequest\"j\n\x0fVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x02 \x01(\t\x12\x16\n\x0epython_version\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\"\x0f\n\rHealthRequest\"=\n\x0bHealthCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"H\n\x0eHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12%\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x15.knarr.v1.HealthCheck\",\n\nWhyRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03pod\x18\x02 \x01(\t\"\xc9\x01\n\x07\x46inding\x12,\n\x08severity\x18\x01 \x01(\x0e\x32\x1a.knarr.v1.Finding.Severity\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\"N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x08\n\x04INFO\x10\x02\x12\x0b\n\x07WARNING\x10\x03\x12\t\n\x05\x45RROR\x10\x04\"C\n\x0bWhyResponse\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12#\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x11.knarr.v1.Finding\"\x0f\n\rBackupRequest\",\n\x0b\x42\x61\x63kupChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0f\n\x07objects\x18\x02 \x01(\x03\" \n\x10\x46indAgentRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"&\n\x11\x46indAgentResponse\x12\x11\n\tconnected\x18\x01 \x01(\x08\"\x0f\n\rUsagesRequest\"I\n\tNodeUsage\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\x03\x12\x1e\n\x05usage\x18\x03 \x01(\x0b\x32\x0f.knarr.v1.Usage2\xf6\x02\n\x07\x43luster\x12>\n\x07Version\x12\x18.knarr.v1.VersionRequest\x1a\x19.knarr.v1.VersionResponse\x12;\n\x06Health\x12\x17.knarr.v1.HealthRequest\x1a\x18.knarr.v1.HealthResponse\x12\x32\n\x03Why\x12\x14.knarr.v1.WhyRequest\x1a\x15.knarr.v1.WhyResponse\x12\x44\n\tFindAgent\x12\x1a.knarr.v1.FindAgentRequest\x1a\x1b.knarr.v1.FindAgentResponse\x12\x38\n\x06Usages\x12\x17.knarr.v1.UsagesRequest\x1a\x13.knarr.v1.NodeUsage0\x01\x12:\n\x06\x42\x61\x63kup\x12\x17.knarr.v1.BackupRequest\x1a\x15.knarr.v1.BackupChunk0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cknarr_proto/v1/cluster.proto\x12\x08knarr.v1\x1a\x1aknarr_proto/v1/agent.proto\x1a\x1cknarr_proto/v1/objects.proto\"\x10\n\x0eVersionRequest\"j\n\x0fVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x02 \x01(\t\x12\x16\n\x0epython_version\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\"\x0f\n\rHealthRequest\"=\n\x0bHealthCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"H\n\x0eHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12%\n\x06\x63hecks\x18\x02 \x03(\x0b\x32\x15.knarr.v1.HealthCheck\"R\n\nWhyRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03pod\x18\x02 \x01(\t\x12$\n\x04type\x18\x03 \x01(\x0b\x32\x16.knarr.v1.ResourceType\"\xc9\x01\n\x07\x46inding\x12,\n\x08severity\x18\x01 \x01(\x0e\x32\x1a.knarr.v1.Finding.Severity\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\"N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x06\n\x02OK\x10\x01\x12\x08\n\x04INFO\x10\x02\x12\x0b\n\x07WARNING\x10\x03\x12\t\n\x05\x45RROR\x10\x04\"C\n\x0bWhyResponse\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12#\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x11.knarr.v1.Finding\"\x0f\n\rBackupRequest\",\n\x0b\x42\x61\x63kupChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0f\n\x07objects\x18\x02 \x01(\x03\" \n\x10\x46indAgentRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"&\n\x11\x46indAgentResponse\x12\x11\n\tconnected\x18\x01 \x01(\x08\"\x0f\n\rUsagesRequest\"I\n\tNodeUsage\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\x03\x12\x1e\n\x05usage\x18\x03 \x01(\x0b\x32\x0f.knarr.v1.Usage2\xf6\x02\n\x07\x43luster\x12>\n\x07Version\x12\x18.knarr.v1.VersionRequest\x1a\x19.knarr.v1.VersionResponse\x12;\n\x06Health\x12\x17.knarr.v1.HealthRequest\x1a\x18.knarr.v1.HealthResponse\x12\x32\n\x03Why\x12\x14.knarr.v1.WhyRequest\x1a\x15.knarr.v1.WhyResponse\x12\x44\n\tFindAgent\x12\x1a.knarr.v1.FindAgentRequest\x1a\x1b.knarr.v1.FindAgentResponse\x12\x38\n\x06Usages\x12\x17.knarr.v1.UsagesRequest\x1a\x13.knarr.v1.NodeUsage0\x01\x12:\n\x06\x42\x61\x63kup\x12\x17.knarr.v1.BackupRequest\x1a\x15.knarr.v1.BackupChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'knarr_proto.v1.cluster_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERSIONREQUEST']._serialized_start=70
-  _globals['_VERSIONREQUEST']._serialized_end=86
-  _globals['_VERSIONRESPONSE']._serialized_start=88
-  _globals['_VERSIONRESPONSE']._serialized_end=194
-  _globals['_HEALTHREQUEST']._serialized_start=196
-  _globals['_HEALTHREQUEST']._serialized_end=211
-  _globals['_HEALTHCHECK']._serialized_start=213
-  _globals['_HEALTHCHECK']._serialized_end=274
-  _globals['_HEALTHRESPONSE']._serialized_start=276
-  _globals['_HEALTHRESPONSE']._serialized_end=348
-  _globals['_WHYREQUEST']._serialized_start=350
-  _globals['_WHYREQUEST']._serialized_end=394
-  _globals['_FINDING']._serialized_start=397
-  _globals['_FINDING']._serialized_end=598
-  _globals['_FINDING_SEVERITY']._serialized_start=520
-  _globals['_FINDING_SEVERITY']._serialized_end=598
-  _globals['_WHYRESPONSE']._serialized_start=600
-  _globals['_WHYRESPONSE']._serialized_end=667
-  _globals['_BACKUPREQUEST']._serialized_start=669
-  _globals['_BACKUPREQUEST']._serialized_end=684
-  _globals['_BACKUPCHUNK']._serialized_start=686
-  _globals['_BACKUPCHUNK']._serialized_end=730
-  _globals['_FINDAGENTREQUEST']._serialized_start=732
-  _globals['_FINDAGENTREQUEST']._serialized_end=764
-  _globals['_FINDAGENTRESPONSE']._serialized_start=766
-  _globals['_FINDAGENTRESPONSE']._serialized_end=804
-  _globals['_USAGESREQUEST']._serialized_start=806
-  _globals['_USAGESREQUEST']._serialized_end=821
-  _globals['_NODEUSAGE']._serialized_start=823
-  _globals['_NODEUSAGE']._serialized_end=896
-  _globals['_CLUSTER']._serialized_start=899
-  _globals['_CLUSTER']._serialized_end=1273
+  _globals['_VERSIONREQUEST']._serialized_start=100
+  _globals['_VERSIONREQUEST']._serialized_end=116
+  _globals['_VERSIONRESPONSE']._serialized_start=118
+  _globals['_VERSIONRESPONSE']._serialized_end=224
+  _globals['_HEALTHREQUEST']._serialized_start=226
+  _globals['_HEALTHREQUEST']._serialized_end=241
+  _globals['_HEALTHCHECK']._serialized_start=243
+  _globals['_HEALTHCHECK']._serialized_end=304
+  _globals['_HEALTHRESPONSE']._serialized_start=306
+  _globals['_HEALTHRESPONSE']._serialized_end=378
+  _globals['_WHYREQUEST']._serialized_start=380
+  _globals['_WHYREQUEST']._serialized_end=462
+  _globals['_FINDING']._serialized_start=465
+  _globals['_FINDING']._serialized_end=666
+  _globals['_FINDING_SEVERITY']._serialized_start=588
+  _globals['_FINDING_SEVERITY']._serialized_end=666
+  _globals['_WHYRESPONSE']._serialized_start=668
+  _globals['_WHYRESPONSE']._serialized_end=735
+  _globals['_BACKUPREQUEST']._serialized_start=737
+  _globals['_BACKUPREQUEST']._serialized_end=752
+  _globals['_BACKUPCHUNK']._serialized_start=754
+  _globals['_BACKUPCHUNK']._serialized_end=798
+  _globals['_FINDAGENTREQUEST']._serialized_start=800
+  _globals['_FINDAGENTREQUEST']._serialized_end=832
+  _globals['_FINDAGENTRESPONSE']._serialized_start=834
+  _globals['_FINDAGENTRESPONSE']._serialized_end=872
+  _globals['_USAGESREQUEST']._serialized_start=874
+  _globals['_USAGESREQUEST']._serialized_end=889
+  _globals['_NODEUSAGE']._serialized_start=891
+  _globals['_NODEUSAGE']._serialized_end=964
+  _globals['_CLUSTER']._serialized_start=967
+  _globals['_CLUSTER']._serialized_end=1341
 # @@protoc_insertion_point(module_scope)

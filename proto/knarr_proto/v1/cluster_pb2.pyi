@@ -1,4 +1,5 @@
 from knarr_proto.v1 import agent_pb2 as _agent_pb2
+from knarr_proto.v1 import objects_pb2 as _objects_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -47,12 +48,14 @@ class HealthResponse(_message.Message):
     def __init__(self, healthy: _Optional[bool] = ..., checks: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ...) -> None: ...
 
 class WhyRequest(_message.Message):
-    __slots__ = ("namespace", "pod")
+    __slots__ = ("namespace", "pod", "type")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     POD_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     pod: str
-    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ...) -> None: ...
+    type: _objects_pb2.ResourceType
+    def __init__(self, namespace: _Optional[str] = ..., pod: _Optional[str] = ..., type: _Optional[_Union[_objects_pb2.ResourceType, _Mapping]] = ...) -> None: ...
 
 class Finding(_message.Message):
     __slots__ = ("severity", "subject", "reason", "message", "remedy")

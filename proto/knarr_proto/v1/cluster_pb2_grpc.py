@@ -82,7 +82,7 @@ class ClusterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Why(self, request, context):
-        """Why a pod is as it is: scheduling verdicts, container states, events, in one answer.
+        """Why a pod, or what makes pods, is as it is: scheduling verdicts, container states, events, in one answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
