@@ -46,6 +46,7 @@ async def read(path: Path, asked: Asked, ended: Callable[[], bool], clock: Clock
     try:
         if asked.tail_lines is not None:
             os.lseek(descriptor, await asyncio.to_thread(_tail_offset, descriptor, asked.tail_lines), os.SEEK_SET)
+        shape = Shape(asked)
         rest = b""
         rotated = False
         while True:
@@ -53,7 +54,7 @@ async def read(path: Path, asked: Asked, ended: Callable[[], bool], clock: Clock
             block = await asyncio.to_thread(os.read, descriptor, BLOCK_BYTES)
             if block:
                 lines, rest = _split(rest + block)
-                data = b"".join(line for raw in lines if (line := format_line(raw, asked)) is not None)
+                data = b"".join(map(shape.line, lines))
                 if left is not None:
                     data, left = data[:left], left - len(data)
                 if data:
@@ -78,16 +79,26 @@ async def read(path: Path, asked: Asked, ended: Callable[[], bool], clock: Clock
         os.close(descriptor)
 
 
-def format_line(raw: bytes, asked: Asked) -> bytes | None:
-    """What the user sees of one line of the file; None when it is older than asked for."""
-    parts = raw.split(b" ", 3)
-    if len(parts) != 4:
-        return raw + b"\n"
-    stamp, _, tag, text = parts
-    if asked.since is not None and _time(stamp) < asked.since:
-        return None
-    prefix = stamp + b" " if asked.timestamps else b""
-    return prefix + text + (b"" if tag.startswith(b"P") else b"\n")
+class Shape:
+    """What the user sees of a file's lines. A long line of a container is several of the file, all but the last of them
+    tagged as partial: it has one time, that of its beginning."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._inside = False
+        self._left_out = False
+        """The container's present line is older than asked for."""
+
+    def line(self, raw: bytes) -> bytes:
+        parts = raw.split(b" ", 3)
+        if len(parts) != 4:
+            return raw + b"\n"
+        stamp, _, tag, text = parts
+        if not self._inside:
+            self._left_out = self._asked.since is not None and _time(stamp) < self._asked.since
+        prefix = stamp + b" " if self._asked.timestamps and not self._inside else b""
+        self._inside = tag.startswith(b"P")
+        return b"" if self._left_out else prefix + text + (b"" if self._inside else b"\n")
 
 
 def _split(data: bytes) -> tuple[list[bytes], bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,58 @@ def test_each_serves_all_and_none_is_needed(three: Any, until_true: Any) -> None
     assert all(
         each["restartCount"] == 0 for pod in three.pods("app=web") for each in pod["status"]["containerStatuses"]
     )
+
+
+TICKER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: ticker}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: "knarr/busybox:1"
+      command: [sh, -c, "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.05; done"]
+"""
+NUMBERED = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: numbered}\ndata: {number: 'NUMBER'}\n"
+APPLIES_EACH = 5
+
+
+def test_commands_go_on_over_the_loss_of_each_control_plane(three: Any, until_true: Any) -> None:
+    """``logs -f`` shows every line once, ``get -w`` the last of every change, and every ``apply`` is done."""
+    three.ok("apply", "-f", "-", stdin=TICKER)
+    three.ok("wait", "pod/ticker", "--for", "condition=Ready", "--timeout", "30s")
+    there = three.data_dir.parent
+    shown = {"log": ("logs", "-f", "ticker"), "changes": ("get", "configmaps", "-w", "-o", "jsonpath={.data.number} ")}
+    running = []
+    for name, words in shown.items():
+        with open(there / name, "wb") as out, open(there / f"{name}.errors", "wb") as errors:
+            command = [*three.knarr, *words]
+            running.append(subprocess.Popen(command, env=three.environment, stdout=out, stderr=errors))
+    try:
+        until_true(lambda: (there / "log").stat().st_size, "the log to be followed")
+        number = 0
+        for process in ("controlplane", "controlplane-2", "controlplane-3"):
+            os.kill(three.pid(process), signal.SIGKILL)
+            for _ in range(APPLIES_EACH):
+                number += 1
+                three.ok("apply", "-f", "-", stdin=NUMBERED.replace("NUMBER", str(number)))
+            lines = len((there / "log").read_text().splitlines())
+            until_true(
+                lambda lines=lines: len((there / "log").read_text().splitlines()) > lines + 20, "the log to go on"
+            )
+            three.pid(process)
+        until_true(lambda: (there / "changes").read_text().split()[-1] == str(number), "the last change to be shown")
+        assert all(each.poll() is None for each in running)
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+    *lines, _ = (there / "log").read_text().splitlines()
+    assert lines == [f"line {number}" for number in range(len(lines))]
+    changes = [int(each) for each in (there / "changes").read_text().split()]
+    assert changes == sorted(set(changes))
+    assert not (there / "log.errors").read_text() and not (there / "changes.errors").read_text()
 
 
 def test_a_frozen_leader_does_nothing_when_it_wakes(three: Any) -> None:

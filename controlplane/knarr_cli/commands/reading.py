@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ import grpc.aio
 from knarr_api import grpc_status, kinds
 from knarr_api.errors import Expired, Invalid, NotFound, ResourceExhausted, Unavailable, not_found
 from knarr_api.kinds import Kind
-from knarr_cli import completing, output, tables
+from knarr_cli import completing, following, output, tables
 from knarr_cli.commands import past
 from knarr_cli.describing import describe
 from knarr_cli.refusal import explain
@@ -475,13 +475,21 @@ async def _print_log(client: GrpcClient, base: pods_pb2.LogsRequest, pod: str, c
     request.CopyFrom(base)
     request.pod, request.container = pod, container
     head = f"[pod/{pod}/{container}] ".encode() if prefix else b""
+    async for data in _log(stub.Logs, request):
+        if head:
+            data = b"".join(head + line for line in data.splitlines(keepends=True))
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+async def _log(logs: Any, request: pods_pb2.LogsRequest) -> AsyncIterator[bytes]:
+    if request.follow and not request.HasField("limit_bytes"):
+        async for data in following.follow(logs, request):
+            yield data
+        return
     try:
-        async for answer in stub.Logs(request):
-            data = answer.data
-            if head:
-                data = b"".join(head + line for line in data.splitlines(keepends=True))
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+        async for answer in logs(request):
+            yield answer.data
     except grpc.aio.AioRpcError as error:
         raise grpc_status.from_rpc(error) from error
 

@@ -58,6 +58,15 @@ def test_pieces_of_a_long_line_are_joined(tmp_path: Path) -> None:
     assert collect(path, Asked()) == "abcdefghi\n"
 
 
+def test_a_long_line_has_one_time(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    path.write_text(line(0, "abc", "P") + line(2, "def") + line(3, "ghi"))
+    stamps = ("2030-01-01T00:00:00.500000000Z", "2030-01-01T00:00:03.500000000Z")
+    assert collect(path, Asked(timestamps=True)) == f"{stamps[0]} abcdef\n{stamps[1]} ghi\n"
+    since = datetime.datetime(2030, 1, 1, 0, 0, 1, tzinfo=datetime.UTC)
+    assert collect(path, Asked(since=since)) == "ghi\n"
+
+
 def test_missing_log_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         collect(tmp_path / "main" / "0.log", Asked())
