@@ -11,6 +11,10 @@ Safety does not rest on equal wall clocks. A standby measures on its own monoton
 changed under its eyes, and takes it with a compare-and-swap on its revision. A leader measures from before it sent the
 last renewal that was accepted, and has stopped its work ``stop_after_s`` later: before the Lease's duration is over.
 
+A leader whose renewals take long, because it has much to do or gets little processor time, claims the Lease for longer:
+were it to lose it, it would read everything anew, be slower still and lose it again, without an end. The standbys go by
+the duration that stands in the Lease.
+
 A process that was frozen (a stopped container, a machine asleep) finds itself leading past that time, with writes on
 the way. These come to nothing: whoever takes the Lease then writes a second one, its term, and each write of a leader
 is committed only while its own term is the newest (see ``FencedStore``). Renewals leave the term as it is.
@@ -22,6 +26,7 @@ import asyncio
 import contextlib
 import datetime
 import enum
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -38,6 +43,12 @@ from knarr_controlplane import metrics
 
 NAMESPACE = "kube-system"
 TERM = "-term"
+LONGEST_S = 20
+"""The Lease's duration at most, however slow its holder is."""
+SLOWER = 4
+"""So many times as long as a renewal took is claimed at least."""
+FADING = 0.95
+"""What a slow renewal counts for with each one after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +81,29 @@ class Term:
 
 
 Work = Callable[[Term], Awaitable[None]]
+
+
+class _Pace:
+    """How long the Lease is claimed for, by how long its renewals took."""
+
+    def __init__(self, settings: LeaderSettings) -> None:
+        self._settings = settings
+        self._slowest_s = 0.0
+
+    def took(self, seconds: float) -> None:
+        self._slowest_s = max(seconds, self._slowest_s * FADING)
+
+    @property
+    def duration_s(self) -> int:
+        needed_s = math.ceil(SLOWER * self._slowest_s)
+        return max(self._settings.duration_s, min(needed_s, LONGEST_S))
+
+    def stop_after_s(self, duration_s: int) -> float:
+        return self._settings.stop_after_s * duration_s / self._settings.duration_s
+
+    @property
+    def call_deadline_s(self) -> float:
+        return self._settings.call_deadline_s * self.duration_s / self._settings.duration_s
 
 
 class _End(enum.Enum):
@@ -111,6 +145,7 @@ class _Candidate:
         self._identity = identity
         self._settings = settings
         self._uniform = uniform
+        self._pace = _Pace(settings)
         self._lease: Lease | None = None
         """As we wrote it last, while leading."""
         self._seen: tuple[str, float] = ("", 0.0)
@@ -119,11 +154,11 @@ class _Candidate:
 
     async def lead(self, run: Work) -> None:
         while True:
-            accepted_s, term = await self._acquire()
+            until_s, term = await self._acquire()
             self._log.info("leading")
             metrics.LEADING.labels(self._name).set(1)
             try:
-                end = await self._hold(run, accepted_s, term)
+                end = await self._hold(run, until_s, term)
             finally:
                 metrics.LEADING.labels(self._name).set(0)
                 await self._release()
@@ -134,16 +169,17 @@ class _Candidate:
     # Standby
 
     async def _acquire(self) -> tuple[float, Term]:
-        """Wait until Lease and term are ours; returns the time before the write that took the Lease."""
+        """Wait until Lease and term are ours; returns until when, reckoned from before the write of the Lease."""
         while True:
             started_s = self._clock.monotonic()
             try:
-                async with asyncio.timeout(self._settings.call_deadline_s):
+                async with asyncio.timeout(self._pace.call_deadline_s):
                     before = await self._present_term()
                     self._lease = await self._try_to_take()
                 if self._lease is not None:
-                    async with asyncio.timeout(self._settings.call_deadline_s):
-                        return started_s, await self._begin(before)
+                    async with asyncio.timeout(self._pace.call_deadline_s):
+                        term = await self._begin(before)
+                    return started_s + self._pace.stop_after_s(self._pace.duration_s), term
             except (errors.KnarrError, TimeoutError) as error:
                 self._log.debug("could not take the lease", error=str(error) or type(error).__name__)
                 await self._release()
@@ -186,7 +222,7 @@ class _Candidate:
         now = self._clock.now()
         return LeaseSpec(
             holder_identity=self._identity,
-            lease_duration_seconds=self._settings.duration_s,
+            lease_duration_seconds=self._pace.duration_s,
             acquire_time=now,
             renew_time=now,
             lease_transitions=transitions,
@@ -194,9 +230,9 @@ class _Candidate:
 
     # Leading
 
-    async def _hold(self, run: Work, accepted_s: float, term: Term) -> _End:
+    async def _hold(self, run: Work, until_s: float, term: Term) -> _End:
         work = asyncio.ensure_future(run(term))
-        keep = asyncio.create_task(self._keep(accepted_s, term), name=f"leader/{self._name}")
+        keep = asyncio.create_task(self._keep(until_s, term), name=f"leader/{self._name}")
         try:
             await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -210,26 +246,31 @@ class _Candidate:
         keep.result()
         return _End.LOST
 
-    async def _keep(self, accepted_s: float, term: Term) -> None:
+    async def _keep(self, until_s: float, term: Term) -> None:
         """Renew; returns when the Lease or the term is lost, or may be by the time the work has stopped."""
         while True:
+            due_s = self._clock.monotonic() + self._settings.renew_s
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.renew_s):
                     await term.over.wait()
                 self._log.warning("another's term has begun")
                 return
-            accepted = await self._renew(accepted_s)
-            if accepted is None:
+            renewed = await self._renew(until_s)
+            self._pace.took(self._clock.monotonic() - due_s)
+            if renewed is None:
                 return
-            accepted_s = accepted
+            until_s = renewed
 
-    async def _renew(self, accepted_s: float) -> float | None:
-        """Try until accepted (returns the time before that write) or until it is time to stop (None)."""
+    async def _renew(self, until_s: float) -> float | None:
+        """Try until accepted; returns until when it is ours, or None when it is time to stop."""
         while True:
             started_s = self._clock.monotonic()
+            duration_s = self._pace.duration_s
+            claimed_s = started_s + self._pace.stop_after_s(duration_s)
+            until_s = min(until_s, claimed_s)  # a shorter claim may be stored and its answer be lost
             try:
-                async with asyncio.timeout(self._settings.call_deadline_s):
-                    await self._renew_once()
+                async with asyncio.timeout(self._pace.call_deadline_s):
+                    await self._renew_once(duration_s)
             except errors.Conflict as error:
                 if not await self._is_still_ours():
                     self._log.warning("the lease was taken", error=str(error))
@@ -240,21 +281,25 @@ class _Candidate:
             except (errors.KnarrError, TimeoutError) as error:
                 self._log.warning("could not renew the lease", error=str(error) or type(error).__name__)
             else:
-                return started_s
-            left_s = accepted_s + self._settings.stop_after_s - self._clock.monotonic()
+                return claimed_s
+            left_s = until_s - self._clock.monotonic()
             if left_s <= 0:
                 return None
             await self._clock.sleep(min(self._settings.renew_s / 5, left_s))
 
-    async def _renew_once(self) -> None:
+    async def _renew_once(self, duration_s: int) -> None:
         assert self._lease is not None
-        renewed = msgspec.structs.replace(self._lease.spec, renew_time=_later(self._lease, self._clock.now()))
+        renewed = msgspec.structs.replace(
+            self._lease.spec,
+            renew_time=_later(self._lease, self._clock.now()),
+            lease_duration_seconds=duration_s,
+        )
         self._lease = await self._client.update(msgspec.structs.replace(self._lease, spec=renewed))
 
     async def _is_still_ours(self) -> bool:
         """After a Conflict: an earlier renewal whose answer was lost, or somebody else?"""
         try:
-            async with asyncio.timeout(self._settings.call_deadline_s):
+            async with asyncio.timeout(self._pace.call_deadline_s):
                 present = await self._client.get(Lease, self._name, NAMESPACE)
         except (errors.KnarrError, TimeoutError):
             return True
@@ -271,7 +316,7 @@ class _Candidate:
             return
         spec = msgspec.structs.replace(lease.spec, holder_identity="", lease_duration_seconds=1)
         try:
-            async with asyncio.timeout(self._settings.call_deadline_s):
+            async with asyncio.timeout(self._pace.call_deadline_s):
                 await self._client.update(msgspec.structs.replace(lease, spec=spec))
         except (errors.KnarrError, TimeoutError) as error:
             self._log.info("could not release the lease", error=str(error) or type(error).__name__)

@@ -141,6 +141,35 @@ def test_short_outage_does_not_stop_the_leader():
     play(scenario)
 
 
+def test_leader_whose_renewals_take_long_claims_the_lease_for_longer_until_they_do_not():
+    async def scenario(clock, api, candidates, leading):
+        async def claimed_s():
+            lease = await MemoryClient(api).get(Lease, "work", "kube-system")
+            return lease.spec.lease_duration_seconds
+
+        async def hold_up(seconds):
+            candidates["a"].client.connected = False
+            await clock.sleep(seconds)
+            candidates["a"].client.connected = True
+            await clock.sleep(2)
+
+        candidates["a"].start()
+        await clock.sleep(1)
+        candidates["b"].start()
+        await clock.sleep(5)
+        assert await claimed_s() == 2
+        await hold_up(0.8)
+        assert await claimed_s() > 2
+        await hold_up(1.5)
+        await hold_up(2.5)
+        assert leading == {"a"}
+        assert not candidates["a"].spans
+        await clock.sleep(40)
+        assert await claimed_s() == 2
+
+    play(scenario)
+
+
 def test_wall_clocks_that_differ_or_jump_do_not_matter():
     async def scenario(clock, api, candidates, leading):
         import datetime
