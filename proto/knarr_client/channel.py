@@ -21,6 +21,7 @@ KEEPALIVE_S = 4
 KEEPALIVE_TIMEOUT_S = 4
 """Together less than the time after which a node is taken for lost: its agent finds another control plane before."""
 CONNECT_S = 5
+WINDOW_BYTES = 1 << 20
 
 Option = tuple[str, str | int]
 
@@ -64,6 +65,10 @@ def options(access: Access) -> tuple[Option, ...]:
         ("grpc.min_reconnect_backoff_ms", CONNECT_S * 1000),
         ("grpc.max_reconnect_backoff_ms", 2000),
         ("grpc.enable_http_proxy", 0),
+        # Else each message after a pause is answered by a ping that measures the connection; many idle agents would
+        # keep a server busy with nothing but these. A window that is wide from the start needs no measuring.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
     ]
     server_name = access.server_name or (SHARED_NAME if len(access.endpoints) > 1 else "")
     if server_name:

@@ -39,6 +39,7 @@ from knarr_proto.v1 import (
 CLONE_NEWNET = 0x40000000
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_JOIN_BYTES = 64 * 1024
+WINDOW_BYTES = 1024 * 1024
 MAX_JOIN_CALLS = 64
 JOIN_METHODS = "/knarr.v1.Join/"
 GRACE_S = 0.5
@@ -52,6 +53,10 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_concurrent_streams", 10_000),
+    # Else every message that comes after a pause has a ping and its answer go with it, to measure the connection: three
+    # packets for one, thousands of times over. A window that is wide from the start needs no measuring.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
     # Calls that wait to be taken over: what is too much is refused by us, with a hint, not cut off without a word.
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 200_000),

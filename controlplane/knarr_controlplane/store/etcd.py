@@ -39,6 +39,7 @@ TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
 RESTORE_TIMEOUT_S = 60.0
 PAGE = 2000
+WINDOW_BYTES = 1024 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 Compare = rpc.Compare
 META = "/knarr/"
@@ -82,6 +83,8 @@ class EtcdStore:
             ("grpc.keepalive_time_ms", 10_000),
             ("grpc.keepalive_timeout_ms", 5_000),
             ("grpc.http2.ping_timeout_ms", 5_000),
+            ("grpc.http2.bdp_probe", 0),  # a ping with every answer; the window is wide from the start instead
+            ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
             ("grpc.lb_policy_name", "round_robin" if len(endpoints) > 1 else "pick_first"),
         ]
         target = endpoints[0] if len(endpoints) == 1 else "ipv4:" + ",".join(endpoints)
