@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from knarr_client.queue_meter import SHORT_S
 from knarr_controlplane.cache.watch_cache import WatchCache
-from knarr_controlplane.store.protocol import Entry, Listing, Operation, Progress, Store, StoreEvent
+from knarr_controlplane.store.protocol import Entry, Listing, Operation, Outcome, Progress, Store, StoreEvent
 from knarr_telemetry import tracing
 
 LONG_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 30.0, 60.0, 300.0)
@@ -68,8 +68,14 @@ class MeteredStore:
         with tracing.step("store commit", operations=len(operations)), _timed("commit"):
             return await self._store.commit(operations)
 
-    def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
-        return self._store.watch(prefix, after=after)
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        with tracing.step("store commit", operations=sum(map(len, commits))), _timed("commit"):
+            return await self._store.commit_each(commits)
+
+    def watch(
+        self, prefix: str, *, after: int, previous: bool = True
+    ) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+        return self._store.watch(prefix, after=after, previous=previous)
 
     async def revision(self) -> int:
         return await self._store.revision()

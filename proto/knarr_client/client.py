@@ -9,17 +9,20 @@ Every method raises the classes of :mod:`knarr_api.errors` and no other.
 
 from __future__ import annotations
 
+import asyncio
 import enum
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
+from knarr_api.errors import KnarrError
 from knarr_api.types.meta_v1 import ObjectMeta
 
 T = TypeVar("T", bound=msgspec.Struct)
 T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
 
 
 class Propagation(enum.Enum):
@@ -89,6 +92,16 @@ class Applied(Generic[T_co]):
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A pod and the node that it is to run on."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+
+
 class Client(Protocol):
     """The verbs. Objects are frozen values; what a write returns is what the API stored.
 
@@ -114,6 +127,10 @@ class Client(Protocol):
 
     async def create(self, obj: T, *, field_manager: str = "") -> T:
         """Raises AlreadyExists, Invalid."""
+        ...
+
+    async def create_all(self, objs: Sequence[T]) -> Sequence[T | KnarrError]:
+        """Objects of one kind, each for itself: as created, or the error that ``create`` would raise."""
         ...
 
     async def update(self, obj: T, *, field_manager: str = "") -> T:
@@ -162,6 +179,10 @@ class Client(Protocol):
         """Set spec.nodeName of a pod that has none. Raises Conflict where it has one or the uid is another."""
         ...
 
+    async def bind_all(self, bindings: Sequence[Binding]) -> Sequence[KnarrError | None]:
+        """Each for itself: None, or the error that ``bind`` would raise."""
+        ...
+
     def watch(
         self,
         type_: type[T],
@@ -203,3 +224,17 @@ def meta_of(obj: msgspec.Struct) -> ObjectMeta:
 def key_of(obj: msgspec.Struct) -> Key:
     metadata = meta_of(obj)
     return Key(metadata.namespace, metadata.name)
+
+
+async def outcomes(calls: Iterable[Coroutine[Any, Any, R]]) -> list[R | KnarrError]:
+    """All at once; what they return or the KnarrErrors that they raise, in their order."""
+
+    async def outcome(call: Coroutine[Any, Any, R]) -> R | KnarrError:
+        try:
+            return await call
+        except KnarrError as error:
+            return error
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(outcome(call)) for call in calls]
+    return [task.result() for task in tasks]

@@ -15,7 +15,7 @@ was refused, so that they were certainly not carried out. Everything else is the
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,9 +23,10 @@ import grpc.aio
 import msgspec
 
 from knarr_api import errors, json, kinds, wire
+from knarr_api.errors import KnarrError
 from knarr_client.calls import Calls, CallSettings
 from knarr_client.channel import open_channel
-from knarr_client.client import Applied, Event, Outcome, Page, Propagation, T, meta_of
+from knarr_client.client import Applied, Binding, Event, Outcome, Page, Propagation, T, meta_of, outcomes
 from knarr_client.kubeconfig import Access
 from knarr_client.messages import EVENT_TYPES, OUTCOMES, PROPAGATIONS, resource_type
 from knarr_client.raw import RawClient
@@ -125,6 +126,9 @@ class GrpcClient:
         )
         return self._answer(await self._calls.unary(self._stub.Create, request, idempotent=False), type(obj))
 
+    async def create_all(self, objs: Sequence[T]) -> Sequence[T | KnarrError]:
+        return await outcomes(self.create(obj) for obj in objs)
+
     async def update(self, obj: T, *, field_manager: str = "") -> T:
         return await self._update(obj, "", field_manager)
 
@@ -204,6 +208,11 @@ class GrpcClient:
     async def bind(self, *, namespace: str, name: str, uid: str, node: str) -> None:
         request = pb.BindRequest(namespace=namespace, name=name, uid=uid, node=node)
         await self._calls.unary(self._stub.Bind, request, idempotent=False)
+
+    async def bind_all(self, bindings: Sequence[Binding]) -> Sequence[KnarrError | None]:
+        return await outcomes(
+            self.bind(namespace=each.namespace, name=each.name, uid=each.uid, node=each.node) for each in bindings
+        )
 
     async def watch(
         self,

@@ -131,6 +131,10 @@ class Informer(Generic[T]):
             return tuple(self._objects.values())
         return tuple(self._objects[key] for key in self._namespaces.get(namespace, ()))
 
+    def count(self, index: str, value: str) -> int:
+        """How many ``by_index`` would give."""
+        return len(self._indexes[index].get(value, ()))
+
     def by_index(self, index: str, value: str) -> tuple[T, ...]:
         """The objects for which the index's function gave this value."""
         return tuple(self._objects[key] for key in self._indexes[index].get(value, ()))
@@ -297,11 +301,13 @@ def _older(revision: str, than: str) -> bool:
 def _reindex(
     index: dict[str, dict[Key, None]], key: Key, old: T | None, new: T | None, function: IndexFunction[T]
 ) -> None:
-    before = set(function(old)) if old is not None else set()
-    after = set(function(new)) if new is not None else set()
-    for value in before - after:
+    before = tuple(function(old)) if old is not None else ()
+    after = tuple(function(new)) if new is not None else ()
+    if before == after:
+        return  # as with most changes
+    for value in set(before) - set(after):
         _move(index, key, value, None)
-    for value in after - before:
+    for value in set(after) - set(before):
         _move(index, key, None, value)
 
 

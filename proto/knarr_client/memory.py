@@ -17,19 +17,32 @@ import bisect
 import datetime
 import functools
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
 
 from knarr_api import errors, json, kinds
+from knarr_api.errors import KnarrError
 from knarr_api.fields import FieldSelector
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, NamespaceSpec, NamespaceStatus, Node, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_client.client import Applied, Event, EventType, Key, Outcome, Page, Propagation, T, meta_of
+from knarr_client.client import (
+    Applied,
+    Binding,
+    Event,
+    EventType,
+    Key,
+    Outcome,
+    Page,
+    Propagation,
+    T,
+    meta_of,
+    outcomes,
+)
 from knarr_client.clock import Clock, SystemClock
 
 FOREGROUND_FINALIZER = "foregroundDeletion"
@@ -338,6 +351,9 @@ class MemoryClient:
         self._write("create")
         return self.api.create(obj)
 
+    async def create_all(self, objs: Sequence[T]) -> Sequence[T | KnarrError]:
+        return await outcomes(self.create(obj) for obj in objs)
+
     async def update(self, obj: T, *, field_manager: str = "") -> T:
         self._write("update")
         return self.api.update(obj, status=False)
@@ -402,6 +418,11 @@ class MemoryClient:
     async def bind(self, *, namespace: str, name: str, uid: str, node: str) -> None:
         self._write("bind")
         self.api.bind(Key(namespace, name), uid, node)
+
+    async def bind_all(self, bindings: Sequence[Binding]) -> Sequence[KnarrError | None]:
+        return await outcomes(
+            self.bind(namespace=each.namespace, name=each.name, uid=each.uid, node=each.node) for each in bindings
+        )
 
     async def watch(
         self,

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from knarr_api.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from knarr_api.errors import DeadlineExceeded, KnarrError, ResourceExhausted, Unavailable
 from knarr_controlplane.store.memory import MemoryStore
-from knarr_controlplane.store.protocol import Entry, Listing, Operation, Progress, StoreEvent
+from knarr_controlplane.store.protocol import Entry, Listing, Operation, Outcome, Progress, StoreEvent
 from tests.simulation.loop import Process
 
 WIRE = contextvars.Context()
@@ -111,9 +111,20 @@ class FaultyStore:
         await self._back()
         return revisions
 
-    async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        return await asyncio.gather(*map(self._outcome, commits))
+
+    async def _outcome(self, operations: Sequence[Operation]) -> Outcome:
+        try:
+            return await self.commit(operations)
+        except KnarrError as error:
+            return error
+
+    async def watch(
+        self, prefix: str, *, after: int, previous: bool = True
+    ) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
         await self._there()
-        source = self._truth.watch(prefix, after=after)
+        source = self._truth.watch(prefix, after=after, previous=previous)
         broken = self.breaker.broken
         coming: asyncio.Future[Any] | None = None
         try:

@@ -47,11 +47,16 @@ class CacheEntry:
         """
         value = self._value
         if value is None:
-            value = self._value = json.decode(self.json, self.kind.type)
-            _RECENT.append(self)
-            if len(_RECENT) > RECENT_MAX:
-                _RECENT.popleft()._value = None
+            value = json.decode(self.json, self.kind.type)
+            self.remember(value)
         return value
+
+    def remember(self, value: Any) -> None:
+        """The object behind the bytes, from who has it anyway."""
+        self._value = value
+        _RECENT.append(self)
+        if len(_RECENT) > RECENT_MAX:
+            _RECENT.popleft()._value = None
 
     def any(self) -> any_pb2.Any:
         """The typed message, packed once per revision however many watchers ask."""
@@ -72,12 +77,12 @@ _RECENT: deque[CacheEntry] = deque()
 """Whose values are kept."""
 
 
-def make(kind: Kind, key: str, obj: Any, revision: int) -> CacheEntry:
-    """The entry of a decoded object at a packed revision."""
+def make(kind: Kind, key: str, obj: Any, revision: int, *, remember: bool = False) -> CacheEntry:
+    """The entry of a decoded object at a packed revision. remember: somebody will ask for its value soon."""
     metadata: ObjectMeta = obj.metadata
     metadata = msgspec.structs.replace(metadata, resource_version=str(revision))
     obj = msgspec.structs.replace(obj, metadata=metadata)
-    return CacheEntry(
+    entry = CacheEntry(
         kind=kind,
         key=key,
         namespace=metadata.namespace,
@@ -88,6 +93,9 @@ def make(kind: Kind, key: str, obj: Any, revision: int) -> CacheEntry:
         fields=_fields(kind, obj),
         json=json.encode(obj),
     )
+    if remember:
+        entry.remember(obj)
+    return entry
 
 
 def supported_fields(kind: Kind) -> frozenset[str]:

@@ -17,7 +17,7 @@ import contextlib
 import heapq
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -295,7 +295,7 @@ class WatchCache:
                     await self._load(strict=False)
                     loaded = True
                     self.ready.set()
-                async for batch in self._store.watch(ROOT, after=self.revision):
+                async for batch in self._store.watch(ROOT, after=self.revision, previous=False):
                     self._take(batch)
             except Expired as error:
                 log.warning("the store has compacted what was not seen yet, loading again", error=str(error))
@@ -335,13 +335,14 @@ class WatchCache:
                 yield found[key]
 
     @contextlib.contextmanager
-    def expect(self, key: str, value: bytes, obj: Any) -> Iterator[None]:
-        """While a commit is under way: the object that these bytes are."""
-        self._expected[key] = (value, obj)
+    def expect(self, coming: Mapping[str, Expected]) -> Iterator[None]:
+        """While a commit is under way: the values that it writes, by key, and the objects that they are."""
+        self._expected.update(coming)
         try:
             yield
         finally:
-            self._expected.pop(key, None)
+            for key in coming:
+                self._expected.pop(key, None)
 
     def forget(self, before: int) -> None:
         """Drop the logs up to a packed revision: they are kept for as long as the store keeps history."""
@@ -488,7 +489,7 @@ class WatchCache:
         """None for a value that can't be read, which is logged: one damaged object must not hold up all others."""
         expected = self._expected.get(key)
         if expected is not None and expected[0] == value:
-            return entries.make(kind, key, expected[1], at)
+            return entries.make(kind, key, expected[1], at, remember=True)
         try:
             return self._decode(kind, key, value, at)
         except KnarrError as error:

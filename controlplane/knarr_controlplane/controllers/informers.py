@@ -78,15 +78,21 @@ class Siblings:
             if len(self._latest) > SIBLINGS_MAX:
                 self._latest.popitem(last=False)
             return pod
+        metadata, shared = pod.metadata, sibling.metadata
+        if (
+            all(getattr(pod.spec, name) is getattr(sibling.spec, name) for name in SHARED)
+            and metadata.owner_references is shared.owner_references
+            and metadata.labels is shared.labels
+        ):
+            return pod  # written by this process, from one template
         parts = {name: getattr(sibling.spec, name) for name in SHARED}
         if any(getattr(pod.spec, name) != part for name, part in parts.items()):
             self._latest[owners[0].uid] = pod
             return pod
-        metadata = pod.metadata
-        if sibling.metadata.owner_references == owners:
-            metadata = msgspec.structs.replace(metadata, owner_references=sibling.metadata.owner_references)
-        if sibling.metadata.labels == metadata.labels:
-            metadata = msgspec.structs.replace(metadata, labels=sibling.metadata.labels)
+        if shared.owner_references == owners:
+            metadata = msgspec.structs.replace(metadata, owner_references=shared.owner_references)
+        if shared.labels == metadata.labels:
+            metadata = msgspec.structs.replace(metadata, labels=shared.labels)
         return msgspec.structs.replace(pod, metadata=metadata, spec=msgspec.structs.replace(pod.spec, **parts))
 
 

@@ -31,7 +31,10 @@ class Claim(Generic[T]):
 
 def controller_of(obj: msgspec.Struct) -> OwnerReference | None:
     """The owner reference with ``controller: true``."""
-    return next((reference for reference in meta_of(obj).owner_references if reference.controller), None)
+    for reference in meta_of(obj).owner_references:  # asked many times for each change of a pod: no generator
+        if reference.controller:
+            return reference
+    return None
 
 
 def controller_reference(owner: msgspec.Struct) -> OwnerReference:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from knarr_api import json, kinds
-from knarr_client.client import Applied, Event, EventType, Outcome, Page, Propagation
+from knarr_api.errors import KnarrError
+from knarr_client.client import Applied, Binding, Event, EventType, Outcome, Page, Propagation
+from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.leader import Term
+from knarr_controlplane.registry import bulk, pages
+from knarr_controlplane.registry.bulk import Wanted
 from knarr_controlplane.registry.managed_fields import Writer
-from knarr_controlplane.registry.pages import Wanted
-from knarr_controlplane.registry.registry import QUIET, Registry, filter_of
+from knarr_controlplane.registry.registry import POD, QUIET, Registry, binding, filter_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 AT_A_TIME = 500
@@ -45,7 +48,7 @@ class LocalClient:
     ) -> Page[T]:
         kind = kinds.of(type_)
         filter_ = filter_of(kind, namespace, label_selector, field_selector)
-        page = self._registry.list(kind, filter_, Wanted(limit=limit, continue_=continue_))
+        page = self._registry.list(kind, filter_, pages.Wanted(limit=limit, continue_=continue_))
         items: list[T] = []
         for number, entry in enumerate(page.entries, 1):
             items.append(cast(T, entry.value()))
@@ -55,6 +58,9 @@ class LocalClient:
 
     async def create(self, obj: T, *, field_manager: str = "") -> T:
         return cast(T, (await self._registry.create(obj, writer=_writer(field_manager))).value())
+
+    async def create_all(self, objs: Sequence[T]) -> Sequence[T | KnarrError]:
+        return [_value(each) for each in await bulk.create_all(self._registry, objs)]
 
     async def update(self, obj: T, *, field_manager: str = "") -> T:
         return cast(T, (await self._registry.update(obj, writer=_writer(field_manager))).value())
@@ -113,6 +119,12 @@ class LocalClient:
     async def bind(self, *, namespace: str, name: str, uid: str, node: str) -> None:
         await self._registry.bind(namespace, name, uid, node)
 
+    async def bind_all(self, bindings: Sequence[Binding]) -> Sequence[KnarrError | None]:
+        now = self._registry.now
+        changes = [Wanted(each.namespace, each.name, binding(each.uid, each.node, now)) for each in bindings]
+        done = await bulk.change_all(self._registry, POD, changes)
+        return [each if isinstance(each, KnarrError) else None for each in done]
+
     async def watch(
         self,
         type_: type[T],
@@ -133,6 +145,10 @@ class LocalClient:
                 )
                 for change in batch
             )
+
+
+def _value(outcome: CacheEntry | KnarrError) -> Any:
+    return outcome if isinstance(outcome, KnarrError) else outcome.value()
 
 
 def _writer(manager: str, subresource: str = "") -> Writer:

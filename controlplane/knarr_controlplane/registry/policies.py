@@ -52,7 +52,7 @@ class Policies:
     @contextlib.asynccontextmanager
     async def turn(self, kind: Kind, namespace: str, *, creation: bool) -> AsyncIterator[None]:
         """While a write is decided and stored that quotas may concern."""
-        if not self._may_charge(kind, namespace, creation=creation):
+        if not self.may_charge(kind, namespace, creation=creation):
             yield
             return
         lock = self._turns.get(namespace)
@@ -64,13 +64,14 @@ class Policies:
     def charges(self, kind: Kind, old: Any | None, new: Any) -> tuple[Put, ...]:
         """What must be stored together with the object. Raises Forbidden where a quota does not admit it."""
         namespace = new.metadata.namespace
-        if not self._may_charge(kind, namespace, creation=old is None):
+        if not self.may_charge(kind, namespace, creation=old is None):
             return ()
         quotas = {value.metadata.name: (entry, value) for entry, value in self._of(QUOTA, namespace)}
         changed = admission.charged(old, new, [value for _, value in quotas.values()], self._now())
         return tuple(self._put(quotas[quota.metadata.name][0], quota) for quota in changed)
 
-    def _may_charge(self, kind: Kind, namespace: str, *, creation: bool) -> bool:
+    def may_charge(self, kind: Kind, namespace: str, *, creation: bool) -> bool:
+        """Whether a quota may concern such a write: then it takes its turn."""
         if not kind.namespaced or kind.kind in usage.UNCOUNTED or not self._cache.of(QUOTA).entries:
             return False
         return creation or kind.kind in CHARGED_ON_UPDATE

@@ -3,7 +3,6 @@ it is decided again on what is there now."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import datetime
 import hashlib
@@ -25,7 +24,7 @@ from knarr_api.types.scheduling_v1 import PriorityClass
 from knarr_client.client import PatchType
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Change, ChangeType, Filter, WatchCache, in_messages
+from knarr_controlplane.cache.watch_cache import Change, ChangeType, Expected, Filter, WatchCache, in_messages
 from knarr_controlplane.registry import (
     accounts,
     conversion,
@@ -152,27 +151,9 @@ class Registry:
         """
         kind = kinds.of(obj)
         metadata: ObjectMeta = obj.metadata
-        self.cache.of(kind)
-        if metadata.resource_version:
-            raise errors.Invalid("resourceVersion should not be set on objects to be created")
-        self._check_namespace(kind, metadata)
+        self.check_creatable(kind, metadata)
         for _ in range(ATTEMPTS):
-            named = obj
-            if not metadata.name and metadata.generate_name:
-                name = rules.generated_name(metadata.generate_name, self._random.getrandbits(64))
-                named = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
-            if isinstance(named, Pod):
-                named = priorities.prioritised(named, self._priority_classes())
-                named = self._accounted(named)
-            elif isinstance(named, PriorityClass):
-                priorities.check(named)
-            named = self._policies.limited(named)
-            new = rules.created(named, now=self.now(), uid=self._uid(), admission=self.admission)
-            if config is not None:
-                new = config.created(new, writer, self.now())
-            else:
-                new = managed_fields.created(new, writer, self.now())
-            new = _traced(new)
+            new = self.newborn(obj, writer, config)
             key = key_of(kind, new.metadata.namespace, new.metadata.name)
             if dry_run:
                 if self.cache.get(kind, key) is not None:
@@ -192,6 +173,29 @@ class Registry:
             raise errors.Conflict(f"the namespace's quotas change faster than {kind.qualified} can be created")
         raise errors.AlreadyExists(f"no free name with the prefix {metadata.generate_name} was found")
 
+    def check_creatable(self, kind: Kind, metadata: ObjectMeta) -> None:
+        """Raises what ``create`` raises before it looks at the object."""
+        self.cache.of(kind)
+        if metadata.resource_version:
+            raise errors.Invalid("resourceVersion should not be set on objects to be created")
+        self._check_namespace(kind, metadata)
+
+    def newborn(self, obj: Any, writer: Writer, config: Config | None = None) -> Any:
+        """The object as it is to be stored: named, admitted, with its defaults, checked."""
+        metadata: ObjectMeta = obj.metadata
+        if not metadata.name and metadata.generate_name:
+            name = rules.generated_name(metadata.generate_name, self._random.getrandbits(64))
+            obj = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
+        if isinstance(obj, Pod):
+            obj = self._accounted(priorities.prioritised(obj, self._priority_classes()))
+        elif isinstance(obj, PriorityClass):
+            priorities.check(obj)
+        obj = self._policies.limited(obj)
+        new = rules.created(obj, now=self.now(), uid=self.uid(), admission=self.admission)
+        if config is not None:
+            return _traced(config.created(new, writer, self.now()))
+        return _traced(managed_fields.created(new, writer, self.now()))
+
     def _belongings(self, new: Any) -> tuple[Put, ...]:
         """What is stored with a new object: a namespace has its account from the first moment."""
         if not isinstance(new, Namespace):
@@ -200,7 +204,7 @@ class Registry:
         if self.cache.get(ACCOUNT, key) is not None:
             return ()
         account = _default_account(new.metadata.name)
-        account = rules.created(account, now=self.now(), uid=self._uid(), admission=self.admission)
+        account = rules.created(account, now=self.now(), uid=self.uid(), admission=self.admission)
         return (Put(key, self._storage.encode(ACCOUNT, key, account), 0),)
 
     def _accounted(self, pod: Pod) -> Pod:
@@ -210,7 +214,7 @@ class Registry:
         suffix = rules.generated_name("", int.from_bytes(digest[:8], "big"))
         return accounts.accounted(pod, entry.value() if entry is not None else None, suffix)
 
-    def _uid(self) -> str:
+    def uid(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _priority_classes(self) -> dict[str, PriorityClass]:
@@ -339,15 +343,7 @@ class Registry:
     async def bind(self, namespace: str, name: str, uid: str, node: str, *, dry_run: bool = False) -> CacheEntry:
         """Give a pod its node. Raises Conflict where it has one, is another or is being deleted."""
 
-        def decide(pod: Pod) -> Pod:
-            if uid and uid != pod.metadata.uid:
-                raise errors.Conflict(f'pods "{name}": uid is {pod.metadata.uid}, not {uid}')
-            if pod.spec.node_name:
-                raise errors.Conflict(f'pods "{name}" is already assigned to node "{pod.spec.node_name}"')
-            if pod.metadata.deletion_timestamp is not None:
-                raise errors.Conflict(f'pods "{name}" is being deleted')
-            return rules.bound(pod, node, self.now())
-
+        decide = binding(uid, node, self.now)
         return (await self.changed(POD, namespace, name, decide, "", dry_run=dry_run))[0]
 
     async def change(
@@ -422,16 +418,47 @@ class Registry:
 
     async def _put(self, kind: Kind, key: str, obj: Any, expected: int, charges: Sequence[Put] = ()) -> CacheEntry:
         """charges: what is stored with it, or nothing of all."""
+        value, coming = self._encoded(kind, key, obj, expected)
+        with self.cache.expect(coming):
+            at, *others = await self._store.commit([Put(key, value, expected), *charges])
+            await self.cache.wait_for(max((at, *others)))
+        return self._stored(kind, key, obj, at)
+
+    async def put_all(
+        self, kind: Kind, puts: Sequence[tuple[str, Any, int]]
+    ) -> Sequence[CacheEntry | errors.KnarrError]:
+        """Keys, objects, and the revisions they must have now: each by itself, with one wait for all."""
+        coming: dict[str, Expected] = {}
+        commits: list[tuple[Put]] = []
+        for key, obj, expected in puts:
+            value, own = self._encoded(kind, key, obj, expected)
+            coming.update(own)
+            commits.append((Put(key, value, expected),))
+        with self.cache.expect(coming):
+            outcomes = await self._store.commit_each(commits)
+            await self.cache.wait_for(max((each[0] for each in outcomes if isinstance(each, tuple)), default=0))
+        return [
+            self._stored(kind, key, obj, outcome[0]) if isinstance(outcome, tuple) else outcome
+            for (key, obj, _), outcome in zip(puts, outcomes, strict=True)
+        ]
+
+    def _encoded(self, kind: Kind, key: str, obj: Any, expected: int) -> tuple[bytes, dict[str, Expected]]:
+        """The value to store, and what the cache may expect: not where a newer version's fields are kept with it."""
         replaced = self.cache.get(kind, key) if expected else None
         unknown = replaced.unknown if replaced is not None else None
         value = self._storage.encode(kind, key, obj, unknown)
-        with self.cache.expect(key, value, obj) if unknown is None else contextlib.nullcontext():
-            at, *others = await self._store.commit([Put(key, value, expected), *charges])
-            await self.cache.wait_for(max((at, *others)))
+        return value, {key: (value, obj)} if unknown is None else {}
+
+    def _stored(self, kind: Kind, key: str, obj: Any, at: int) -> CacheEntry:
+        """The cache's entry of a write of our own, unless it has gone on since."""
         entry = self.cache.get(kind, key)
         if entry is not None and revision.same_write(entry.revision, at):
             return entry
         return entries.make(kind, key, obj, at)
+
+    def is_charged(self, kind: Kind, namespace: str, *, creation: bool) -> bool:
+        """Whether a write may have to wait its turn: see ``policies``."""
+        return self._policies.may_charge(kind, namespace, creation=creation)
 
     def is_missing(self, kind: Kind, namespace: str, name: str) -> bool:
         """Whether there is no such object. Raises Invalid for a missing name."""
@@ -450,6 +477,22 @@ class Registry:
                 f'{kind.qualified} "{metadata.name or metadata.generate_name}" is forbidden: unable to create new '
                 f"content in namespace {metadata.namespace} because it is being terminated"
             )
+
+
+def binding(uid: str, node: str, now: Callable[[], datetime.datetime]) -> Callable[[Pod], Pod]:
+    """What ``bind`` makes of a pod; raises Conflict as it does."""
+
+    def decide(pod: Pod) -> Pod:
+        name = pod.metadata.name
+        if uid and uid != pod.metadata.uid:
+            raise errors.Conflict(f'pods "{name}": uid is {pod.metadata.uid}, not {uid}')
+        if pod.spec.node_name:
+            raise errors.Conflict(f'pods "{name}" is already assigned to node "{pod.spec.node_name}"')
+        if pod.metadata.deletion_timestamp is not None:
+            raise errors.Conflict(f'pods "{name}" is being deleted')
+        return rules.bound(pod, node, now())
+
+    return decide
 
 
 ACCOUNT, NAMESPACE, POD = kinds.of(ServiceAccount), kinds.of(Namespace), kinds.of(Pod)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from knarr_api import errors
 from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, Node, Pod, PodCondition
 from knarr_api.types.policy_v1 import PodDisruptionBudget
-from knarr_client.client import Client, Key, T, title_of
+from knarr_client.client import Binding, Client, Key, T, title_of
 from knarr_client.clock import Clock
 from knarr_client.event_recorder import ComponentRecorder, EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
@@ -36,18 +36,22 @@ from knarr_telemetry import tracing
 
 SCHEDULER_NAME = DEFAULT_NAME
 FINISHED = ("Succeeded", "Failed")
+AT_A_TIME = 128
+"""Decisions between two looks at other work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerSettings:
-    """batch: decisions between two looks at other work. bindings: how many are under way at once.
+    """batch: decisions whose bindings go out together. binding: batches under way at once. reporting: verdicts of pods
+    that fit nowhere which are being written at once.
 
     profiles: pods that ask for a scheduler that is not among them are left alone.
     """
 
     profiles: Profiles = field(default_factory=default_profiles)
-    batch: int = 128
-    bindings: int = 256
+    batch: int = 1024
+    binding: int = 4
+    reporting: int = 256
 
 
 class Informers(Protocol):
@@ -100,21 +104,32 @@ class Scheduler:
             await wait_synced(nodes, pods, namespaces, budgets)
             named = {name: [plugin.name for plugin in chosen] for name, chosen in self.settings.profiles.items()}
             log.info("scheduling", nodes=len(nodes), profiles=named)
-            slots = asyncio.Semaphore(self.settings.bindings)
+            binding = asyncio.Semaphore(self.settings.binding)
+            reporting = asyncio.Semaphore(self.settings.reporting)
+
+            def start(slots: asyncio.Semaphore, work: Coroutine[Any, Any, None], name: str) -> None:
+                group.create_task(work, name=f"scheduler/{name}").add_done_callback(lambda _: slots.release())
+
             while True:
-                for key in self.queue.pop(self.clock.monotonic(), self.settings.batch):
+                placed: list[tuple[Pod, Placed]] = []
+                for number, key in enumerate(self.queue.pop(self.clock.monotonic(), self.settings.batch), 1):
+                    if number % AT_A_TIME == 0:
+                        await asyncio.sleep(0)
                     pod = pods.by_key(key)
                     if pod is None or not self._is_ours(pod):
                         self.queue.remove(key)
                         continue
                     verdict = self.place(pod)
-                    await slots.acquire()
                     if isinstance(verdict, Placed):
-                        follow_up = self._bind(pod, verdict)
+                        placed.append((pod, verdict))
                     else:
-                        follow_up = self._report(pod, verdict, self.preempt(pod, verdict))
-                    task = group.create_task(follow_up, name=f"scheduler/{key}")
-                    task.add_done_callback(lambda _: slots.release())
+                        await reporting.acquire()
+                        start(reporting, self._report(pod, verdict, self.preempt(pod, verdict)), str(key))
+                if placed:
+                    # By node: one commit, and so one message to its agent, has all that is bound to it now.
+                    placed.sort(key=lambda each: each[1].node)
+                    await binding.acquire()
+                    start(binding, self._bind(placed), f"{len(placed)} bindings")
                 await self._wait_for_work()
 
     def node_changed(self, change: Change[Node]) -> None:
@@ -234,15 +249,26 @@ class Scheduler:
             for other in others:
                 self.columns.remove_pod(other.metadata.namespace, other.metadata.name)
 
-    async def _bind(self, pod: Pod, verdict: Placed) -> None:
+    async def _bind(self, placed: Sequence[tuple[Pod, Placed]]) -> None:
+        bindings = [
+            Binding(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid, verdict.node)
+            for pod, verdict in placed
+        ]
+        with contextlib.ExitStack() as spans:
+            for pod, verdict in placed if tracing.is_on() else ():
+                spans.enter_context(_span("bind", pod, node=verdict.node))
+            outcomes: Sequence[errors.KnarrError | None]
+            try:
+                outcomes = await self.client.bind_all(bindings)
+            except errors.KnarrError as error:
+                outcomes = [error] * len(bindings)
+        for (pod, verdict), outcome in zip(placed, outcomes, strict=True):
+            self._bound(pod, verdict.node, outcome)
+
+    def _bound(self, pod: Pod, node: str, error: errors.KnarrError | None) -> None:
         metadata = pod.metadata
         key = Key(metadata.namespace, metadata.name)
-        try:
-            with _span("bind", pod, node=verdict.node):
-                await self.client.bind(
-                    namespace=metadata.namespace, name=metadata.name, uid=metadata.uid, node=verdict.node
-                )
-        except errors.KnarrError as error:
+        if error is not None:
             if self._assumed.pop(key, None) is not None:
                 self.columns.remove_pod(*key)
                 self.queue.failed(key, self.clock.monotonic())
@@ -253,7 +279,7 @@ class Scheduler:
         since = metadata.creation_timestamp
         if since is not None:
             metrics.POD_DURATION.observe(max((self.clock.now() - since).total_seconds(), 0.0))
-        self._recorder(pod).normal(pod, "Scheduled", f"Successfully assigned {key} to {verdict.node}")
+        self._recorder(pod).normal(pod, "Scheduled", f"Successfully assigned {key} to {node}")
 
     async def _report(self, pod: Pod, verdict: Unschedulable, room: Preemption | NoRoom) -> None:
         """Write the verdict into the pod's condition when it says something new; ask those to go who make room."""

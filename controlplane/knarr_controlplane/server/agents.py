@@ -22,8 +22,11 @@ from knarr_api import errors, grpc_status, json, kinds
 from knarr_api.errors import Forbidden, Invalid, KnarrError
 from knarr_api.types.core_v1 import Node, NodeCondition, NodeStatus, Pod, PodStatus, Taint
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client.client import outcomes
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki import identity
+from knarr_controlplane.registry import bulk
+from knarr_controlplane.registry.bulk import Wanted
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import streaming
@@ -34,7 +37,6 @@ from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
 
 replace = msgspec.structs.replace
 NODE, POD = kinds.of(Node), kinds.of(Pod)
-CONCURRENT_UPDATES = 32
 RESTRICTED_PREFIX = "node-restriction.kubernetes.io"
 AGENT = Writer(manager="knarr-agent", subresource="status", quiet=True)
 AGENT_CONDITIONS = frozenset({"Initialized", "PodReadyToStartContainers", "ContainersReady", "Ready"})
@@ -182,41 +184,20 @@ class Agents(agent_pb2_grpc.AgentServicer):
 
     async def _pod_statuses(self, node: str, message: Any) -> list[Any]:
         updates = message.pod_statuses.updates
-        if len(updates) == 1:
-            done = [await self._try_pod_status(node, message.sequence, updates[0])]
-        else:
-            slots = asyncio.Semaphore(CONCURRENT_UPDATES)
-
-            async def one(update: Any) -> Any:
-                async with slots:
-                    return await self._try_pod_status(node, message.sequence, update)
-
-            done = await asyncio.gather(*(one(update) for update in updates))
-        return [refused for refused in done if refused is not None]
-
-    async def _try_pod_status(self, node: str, sequence: int, update: Any) -> Any:
-        try:
-            await self._pod_status(node, update)
-        except KnarrError as error:
-            return _refused(sequence, error, update)
-        return None
-
-    async def _pod_status(self, node: str, update: Any) -> None:
-        entry = self._registry.get(POD, update.namespace, update.name)
-        if entry.fields["spec.nodeName"] != node:
-            raise Forbidden(f'pods "{update.name}" is not on node "{node}"')
-        if entry.uid != update.uid:
-            raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
-        status = json.decode(update.status_json, PodStatus)
-
-        def decide(pod: Pod) -> Pod:
-            if pod.metadata.uid != update.uid:
-                raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
-            return replace(pod, status=merged_status(pod.status, status))
-
-        stored = await self._registry.change(POD, update.namespace, update.name, decide, writer=AGENT)
-        if update.terminated and stored.value().metadata.deletion_timestamp is not None:
-            await self._registry.delete(POD, update.namespace, update.name, grace_s=0, uid=update.uid)
+        changes = [Wanted(each.namespace, each.name, _reported(node, each)) for each in updates]
+        stored = await bulk.change_all(self._registry, POD, changes, writer=AGENT)
+        ended = [
+            update
+            for update, entry in zip(updates, stored, strict=True)
+            if update.terminated
+            and not isinstance(entry, KnarrError)
+            and entry.value().metadata.deletion_timestamp is not None
+        ]
+        gone = await outcomes(
+            self._registry.delete(POD, each.namespace, each.name, grace_s=0, uid=each.uid) for each in ended
+        )
+        done = [*zip(updates, stored, strict=True), *zip(ended, gone, strict=True)]
+        return [_refused(message.sequence, error, update) for update, error in done if isinstance(error, KnarrError)]
 
 
 async def _receive_frames(session: Session, frame: Any, frames: Any) -> None:
@@ -231,6 +212,19 @@ async def _receive_frames(session: Session, frame: Any, frames: Any) -> None:
             frame = await anext(frames, None)
     except grpc.aio.AioRpcError as error:
         log.info("session broke off", error=error.details())
+
+
+def _reported(node: str, update: Any) -> Callable[[Pod], Pod]:
+    """What an agent's update makes of the pod that it names."""
+
+    def decide(pod: Pod) -> Pod:
+        if pod.spec.node_name != node:
+            raise Forbidden(f'pods "{update.name}" is not on node "{node}"')
+        if pod.metadata.uid != update.uid:
+            raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
+        return replace(pod, status=merged_status(pod.status, json.decode(update.status_json, PodStatus)))
+
+    return decide
 
 
 def merged_status(stored: PodStatus, reported: PodStatus) -> PodStatus:

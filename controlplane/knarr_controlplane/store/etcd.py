@@ -22,7 +22,7 @@ from aetcd.rpc import rpc_pb2
 from knarr_api.errors import DeadlineExceeded, Expired, Internal, Invalid, KnarrError, ResourceExhausted, Unavailable
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.etcd_process import CORRUPTING_VERSIONS, EtcdTls
-from knarr_controlplane.store.group_commit import GroupCommitter, Outcome
+from knarr_controlplane.store.group_commit import GroupCommitter
 from knarr_controlplane.store.protocol import (
     Check,
     Delete,
@@ -30,6 +30,7 @@ from knarr_controlplane.store.protocol import (
     KeyConflict,
     Listing,
     Operation,
+    Outcome,
     Progress,
     Put,
     StoreEvent,
@@ -141,7 +142,12 @@ class EtcdStore:
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
         return await self._committer.commit(operations)
 
-    async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        return await self._committer.commit_each(commits)
+
+    async def watch(
+        self, prefix: str, *, after: int, previous: bool = True
+    ) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
         whole = revision.position(after) == revision.WHOLE
         start = self._numbers.number(after)
         if start < 0:
@@ -150,7 +156,7 @@ class EtcdStore:
         # Positions count all changes of a revision, so everything of ours is watched and filtered here.
         root = "/registry/" if prefix.startswith("/registry/") else prefix
         create = rpc.WatchCreateRequest(
-            key=root.encode(), range_end=_end_of(root), start_revision=start, prev_kv=True, progress_notify=True
+            key=root.encode(), range_end=_end_of(root), start_revision=start, prev_kv=previous, progress_notify=True
         )
         call = self._watch.Watch()
         try:
@@ -252,11 +258,10 @@ class EtcdStore:
         return StoreEvent(key, value, packed, previous, self._numbers.pack(created, 0) if created else 0)
 
     async def _apply(self, batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
-        nested_ones = [_transaction(operations, self._numbers) for operations in batch]
         writes = any(isinstance(operation, Put) for operations in batch for operation in operations)
-        request = rpc.TxnRequest(
-            success=[rpc.RequestOp(request_txn=each) for each in nested_ones], failure=NEVER if writes else []
-        )
+        request = rpc.TxnRequest(failure=NEVER if writes else [])
+        for operations in batch:
+            _fill(request.success.add().request_txn, operations, self._numbers)
         answer = await self._call(self._kv.Txn, request, writes=True)
         number = answer.header.revision
         outcomes: list[Outcome] = []
@@ -330,19 +335,20 @@ def _end_of(prefix: str) -> bytes:
     return raw[:-1] + bytes([raw[-1] + 1])
 
 
-def _transaction(operations: Sequence[Operation], numbers: revision.Numbering) -> Any:
-    compares, writes, reads = [], [], []
+def _fill(transaction: Any, operations: Sequence[Operation], numbers: revision.Numbering) -> None:
+    """In place: a message that is made of others copies them, with the values in them."""
     for operation in operations:
         key = operation.key.encode()
         if operation.expected is not None:
             number = numbers.number(operation.expected)
-            compares.append(Compare(key=key, target=Compare.MOD, result=Compare.EQUAL, mod_revision=number))
-            reads.append(rpc.RequestOp(request_range=rpc.RangeRequest(key=key, keys_only=True)))
+            transaction.compare.add(key=key, target=Compare.MOD, result=Compare.EQUAL, mod_revision=number)
+            read = transaction.failure.add().request_range
+            read.key, read.keys_only = key, True
         if isinstance(operation, Put):
-            writes.append(rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=operation.value)))
+            put = transaction.success.add().request_put
+            put.key, put.value = key, operation.value
         elif isinstance(operation, Delete):
-            writes.append(rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key)))
-    return rpc.TxnRequest(compare=compares, success=writes, failure=reads)
+            transaction.success.add().request_delete_range.key = key
 
 
 def _conflict(operations: Sequence[Operation], nested: Any, numbers: revision.Numbering) -> KeyConflict:

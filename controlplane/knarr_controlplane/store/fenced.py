@@ -8,8 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from knarr_api.errors import Unavailable
-from knarr_controlplane.store.protocol import Check, Entry, KeyConflict, Listing, Operation, Progress, Store, StoreEvent
+from knarr_api.errors import KnarrError, Unavailable
+from knarr_controlplane.store.protocol import (
+    Check,
+    Entry,
+    KeyConflict,
+    Listing,
+    Operation,
+    Outcome,
+    Progress,
+    Store,
+    StoreEvent,
+)
 
 
 class FencedStore:
@@ -28,16 +38,28 @@ class FencedStore:
 
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
         """As ``Store.commit``. Raises Unavailable when the fence has fallen: nothing was written."""
-        try:
-            return (await self._store.commit((*operations, self._fence)))[:-1]
-        except KeyConflict as error:
-            if error.key != self._fence.key:
-                raise
-            self._lost()
-            raise Unavailable("this process does not lead any more: nothing was written") from error
+        (outcome,) = await self.commit_each([operations])
+        if isinstance(outcome, KnarrError):
+            raise outcome
+        return outcome
 
-    def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
-        return self._store.watch(prefix, after=after)
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        """As ``Store.commit_each``; the outcome is Unavailable where the fence has fallen."""
+        return [
+            outcome[:-1] if isinstance(outcome, tuple) else self._judged(outcome)
+            for outcome in await self._store.commit_each([(*each, self._fence) for each in commits])
+        ]
+
+    def _judged(self, error: KnarrError) -> KnarrError:
+        if not isinstance(error, KeyConflict) or error.key != self._fence.key:
+            return error
+        self._lost()
+        return Unavailable("this process does not lead any more: nothing was written")
+
+    def watch(
+        self, prefix: str, *, after: int, previous: bool = True
+    ) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+        return self._store.watch(prefix, after=after, previous=previous)
 
     async def revision(self) -> int:
         return await self._store.revision()

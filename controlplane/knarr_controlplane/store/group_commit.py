@@ -13,20 +13,35 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from knarr_api.errors import Invalid, KnarrError, Unavailable
-from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Delete, Operation, Put
+from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Delete, Operation, Outcome, Put
 
-Outcome = tuple[int, ...] | KnarrError
 MAX_COMMITS, MAX_BATCH_OPERATIONS, MAX_BATCH_BYTES = 128, 254, 1024 * 1024
 WORTH_A_SECOND = 64
 """So many commits wait before another batch goes while one is under way: small batches cost more than they gain."""
 
 
+@dataclass(slots=True, eq=False)
+class Asked:
+    """Commits that were asked for together: one future for all, however many batches they are done in."""
+
+    future: asyncio.Future[list[Outcome]]
+    outcomes: list[Outcome]
+    left: int
+
+    def answer(self, place: int, outcome: Outcome) -> None:
+        self.outcomes[place] = outcome
+        self.left -= 1
+        if not self.left and not self.future.done():
+            self.future.set_result(self.outcomes)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
-    """One commit and who waits for it."""
+    """One commit and who waits for it: the ``place``-th of those."""
 
     operations: tuple[Operation, ...]
-    future: asyncio.Future[tuple[int, ...]]
+    asked: Asked
+    place: int = 0
 
     @property
     def size_bytes(self) -> int:
@@ -127,15 +142,34 @@ class GroupCommitter:
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
         """As ``Store.commit``."""
         check(operations)
+        (outcome,) = await self._ask([operations])
+        if isinstance(outcome, KnarrError):
+            raise outcome
+        return outcome
+
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        """As ``Store.commit_each``."""
+        refused: dict[int, Outcome] = {}
+        for place, operations in enumerate(commits):
+            try:
+                check(operations)
+            except Invalid as error:
+                refused[place] = error
+        good = iter(await self._ask([each for place, each in enumerate(commits) if place not in refused]))
+        return [refused.get(place) or next(good) for place in range(len(commits))]
+
+    async def _ask(self, commits: Sequence[Sequence[Operation]]) -> list[Outcome]:
         if self._closed:
             raise Unavailable("the store is closed")
+        if not commits:
+            return []
         loop = asyncio.get_running_loop()
-        commit = Waiting(tuple(operations), loop.create_future())
-        self._waiting.append(commit)
+        asked = Asked(loop.create_future(), [()] * len(commits), len(commits))
+        self._waiting.extend(Waiting(tuple(operations), asked, place) for place, operations in enumerate(commits))
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._dispatch)
-        return await commit.future
+        return await asked.future
 
     async def close(self) -> None:
         """Waits for what is under way; what still waits fails."""
@@ -144,17 +178,16 @@ class GroupCommitter:
             await asyncio.wait(self._tasks)
         while self._waiting:
             commit = self._waiting.popleft()
-            if not commit.future.done():
-                commit.future.set_exception(Unavailable("the store was closed before the write: it has not happened"))
+            error = Unavailable("the store was closed before the write: it has not happened")
+            commit.asked.answer(commit.place, error)
 
     def _dispatch(self) -> None:
         self._scheduled = False
         while self._waiting and len(self._tasks) < self._in_flight:
             if self._tasks and len(self._waiting) < WORTH_A_SECOND:
                 return
-            abandoned = [commit for commit in self._waiting if commit.future.cancelled()]
-            for commit in abandoned:
-                self._waiting.remove(commit)
+            if any(commit.asked.future.cancelled() for commit in self._waiting):
+                self._waiting = deque(commit for commit in self._waiting if not commit.asked.future.cancelled())
             batch = take_batch(self._waiting, self._busy)
             if not batch:
                 return
@@ -176,12 +209,7 @@ class GroupCommitter:
             assert task is not None
             self._tasks.discard(task)
         for commit, outcome in zip(batch, outcomes, strict=True):
-            if commit.future.done():
-                continue
-            if isinstance(outcome, KnarrError):
-                commit.future.set_exception(outcome)
-            else:
-                commit.future.set_result(outcome)
+            commit.asked.answer(commit.place, outcome)
         self._dispatch()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import AsyncIterator, Sequence
 
-from knarr_api.errors import Expired, Unavailable
+from knarr_api.errors import Expired, KnarrError, Unavailable
 from knarr_controlplane.store import group_commit, revision
 from knarr_controlplane.store.history import History
 from knarr_controlplane.store.protocol import (
@@ -15,6 +15,7 @@ from knarr_controlplane.store.protocol import (
     KeyConflict,
     Listing,
     Operation,
+    Outcome,
     Progress,
     Put,
     StoreEvent,
@@ -78,7 +79,18 @@ class MemoryStore:
             self._history.append(events, revision.pack(next_revision))
         return tuple(revisions)
 
-    def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for operations in commits:
+            try:
+                outcomes.append(await self.commit(operations))
+            except KnarrError as error:
+                outcomes.append(error)
+        return outcomes
+
+    def watch(
+        self, prefix: str, *, after: int, previous: bool = True
+    ) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
         return self._history.follow(prefix, after)
 
     async def revision(self) -> int:

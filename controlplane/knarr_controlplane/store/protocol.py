@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from knarr_api.errors import Conflict
+from knarr_api.errors import Conflict, KnarrError
 
 MAX_VALUE_BYTES = 1536 * 1024
 """As etcd's default limit of a request, 1.5 MiB."""
@@ -63,6 +63,8 @@ class Check:
 
 
 Operation = Put | Delete | Check
+Outcome = tuple[int, ...] | KnarrError
+"""Of one commit: what it returns or raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,16 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        """Several commits, each all or nothing for itself: its revisions, or the error that it would have raised."""
+        ...
+
+    def watch(
+        self, prefix: str, *, after: int, previous: bool = True
+    ) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
         """Batches of changes after the packed revision. Never ends by itself.
+
+        previous: whether events need what was there before; without it they may have it all the same.
 
         Raises Expired when changes after ``after`` were compacted or the consumer was too slow, Unavailable when the
         connection broke off.

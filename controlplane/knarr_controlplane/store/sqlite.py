@@ -23,7 +23,7 @@ from typing import ParamSpec, TypeVar
 
 from knarr_api.errors import Expired, Internal, KnarrError, ResourceExhausted, Unavailable
 from knarr_controlplane.store import revision
-from knarr_controlplane.store.group_commit import GroupCommitter, Outcome
+from knarr_controlplane.store.group_commit import GroupCommitter
 from knarr_controlplane.store.history import History
 from knarr_controlplane.store.protocol import (
     Check,
@@ -32,6 +32,7 @@ from knarr_controlplane.store.protocol import (
     KeyConflict,
     Listing,
     Operation,
+    Outcome,
     Progress,
     Put,
     StoreEvent,
@@ -98,7 +99,12 @@ class SqliteStore:
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
         return await self._committer.commit(operations)
 
-    async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
+    async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
+        return await self._committer.commit_each(commits)
+
+    async def watch(
+        self, prefix: str, *, after: int, previous: bool = True
+    ) -> AsyncIterator[tuple[StoreEvent | Progress, ...]]:
         while after < self._history.forgotten:
             events = await self._in(self._reader, self._changes, prefix, after)
             if not events:

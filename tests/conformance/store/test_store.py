@@ -197,3 +197,24 @@ async def test_nothing_is_committed_behind_a_fence_that_has_fallen(store: Store)
     assert all(isinstance(error, Unavailable) for error in late), late
     assert len(lost) == len(keys)
     assert {entry.value for entry in (await store.list(PODS)).entries} == {b"first"}
+
+
+async def test_commits_asked_for_together_have_outcomes_of_their_own(store: Store) -> None:
+    await store.commit([Put(A, b"taken", 0)])
+    large = b"x" * (MAX_VALUE_BYTES + 1)
+    first, refused, both, invalid = await store.commit_each(
+        [[Put(B, b"one", 0)], [Put(A, b"again", 0)], [Put(C, b"two"), Check(A, 0)], [Put(C, large)]]
+    )
+    assert isinstance(first, tuple) and len(first) == 1
+    assert isinstance(refused, KeyConflict) and refused.key == A
+    assert isinstance(both, KeyConflict)
+    assert isinstance(invalid, Invalid)
+    entry = await store.get(B)
+    assert entry is not None and entry.value == b"one"
+    assert await store.get(C) is None
+
+
+async def test_very_many_commits_together(store: Store) -> None:
+    outcomes = await store.commit_each([[Put(f"{PODS}{number}", b"x", 0)] for number in range(600)])
+    assert len({outcome[0] for outcome in outcomes if isinstance(outcome, tuple)}) == 600
+    assert len((await store.list(PODS)).entries) == 600

@@ -24,7 +24,7 @@ from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers.garbage.decide import Delete, Disown, Keep, Owner, blockers, verdict
-from knarr_controlplane.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Item, item_of
+from knarr_controlplane.controllers.garbage.graph import FOREGROUND, ORPHAN, Graph, Item, item_of, same_item
 from knarr_controlplane.controllers.informers import SharedInformers
 
 ABSENT_FOR_S = 2.0
@@ -174,6 +174,8 @@ class GarbageCollector:
             return
 
     def _changed(self, change: Change[msgspec.Struct]) -> None:
+        if change.old is not None and change.new is not None and same_item(change.old, change.new):
+            return
         old = item_of(change.old) if change.old is not None else None
         new = item_of(change.new) if change.new is not None else None
         if old is not None and (new is None or new.uid != old.uid):

@@ -53,6 +53,17 @@ def item_of(obj: msgspec.Struct) -> Item:
     )
 
 
+def same_item(old: msgspec.Struct, new: msgspec.Struct) -> bool:
+    """Whether two states of one name are the same to garbage collection, as after most changes."""
+    before, after = meta_of(old), meta_of(new)
+    return (
+        before.uid == after.uid
+        and before.owner_references == after.owner_references
+        and before.finalizers == after.finalizers
+        and (before.deletion_timestamp is None) == (after.deletion_timestamp is None)
+    )
+
+
 class Graph:
     """Items and the way from owners to what they own."""
 

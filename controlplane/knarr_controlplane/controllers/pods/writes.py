@@ -22,8 +22,9 @@ from knarr_client.informer import Informer
 from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.own_writes import OwnWrites
 
-AT_ONCE = 64
-"""Writes in flight for one owner; after a batch with a failure the rest waits for the next attempt."""
+AT_ONCE, AT_MOST = 64, 1024
+"""Writes in flight for one owner; after a batch with a failure the rest waits for the next attempt. Batches of new pods
+double as long as nothing fails, as Kubernetes' do: large ones cost less, and a quota is not asked a thousand times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +88,16 @@ class PodWrites:
 
     async def create(self, key: Key, owner: msgspec.Struct, pods: Sequence[Pod]) -> Failures:
         failures: Failures = []
-        for batch in _batches(pods):
-            results = await together([self._create(key, owner, pod) for pod in batch])
-            failures += [("FailedCreate", error) for error in results if error is not None]
-            if failures:
-                break
+        done, size = 0, AT_ONCE
+        while done < len(pods) and not failures:
+            batch = pods[done : done + size]
+            for pod in batch:
+                self._own.attempt(key, pod)
+            for pod, outcome in zip(batch, await self._client.create_all(batch), strict=True):
+                error = await self._created(key, owner, pod, outcome)
+                if error is not None:
+                    failures.append(("FailedCreate", error))
+            done, size = done + size, min(2 * size, AT_MOST)
         return failures
 
     async def delete(self, key: Key, owner: msgspec.Struct, pods: Sequence[Pod]) -> Failures:
@@ -114,18 +120,17 @@ class PodWrites:
         self._own.attempt(key, pod)
         self._own.wrote(key, await self._write_metadata(pod))
 
-    async def _create(self, key: Key, owner: msgspec.Struct, pod: Pod) -> errors.KnarrError | None:
-        self._own.attempt(key, pod)
-        try:
-            created = await self._client.create(pod)
-        except errors.AlreadyExists:
+    async def _created(
+        self, key: Key, owner: msgspec.Struct, pod: Pod, outcome: Pod | errors.KnarrError
+    ) -> errors.KnarrError | None:
+        if isinstance(outcome, errors.AlreadyExists):
             return await self._already_exists(key, owner, pod)
-        except errors.KnarrError as error:
-            if isinstance(error, errors.Invalid | errors.Forbidden | errors.NotFound):
+        if isinstance(outcome, errors.KnarrError):
+            if isinstance(outcome, errors.Invalid | errors.Forbidden | errors.NotFound):
                 self._own.refused(key, pod)
-            self._recorder.warning(owner, "FailedCreate", self._say(self._wording.not_created, owner, pod, error))
-            return error
-        self._own.wrote(key, created)
+            self._recorder.warning(owner, "FailedCreate", self._say(self._wording.not_created, owner, pod, outcome))
+            return outcome
+        self._own.wrote(key, outcome)
         self._recorder.normal(owner, "SuccessfulCreate", self._say(self._wording.created, owner, pod))
         return None
 

@@ -1,0 +1,130 @@
+"""Many writes that belong together, each with its own outcome: decided one after the other, committed with one wait.
+
+A ReplicaSet's new pods, the nodes that the scheduler has found, the statuses that an agent sends. What a write alone
+would wait for or repeat (a quota's turn, a conflict) is left to the write alone, afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from knarr_api import errors, kinds
+from knarr_api.errors import KnarrError
+from knarr_api.kinds import Kind
+from knarr_api.types.core_v1 import Pod
+from knarr_api.validation import names
+from knarr_client.client import outcomes
+from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.registry import managed_fields, rules
+from knarr_controlplane.registry.addressing import key_of, without_revision
+from knarr_controlplane.registry.managed_fields import Writer
+from knarr_controlplane.registry.registry import QUIET, Registry
+from knarr_controlplane.store.protocol import KeyConflict
+
+replace = msgspec.structs.replace
+Outcome = CacheEntry | KnarrError
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One change: what ``decide`` makes of the object."""
+
+    namespace: str
+    name: str
+    decide: Callable[[Any], Any]
+
+
+async def create_all(registry: Registry, objs: Sequence[Any], *, writer: Writer = QUIET) -> list[Outcome]:
+    """As ``Registry.create`` for each. All are of one kind."""
+    if not objs:
+        return []
+    kind = kinds.of(objs[0])
+    found: dict[int, Outcome] = {}
+    alone: list[int] = []
+    puts: dict[int, tuple[str, Any, int]] = {}
+    sibling: _Sibling | None = None
+    for place, obj in enumerate(objs):
+        metadata = obj.metadata
+        if not metadata.name or registry.is_charged(kind, metadata.namespace, creation=True):
+            alone.append(place)
+            continue
+        try:
+            registry.check_creatable(kind, metadata)
+            if sibling is not None and sibling.is_like(obj):
+                new = sibling.named(metadata.name, registry.uid())
+            else:
+                new = registry.newborn(obj, writer)
+                sibling = _Sibling(obj, new)
+        except KnarrError as error:
+            found[place] = error
+        else:
+            puts[place] = (key_of(kind, new.metadata.namespace, new.metadata.name), new, 0)
+    for place, outcome in zip(puts, await registry.put_all(kind, tuple(puts.values())), strict=True):
+        if isinstance(outcome, KeyConflict):
+            outcome = errors.already_exists(kind.resource, objs[place].metadata.name, kind.group)
+        found[place] = outcome
+    single = (registry.create(objs[place], writer=writer) for place in alone)
+    found.update(zip(alone, await outcomes(single), strict=True))
+    return [found[place] for place in range(len(objs))]
+
+
+async def change_all(
+    registry: Registry, kind: Kind, changes: Sequence[Wanted], *, writer: Writer | None = None
+) -> list[Outcome]:
+    """As ``Registry.change`` for each."""
+    found: dict[int, Outcome] = {}
+    alone: list[int] = []
+    puts: dict[int, tuple[str, Any, int]] = {}
+    for place, wanted in enumerate(changes):
+        if registry.is_charged(kind, wanted.namespace, creation=False):
+            alone.append(place)
+            continue
+        try:
+            entry = registry.get(kind, wanted.namespace, wanted.name)
+            old = without_revision(entry.value())
+            new = without_revision(wanted.decide(old))
+            if writer is not None:
+                new = managed_fields.updated(old, new, writer, registry.now())
+        except KnarrError as error:
+            found[place] = error
+            continue
+        if rules.may_go(new):
+            alone.append(place)
+        elif new == old:
+            found[place] = entry
+        else:
+            puts[place] = (entry.key, new, entry.revision)
+    for place, outcome in zip(puts, await registry.put_all(kind, tuple(puts.values())), strict=True):
+        if isinstance(outcome, KeyConflict):
+            alone.append(place)
+        else:
+            found[place] = outcome
+    again = (changes[place] for place in alone)
+    single = (registry.change(kind, each.namespace, each.name, each.decide, writer=writer) for each in again)
+    found.update(zip(alone, await outcomes(single), strict=True))
+    return [found[place] for place in range(len(changes))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sibling:
+    """A pod of the same call as it was given and as it is stored: what was made of it holds for all that differ from it
+    in nothing but their names, so that a template is admitted, filled in and checked once."""
+
+    given: Any
+    made: Any
+
+    def is_like(self, obj: Any) -> bool:
+        given, name = self.given, obj.metadata.name
+        return (
+            isinstance(obj, Pod)
+            and obj.spec is given.spec
+            and replace(obj.metadata, name=given.metadata.name) == given.metadata
+            and not any(names.dns_subdomain("metadata.name", name))
+        )
+
+    def named(self, name: str, uid: str) -> Any:
+        return replace(self.made, metadata=replace(self.made.metadata, name=name, uid=uid))
