@@ -14,10 +14,12 @@ import click
 from knarr_api import kinds
 from knarr_api.errors import Invalid, KnarrError
 from knarr_cli import manifests, output
+from knarr_cli.refusal import explain
 from knarr_cli.session import session
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 
+THERE = tuple(kinds.lookup(name) for name in ("namespaces", "priorityclasses", "poddisruptionbudgets", "replicasets"))
 NODE, POD = kinds.by_kind("v1", "Node"), kinds.by_kind("v1", "Pod")
 ALIKE = re.compile(r"(?P<count>\d+)x(?P<cpu>[^,x]+),(?P<memory>[^,]+)")
 CONTROLPLANE = "knarr_controlplane.simulate"
@@ -53,16 +55,17 @@ def simulate_command(
 ) -> None:
     """Say where the pods of manifests would go, without touching a cluster.
 
-    With --kill-node also where they would go then. The decisions are the scheduler's own. Exits with 1 if a pod would
-    find no place.
+    With --kill-node also where they would go then. The decisions are the scheduler's own. Pods of theirs that run
+    already stay where they are. Exits with 1 if a pod would find no place or be lost, with 2 if it can't be said.
     """
     documents = [each.document for each in manifests.read(sources, recursive=recursive)]
-    question: dict[str, Any] = {"objects": documents, "scale": _scaled(scale), "kill": list(kill), "pods": []}
-    if nodes is None:
-        question["nodes"], question["pods"] = session(ctx).run(_of_cluster)
-    else:
-        question["nodes"] = _alike(nodes) or _from_file(nodes)
-    stages = ask(question)
+    question: dict[str, Any] = {"objects": documents, "scale": _scaled(scale), "kill": list(kill)}
+    question |= session(ctx).run(_of_cluster) if nodes is None else {"nodes": _alike(nodes) or _from_file(nodes)}
+    try:
+        stages = ask(question)
+    except KnarrError as error:
+        click.echo(explain(error), err=True)
+        ctx.exit(2)
     if form in ("json", "yaml"):
         output.document(form, {"stages": stages})
     else:
@@ -89,15 +92,17 @@ def ask(question: dict[str, Any]) -> list[dict[str, Any]]:
     return stages
 
 
-async def _of_cluster(client: GrpcClient) -> tuple[list[Any], list[Any]]:
-    nodes = (await client.raw.list(NODE)).items
+async def _of_cluster(client: GrpcClient) -> dict[str, Any]:
     pods = (await client.raw.list(POD)).items
-    running = [
-        pod
-        for pod in pods
-        if pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-    ]
-    return list(nodes), running
+    return {
+        "nodes": list((await client.raw.list(NODE)).items),
+        "pods": [
+            pod
+            for pod in pods
+            if pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        ],
+        "there": [document for kind in THERE for document in (await client.raw.list(kind)).items],
+    }
 
 
 def _from_file(name: str) -> list[dict[str, Any]]:
@@ -118,7 +123,10 @@ def _alike(text: str) -> list[dict[str, Any]]:
         {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": f"n{number}", "labels": {"kubernetes.io/hostname": f"n{number}"}},
+            "metadata": {
+                "name": f"n{number}",
+                "labels": {"kubernetes.io/hostname": f"n{number}", "kubernetes.io/os": "linux"},
+            },
             "status": {"allocatable": amounts},
         }
         for number in range(1, int(match["count"]) + 1)
@@ -131,7 +139,8 @@ def _scaled(given: tuple[str, ...]) -> dict[str, int]:
         name, equals, number = text.partition("=")
         if not equals or not number.isdigit():
             raise click.UsageError(f'--scale "{text}": expected NAME=N')
-        scaled[name.rpartition("/")[2]] = int(number)
+        kind, _, plain = name.rpartition("/")
+        scaled[f"{kinds.lookup(kind).kind}/{plain}" if kind else plain] = int(number)
     return scaled
 
 
@@ -140,6 +149,7 @@ def _told(stage: dict[str, Any], *, first: bool) -> str:
     nowhere = len(stage["refused"])
     if first:
         text = f"{placed} pods placed on {len(stage['nodes'])} nodes"
+        text += f" ({stage['running']} run already)" if stage["running"] else ""
     else:
         text = f"{stage['title']}: {stage['moved']} pods have to move"
     parts = [text]
@@ -175,6 +185,8 @@ def _tables(stage: dict[str, Any], *, wide: bool) -> None:
         output.write(f"… and {len(stage['refused']) - MAX_SHOWN} more: -o wide shows all")
     for name in stage["lost"]:
         output.write(f"✗ {name}: nothing makes it anew")
+    for name in stage["down"]:
+        output.write(f"! {name} is down until its pods run elsewhere: all of them were there")
     for name in stage["preempted"]:
         output.write(f"! {name} is preempted")
 

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from knarr_api.types.core_v1 import Node, Pod
 from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.columns import Columns
@@ -18,6 +20,8 @@ from knarr_controlplane.scheduler.preemption import Budget
 from knarr_controlplane.simulate.expand import Workload
 
 Key = tuple[str, str]
+replace = msgspec.structs.replace
+GATED = "Scheduling is blocked due to non-empty scheduling gates"
 MAX_PREEMPTIONS = 10_000
 
 
@@ -43,7 +47,8 @@ class NodeUse:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """How things stand. placed: by workload, how many of its pods are on which node. moved: pods that had to be
-    placed again; lost: pods that nobody makes anew."""
+    placed again; lost: pods that nobody makes anew; down: workloads all of whose pods went with the node; running: pods
+    that were there before."""
 
     title: str
     nodes: tuple[NodeUse, ...]
@@ -52,6 +57,8 @@ class Stage:
     preempted: tuple[str, ...]
     moved: int = 0
     lost: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+    running: int = 0
 
 
 @dataclass(slots=True)
@@ -61,6 +68,7 @@ class Simulation:
     plugins: Sequence[Plugin]
     budgets: Sequence[Budget] = ()
     columns: Columns = field(default_factory=Columns)
+    _asked: list[str] = field(default_factory=list)
     _workload_of: dict[Key, Workload] = field(default_factory=dict)
     _pods: dict[Key, Pod] = field(default_factory=dict)
     _nowhere: dict[Key, str] = field(default_factory=dict)
@@ -71,24 +79,23 @@ class Simulation:
         for node in nodes:
             self.columns.set_node(node)
 
-    def add_running(self, pods: Iterable[Pod]) -> None:
-        """Pods that have a node already."""
-        for pod in pods:
-            self.columns.add_pod(pod, pod.spec.node_name)
-
     def place(self, workloads: Sequence[Workload]) -> Stage:
-        """All pods of the workloads."""
+        """All pods of the workloads; those that run stay where they are."""
+        self._asked = [each.name for each in workloads if each.asked]
         for each in workloads:
-            for pod in each.pods:
+            for number, pod in enumerate(each.pods):
                 self._workload_of[_key(pod)], self._pods[_key(pod)] = each, pod
-        self._place_all([pod for each in workloads for pod in each.pods])
-        return self._stage("placed")
+                if number < each.running:
+                    self.columns.add_pod(pod, pod.spec.node_name)
+        self._place_all([pod for each in workloads for pod in each.pods[each.running :]])
+        return self._stage("placed", running=sum(each.running for each in workloads if each.asked))
 
     def lose(self, node: str) -> Stage:
         """The node is gone: its pods are made anew elsewhere, as far as anybody does that."""
         row = self.columns.rows[node]
         held = [record.key for record in self.columns.on_row(row)]
         self.columns.remove_node(node)
+        before = self._placed_pods()
         lost: list[str] = []
         again: list[Pod] = []
         for key in held:
@@ -100,9 +107,17 @@ class Simulation:
                 lost.append("/".join(key))
                 self._pods.pop(key, None)
             else:
-                again.append(self._pods[key])
+                pod = self._pods[key]
+                again.append(replace(pod, spec=replace(pod.spec, node_name="")))
+        after = self._placed_pods()
+        down = tuple(sorted(before - after))
         self._place_all([*again, *(self._pods[key] for key in tuple(self._nowhere))])
-        return self._stage(f"without {node}", moved=len(again), lost=tuple(lost))
+        return self._stage(f"without {node}", moved=len(again), lost=tuple(lost), down=down)
+
+    def _placed_pods(self) -> set[str]:
+        """Workloads that are to run always, and have pods anywhere."""
+        found = (self._workload_of[key] for key in self.columns.pods if key in self._workload_of)
+        return {each.name for each in found if each.replaced and not each.follows_nodes and not each.ends}
 
     def _place_all(self, pods: Iterable[Pod]) -> None:
         waiting = deque(sorted(pods, key=lambda pod: -(pod.spec.priority or 0)))
@@ -110,6 +125,8 @@ class Simulation:
             pod = waiting.popleft()
             key = _key(pod)
             self._nowhere.pop(key, None)
+            if not self._is_for_the_scheduler(pod):
+                continue
             to_place = PodToPlace.of(pod)
             self._decisions += 1
             verdict = decide(to_place, self.columns, self.plugins, tie_break=self._decisions)
@@ -131,18 +148,38 @@ class Simulation:
                     waiting.append(self._pods[victim.key])
             self.columns.add_pod(pod, room.node)
 
-    def _stage(self, title: str, *, moved: int = 0, lost: tuple[str, ...] = ()) -> Stage:
-        placed: dict[str, dict[str, int]] = {workload.name: {} for workload in self._workload_of.values()}
+    def _is_for_the_scheduler(self, pod: Pod) -> bool:
+        """Else what becomes of it is known."""
+        if pod.spec.scheduling_gates:
+            self._nowhere[_key(pod)] = GATED
+        elif not pod.spec.node_name:
+            return True
+        elif pod.spec.node_name in self.columns.rows:
+            self.columns.add_pod(pod, pod.spec.node_name)
+        else:
+            self._nowhere[_key(pod)] = f'node "{pod.spec.node_name}" not found: spec.nodeName names it'
+        return False
+
+    def _stage(
+        self,
+        title: str,
+        *,
+        moved: int = 0,
+        lost: tuple[str, ...] = (),
+        down: tuple[str, ...] = (),
+        running: int = 0,
+    ) -> Stage:
+        placed: dict[str, dict[str, int]] = {name: {} for name in self._asked}
         for key in self._pods:
             record = self.columns.pods.get(key)
-            if record is not None:
+            if record is not None and self._workload_of[key].asked:
                 nodes = placed[self._workload_of[key].name]
                 nodes[record.node] = nodes.get(record.node, 0) + 1
         refused = tuple(
             Refused(self._workload_of[key].name, "/".join(key), message) for key, message in self._nowhere.items()
         )
         preempted, self._preempted = tuple(self._preempted), []
-        return Stage(title, self._use(), placed, refused, preempted, moved, lost)
+        return Stage(title, self._use(), placed, refused, preempted, moved, lost, down, running)
 
     def _use(self) -> tuple[NodeUse, ...]:
         columns = self.columns

@@ -111,3 +111,85 @@ def test_priorities_preempt() -> None:
     assert stage.placed == {"deployment/low": {"n1": 3}, "deployment/high": {"n1": 1}}
     with pytest.raises(Forbidden, match="no PriorityClass"):
         ask(high, nodes=[node("n1")])
+
+
+def running(name: str, on: str, owner: tuple[str, str] | None = None, cpu: str = "1") -> dict[str, Any]:
+    pod = {"apiVersion": "v1", "kind": "Pod", **template(cpu, nodeName=on), "status": {"phase": "Running"}}
+    metadata = {"name": name, "namespace": "default", "labels": {"app": "web"}}
+    if owner is not None:
+        kind, its = owner
+        reference = {"apiVersion": "apps/v1", "kind": kind, "name": its, "uid": f"uid-{its}", "controller": True}
+        metadata = {**metadata, "ownerReferences": [reference]}
+    return {**pod, "metadata": metadata}
+
+
+REPLICASET = {
+    "apiVersion": "apps/v1",
+    "kind": "ReplicaSet",
+    "metadata": {
+        "name": "web-1",
+        "namespace": "default",
+        "uid": "uid-web-1",
+        "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d", "controller": True}
+        ],
+    },
+}
+
+
+def test_pods_of_a_manifest_that_run_already_are_not_counted_twice() -> None:
+    pods = [running("web-1-a", "n1", ("ReplicaSet", "web-1")), running("web-1-b", "n1", ("ReplicaSet", "web-1"))]
+    (stage,) = ask(workload(replicas=3), nodes=THREE, pods=pods, there=[REPLICASET])
+    assert stage.placed["deployment/web"]["n1"] == 2 and sum(stage.placed["deployment/web"].values()) == 3
+    assert stage.running == 2
+    (stage,) = ask(workload(replicas=1), nodes=THREE, pods=pods, there=[REPLICASET])
+    assert stage.placed["deployment/web"] == {"n1": 1}
+
+
+def test_others_pods_are_made_anew_by_their_controllers() -> None:
+    pods = [
+        running("web-1-a", "n1", ("ReplicaSet", "web-1")),
+        running("daemon-a", "n1", ("DaemonSet", "daemon")),
+        running("bare", "n1"),
+    ]
+    _, stage = ask(nodes=THREE, pods=pods, there=[REPLICASET], kill=["n1"])
+    assert (stage.moved, stage.lost, stage.refused) == (1, ("default/bare",), ())
+    assert stage.down == ("deployment/web",), "all of its pods were there"
+
+
+def test_every_kind_of_workload_and_what_needs_no_scheduler() -> None:
+    nightly = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly"},
+        "spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"parallelism": 2, "template": template()}}},
+    }
+    asleep = workload("Job", "asleep", suspend=True)
+    pinned = {"apiVersion": "v1", "kind": "Pod", **template("9", nodeName="n3"), "metadata": {"name": "pinned"}}
+    nowhere = {"apiVersion": "v1", "kind": "Pod", **template(nodeName="n9"), "metadata": {"name": "nowhere"}}
+    gates = [{"name": "example.com/wait"}]
+    gated = {"apiVersion": "v1", "kind": "Pod", **template(schedulingGates=gates), "metadata": {"name": "gated"}}
+    (stage,) = ask(nightly, asleep, pinned, nowhere, gated, nodes=THREE)
+    assert sum(stage.placed["cronjob/nightly"].values()) == 2 and stage.placed["job/asleep"] == {}
+    assert stage.placed["pod/pinned"] == {"n3": 1}
+    assert {refused.workload: refused.message for refused in stage.refused} == {
+        "pod/nowhere": 'node "n9" not found: spec.nodeName names it',
+        "pod/gated": "Scheduling is blocked due to non-empty scheduling gates",
+    }
+
+
+def test_scale_may_name_the_kind_and_needs_replicas() -> None:
+    both = (workload("Deployment", "web"), workload("StatefulSet", "web"))
+    (stage,) = ask(*both, nodes=THREE, scale={"Deployment/web": 4})
+    assert {name: sum(nodes.values()) for name, nodes in stage.placed.items()} == {
+        "deployment/web": 4,
+        "statefulset/web": 1,
+    }
+    with pytest.raises(Invalid, match="a DaemonSet has no number of replicas"):
+        ask(workload("DaemonSet", "agent"), nodes=THREE, scale={"agent": 3})
+
+
+def test_the_clusters_classes_and_budgets_count() -> None:
+    high = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 9}
+    (stage,) = ask(workload(pod={"priorityClassName": "high"}), nodes=THREE, there=[high])
+    assert not stage.refused
