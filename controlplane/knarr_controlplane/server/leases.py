@@ -1,22 +1,26 @@
 """The nodes' Leases, renewed for all agents together.
 
 Heartbeats only say that a node was heard; a few times a second the Leases of all nodes heard since are written at once,
-so that they share transactions. A node whose earlier renewal is still under way waits for the next round.
+so that they share transactions, and one wait.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
 import structlog
 
 from knarr_api import errors, kinds
+from knarr_api.errors import KnarrError
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
+from knarr_client.client import outcomes
 from knarr_controlplane.authz import LEASE_NAMESPACE
+from knarr_controlplane.registry import bulk
+from knarr_controlplane.registry.bulk import Wanted
 from knarr_controlplane.registry.registry import Registry
 
 LEASE = kinds.of(Lease)
@@ -33,7 +37,6 @@ class Leases:
         self._duration_s = max(int(duration_s), 1)
         self._heard: dict[str, str] = {}
         """Names of nodes with their uids."""
-        self._under_way: set[str] = set()
         self._wake = asyncio.Event()
 
     def heard(self, node: str, uid: str) -> None:
@@ -42,46 +45,60 @@ class Leases:
 
     async def run(self) -> None:
         """Renew what was heard, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                for node in [node for node in self._heard if node not in self._under_way]:
-                    self._under_way.add(node)
-                    group.create_task(self._renew_one(node, self._heard.pop(node)))
-                await asyncio.sleep(ROUND_S)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            heard, self._heard = self._heard, {}
+            await self._renew_all(heard)
+            await asyncio.sleep(ROUND_S)
 
     async def renew(self, node: str, uid: str) -> None:
         """Now. Makes the Lease where there is none."""
-
-        def decide(lease: Lease) -> Lease:
-            spec = LeaseSpec(holder_identity=node, lease_duration_seconds=self._duration_s, renew_time=self._now())
-            metadata = lease.metadata
-            if [owner.uid for owner in metadata.owner_references] != [uid]:
-                metadata = _owned(metadata, node, uid)
-            return msgspec.structs.replace(lease, metadata=metadata, spec=spec)
-
         try:
-            await self._registry.change(LEASE, LEASE_NAMESPACE, node, decide)
+            await self._registry.change(LEASE, LEASE_NAMESPACE, node, self._renewed(node, uid))
         except errors.NotFound:
-            spec = LeaseSpec(holder_identity=node, lease_duration_seconds=self._duration_s, renew_time=self._now())
             try:
-                await self._registry.create(_lease(node, uid, spec))
+                await self._registry.create(_lease(node, uid, self._spec(node)))
             except errors.AlreadyExists:
                 return
 
-    async def _renew_one(self, node: str, uid: str) -> None:
+    async def _renew_all(self, heard: Mapping[str, str]) -> None:
+        changes = [Wanted(LEASE_NAMESPACE, node, self._renewed(node, uid)) for node, uid in heard.items()]
+        missing: list[tuple[str, str]] = []
         try:
-            await self.renew(node, uid)
-        except errors.KnarrError as error:
-            log = structlog.get_logger("knarr.agents").bind(node=node)
-            log.warning(
-                "a node's lease could not be renewed", object=f"Lease/{LEASE_NAMESPACE}/{node}", error=str(error)
-            )
-        finally:
-            self._under_way.discard(node)
-            if node in self._heard:
-                self._wake.set()
+            renewed = await bulk.change_all(self._registry, LEASE, changes)
+        except KnarrError as error:
+            for node in heard:
+                _log_failure(node, error)
+            return
+        for node, outcome in zip(heard, renewed, strict=True):
+            if isinstance(outcome, errors.NotFound):
+                missing.append((node, heard[node]))
+            elif isinstance(outcome, KnarrError):
+                _log_failure(node, outcome)
+        made = await outcomes(self.renew(node, uid) for node, uid in missing)
+        for (node, _), failure in zip(missing, made, strict=True):
+            if failure is not None:
+                _log_failure(node, failure)
+
+    def _renewed(self, node: str, uid: str) -> Callable[[Lease], Lease]:
+        """What a renewal makes of the Lease."""
+
+        def decide(lease: Lease) -> Lease:
+            metadata = lease.metadata
+            if [owner.uid for owner in metadata.owner_references] != [uid]:
+                metadata = _owned(metadata, node, uid)
+            return msgspec.structs.replace(lease, metadata=metadata, spec=self._spec(node))
+
+        return decide
+
+    def _spec(self, node: str) -> LeaseSpec:
+        return LeaseSpec(holder_identity=node, lease_duration_seconds=self._duration_s, renew_time=self._now())
+
+
+def _log_failure(node: str, error: KnarrError) -> None:
+    log = structlog.get_logger("knarr.agents").bind(node=node)
+    log.warning("a node's lease could not be renewed", object=f"Lease/{LEASE_NAMESPACE}/{node}", error=str(error))
 
 
 def _lease(node: str, uid: str, spec: LeaseSpec) -> Lease:
