@@ -65,6 +65,8 @@ def decode_strict(data: bytes | str | Mapping[str, Any], type_: type[T]) -> T:
 
 def decode_lenient(data: bytes | str | Mapping[str, Any], type_: type[T]) -> tuple[T, tuple[FieldError, ...]]:
     """As ``decode_strict``, but unknown and doubled fields are dropped and returned. Raises Invalid for wrong types."""
+    if isinstance(data, bytes) and (exact := _as_written_here(data, type_)) is not None:
+        return exact, ()
     document = _load_marking_doubles(data) if isinstance(data, bytes | str) else dict(data)
     if not isinstance(document, dict):
         raise Invalid(f"expected object, got {strict.kind_of(document)}")
@@ -72,6 +74,20 @@ def decode_lenient(data: bytes | str | Mapping[str, Any], type_: type[T]) -> tup
     if any(not problem.tolerable for problem in problems):
         raise _with_details(tuple(problem.as_field_error() for problem in problems))
     return from_builtins(cleaned, type_), tuple(problem.as_field_error() for problem in problems)
+
+
+def _as_written_here(data: bytes, type_: type[T]) -> T | None:
+    """The value of what ``encode`` has made, as our own clients send it; None for all else, which is looked at closely.
+
+    What gives the very same bytes again had nothing unknown, doubled or of a wrong type: a tenth of the time.
+    """
+    if len(data) > strict.MAX_NODES or data.count(b"{") + data.count(b"[") > strict.MAX_DEPTH:
+        return None
+    try:
+        value = _decoder(cast(Any, type_)).decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return cast(T, value) if encode(value) == data else None
 
 
 def load(data: bytes | str) -> Any:

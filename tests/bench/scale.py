@@ -78,13 +78,15 @@ async def measure(options: Options, phases: tuple[str, ...], *, held: int, plot:
             if "clients" in phases:
                 await many_clients(there, client)
             if "bound" in phases:
-                await create_to_bound(client)
+                await create_to_bound(client, "rate")
             if "rest" in phases:
                 await at_rest(there, client)
             if "hold" in phases:
                 points = await hold(there, client, held)
                 if plot is not None:
                     scale_plot.write(plot, points)
+                if "bound" in phases:
+                    await create_to_bound(client, "rate-held")
             if "restart" in phases:
                 await restart(there)
 
@@ -174,7 +176,7 @@ async def many_clients(there: World, client: GrpcClient) -> None:
         following.cancel()
 
 
-async def create_to_bound(client: GrpcClient) -> None:
+async def create_to_bound(client: GrpcClient, app: str) -> None:
     """At a steady rate, from before the call until a watch shows the pod's node."""
     began: dict[str, float] = {}
     times: list[float] = []
@@ -182,7 +184,7 @@ async def create_to_bound(client: GrpcClient) -> None:
     done = asyncio.Event()
 
     async def follow() -> None:
-        async for batch in client.watch(Pod, "default", label_selector="app=rate"):
+        async for batch in client.watch(Pod, "default", label_selector=f"app={app}"):
             for event in batch:
                 if event.object is not None and event.object.spec.node_name:
                     since = began.pop(event.object.metadata.name, None)
@@ -197,9 +199,9 @@ async def create_to_bound(client: GrpcClient) -> None:
         start = time.monotonic()
         for number in range(total):
             await asyncio.sleep(max(start + number / RATE - time.monotonic(), 0))
-            name = f"rate-{number}"
+            name = f"{app}-{number}"
             began[name] = time.monotonic()
-            group.create_task(client.create(pod(name, app="rate")))
+            group.create_task(client.create(pod(name, app=app)))
         async with asyncio.timeout(60):
             await done.wait()
         following.cancel()

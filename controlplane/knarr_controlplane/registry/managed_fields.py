@@ -11,13 +11,16 @@ somebody's fields may be concerned. See ``docs/decisions/0018-managed-fields.md`
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from knarr_api import json
 from knarr_api.errors import FieldError, Invalid
+from knarr_api.types.core_v1 import Pod
 from knarr_api.types.meta_v1 import ManagedFieldsEntry
 from knarr_controlplane.registry import field_changes, field_sets
 from knarr_controlplane.registry.field_changes import Changes
@@ -166,9 +169,30 @@ def created(obj: Any, writer: Writer, now: datetime.datetime) -> Any:
     """A new object with its writer's fields recorded."""
     if writer.quiet:
         return _with(obj, ())
+    if isinstance(obj, Pod):
+        entries = _of_new_pod(json.encode(_with(_nameless(obj), ())), writer)
+    else:
+        entries = _of_new(obj, writer)
+    now = now.replace(microsecond=0)
+    return _with(obj, tuple(replace(entry, time=now) for entry in entries))
+
+
+def _nameless(pod: Pod) -> Pod:
+    metadata = replace(pod.metadata, name="", namespace="", uid="", creation_timestamp=None)
+    return replace(pod, metadata=metadata)
+
+
+@functools.lru_cache(maxsize=512)
+def _of_new_pod(document: bytes, writer: Writer) -> tuple[ManagedFieldsEntry, ...]:
+    """Pods are made by the thousands that differ in their names alone, which are nobody's."""
+    return _of_new(json.decode(document, Pod), writer)
+
+
+def _of_new(obj: Any, writer: Writer) -> tuple[ManagedFieldsEntry, ...]:
+    """With a time to be replaced."""
     managers: Managers = {}
-    _take(managers, obj, field_changes.between(None, obj), writer, now)
-    return _with(obj, written(managers))
+    _take(managers, obj, field_changes.between(None, obj), writer, datetime.datetime.fromtimestamp(0, datetime.UTC))
+    return written(managers)
 
 
 def updated(old: Any, new: Any, writer: Writer, now: datetime.datetime) -> Any:

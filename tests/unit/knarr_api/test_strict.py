@@ -158,3 +158,17 @@ def test_decoding_names_the_place_of_the_first_mistake() -> None:
         json.decode(b'{"items":[{"spec":{"priority":"high"}}]}', PodList)
     with pytest.raises(Invalid, match='quantity "x"'):
         json.from_builtins({"spec": {"overhead": {"cpu": "x"}}}, Pod)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"c","image":"i"}]}}',
+        '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","name":"b"}}',
+        '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","colour":"red"}}',
+        '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":null}}',
+        '{"kind":"Pod","apiVersion":"v1"}',
+    ],
+)
+def test_bytes_as_they_are_encoded_here_are_read_like_any_other_text(text: str) -> None:
+    assert json.decode_lenient(text.encode(), Pod) == json.decode_lenient(text, Pod)

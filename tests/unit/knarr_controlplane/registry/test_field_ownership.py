@@ -202,3 +202,17 @@ def test_every_kind_has_a_shape(kind: Any) -> None:
 
 def _leaf(document: Any, path: Any) -> Any:
     return server_side_apply._at(document, SHAPE, path)
+
+
+def test_pods_that_differ_in_their_names_alone_have_the_same_owners_each_since_its_own_time():
+    def made(name: str, labels: dict[str, str], at: datetime.datetime) -> Any:
+        pod = json.from_builtins({"metadata": {"name": name, "uid": f"uid-{name}", "labels": labels}}, Pod)
+        writer = managed_fields.Writer(manager="kubectl")
+        (entry,) = managed_fields.created(pod, writer, at).metadata.managed_fields
+        return entry
+
+    later = NOW + datetime.timedelta(minutes=1)
+    one, two, other = made("one", {"a": "1"}, NOW), made("two", {"a": "1"}, later), made("one", {"b": "1"}, NOW)
+    assert one.fields_v1 == two.fields_v1 == {"f:metadata": {"f:labels": {".": {}, "f:a": {}}}}
+    assert (one.time, two.time) == (NOW.replace(microsecond=0), later.replace(microsecond=0))
+    assert other.fields_v1 == {"f:metadata": {"f:labels": {".": {}, "f:b": {}}}}
