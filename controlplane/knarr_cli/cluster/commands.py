@@ -7,13 +7,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
-from knarr_cli.cluster import several
+from knarr_cli.cluster import plan as planning
+from knarr_cli.cluster import ports, several
 from knarr_cli.cluster import up as local
+from knarr_cli.cluster.plan import Options, UpError
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster
 
 DEFAULT_DATA_DIR = Path("/var/lib/knarr")
@@ -54,7 +56,7 @@ def explained() -> Iterator[None]:
     """Turn the package's errors into the command's: the message on standard error, exit status 1."""
     try:
         yield
-    except (local.UpError, ClusterStateError, TimeoutError) as error:
+    except (UpError, ClusterStateError, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     except PermissionError as error:
         raise click.ClickException(f"{error}: run it as root") from error
@@ -127,7 +129,7 @@ def up_command(
     progress = Progress()
     with explained():
         local.preflight()
-        options = local.Options(
+        options = Options(
             data_dir=data_dir,
             nodes=nodes or 0,
             store=store,
@@ -140,31 +142,35 @@ def up_command(
             tracing_endpoint=tracing_endpoint,
             runtime=runtime,
         )
-        present = local.existing(options)
-        cluster = present or local.plan(options)
-        local.check_not_running(cluster)
-        with progress.step(f"networks of {_count(cluster)}"):
-            local.prepare(cluster)
-        several.make_keys(cluster)
-        try:
-            _bring_up(cluster, progress, time.monotonic() + timeout_s)
-        except BaseException:
-            local.stop(cluster)
+        present = planning.existing(options)
+        with ExitStack() as listening:
             if present is None:
-                local.remove_data(cluster)
-            raise
+                listening.enter_context(ports.turn())
+            cluster = present or planning.plan(options)
+            local.check_not_running(cluster)
+            with progress.step(f"networks of {_count(cluster)}"):
+                local.prepare(cluster)
+            several.make_keys(cluster)
+            try:
+                _bring_up(cluster, progress, time.monotonic() + timeout_s, listening.close)
+            except BaseException:
+                local.stop(cluster)
+                if present is None:
+                    local.remove_data(cluster)
+                raise
     _how_to_use(cluster, detach)
     if not detach:
         _follow(cluster)
 
 
-def _bring_up(cluster: LocalCluster, progress: Progress, deadline: float) -> None:
+def _bring_up(cluster: LocalCluster, progress: Progress, deadline: float, listening: Callable[[], None]) -> None:
     from knarr_cli.cluster import ready
 
     local.start_supervisor(cluster)
     count = len(several.control_planes(cluster))
     with progress.step("control plane" if count == 1 else f"{count} control planes"):
         ready.wait_for_control_plane(cluster, deadline)
+    listening()
     with progress.step(f"{_count(cluster)} Ready"):
         ready.give_tokens(cluster, deadline)
         ready.wait_for_nodes(cluster, deadline)
@@ -208,7 +214,7 @@ def down_command(data_dir: Path, keep_data: bool) -> None:
     progress = Progress()
     with explained():
         if os.geteuid() != 0:
-            raise local.UpError("not root: run it with sudo")
+            raise UpError("not root: run it with sudo")
         cluster = LocalCluster.load(data_dir)
         with progress.step("processes, pods, networks, cgroups and mounts removed"):
             local.stop(cluster)
@@ -270,7 +276,7 @@ def join_command(
     with explained():
         local.preflight()
         flags = ("--metrics-address", metrics_address) if metrics_address else ()
-        cluster = local.plan_join(
+        cluster = planning.plan_join(
             server=server, name=name, node_ip=node_ip, labels=labels, agent_flags=flags, data_dir=data_dir
         )
         local.prepare(cluster)

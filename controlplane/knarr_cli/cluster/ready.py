@@ -12,6 +12,7 @@ import grpc
 from knarr_api.types.core_v1 import Node
 from knarr_cli.cluster import several
 from knarr_cli.cluster import up as local
+from knarr_cli.cluster.plan import UpError
 from knarr_cli.cluster.state import LocalCluster, LocalNode, read_pid_file
 from knarr_client.grpc import GrpcClient
 from knarr_client.informer import Change, Informer
@@ -41,8 +42,8 @@ def _wait_for(cluster: LocalCluster, process: str, ready: Path, deadline: float)
     local.wait_for(decided, timeout_s=deadline - time.monotonic())
     if not _announced(ready, cluster, process):
         if refusal():
-            raise local.UpError(refusal())
-        raise local.UpError(_failed(cluster, process, "the control plane does not come up"))
+            raise UpError(refusal())
+        raise UpError(_failed(cluster, process, "the control plane does not come up"))
 
 
 def _refusal(cluster: LocalCluster, process: str, after: int) -> str:
@@ -76,7 +77,7 @@ def give_tokens(cluster: LocalCluster, deadline: float) -> None:
         asyncio.run(_give_tokens(cluster, missing, deadline))
     except grpc.RpcError as error:
         what = f"the control plane gives no token to join with: {error.details()}"
-        raise local.UpError(_failed(cluster, "controlplane", what)) from error
+        raise UpError(_failed(cluster, "controlplane", what)) from error
 
 
 async def _give_tokens(cluster: LocalCluster, missing: list[LocalNode], deadline: float) -> None:
@@ -99,7 +100,7 @@ def wait_for_nodes(cluster: LocalCluster, deadline: float) -> None:
     except TimeoutError:
         name = sorted(waiting)[0]
         what = f"node {name} is not Ready" if len(waiting) == 1 else f"nodes {', '.join(sorted(waiting))} are not Ready"
-        raise local.UpError(_failed(cluster, f"{name}-agent", what)) from None
+        raise UpError(_failed(cluster, f"{name}-agent", what)) from None
 
 
 async def _wait_for_nodes(cluster: LocalCluster, waiting: set[str], timeout_s: float) -> None:
@@ -135,8 +136,8 @@ def wait_for_join(cluster: LocalCluster, deadline: float) -> None:
     if not certificate.exists():
         refusal = _refusal(cluster, agent, 0)
         if refusal:
-            raise local.UpError(f"the node can't join: {refusal}")
-        raise local.UpError(_failed(cluster, f"{cluster.nodes[0].name}-agent", "the node does not join"))
+            raise UpError(f"the node can't join: {refusal}")
+        raise UpError(_failed(cluster, f"{cluster.nodes[0].name}-agent", "the node does not join"))
 
 
 def _failed(cluster: LocalCluster, process: str, what: str) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Protocol
 
+from knarr_cli.cluster import ports
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, Process
 
 CONTROL_PLANE, ETCD = "controlplane", "etcd"
 KEYS_TIMEOUT_S = 60.0
+ETCD_PORT = 2379
 
 
 class Wanted(Protocol):
@@ -37,9 +37,9 @@ def needs_etcd(options: Wanted) -> bool:
 
 def etcd(data_dir: Path, members: int) -> list[Process]:
     """The members of a local etcd."""
-    ports = _free_ports(2 * members)
+    found = ports.free(members, ETCD_PORT)
     names = [f"{ETCD}-{ordinal + 1}" for ordinal in range(members)]
-    cluster = ",".join(f"{name}={port}" for name, port in zip(names, ports[members:], strict=True))
+    cluster = ",".join(f"{name}={port + 1}" for name, port in zip(names, found, strict=True))
     return [
         Process(
             name=name,
@@ -47,17 +47,17 @@ def etcd(data_dir: Path, members: int) -> list[Process]:
             argv=(
                 *(sys.executable, "-m", "knarr_controlplane.store.etcd_member", "--pki", str(data_dir / "pki")),
                 *("--data-dir", str(data_dir / "etcd" / name), "--name", name, "--cluster", cluster),
-                *("--client-port", str(client), "--peer-port", str(peer)),
+                *("--client-port", str(port), "--peer-port", str(port + 1)),
             ),
         )
-        for name, client, peer in zip(names, ports[:members], ports[members:], strict=True)
+        for name, port in zip(names, found, strict=True)
     ]
 
 
 def endpoints(members: list[Process]) -> str:
     """``--store`` of who connects to them."""
-    ports = [process.argv[process.argv.index("--client-port") + 1] for process in members]
-    return "etcd://" + ",".join(f"127.0.0.1:{port}" for port in ports)
+    clients = [process.argv[process.argv.index("--client-port") + 1] for process in members]
+    return "etcd://" + ",".join(f"127.0.0.1:{port}" for port in clients)
 
 
 def control_plane(first: Process, data_dir: Path, ordinal: int) -> Process:
@@ -92,12 +92,3 @@ def make_keys(cluster: LocalCluster) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=KEYS_TIMEOUT_S)
     if done.returncode:
         raise ClusterStateError(f"the cluster's keys can't be made: {done.stderr.strip()}")
-
-
-def _free_ports(count: int) -> list[int]:
-
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]

@@ -20,6 +20,7 @@ from knarr_client import join, kubeconfig
 from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import Access
 from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
+from tests.ports import free_port
 
 READY_WITHIN_S = 30
 ENDED_WITHIN_S = 30
@@ -72,17 +73,6 @@ def running(data_dir: Path, port: int, *arguments: str) -> Iterator[ControlPlane
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    """A port that is free now, and so is the next."""
-    for _ in range(50):
-        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            second.bind(("127.0.0.1", port + 1))
-            return port
-    raise OSError("no two free ports")
 
 
 @pytest.fixture(scope="session")

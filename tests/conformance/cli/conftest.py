@@ -22,11 +22,12 @@ import pytest
 from knarr_api import kinds
 from knarr_client import kubeconfig
 from knarr_client.grpc import GrpcClient
+from tests.ports import free_port
 
 KNARR = str(Path(sys.executable).parent / "knarr")
 READY_WITHIN_S = 30
 ENDED_WITHIN_S = 30
-COMMAND_WITHIN_S = 30
+COMMAND_WITHIN_S = 60
 COUNTER = itertools.count(1)
 WATCHED = ("namespaces", "nodes", "configmaps", "secrets", "deployments", "replicasets", "pods")
 
@@ -101,17 +102,6 @@ class Knarr:
                     metadata = item["metadata"]
                     found[f"{name}/{metadata['name']}"] = f"{metadata['uid']} {metadata.get('generation')}"
         return found
-
-
-def free_port() -> int:
-    """A port that is free now, and so is the next."""
-    for _ in range(50):
-        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            second.bind(("127.0.0.1", port + 1))
-            return port
-    raise OSError("no two free ports")
 
 
 @pytest.fixture(scope="session")

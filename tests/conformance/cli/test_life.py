@@ -196,8 +196,8 @@ def test_a_drain_keeps_disruption_budgets(knarr):
         ready = '{"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}'
         knarr.ok("patch", "pod", "kept", "--type", "merge", "--subresource", "status", "-p", ready)
         knarr.ok("wait", "--for=jsonpath={.status.currentHealthy}=1", "pdb/b", "--timeout", "20s")
-        drain = ("drain", node, "--force", "--timeout", "3s")
-        refused = knarr.fails(*drain)
+        drain = ("drain", node, "--force")
+        refused = knarr.fails(*drain, "--timeout", "8s")
         assert "Cannot evict pod as it would violate the pod's disruption budget." in refused
         assert "timed out draining" in refused
         assert "deletionTimestamp" not in knarr.json("get", "pod", "kept")["metadata"]

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from knarr_api.errors import KnarrError
 from knarr_client import kubeconfig
 from knarr_client.client import Client
 from knarr_client.clock import SystemClock
@@ -43,6 +41,7 @@ from knarr_controlplane.server.pods import Pods
 from knarr_controlplane.server.serving import Listener, Services, Serving
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_proto.v1 import history_pb2_grpc
+from tests.ports import free_port
 
 READY_WITHIN_S = 30
 
@@ -112,7 +111,7 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
         authorizer, hub = Authorizer(made.cache), AgentHub()
         tokens = Tokens(MemoryStore(), authority.fingerprint, SystemClock().now)
         accounts = AccountAuthority(made, AccountTokens(authority), SystemClock().now)
-        port = free_ports()
+        port = free_port()
         services = Services(
             objects=Objects(made, authorizer),
             pods=Pods(made, authorizer, hub, Peers((), authority, SystemClock().now)),
@@ -165,17 +164,6 @@ async def grpc_protobuf(directory: Path) -> AsyncIterator[Opened]:
 
 
 IMPLEMENTATIONS = {"memory": memory, "local": local, "grpc-json": grpc_json, "grpc-protobuf": grpc_protobuf}
-
-
-def free_ports() -> int:
-    """A port that is free now, and so is the next."""
-    for _ in range(50):
-        with contextlib.suppress(OSError), socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            second.bind(("127.0.0.1", port + 1))
-            return port
-    raise KnarrError("no two free ports")
 
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))

@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from knarr_controlplane.store.etcd import EtcdStore
 from knarr_controlplane.store.etcd_member import prepare
 from knarr_controlplane.store.etcd_process import EtcdTls
 from knarr_controlplane.store.protocol import Delete, Put, StoreEvent
+from tests.ports import free_ports
 from tests.slowness import patient
 
 pytestmark = [pytest.mark.etcd, pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not on PATH")]
@@ -86,11 +86,8 @@ class Members:
 
 @pytest.fixture
 def members(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Members]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(6)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        ports = [each.getsockname()[1] for each in sockets]
+    clients = free_ports(3)
+    ports = [*clients, *(port + 1 for port in clients)]
     prepare(tmp_path / "pki")
     made = Members(tmp_path, getattr(request, "param", ()), ports)
     made.start(0, 1, 2)

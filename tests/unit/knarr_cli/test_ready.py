@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from knarr_cli.cluster import ready, up
+from knarr_cli.cluster import ready
+from knarr_cli.cluster.plan import UpError
 from knarr_cli.cluster.state import LocalCluster, LocalNode
 from knarr_controlplane.pki import kubeconfig
 from knarr_controlplane.pki.authority import Authority
@@ -22,6 +23,6 @@ def test_a_control_plane_that_does_not_answer_is_named(tmp_path: Path) -> None:
     kubeconfig.write(path, servers=(server,), ca_pem=authority.pem, user="admin", credentials=authority.admin(now))
     node = LocalNode(name="n1", data_dir=str(tmp_path / "n1"), runtime_socket="")
     cluster = LocalCluster(id="x", data_dir=str(tmp_path), server=server, kubeconfig=str(path), nodes=(node,))
-    with pytest.raises(up.UpError, match="no token to join with") as caught:
+    with pytest.raises(UpError, match="no token to join with") as caught:
         ready.give_tokens(cluster, time.monotonic() + 0.3)
     assert "controlplane.log" in str(caught.value)
