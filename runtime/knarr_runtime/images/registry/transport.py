@@ -67,9 +67,11 @@ class Cancellation:
 
     @contextlib.contextmanager
     def cutting(self, answer: urllib3.BaseHTTPResponse) -> Iterator[None]:
+        """While it is read. Raises Cancelled for one that came when nobody was to cut it any more."""
         with self._lock:
             self._answers.add(answer)
         try:
+            self.check()
             yield
         finally:
             with self._lock:
