@@ -17,6 +17,7 @@ from knarr_cli.cluster import ports, several
 from knarr_cli.cluster import up as local
 from knarr_cli.cluster.plan import Options, UpError
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster
+from knarr_cli.session import seconds
 
 DEFAULT_DATA_DIR = Path("/var/lib/knarr")
 
@@ -86,6 +87,17 @@ Examples:
 @click.option("--timeout", "timeout_s", type=float, default=local.START_TIMEOUT_S, show_default=True, help="Seconds.")
 @click.option("--node-grace", "node_grace_s", type=float, help="Seconds without a heartbeat until a node is Unknown.")
 @click.option("--eviction-grace", "eviction_s", type=int, help="Seconds until pods leave a node that is not Ready.")
+@click.option(
+    "--retention",
+    metavar="DURATION",
+    help="Of what was, for 'get --at', history, undo.  [default: 10m]",
+)
+@click.option(
+    "--scheduler-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A KubeSchedulerConfiguration with profiles.",
+)
 @click.option("--metrics-address", metavar="HOST:PORT", help="Serve /metrics, /livez and /readyz of the control plane.")
 @click.option(
     "--node-metrics-address",
@@ -107,6 +119,8 @@ def up_command(
     timeout_s: float,
     node_grace_s: float | None,
     eviction_s: int | None,
+    retention: str | None,
+    scheduler_config: Path | None,
     metrics_address: str | None,
     node_metrics_address: str | None,
     log_format: str,
@@ -124,10 +138,14 @@ def up_command(
         flags += ["--node-grace", str(node_grace_s)]
     if eviction_s is not None:
         flags += ["--eviction-toleration", str(eviction_s)]
+    if scheduler_config is not None:
+        flags += ["--scheduler-config", str(scheduler_config.resolve())]
     if metrics_address is not None:
         flags += ["--metrics-address", metrics_address]
     progress = Progress()
     with explained():
+        if retention is not None:
+            flags += ["--retention", str(seconds(retention))]
         local.preflight()
         options = Options(
             data_dir=data_dir,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, tables
 from knarr_cli.session import namespace_option, seconds, session, shown, targets
+from knarr_cli.undoing import ABSENT, Field, Undoing
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 from knarr_client.messages import resource_type
@@ -48,7 +49,7 @@ Examples:
 def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: str, limit: int, form: str) -> None:
     """Show what an object has been: when it changed, who changed it, and which fields.
 
-    The store keeps old versions for a while (knarr-controlplane --retention).
+    The store keeps old versions for a while: 'knarr up --retention'.
     """
     own = session(ctx)
     kind, name = _one(resource)
@@ -84,7 +85,7 @@ def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: st
     epilog="""\b
 Examples:
   knarr undo deployment web                        # take back what the last apply changed
-  knarr undo deployment web --dry-run              # say what would change
+  knarr undo deployment web --dry-run              # say what would change; with -o yaml: the object as it would be
   knarr undo configmap/settings --revision 52479   # take back another change, see 'knarr history'""",
 )
 @click.argument(
@@ -93,9 +94,22 @@ Examples:
 @namespace_option
 @click.option("--revision", default="", help="Of the change to take back.  [default: the last apply's]")
 @click.option("--dry-run", is_flag=True, help="Change nothing.")
+@click.option("--force", is_flag=True, help="Take back also what was changed again since.")
+@click.option("-o", "--output", "form", default="", metavar="FORM", help="json, yaml or name: the object after it.")
 @click.pass_context
-def undo_command(ctx: click.Context, resource: tuple[str, ...], namespace: str, revision: str, dry_run: bool) -> None:
-    """Take back what an apply changed. What others have changed since stays."""
+def undo_command(
+    ctx: click.Context,
+    resource: tuple[str, ...],
+    namespace: str,
+    revision: str,
+    dry_run: bool,
+    force: bool,
+    form: str,
+) -> None:
+    """Take back what an apply changed. What others have changed since stays.
+
+    Where the very same field was changed again since, it says so, with who did it, and changes nothing.
+    """
     own = session(ctx)
     kind, name = _one(resource)
     space = own.namespace(namespace) if kind.namespaced else ""
@@ -105,17 +119,26 @@ def undo_command(ctx: click.Context, resource: tuple[str, ...], namespace: str, 
         number = _to_undo(answer, revision, shown(kind, name))
         after = json.loads(answer.versions[number].object.json)
         before = json.loads(answer.versions[number + 1].object.json)
-        patch = reverted(before, after)
-        if not patch:
-            raise Invalid(f"{shown(kind, name)}: that write changed nothing that could be taken back")
         live = json.loads(answer.versions[0].object.json)
+        if not reverted(before, after):
+            raise Invalid(f"{shown(kind, name)}: that write changed nothing that could be taken back")
+        undoing = Undoing(force=force)
+        wanted = undoing.take_back(_users(before), _users(after), _users(live))
+        if undoing.conflicts:
+            raise Invalid("\n".join(_refusal(shown(kind, name), undoing, answer.versions[:number])))
+        patch = reverted(wanted, live)
+        if not patch:
+            raise Invalid(f"{shown(kind, name)}: what that write changed is as it was before already")
         guard = {"metadata": {**patch.get("metadata", {}), "resourceVersion": live["metadata"]["resourceVersion"]}}
-        await client.raw.patch(kind, name, space, patch={**patch, **guard}, field_manager="knarr-undo", dry_run=dry_run)
-        for change in answer.versions[number].changes:
-            if not change.path.startswith("status"):
-                back = history_pb2.FieldChange(path=change.path, before=change.after, after=change.before)
-                output.write(f"  {_said(back)}")
-        output.write(f"{shown(kind, name)} undone" + (" (dry run)" if dry_run else ""))
+        done = await client.raw.patch(
+            kind, name, space, patch={**patch, **guard}, field_manager="knarr-undo", dry_run=dry_run
+        )
+        if form in ("json", "yaml"):
+            output.document(form, done.object)
+            return
+        for one in () if form == "name" else undoing.back:
+            output.write(f"  {_said(_message(one))}")
+        output.write(shown(kind, name) if form == "name" else f"{shown(kind, name)} undone" + " (dry run)" * dry_run)
 
     own.run(work)
 
@@ -144,13 +167,16 @@ async def revision_at(client: GrpcClient, text: str) -> str:
 
 
 def moment(text: str, now: datetime.datetime) -> datetime.datetime:
-    """Raises Invalid."""
+    """``10m``, ``2d12h`` ago, or an RFC 3339 time. Raises Invalid."""
     if text[:4].isdigit() and "-" in text:
         try:
             given = datetime.datetime.fromisoformat(text)
         except ValueError:
             raise Invalid(f'--at "{text}": expected a duration like 10m, or a time like 2030-01-31T12:00:00Z') from None
         return given if given.tzinfo is not None else given.replace(tzinfo=now.tzinfo)
+    days, d, rest = text.partition("d")
+    if d and days.isdecimal():
+        return now - datetime.timedelta(days=int(days), seconds=seconds(rest) if rest else 0)
     return now - datetime.timedelta(seconds=seconds(text))
 
 
@@ -163,6 +189,30 @@ def reverted(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
     }
     metadata = _patch(_metadata(before), _metadata(after))
     return {**patch, "metadata": metadata} if metadata else patch
+
+
+def _users(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an object users write."""
+    own = {name: value for name, value in document.items() if name not in ("status", "metadata", "apiVersion", "kind")}
+    return {**own, "metadata": _metadata(document)}
+
+
+def _refusal(what: str, undoing: Undoing, since: Any) -> Iterator[str]:
+    """Which fields were changed again, by whom."""
+    yield f"{what}: what that write changed was changed again since; --force takes it back nevertheless:"
+    for one in undoing.conflicts:
+        line = f"  {_said(_message(Field(one.path, one.present, one.other)))}"
+        by = next((v for v in since for change in v.changes if change.path.startswith(one.path)), None)
+        yield f"{line}, by {by.manager or 'unknown'} in revision {by.resource_version}" if by is not None else line
+
+
+def _message(one: Field) -> Any:
+    message = history_pb2.FieldChange(path=one.path)
+    if one.present is not ABSENT:
+        message.before = json.dumps(one.present).encode()
+    if one.other is not ABSENT:
+        message.after = json.dumps(one.other).encode()
+    return message
 
 
 def _metadata(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -299,6 +299,13 @@ def test_history_time_travel_and_undo(knarr):
     assert knarr.json("get", "cm", "travel")["data"]["colour"] == "blue"
     assert '"blue" → "red"' in knarr.ok("undo", "cm", "travel", "--revision", _revision(told, "blue"))
     assert knarr.json("get", "cm", "travel")["data"] == {"colour": "red", "size": "big"}
+    assert "as it was before already" in knarr.fails("undo", "cm", "travel", "--revision", _revision(told, "blue"))
+    knarr.ok("patch", "cm", "travel", "-p", '{"data":{"colour":"green"}}')
+    refused = knarr.fails("undo", "cm", "travel", "--revision", _revision(told, "blue"))
+    assert re.search(r'data.colour: "blue" → "green", by knarr-patch in revision \d+', refused), refused
+    assert knarr.json("get", "cm", "travel")["data"]["colour"] == "green"
+    forced = knarr.ok("undo", "cm", "travel", "--revision", _revision(told, "blue"), "--force", "-o", "json")
+    assert json.loads(forced)["data"] == {"colour": "red", "size": "big"}
     assert "created by that write" in knarr.fails("undo", "cm", "travel", "--revision", red)
     assert "NotFound" in knarr.fails("history", "cm", "none")
 

@@ -92,6 +92,8 @@ def test_what_is_not_the_users_is_not_reverted() -> None:
     ("text", "expected"),
     [
         ("10m", NOW - datetime.timedelta(minutes=10)),
+        ("2d", NOW - datetime.timedelta(days=2)),
+        ("1d12h", NOW - datetime.timedelta(days=1, hours=12)),
         ("2029-12-31T23:59:00Z", datetime.datetime(2029, 12, 31, 23, 59, tzinfo=datetime.UTC)),
         ("2029-12-31T23:59:00", datetime.datetime(2029, 12, 31, 23, 59, tzinfo=datetime.UTC)),
     ],
