@@ -10,6 +10,7 @@ with every pod that may concern them.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ from knarr_controlplane.scheduler.requests import HostPort
 IntColumn = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Scores = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 MAX_COUNTS = 2048
 FIRST_ROWS, FIRST_RESOURCES = 16, 8
+PER_ROW = ("present", "unschedulable", "allocatable", "requested", "nonzero", "taint_set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Columns:
     """All columns. Not safe for use by several threads."""
 
     def __init__(self) -> None:
+        self.changes = 0
+        """Counts what may change a decision."""
         self.rows: dict[str, int] = {}
         self.names: list[str] = [""] * FIRST_ROWS
         self.resources: dict[str, int] = {requests.CPU: 0, requests.MEMORY: 1, requests.PODS: 2}
@@ -133,8 +138,17 @@ class Columns:
         """Rows there are room for; every column has this length."""
         return len(self.names)
 
+    def only(self, row: int) -> Columns:
+        """One node's, as long as they are not changed: for who looks at each node by itself."""
+        view = copy.copy(self)
+        view.names = [self.names[row]]
+        for name in PER_ROW:
+            setattr(view, name, getattr(self, name)[row : row + 1])
+        return view
+
     def set_node(self, node: Node) -> None:
         """Add a node or take over what has changed of it."""
+        self.changes += 1
         name = node.metadata.name
         row = self.rows.get(name)
         if row is None:
@@ -165,6 +179,7 @@ class Columns:
         row = self.rows.pop(name, None)
         if row is None:
             return
+        self.changes += 1
         for key, record in tuple(self._on_row[row].items()):
             self._subtract(record)
             self._park(key, record)
@@ -178,7 +193,7 @@ class Columns:
 
     def add_pod(self, pod: Pod, node: str) -> None:
         """Count a pod on a node, also before the API knows of it (an assumption). Again for the same pod: replaced."""
-        self.put_back(_record(pod, node))
+        self.put_back(record_of(pod, node))
 
     def shows(self, pod: Pod) -> bool:
         """Whether a pod is counted as it is now, where it is now; what it asks for can't have changed meanwhile."""
@@ -227,6 +242,7 @@ class Columns:
         """Its labels, None when it is gone; says whether that changed anything."""
         if self.namespaces.get(name) == labels:
             return False
+        self.changes += 1
         if labels is None:
             del self.namespaces[name]
         else:
@@ -294,6 +310,7 @@ class Columns:
         self._count(record, -1)
 
     def _count(self, record: PodRecord, step: int) -> None:
+        self.changes += 1
         row = record.row
         for resource, number in record.requests.items():
             column = self.resource(resource)
@@ -375,7 +392,7 @@ class Columns:
         self.names += [""] * old
         self.labels += [{}] * old
         self._free.extend(range(new - 1, old - 1, -1))
-        for name in ("present", "unschedulable", "allocatable", "requested", "nonzero", "taint_set"):
+        for name in PER_ROW:
             column = getattr(self, name)
             setattr(self, name, np.concatenate((column, np.zeros_like(column))))
         for count in self._counts.values():
@@ -397,7 +414,8 @@ def per_domain(column: IntColumn, domains: IntColumn, number_of_domains: int) ->
     return total
 
 
-def _record(pod: Pod, node: str) -> PodRecord:
+def record_of(pod: Pod, node: str) -> PodRecord:
+    """What is remembered of a pod on a node."""
     metadata = pod.metadata
     started = pod.status.start_time or metadata.creation_timestamp
     return PodRecord(

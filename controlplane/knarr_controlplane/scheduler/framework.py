@@ -16,7 +16,7 @@ import numpy as np
 
 from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.scheduler import pinning, requests
-from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
+from knarr_controlplane.scheduler.columns import Columns, Mask, Rows, Scores
 
 MAX_SCORE = 100.0
 PINNED_ELSEWHERE = f"node(s) didn't satisfy plugin(s) [{pinning.PLUGIN}]"
@@ -64,6 +64,15 @@ class Refusal:
     resolvable: bool = True
 
 
+class Reach(enum.Enum):
+    """What a pod that is placed can change in a plugin's judgement of another like it."""
+
+    NOTHING = enum.auto()
+    NODE = enum.auto()
+    """That of the pod's node; each node is looked at by itself."""
+    ALL = enum.auto()
+
+
 class Plugin(Protocol):
     """See the module's text. ``name`` is the one Kubernetes gives it."""
 
@@ -78,6 +87,11 @@ class Plugin(Protocol):
     @property
     def wakes_on(self) -> ClusterEvent:
         """What can make a pod fit that this plugin refused."""
+        ...
+
+    @property
+    def reach(self) -> Reach:
+        """See ``alike``."""
         ...
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
@@ -189,8 +203,14 @@ def decide(
             scores = plugin.score(pod, columns, feasible)
             if scores is not None:
                 total += plugin.weight * scores
-    best = total[rows].max()
-    candidates = rows[total[rows] >= best - 1e-9]
+    return best_of(total, rows, columns, tie_break=tie_break)
+
+
+def best_of(total: Scores, rows: Rows, columns: Columns, *, tie_break: int) -> Placed:
+    """Of these the node with the highest score."""
+    scores = total[rows]
+    best = scores.max()
+    candidates = rows[scores >= best - 1e-9]
     row = int(candidates[tie_break % len(candidates)])
     return Placed(node=columns.names[row], score=float(best), feasible=len(rows))
 

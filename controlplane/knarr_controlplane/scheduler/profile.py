@@ -17,7 +17,7 @@ from typing import Any
 from knarr_api.errors import Invalid
 from knarr_controlplane.scheduler import plugins
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
-from knarr_controlplane.scheduler.framework import ClusterEvent, Plugin, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import ClusterEvent, Plugin, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.plugins.node_resources_fit import NodeResourcesFit
 
 DEFAULT_NAME = "default-scheduler"
@@ -43,6 +43,10 @@ class Chosen:
     @property
     def wakes_on(self) -> ClusterEvent:
         return self.plugin.wakes_on
+
+    @property
+    def reach(self) -> Reach:
+        return self.plugin.reach
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         return self.plugin.filter(pod, columns) if self.filters else iter(())

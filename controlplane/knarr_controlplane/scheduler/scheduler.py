@@ -27,6 +27,7 @@ from knarr_client.event_recorder import ComponentRecorder, EventRecorder
 from knarr_client.informer import Change, Informer, wait_synced
 from knarr_controlplane import metrics
 from knarr_controlplane.scheduler import preemption
+from knarr_controlplane.scheduler.alike import Alike
 from knarr_controlplane.scheduler.columns import Columns, PodRecord
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
 from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption
@@ -77,6 +78,7 @@ class Scheduler:
     """Pods for which others were asked to go, with the node in their status."""
     _budgets: dict[Key, Budget] = field(default_factory=dict)
     _decisions: int = 0
+    _alike: Alike | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -193,7 +195,24 @@ class Scheduler:
         """Decide, and assume the decision."""
         key = Key(pod.metadata.namespace, pod.metadata.name)
         self._decisions += 1
-        with _span("schedule", pod), metrics.ATTEMPT_DURATION.time(), self._reserved(pod):
+        with _span("schedule", pod), metrics.ATTEMPT_DURATION.time():
+            verdict = self._place_alike(pod) or self._place_alone(pod)
+        if isinstance(verdict, Placed):
+            self._assumed[key] = verdict.node
+            self._nominated.pop(key, None)
+        metrics.ATTEMPTS.labels("scheduled" if isinstance(verdict, Placed) else "unschedulable").inc()
+        return verdict
+
+    def _place_alike(self, pod: Pod) -> Placed | None:
+        """As ``_place_alone``, for one of many that are alike; None where it is to be decided alone."""
+        if self._nominated:
+            return None
+        if self._alike is None or not self._alike.includes(pod):
+            self._alike = Alike(pod, self.columns, self._plugins(pod))
+        return self._alike.place(pod, tie_break=self._decisions)
+
+    def _place_alone(self, pod: Pod) -> Placed | Unschedulable:
+        with self._reserved(pod):
             verdict = decide(
                 PodToPlace.of(pod),
                 self.columns,
@@ -202,10 +221,7 @@ class Scheduler:
                 first=pod.status.nominated_node_name,
             )
         if isinstance(verdict, Placed):
-            self._assumed[key] = verdict.node
-            self._nominated.pop(key, None)
             self.columns.add_pod(pod, verdict.node)
-        metrics.ATTEMPTS.labels("scheduled" if isinstance(verdict, Placed) else "unschedulable").inc()
         return verdict
 
     def preempt(self, pod: Pod, refused: Unschedulable) -> Preemption | NoRoom:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 
 ORDER = 60
 LEAST_BYTES, MOST_BYTES = 23 << 20, 1000 << 20
@@ -19,6 +19,7 @@ LEAST_BYTES, MOST_BYTES = 23 << 20, 1000 << 20
 class ImageLocality:
     name = "ImageLocality"
     weight = 1.0
+    reach = Reach.NOTHING
     wakes_on = ClusterEvent(0)
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

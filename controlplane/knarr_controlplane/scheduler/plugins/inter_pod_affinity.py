@@ -21,7 +21,7 @@ from knarr_controlplane.scheduler.columns import (
     of_namespace,
     per_domain,
 )
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 
 ORDER = 45
 
@@ -29,6 +29,7 @@ ORDER = 45
 class InterPodAffinity:
     name = "InterPodAffinity"
     weight = 2.0
+    reach = Reach.ALL
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS | ClusterEvent.POD_REMOVED | ClusterEvent.POD_ADDED
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from knarr_api.types.core_v1 import NodeSelectorRequirement, NodeSelectorTerm, PodSpec
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 
 ORDER = 20
 WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
@@ -22,6 +22,7 @@ WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 class NodeAffinity:
     name = "NodeAffinity"
     weight = 2.0
+    reach = Reach.NOTHING
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from knarr_controlplane.scheduler.columns import WITH_PORTS, Columns, CountKey, Mask, PodRecord, Scores
-from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.requests import HostPort, host_ports
 
 ORDER = 25
@@ -16,6 +16,7 @@ ORDER = 25
 class NodePorts:
     name = "NodePorts"
     weight = 0.0
+    reach = Reach.ALL
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.POD_REMOVED
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

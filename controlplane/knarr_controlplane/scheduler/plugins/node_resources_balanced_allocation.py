@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.requests import CPU, MEMORY
 
 ORDER = 31
@@ -19,6 +19,7 @@ ORDER = 31
 class NodeResourcesBalancedAllocation:
     name = "NodeResourcesBalancedAllocation"
     weight = 1.0
+    reach = Reach.NODE
     wakes_on = ClusterEvent(0)
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.requests import PODS, insufficient
 
 ORDER = 30
@@ -22,6 +22,7 @@ class NodeResourcesFit:
 
     name = "NodeResourcesFit"
     weight = 1.0
+    reach = Reach.NODE
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_REMOVED
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from knarr_api.types.core_v1 import Taint
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
-from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.tolerations import tolerated
 
 ORDER = 0
@@ -16,6 +16,7 @@ CORDON = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 class NodeUnschedulable:
     name = "NodeUnschedulable"
     weight = 0.0
+    reach = Reach.NOTHING
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINTS
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

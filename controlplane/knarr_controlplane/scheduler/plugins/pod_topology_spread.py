@@ -24,7 +24,7 @@ from knarr_controlplane.scheduler.columns import (
     of_namespace,
     of_owner,
 )
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.plugins.node_affinity import eligible
 from knarr_controlplane.scheduler.tolerations import first_untolerated
 
@@ -47,6 +47,7 @@ class Wish:
 class PodTopologySpread:
     name = "PodTopologySpread"
     weight = 2.0
+    reach = Reach.ALL
     wakes_on = (
         ClusterEvent.NODE_ADDED
         | ClusterEvent.NODE_REMOVED
@@ -115,16 +116,16 @@ def _score(wishes: Sequence[Wish], columns: Columns, feasible: Mask, *, ignored:
         domains, number_of_domains = columns.domains(wish.topology_key)
         known = domains >= 0
         if wish.topology_key == HOSTNAME:
-            size, crowd = int(rated.sum()), wish.pods
+            size, crowd = np.count_nonzero(rated), wish.pods
         else:
-            size = len(np.unique(domains[rated & known]))
+            size = np.count_nonzero(np.bincount(domains[rated & known], minlength=1))
             crowd = _per_domain(wish.pods, domains, number_of_domains, wish.counted & known)[domains]
-        total += np.where(known, crowd * math.log(size + 2) + (wish.max_skew - 1), 0.0)
+        total += known * (crowd * math.log(size + 2) + (wish.max_skew - 1))
     total = np.rint(total)
     least, most = float(total[rated].min()), float(total[rated].max())
     if most <= least and rated is feasible:
         return None
-    scores = np.full(columns.capacity, MAX_SCORE) if most == 0 else MAX_SCORE * (most + least - total) / most
+    scores = np.full(columns.capacity, MAX_SCORE) if most == 0 else (MAX_SCORE / most) * (most + least - total)
     return np.where(rated, scores, 0.0)
 
 
@@ -166,10 +167,9 @@ def _considered(pod: Pod, constraint: TopologySpreadConstraint, columns: Columns
 
 def _per_domain(counts: IntColumn, domains: IntColumn, number_of_domains: int, considered: Mask) -> IntColumn:
     """Sum of the counts of each domain's considered nodes; the last entry, for rows without a domain, is 0."""
-    sums = np.zeros(number_of_domains + 1, dtype=np.int64)
-    np.add.at(sums, domains[considered], counts[considered])
-    sums[-1] = 0
-    return sums
+    # One place further on, so that what has no domain (-1) is counted first, and left out.
+    sums = np.bincount(domains + 1, weights=counts * considered, minlength=number_of_domains + 1).astype(np.int64)
+    return np.append(sums[1:], 0)
 
 
 PLUGIN = PodTopologySpread()

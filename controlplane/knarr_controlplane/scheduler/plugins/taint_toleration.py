@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.tolerations import first_untolerated, to_avoid
 
 ORDER = 10
@@ -16,6 +16,7 @@ ORDER = 10
 class TaintToleration:
     name = "TaintToleration"
     weight = 3.0
+    reach = Reach.NOTHING
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINTS
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

@@ -1,0 +1,107 @@
+"""Decisions for pods that are alike, as a ReplicaSet's: what the last one has not changed is not looked at again.
+
+The verdicts are those of ``framework.decide``, one pod after the other. A plugin says how far a placed pod reaches:
+most look at each node by itself, so that one node is judged anew instead of all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from knarr_api.types.core_v1 import Pod
+from knarr_controlplane.scheduler.columns import Columns, Mask, Rows, Scores, record_of
+from knarr_controlplane.scheduler.framework import Placed, Plugin, PodToPlace, Reach, best_of
+
+
+class Alike:
+    """For pods like this one, until something else than their placement changes the columns."""
+
+    def __init__(self, pod: Pod, columns: Columns, plugins: Sequence[Plugin]) -> None:
+        self._first = pod
+        self._pod = PodToPlace.of(pod)
+        self._record = record_of(pod, "")
+        self._columns = columns
+        self._plugins = plugins
+        self._rows: Rows = np.flatnonzero(columns.present)
+        """Those that can take another."""
+        self._feasible: Mask = columns.present
+        self._steady: Scores = np.zeros(0)
+        """The sum of the scores that pods like this one do not change."""
+        self._total: Scores = np.zeros(0)
+        """With those of each node by itself."""
+        self._seen = -1
+        """What of ``columns.changes`` this has taken in."""
+
+    def includes(self, pod: Pod) -> bool:
+        """Whether plugins can't tell it from the first but by name. Who was nominated for a node is not compared."""
+        first = self._first
+        return (
+            (pod.spec is first.spec or pod.spec == first.spec)
+            and pod.metadata.labels == first.metadata.labels
+            and pod.metadata.namespace == first.metadata.namespace
+            and pod.metadata.owner_references == first.metadata.owner_references
+            and not pod.status.nominated_node_name
+            and self._pod.pinned is None
+        )
+
+    def place(self, pod: Pod, *, tie_break: int) -> Placed | None:
+        """Decide, and count the pod where it goes; None where none or no choice is left: ``decide`` says why."""
+        columns = self._columns
+        if self._seen != columns.changes:
+            self._look()
+        if len(self._rows) < 2:
+            return None
+        total = self._total + self._sum(Reach.ALL, columns, self._feasible)
+        placed = best_of(total, self._rows, columns, tie_break=tie_break)
+        metadata, before = pod.metadata, columns.changes
+        made = metadata.creation_timestamp
+        columns.put_back(
+            dataclasses.replace(
+                self._record,
+                name=metadata.name,
+                uid=metadata.uid,
+                node=placed.node,
+                started_s=made.timestamp() if made is not None else 0.0,
+            )
+        )
+        if columns.changes == before + 1:
+            self._look_at(columns.rows[placed.node])
+        return placed
+
+    def _look(self) -> None:
+        """At everything."""
+        columns = self._columns
+        self._feasible = columns.present & ~self._refused(columns, *Reach)
+        self._rows = np.flatnonzero(self._feasible)
+        self._steady = self._sum(Reach.NOTHING, columns, self._feasible)
+        self._total = self._steady + self._sum(Reach.NODE, columns, self._feasible)
+        self._seen = columns.changes
+
+    def _look_at(self, row: int) -> None:
+        """At the node that a pod was placed on, and whether any node can't take another now: then scores that compare
+        nodes may be others as well, and all is looked at again."""
+        columns, node = self._columns, self._columns.only(row)
+        if self._refused(node, Reach.NODE).any() or (self._refused(columns, Reach.ALL) & self._feasible).any():
+            return
+        self._total[row] = self._steady[row] + self._sum(Reach.NODE, node, node.present)[0]
+        self._seen = columns.changes
+
+    def _refused(self, columns: Columns, *reaches: Reach) -> Mask:
+        refused = np.zeros(columns.capacity, dtype=np.bool_)
+        for plugin in self._plugins:
+            if plugin.reach in reaches:
+                for refusal in plugin.filter(self._pod, columns):
+                    refused |= refusal.rows
+        return refused
+
+    def _sum(self, reach: Reach, columns: Columns, feasible: Mask) -> Scores:
+        total = np.zeros(columns.capacity)
+        for plugin in self._plugins:
+            if plugin.weight and plugin.reach is reach:
+                scores = plugin.score(self._pod, columns, feasible)
+                if scores is not None:
+                    total += plugin.weight * scores
+        return total
