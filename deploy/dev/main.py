@@ -62,7 +62,7 @@ def main() -> int:
     test = commands.add_parser("test", help="all tests (root); arguments go to pytest")
     test.usage = "./dev test [--vm] [pytest arguments]"
     simulate = commands.add_parser("simulate", help="a cluster in virtual time, with faults, seed by seed")
-    simulate.usage = "./dev simulate [--seeds N] [--first S] [--seed S] [--budget SECONDS] [--keep] [--log]"
+    simulate.usage = "./dev simulate [--seeds N] [--first S] [--seed S] [--budget SECONDS] [--keep] [--log] | --planted"
     machine = commands.add_parser("vm", help="a command in a virtual machine with cgroup v2, without KVM")
     machine.usage = "./dev vm [--memory MB] [--cpus N] [--seconds N] [--boot ARGUMENTS] -- COMMAND"
     commands.add_parser("check", help="ruff, mypy, import contracts, generated code up to date")
@@ -87,7 +87,7 @@ def main() -> int:
     return {
         "demo": lambda: run(PYTHON, ROOT / "deploy/dev/demo.py", *more),
         "test": lambda: run(PYTHON, "-m", "pytest", *more),
-        "simulate": lambda: run(PYTHON, "-m", "tests.simulation.run", *more),
+        "simulate": lambda: simulate(more),
         "vm": lambda: run(PYTHON, ROOT / "deploy/vm/machine.py", *more),
         "check": check,
         "fmt": fmt,
@@ -95,6 +95,12 @@ def main() -> int:
         "proto": lambda: run(PYTHON, ROOT / "proto/generate/main.py"),
         "setup": lambda: 0,
     }[arguments.command]()
+
+
+def simulate(more: list[str]) -> int:
+    if "--planted" in more:
+        return run(PYTHON, "-m", "tests.simulation.planted", *(word for word in more if word != "--planted"))
+    return run(PYTHON, "-m", "tests.simulation.run", *more)
 
 
 def install_packages(packages: dict[str, str]) -> None:

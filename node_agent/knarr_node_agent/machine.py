@@ -164,3 +164,9 @@ def is_taken_for_lost(node: Node) -> bool:
     """The control plane has not heard of this node for a while and has put Unknown for what it reported, and not ready
     for its pods: once it hears again, it must be told anew."""
     return any(condition.type == "Ready" and condition.status == "Unknown" for condition in node.status.conditions)
+
+
+def must_tell_pods_again(old: Node | None, new: Node | None) -> bool:
+    """While the node is taken for lost, and once it is found again: until then its pods may have been set to not ready
+    after they were told of."""
+    return any(node is not None and is_taken_for_lost(node) for node in (old, new))

@@ -209,11 +209,10 @@ class _Agent:
 
     def _node_changed(self, change: Change[Node]) -> None:
         if change.key.name == self._settings.node_name:
-            lost = change.new is not None and machine.is_taken_for_lost(change.new)
-            if lost:
+            if change.new is not None and machine.is_taken_for_lost(change.new):
                 self._stream.node_status_again()
-            if lost or (change.old is not None and machine.is_taken_for_lost(change.old)):
-                self._pods.resend()  # also once it is found again: until then they may have been set to not ready
+            if machine.must_tell_pods_again(change.old, change.new):
+                self._pods.resend()
         self._network.node_changed(change.new)
 
     async def _watch_machine(self) -> None:

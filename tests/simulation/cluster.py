@@ -25,6 +25,7 @@ from knarr_client.informer import Change, Informer
 from knarr_client.virtual_time import VirtualClock
 from knarr_controlplane import acting, controllers, leader, scheduler
 from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.registry import subresources
 from knarr_controlplane.registry.local_client import LocalClient
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
@@ -33,7 +34,7 @@ from knarr_controlplane.server.agents import Agents
 from knarr_controlplane.server.hub import AgentHub
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_node_agent.assignments import AssignmentStore, ObjectCache
-from knarr_node_agent.machine import is_taken_for_lost
+from knarr_node_agent.machine import is_taken_for_lost, must_tell_pods_again
 from knarr_node_agent.memory_cri import MemoryCri, Program
 from knarr_node_agent.pod_files import PodFiles
 from knarr_node_agent.pods import PodManager
@@ -48,6 +49,7 @@ from tests.simulation.faults import FaultyRuntime, FaultyStore, Network, Trouble
 from tests.simulation.loop import Process
 from tests.simulation.plan import IMAGES, Plan
 from tests.simulation.remote import Channel, Endpoints, Remote, Server
+from tests.simulation.workloads import LONG_S
 
 LEADER = "knarr-controller-manager"
 LEASE_KEY = kinds.of(Lease).key(leader.NAMESPACE, LEADER)
@@ -58,6 +60,13 @@ RESTART_S = 1.0
 CPU_M, MEMORY_MI, PODS = 4000, 8192, 40
 LEADING: contextvars.ContextVar[bool] = contextvars.ContextVar("leading", default=False)
 """Whether a task does the leader's work."""
+
+
+class Api(LocalClient):
+    """What users call: one verb more than the process itself has a use for."""
+
+    async def evict(self, name: str, namespace: str, *, uid: str) -> None:
+        await subresources.evict(self._registry, namespace, name, uid=uid)
 
 
 class ControlPlane:
@@ -116,7 +125,7 @@ class ControlPlane:
         hub = AgentHub()
         agents = Agents(registry, hub, now=self.clock.now, heartbeat_s=HEARTBEAT_S, lease_s=GRACE_S)
         process.spawn(agents.run(), "leases", vital=True)
-        client = LocalClient(registry)
+        client = Api(registry)
         self._cluster.endpoints.servers[self._number] = Server(process, client, agents, registry.catch_up)
 
         async def act(term: leader.Term) -> None:
@@ -180,6 +189,7 @@ class Machine:
         self.cri.present = set(IMAGES)
         self.cri.pullable = set(IMAGES)
         self.cri.programs["work"] = Program(runs_s=3.0)
+        self.cri.programs["long"] = Program(runs_s=LONG_S)
         self.network = Network(self.name, cluster.chance(f"network {self.name}"))
         self.process: Process | None = None
         self._cluster = cluster
@@ -298,10 +308,9 @@ class Machine:
                 pods.assign(change.new)
 
         def node_changed(change: Change[Node]) -> None:
-            lost = change.new is not None and is_taken_for_lost(change.new)
-            if lost:
+            if change.new is not None and is_taken_for_lost(change.new):
                 stream.node_status_again()
-            if lost or (change.old is not None and is_taken_for_lost(change.old)):
+            if must_tell_pods_again(change.old, change.new):
                 pods.resend()
 
         async def synced() -> None:

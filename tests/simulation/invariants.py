@@ -20,12 +20,10 @@ from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.protocol import Check, Operation, Put
 from tests.simulation.cluster import CPU_M, LEADING, LEASE_KEY, PODS, TERM_KEY, Machine
 from tests.simulation.loop import Process
+from tests.simulation.promises import ENDED, STALE_S, Promises, controller
 
-STALE_S = 15.0
-"""How old what a control plane acts upon may be, at most, with the delays that plans ask for."""
 HOLD = "simulation.example/hold"
 """A finalizer that only its user takes away."""
-ENDED = ("Succeeded", "Failed")
 _KINDS = {kind.key_prefix: kind for kind in reversed(KINDS)}
 
 
@@ -94,6 +92,7 @@ class Invariants:
         self.forgetful: set[str] = set()
         """Nodes whose runtime has lost its records at some time."""
         self.machines: Sequence[Machine] = ()
+        self.promises = Promises(self.objects, self.of, self.fail)
 
     def fail(self, name: str, text: str) -> None:
         if self.violation is None:
@@ -144,6 +143,7 @@ class Invariants:
                 self.objects[key] = new
                 self._by_type.setdefault(kind.type, {})[key] = new
             self._check(written, old, new)
+            self.promises.written(now_s, old, new, leading=written.leading)
 
     def started(self, machine: Machine, config: Any) -> None:
         """A container was started."""
@@ -151,6 +151,9 @@ class Invariants:
         for other in self.machines:
             if other is not machine and uid in other.running():
                 self.fail("one node per pod", f"pod {uid} runs on {other.name} and {machine.name}")
+        running = [(other.name, each) for other in self.machines for each in other.running()]
+        self.promises.started(uid, running)
+        self.promises.started_beside(uid, machine.running(), machine.name)
         if self._bound.get(uid) != machine.name:
             self.fail("one node per pod", f"pod {uid} starts on {machine.name}, bound to {self._bound.get(uid)}")
         pod = next((p for p in self.of(Pod) if p.metadata.uid == uid), None)
@@ -201,10 +204,10 @@ class Invariants:
 
     def _surge(self, written: Written, pod: Pod) -> None:
         """A pod more must be one that its ReplicaSet asks for."""
-        owner = _controller(pod)
+        owner = controller(pod)
         if owner is None or owner.kind != "ReplicaSet":
             return
-        active = [p for p in self.of(Pod) if _is_active(p) and (c := _controller(p)) and c.uid == owner.uid]
+        active = [p for p in self.of(Pod) if _is_active(p) and (c := controller(p)) and c.uid == owner.uid]
         limits = self._wanted.get(owner.uid)
         limit = limits.highest(written.at_s) if limits is not None else 0
         if len(active) > limit:
@@ -222,10 +225,10 @@ class Invariants:
         grows = not limits.pods or wanted > limits.pods[-1][1]
         if not limits.pods or limits.pods[-1][1] != wanted:
             limits.set(written.at_s, wanted)
-        owner = _controller(new)
+        owner = controller(new)
         if owner is None or not grows:
             return
-        siblings = [rs for rs in self.of(ReplicaSet) if (c := _controller(rs)) and c.uid == owner.uid]
+        siblings = [rs for rs in self.of(ReplicaSet) if (c := controller(rs)) and c.uid == owner.uid]
         total = sum(rs.spec.replicas if rs.spec.replicas is not None else 1 for rs in siblings)
         allowed = self._limits.get(owner.uid)
         limit = allowed.highest(written.at_s) if allowed is not None else 0
@@ -258,10 +261,6 @@ def _limit(deployment: Deployment) -> int:
     rolling = deployment.spec.strategy.rolling_update if deployment.spec.strategy is not None else None
     surge = rolling.max_surge if rolling is not None and rolling.max_surge is not None else 0
     return replicas + int(surge)
-
-
-def _controller(obj: Any) -> Any:
-    return next((owner for owner in obj.metadata.owner_references if owner.controller), None)
 
 
 def _is_active(pod: Pod) -> bool:

@@ -6,16 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-WARM_UP_S = 8.0
-"""Until then nothing breaks: the nodes register."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """at_s: virtual seconds since the start."""
-
-    at_s: float
-
+from tests.simulation import workloads
+from tests.simulation.moment import IMAGES, WARM_UP_S, Event
 
 # What users do. Those about one object come one after the other, each until it is acknowledged.
 
@@ -44,7 +36,9 @@ class SetImage(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteDeployment(Event):
+class DeleteOwner(Event):
+    """A Deployment, StatefulSet or DaemonSet."""
+
     name: str
     propagation: str
 
@@ -75,7 +69,7 @@ class DeletePod(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteSomePod(Event):
-    """Whichever pod of a Deployment comes at that place among them, by name."""
+    """Whichever pod of a Deployment, StatefulSet or DaemonSet comes at that place among them, by name."""
 
     number: int
 
@@ -227,17 +221,14 @@ class Plan:
     events: tuple[Event, ...]
 
 
-IMAGES = ("busybox", "web:1", "web:2", "web:3")
-
-
 def make(seed: int) -> Plan:
     """The plan of a seed. Pure."""
     chance = random.Random(f"plan {seed}")
     large = chance.random()
     nodes = 200 if large < 0.003 else chance.randint(9, 20) if large < 0.1 else chance.randint(4, 7)
     control_planes = chance.choice((2, 2, 3))
-    span_s = chance.uniform(15.0, 45.0)
-    events = [*_actions(chance, span_s)]
+    span_s, minutes = workloads.spans(chance)
+    events = _actions(chance, span_s, minutes=minutes)
     if chance.random() < 0.9:
         for _ in range(chance.randint(1, 12)):
             at_s = WARM_UP_S + chance.random() * span_s
@@ -250,40 +241,36 @@ def make(seed: int) -> Plan:
     return Plan(seed=seed, control_planes=control_planes, nodes=nodes, writers=2, ends_s=ends_s, events=tuple(events))
 
 
-def _actions(chance: random.Random, span_s: float) -> list[Event]:
+def _actions(chance: random.Random, span_s: float, *, minutes: bool) -> list[Event]:
     events: list[Event] = []
 
     def times(count: int) -> list[float]:
         return sorted(WARM_UP_S + chance.random() * span_s for _ in range(count))
 
-    for number in range(chance.randint(1, 3)):
-        name = f"web-{number}"
+    deployments = chance.randint(1, 3)
+    for number in range(deployments):
         surge = chance.randint(0, 2)
-        first, *later = times(chance.randint(1, 6))
         events.append(
             CreateDeployment(
-                at_s=min(first, WARM_UP_S + 5.0),
-                name=name,
+                at_s=WARM_UP_S + 5.0 * chance.random(),
+                name=f"web-{number}",
                 replicas=chance.randint(0, 8),
                 max_surge=surge,
                 max_unavailable=chance.randint(0 if surge else 1, 2),
                 cpu_m=chance.choice((50, 200, 400)),
             )
         )
-        for at_s in later:
-            events.append(
-                chance.choice(
-                    (
-                        Scale(at_s=at_s, name=name, replicas=chance.randint(0, 10)),
-                        SetImage(at_s=at_s, name=name, image=chance.choice(IMAGES)),
-                        SetImage(at_s=at_s, name=name, image=chance.choice(IMAGES)),
-                        DeleteSomePod(at_s=at_s, number=chance.randint(0, 20)),
-                    )
-                )
-            )
+    events += workloads.first_actions(chance, span_s, deployments=deployments, minutes=minutes)
+    owners = [event for event in events if isinstance(event, OWNERS)]
+    for owner in owners:
+        for at_s in times(chance.randint(0, 5)):
+            event = _change(chance, max(at_s, owner.at_s), owner)
+            if event is not None:
+                events.append(event)
         if chance.random() < 0.2:
             propagation = chance.choice(("Background", "Foreground", "Orphan"))
-            events.append(DeleteDeployment(at_s=WARM_UP_S + span_s, name=name, propagation=propagation))
+            at_s = chance.choice((WARM_UP_S + span_s, max(times(1)[0], owner.at_s)))
+            events.append(DeleteOwner(at_s=at_s, name=owner.name, propagation=propagation))
     if chance.random() < 0.5:
         first, last = times(2)
         events.append(
@@ -301,6 +288,25 @@ def _actions(chance: random.Random, span_s: float) -> list[Event]:
         first, last = times(2)
         events.append(Hold(at_s=first, name="held", release_at_s=last))
     return events
+
+
+Owner = CreateDeployment | workloads.CreateStatefulSet | workloads.CreateDaemonSet
+OWNERS = (CreateDeployment, workloads.CreateStatefulSet, workloads.CreateDaemonSet)
+
+
+def _change(chance: random.Random, at_s: float, owner: Owner) -> Event | None:
+    """Of one that is there; nobody scales a DaemonSet."""
+    most = 10 if isinstance(owner, CreateDeployment) else 5
+    scale = Scale(at_s=at_s, name=owner.name, replicas=chance.randint(0, most))
+    chosen = chance.choice(
+        (
+            scale,
+            SetImage(at_s=at_s, name=owner.name, image=chance.choice(IMAGES)),
+            SetImage(at_s=at_s, name=owner.name, image=chance.choice(IMAGES)),
+            DeleteSomePod(at_s=at_s, number=chance.randint(0, 20)),
+        )
+    )
+    return None if chosen is scale and isinstance(owner, workloads.CreateDaemonSet) else chosen
 
 
 Fault = Callable[[random.Random, float, int, int], Event]

@@ -43,6 +43,8 @@ SETTLED_S = 15.0
 LOOK_S = 1.0
 QUIET_S = 60.0
 """So long nothing but Leases may be written after everything has settled."""
+PROGRESS_S = 15.0
+AGAIN = "./dev simulate --seed"
 SHM = Path("/dev/shm")
 
 
@@ -191,6 +193,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--seed", type=int, help="this one alone, with its plan")
     parser.add_argument("--budget", type=float, default=0.0, help="begin no seed after so many seconds (default: all)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--keep", action="store_true", help="go on after a seed has failed")
     parser.add_argument("--no-shrink", action="store_true", help="show the plan of a failing seed as it is")
     parser.add_argument("--log", action="store_true", help="with --seed: every write")
@@ -203,22 +206,23 @@ def main() -> int:
 
 
 def _one(seed: int, *, log: bool, small: bool) -> int:
-    _quiet(verbose=log)
+    be_quiet(verbose=log)
     plan = plan_module.make(seed)
     outcome = simulate(plan, log=log)
     print(_line(outcome))
     if not outcome.violation:
         return 0
-    _quiet(verbose=False)
+    be_quiet(verbose=False)
     _explain(plan, outcome, small=small)
     return 1
 
 
 def _many(seeds: range, arguments: argparse.Namespace) -> int:
     began_s, failed, done, commits = time.monotonic(), [], 0, 0
+    told_s = began_s
     context = multiprocessing.get_context("spawn")
-    workers = min(os.cpu_count() or 1, len(seeds))
-    with concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_quiet) as pool:
+    workers = min(arguments.workers, len(seeds))
+    with concurrent.futures.ProcessPoolExecutor(workers, context, initializer=be_quiet) as pool:
         waiting = {
             pool.submit(run_seed, seed, began_s + arguments.budget if arguments.budget else 0.0) for seed in seeds
         }
@@ -231,15 +235,19 @@ def _many(seeds: range, arguments: argparse.Namespace) -> int:
             done, commits = done + 1, commits + outcome.commits
             if outcome.violation:
                 failed.append(outcome)
-                print(_line(outcome), flush=True)
+                print(f"{_line(outcome)}\n  again: {AGAIN} {outcome.seed}", flush=True)
                 if not arguments.keep:
                     for other in waiting:
                         other.cancel()
+            if time.monotonic() >= told_s + PROGRESS_S:
+                told_s = time.monotonic()
+                print(f"{done} of {len(seeds)} seeds, {len(failed)} failed, {told_s - began_s:.0f} s", flush=True)
     took_s = time.monotonic() - began_s
     print(f"{done} seeds, {commits} writes, {len(failed)} failed, {took_s:.0f} s", flush=True)
     if failed:
+        print(f"failed: {' '.join(str(outcome.seed) for outcome in sorted(failed, key=lambda each: each.seed))}")
         first = min(failed, key=lambda outcome: outcome.seed)
-        _quiet()
+        be_quiet()
         _explain(plan_module.make(first.seed), first, small=not arguments.no_shrink)
     return 1 if failed else 0
 
@@ -259,7 +267,7 @@ def _explain(plan: Plan, outcome: Outcome, *, small: bool) -> None:
     print(f"\n{plan.control_planes} control planes, {plan.nodes} nodes, mended at {plan.ends_s:.1f} s")
     for event in plan.events:
         print(f"  {event}")
-    print(f"\nagain: ./dev simulate --seed {plan.seed}", flush=True)
+    print(f"\nagain: {AGAIN} {plan.seed}", flush=True)
 
 
 def _line(outcome: Outcome) -> str:
@@ -288,7 +296,7 @@ def _silent(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutabl
     raise structlog.DropEvent
 
 
-def _quiet(*, verbose: bool = False) -> None:
+def be_quiet(*, verbose: bool = False) -> None:
     level = logging.DEBUG if verbose else logging.ERROR
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),

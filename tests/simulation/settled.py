@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from knarr_api.types.apps_v1 import Deployment, ReplicaSet
-from knarr_api.types.batch_v1 import Job
+from knarr_api.types.apps_v1 import DaemonSet, ReplicaSet
+from knarr_api.types.batch_v1 import CronJob, Job
 from knarr_api.types.core_v1 import ConfigMap, Node, Pod
+from knarr_api.types.policy_v1 import PodDisruptionBudget
+from tests.simulation import workloads
 from tests.simulation.cluster import Cluster
-from tests.simulation.invariants import ENDED, Invariants
-from tests.simulation.users import People
+from tests.simulation.invariants import Invariants
+from tests.simulation.promises import ENDED
+from tests.simulation.users import TYPES, People
 
 
 def unsettled(cluster: Cluster, invariants: Invariants, people: People) -> list[str]:
     """What is not yet as it should be; empty when all is."""
     return [
-        *_deployments(invariants, people),
+        *_owned(invariants, people),
         *_jobs(invariants, people),
+        *_others(invariants, people),
         *_pods(cluster, invariants),
         *_owners(invariants),
         *_nodes(cluster, invariants),
@@ -29,36 +33,62 @@ def unsettled(cluster: Cluster, invariants: Invariants, people: People) -> list[
     ]
 
 
-def _deployments(invariants: Invariants, people: People) -> Iterator[str]:
-    present = {each.metadata.name: each for each in invariants.of(Deployment)}
+def _owned(invariants: Invariants, people: People) -> Iterator[str]:
+    """Deployments, StatefulSets and DaemonSets."""
     for name, wanted in people.wanted.items():
-        if not name.startswith("web"):
+        type_ = TYPES.get(name.split("-")[0])
+        if type_ is None:
             continue
-        deployment = present.get(name)
+        what = f"{type_.__name__} {name}"
+        present = next((each for each in invariants.of(type_) if each.metadata.name == name), None)
         if wanted is None:
-            if deployment is not None:
-                yield f"Deployment {name} was deleted and is still there"
-            continue
-        if deployment is None:
-            yield f"Deployment {name} was acknowledged and is not there"
-            continue
-        image = deployment.spec.template.spec.containers[0].image
-        if (deployment.spec.replicas, image) != wanted:
-            yield f"Deployment {name} is {(deployment.spec.replicas, image)}, acknowledged was {wanted}"
-        status, count = deployment.status, wanted[0]
-        numbers = (status.replicas or 0, status.updated_replicas or 0, status.available_replicas or 0)
-        if numbers != (count, count, count) or status.observed_generation != deployment.metadata.generation:
-            yield f"Deployment {name} has {numbers} pods (all, updated, available) of {count}"
+            if present is not None:
+                yield f"{what} was deleted and is still there"
+        elif present is None:
+            yield f"{what} was acknowledged and is not there"
+        else:
+            yield from _as_wanted(invariants, what, present, wanted)
+
+
+def _as_wanted(invariants: Invariants, what: str, obj: Any, wanted: tuple[int | None, str]) -> Iterator[str]:
+    image, status = obj.spec.template.spec.containers[0].image, obj.status
+    if isinstance(obj, DaemonSet):
+        count = len(invariants.of(Node))
+        numbers = (status.current_number_scheduled, status.updated_number_scheduled, status.number_available)
+        asked: tuple[int | None, str] = (None, image)
+    else:
+        count = wanted[0] or 0
+        numbers = (status.replicas, status.updated_replicas, status.available_replicas)
+        asked = (obj.spec.replicas, image)
+    if asked != wanted:
+        yield f"{what} is {asked}, acknowledged was {wanted}"
+    shown = tuple(number or 0 for number in numbers)
+    if shown != (count, count, count) or status.observed_generation != obj.metadata.generation:
+        yield f"{what} has {shown} pods (all, updated, available) of {count}"
 
 
 def _jobs(invariants: Invariants, people: People) -> Iterator[str]:
     for job in invariants.of(Job):
-        wanted = people.wanted.get(job.metadata.name)
+        by_hand = not job.metadata.owner_references
+        wanted = people.wanted.get(job.metadata.name) if by_hand else 1
         complete = any(c.type == "Complete" and c.status == "True" for c in job.status.conditions)
         if wanted is None:
             yield f"Job {job.metadata.name} was deleted and is still there"
         elif not complete or (job.status.succeeded or 0) != wanted:
             yield f"Job {job.metadata.name}: {job.status.succeeded} of {wanted} succeeded, complete: {complete}"
+    for cron_job in invariants.of(CronJob):
+        if cron_job.status.active:
+            yield f"CronJob {cron_job.metadata.name} names active Jobs: {[job.name for job in cron_job.status.active]}"
+
+
+def _others(invariants: Invariants, people: People) -> Iterator[str]:
+    for budget in invariants.of(PodDisruptionBudget):
+        if budget.status.disrupted_pods:
+            yield f"budget {budget.metadata.name} waits for {sorted(budget.status.disrupted_pods)} to go"
+    if workloads.LIMITED in people.deleted:
+        for key, obj in invariants.objects.items():
+            if workloads.LIMITED in (obj.metadata.namespace, obj.metadata.name):
+                yield f"{key} is still there, its namespace was deleted"
 
 
 def _pods(cluster: Cluster, invariants: Invariants) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,20 +13,30 @@ import msgspec
 from knarr_api import errors, kinds
 from knarr_api.errors import KnarrError
 from knarr_api.quantity import Quantity
-from knarr_api.types.apps_v1 import Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
-from knarr_api.types.batch_v1 import Job, JobSpec
-from knarr_api.types.core_v1 import ConfigMap, Container, Pod, PodSpec, PodTemplateSpec, ResourceRequirements
+from knarr_api.types.apps_v1 import (
+    DaemonSet,
+    Deployment,
+    DeploymentSpec,
+    DeploymentStrategy,
+    RollingUpdateDeployment,
+    StatefulSet,
+)
+from knarr_api.types.batch_v1 import CronJob, Job, JobSpec
+from knarr_api.types.core_v1 import ConfigMap, Container, Namespace, Pod, PodSpec, PodTemplateSpec, ResourceRequirements
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_client.client import EventType, Propagation, meta_of
-from tests.simulation import plan
+from tests.simulation import plan, workloads
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Network
 from tests.simulation.invariants import HOLD, Invariants, Written
 from tests.simulation.loop import Process
+from tests.simulation.promises import STALE_S
 from tests.simulation.remote import Remote
 
 replace = msgspec.structs.replace
-NAMESPACE = "default"
+NAMESPACE = workloads.NAMESPACE
+TYPES: dict[str, Any] = {"web": Deployment, "db": StatefulSet, "each": DaemonSet}
+"""By how their names begin."""
 PAUSE_S = 0.5
 DEADLINE_S = 20.0
 
@@ -56,6 +67,8 @@ class People:
 
     def __init__(self, cluster: Cluster, process: Process, invariants: Invariants) -> None:
         self.wanted: dict[str, Any] = {}
+        self.deleted: set[str] = set()
+        """Namespaces."""
         self._cluster = cluster
         self._process = process
         self._invariants = invariants
@@ -70,6 +83,11 @@ class People:
         """Whether all that was begun is acknowledged. Raises what went wrong."""
         return all(task.done() and task.result() is None for task in self._last.values())
 
+    def _orphan(self, name: str) -> None:
+        for obj in self._invariants.of(_type(name)):
+            if obj.metadata.name == name and obj.metadata.deletion_timestamp is None:
+                self._invariants.promises.orphan(obj)
+
     async def _after(self, before: asyncio.Task[None] | None, event: plan.Event, name: str) -> None:
         if before is not None:
             await asyncio.wait({before})
@@ -80,25 +98,58 @@ class People:
             await asyncio.sleep(max(0.0, event.release_at_s - asyncio.get_running_loop().time()))
             self._invariants.released.add(event.name)
             await user.insist(lambda: _release(user.client, event.name))
+        if isinstance(event, workloads.CreateLimited):
+            await asyncio.sleep(STALE_S)  # until whoever answers has seen the quota
+            async with asyncio.TaskGroup() as group:
+                for number in range(event.asked):
+                    group.create_task(self._ask(event, number))
+
+    async def _ask(self, event: workloads.CreateLimited, number: int) -> None:
+        """For one pod more than there may be, perhaps."""
+        user = User(self._cluster, self._process, f"user {event.name} {number}")
+        with contextlib.suppress(errors.Forbidden):
+            await user.insist(lambda: _create_unless_gone(user.client, workloads.limited_pod(event, number)))
 
     async def _do(self, client: Any, event: plan.Event) -> None:
         match event:
             case plan.CreateDeployment():
                 await _create(client, _deployment(event))
                 self.wanted[event.name] = (event.replicas, plan.IMAGES[0])
+            case workloads.CreateStatefulSet():
+                await _create(client, workloads.stateful_set(event))
+                self.wanted[event.name] = (event.replicas, plan.IMAGES[0])
+            case workloads.CreateDaemonSet():
+                await _create(client, workloads.daemon_set(event))
+                self.wanted[event.name] = (None, plan.IMAGES[0])
             case plan.Scale():
                 if self.wanted.get(event.name) is not None:
-                    deployment = await client.get(Deployment, event.name, NAMESPACE)
-                    await client.update(replace(deployment, spec=replace(deployment.spec, replicas=event.replicas)))
+                    owner = await client.get(_type(event.name), event.name, NAMESPACE)
+                    await client.update(replace(owner, spec=replace(owner.spec, replicas=event.replicas)))
                     self.wanted[event.name] = (event.replicas, self.wanted[event.name][1])
             case plan.SetImage():
                 if self.wanted.get(event.name) is not None:
-                    deployment = await client.get(Deployment, event.name, NAMESPACE)
-                    await client.update(_with_image(deployment, event.image))
+                    owner = await client.get(_type(event.name), event.name, NAMESPACE)
+                    await client.update(_with_image(owner, event.image))
                     self.wanted[event.name] = (self.wanted[event.name][0], event.image)
-            case plan.DeleteDeployment():
-                await _delete(client, Deployment, event.name, propagation=Propagation(event.propagation))
+            case plan.DeleteOwner():
+                if event.propagation == "Orphan":
+                    self._orphan(event.name)
+                await _delete(client, _type(event.name), event.name, propagation=Propagation(event.propagation))
                 self.wanted[event.name] = None
+            case workloads.CreateCronJob():
+                await _create(client, workloads.cron_job(event))
+            case workloads.SuspendCronJob():
+                await client.patch(CronJob, event.name, NAMESPACE, patch={"spec": {"suspend": True}})
+            case workloads.CreateBudget():
+                await _create(client, workloads.budget(event))
+            case workloads.Evict():
+                await _evict(client, event)
+            case workloads.CreateLimited():
+                await _create(client, Namespace(metadata=ObjectMeta(name=event.name)))
+                await _create(client, workloads.quota(event))
+            case workloads.DeleteLimited():
+                await _delete(client, Namespace, event.name, namespace="")
+                self.deleted.add(event.name)
             case plan.CreateJob():
                 await _create(client, _job(event))
                 self.wanted[event.name] = event.completions
@@ -110,9 +161,8 @@ class People:
             case plan.DeletePod():
                 await _delete(client, Pod, event.name, grace_period_s=event.grace_s)
             case plan.DeleteSomePod():
-                pods = [p for p in (await client.list(Pod, NAMESPACE)).items if p.metadata.name.startswith("web")]
-                if pods:
-                    chosen = sorted(pods, key=lambda pod: pod.metadata.name)[event.number % len(pods)]
+                chosen = await _some_pod(client, event.number, tuple(TYPES))
+                if chosen is not None:
                     await _delete(client, Pod, chosen.metadata.name, uid=chosen.metadata.uid)
             case plan.Hold():
                 metadata = ObjectMeta(name=event.name, namespace=NAMESPACE, finalizers=(HOLD,))
@@ -122,6 +172,10 @@ class People:
                 raise TypeError(f"{event} is nothing that a user does")
 
 
+def _type(name: str) -> Any:
+    return TYPES[name.split("-")[0]]
+
+
 async def _create(client: Any, obj: Any) -> None:
     try:
         await client.create(obj)
@@ -129,9 +183,40 @@ async def _create(client: Any, obj: Any) -> None:
         return  # an attempt before, of which no answer came
 
 
-async def _delete(client: Any, type_: Any, name: str, **options: Any) -> None:
+async def _create_unless_gone(client: Any, obj: Any) -> None:
     try:
-        await client.delete(type_, name, NAMESPACE, **options)
+        await _create(client, obj)
+    except errors.NotFound:
+        return  # its namespace
+
+
+async def _some_pod(client: Any, number: int, prefixes: tuple[str, ...]) -> Pod | None:
+    pods: list[Pod] = [p for p in (await client.list(Pod, NAMESPACE)).items if p.metadata.name.startswith(prefixes)]
+    return sorted(pods, key=lambda pod: pod.metadata.name)[number % len(pods)] if pods else None
+
+
+async def _evict(client: Any, event: workloads.Evict) -> None:
+    """What a budget forbids stays undone."""
+    chosen = await _some_pod(client, event.number, ("web",))
+    if chosen is None:
+        return
+    pods = [chosen]
+    if event.whole_node and chosen.spec.node_name:
+        there = (await client.list(Pod, NAMESPACE, field_selector=f"spec.nodeName={chosen.spec.node_name}")).items
+        pods = [pod for pod in there if pod.metadata.name.startswith("web")]
+
+    async def evict(pod: Pod) -> None:
+        with contextlib.suppress(KnarrError):
+            await client.evict(pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid)
+
+    async with asyncio.TaskGroup() as group:
+        for pod in pods:
+            group.create_task(evict(pod))
+
+
+async def _delete(client: Any, type_: Any, name: str, *, namespace: str = NAMESPACE, **options: Any) -> None:
+    try:
+        await client.delete(type_, name, namespace, **options)
     except errors.NotFound:
         return
     except errors.Conflict:
@@ -166,11 +251,11 @@ def _deployment(event: plan.CreateDeployment) -> Deployment:
     )
 
 
-def _with_image(deployment: Deployment, image: str) -> Deployment:
-    template = deployment.spec.template
+def _with_image(owner: Any, image: str) -> Any:
+    template = owner.spec.template
     containers = (replace(template.spec.containers[0], image=image),)
     template = replace(template, spec=replace(template.spec, containers=containers))
-    return replace(deployment, spec=replace(deployment.spec, template=template))
+    return replace(owner, spec=replace(owner.spec, template=template))
 
 
 def _job(event: plan.CreateJob) -> Job:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from knarr_api.types.core_v1 import Node, NodeCondition, NodeStatus
 from knarr_node_agent import machine
 from knarr_node_agent import settings as settings_module
 from knarr_node_agent.settings import Settings
@@ -42,3 +43,15 @@ def test_conditions_keep_their_times_until_they_change(settings: Settings, now: 
 
 def test_address_on_the_way_to_the_server() -> None:
     assert machine.address_towards("127.0.0.1:6443") == "127.0.0.1"
+
+
+def test_pods_are_told_again_while_the_node_is_taken_for_lost_and_when_it_is_found_again() -> None:
+    def seen(status: str) -> Node:
+        return Node(status=NodeStatus(conditions=(NodeCondition(type="Ready", status=status),)))
+
+    there, lost = seen("True"), seen("Unknown")
+    assert machine.must_tell_pods_again(there, lost)
+    assert machine.must_tell_pods_again(lost, there), "set to not ready after it had told"
+    assert machine.must_tell_pods_again(None, lost)
+    assert not machine.must_tell_pods_again(there, there)
+    assert not machine.must_tell_pods_again(None, there)

@@ -1,0 +1,16 @@
+"""What all events of a plan have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WARM_UP_S = 8.0
+"""Until then nothing breaks: the nodes register."""
+IMAGES = ("busybox", "web:1", "web:2", "web:3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """at_s: virtual seconds since the start."""
+
+    at_s: float

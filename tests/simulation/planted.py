@@ -1,0 +1,186 @@
+"""Whether the simulation can fail: mistakes planted into a copy of the code, and how many seeds it takes to find each.
+
+python -m tests.simulation.planted [--seeds N] [NAME…]
+
+Every mistake leaves out one precaution. Found means that a seed fails, by whatever invariant notices it first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("controlplane", "proto", "node_agent", "runtime", "tests")
+CONTROL = "controlplane/knarr_controlplane"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is left out; ``old`` becomes ``new`` in a file, once."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MISTAKES = (
+    Mistake(
+        "a leader's writes are not fenced by its term",
+        f"{CONTROL}/registry/registry.py",
+        "other._store = FencedStore(self._store, Check(key, expected), lost)",
+        "other._store = self._store",
+    ),
+    Mistake(
+        "an update does not compare the revision it was decided on",
+        f"{CONTROL}/registry/registry.py",
+        "await self._store.commit([Put(key, value, expected), *charges])",
+        "await self._store.commit([Put(key, value, None if expected else 0), *charges])",
+    ),
+    Mistake(
+        "an object goes although finalizers are left",
+        f"{CONTROL}/registry/rules.py",
+        "if metadata.deletion_timestamp is None or metadata.finalizers:",
+        "if metadata.deletion_timestamp is None:",
+    ),
+    Mistake(
+        "a pod can be bound a second time",
+        f"{CONTROL}/registry/registry.py",
+        "if pod.spec.node_name:\n                raise",
+        "if pod.spec.node_name and False:\n                raise",
+    ),
+    Mistake(
+        "the scheduler does not count pods it is binding",
+        f"{CONTROL}/scheduler/scheduler.py",
+        "            self.columns.add_pod(pod, verdict.node)\n        metrics",
+        "        metrics",
+    ),
+    Mistake(
+        "a ReplicaSet does not wait until it sees its own writes",
+        f"{CONTROL}/controllers/replicaset/controller.py",
+        "if not await self._writes.caught_up(key) or",
+        "if",
+    ),
+    Mistake(
+        "a rollout does not count what waits to be made",
+        f"{CONTROL}/controllers/deployment/scaling.py",
+        "- sum(occupied(each) for each in everything)",
+        "- sum(each.status.replicas or 0 for each in everything)",
+    ),
+    Mistake(
+        "a rollout takes pods away one too many",
+        f"{CONTROL}/controllers/deployment/limits.py",
+        "    return min(_fenceposts(deployment)[1], replicas)",
+        "    return min(_fenceposts(deployment)[1] + 1, replicas)",
+    ),
+    Mistake(
+        "an ordered StatefulSet makes pods without waiting for those before",
+        f"{CONTROL}/controllers/statefulset/decide.py",
+        "        if waits and ordered:\n            return step",
+        "        if waits and ordered and False:\n            return step",
+    ),
+    Mistake(
+        "pods of lost nodes are removed at once",
+        f"{CONTROL}/registry/rules.py",
+        "    return not isinstance(obj, Pod) or not metadata.deletion_grace_period_seconds",
+        "    return True",
+    ),
+    Mistake(
+        "an eviction does not use up what the budget allows",
+        f"{CONTROL}/registry/eviction.py",
+        "disruptions_allowed=allowed - 1, disrupted_pods",
+        "disruptions_allowed=allowed, disrupted_pods",
+    ),
+    Mistake(
+        "a DaemonSet does not see pods that are going",
+        f"{CONTROL}/controllers/daemonset/decide.py",
+        "if not (state.is_ended(pod) and pod.metadata.deletion_timestamp is not None):",
+        "if pod.metadata.deletion_timestamp is None:",
+    ),
+    Mistake(
+        "a CronJob that forbids it starts a Job beside another",
+        f"{CONTROL}/controllers/cronjob/decide.py",
+        'if active and cron_job.spec.concurrency_policy == "Forbid":',
+        'if active and cron_job.spec.concurrency_policy == "Never":',
+    ),
+    Mistake(
+        "orphaning does not free the dependents",
+        f"{CONTROL}/controllers/garbage/collector.py",
+        "                await self._disown(dependent, (uid,))\n            await",
+        "                pass\n            await",
+    ),
+    Mistake(
+        "deletion in the foreground does not wait",
+        f"{CONTROL}/controllers/garbage/collector.py",
+        "            if not waiting:\n",
+        "            if True:\n",
+    ),
+    Mistake(
+        "what a quota has counted is not compared",
+        f"{CONTROL}/registry/policies.py",
+        "        return Put(entry.key, value, entry.revision)",
+        "        return Put(entry.key, value)",
+    ),
+    Mistake(
+        "an agent does not tell its pods again after its node was lost",
+        "node_agent/knarr_node_agent/machine.py",
+        "for node in (old, new))",
+        "for node in (new,))",
+    ),
+)
+
+
+def hunt(mistake: Mistake, seeds: int) -> tuple[int, str]:
+    """How many seeds were played, and by what it was found; an empty text if it was not."""
+    directory = Path(tempfile.mkdtemp(prefix="knarr-planted-"))
+    try:
+        for part in PARTS:
+            shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+        file = directory / mistake.file
+        text = file.read_text()
+        if text.count(mistake.old) != 1:
+            raise SystemExit(f"{mistake.file} has {text.count(mistake.old)} places to plant: {mistake.name}")
+        file.write_text(text.replace(mistake.old, mistake.new))
+        paths = os.pathsep.join([str(directory), *(str(directory / part) for part in PARTS)])
+        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0"}
+        command = [sys.executable, "-m", "tests.simulation.run", "--seeds", str(seeds), "--no-shrink"]
+        done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+        count = re.search(r"^(\d+) seeds, ", done.stdout, re.MULTILINE)
+        found = re.search(r"^seed \d+: ([a-z ]+): ", done.stdout, re.MULTILINE)
+        if count is None:
+            raise SystemExit(f"{mistake.name}: {done.stdout[-1000:]}{done.stderr[-2000:]}")
+        return int(count[1]), found[1] if found is not None and done.returncode else ""
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def main() -> int:
+    """Exit status 1 when one was not found."""
+    parser = argparse.ArgumentParser(prog="./dev simulate --planted", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=400, help="at most so many for each (default 400)")
+    parser.add_argument("names", nargs="*", help="only those whose names contain one of these")
+    arguments = parser.parse_args()
+    missed = 0
+    print("| planted | found by | seeds |\n|---|---|---|", flush=True)
+    for mistake in MISTAKES:
+        if arguments.names and not any(name in mistake.name for name in arguments.names):
+            continue
+        began_s = time.monotonic()
+        played, by = hunt(mistake, arguments.seeds)
+        missed += not by
+        print(f"| {mistake.name} | {by or 'nothing'} | {played} |", flush=True)
+        print(f"{time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

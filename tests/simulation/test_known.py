@@ -1,0 +1,27 @@
+"""Plans that have broken a promise once, as small as they got."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation import plan, run
+from tests.simulation.moment import Event
+
+DEPLOYMENT = plan.CreateDeployment(at_s=9.0, name="web-0", replicas=7, max_surge=1, max_unavailable=2, cpu_m=100)
+KNOWN: dict[str, tuple[Event, ...]] = {
+    "a leader that stood still wrote in the term of the next": (
+        DEPLOYMENT,
+        plan.SetImage(at_s=15.0, name="web-0", image="web:1"),
+        plan.SetImage(at_s=18.80, name="web-0", image="web:2"),
+        plan.LeaderStandsStill(at_s=18.88, for_s=12.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_broken_once_holds(name: str, seed: int) -> None:
+    run.be_quiet()
+    known = plan.Plan(seed=seed, control_planes=2, nodes=4, writers=1, ends_s=36.0, events=KNOWN[name])
+    outcome = run.simulate(known)
+    assert not outcome.violation, outcome.violation
