@@ -109,6 +109,7 @@ class Remote:
                 work.cancel()
             raise
         if not answered:
+            work.cancel()  # the server knows the deadline as well
             raise DeadlineExceeded("not done in time; a write may have happened")
         if work.cancelled():
             raise Unavailable("the connection was reset; a write may have happened")
