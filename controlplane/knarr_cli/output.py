@@ -24,6 +24,24 @@ COLOURS = {
 }  # fmt: skip
 
 
+class _Dumper(yaml.CSafeDumper):
+    """Texts of several lines as blocks, as people write them; nothing by reference."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
+    if "\n" in value:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|")
+    resolver: Any = dumper  # its stubs know no types
+    quoted = resolver.resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if quoted else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def colourful() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
@@ -46,7 +64,7 @@ def document(form: str, content: Mapping[str, Any], kind: Kind | None = None, *,
     if form == "json":
         write(json.dumps(content, indent=4, ensure_ascii=False))
     elif form == "yaml":
-        write(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True))
+        write(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000))
     elif form.startswith("jsonpath="):
         sys.stdout.write(jsonpath.render(form.removeprefix("jsonpath="), content))
         if sys.stdout.isatty():

@@ -112,6 +112,8 @@ def _failure(manifest: Manifest, error: KnarrError) -> str:
     """What was refused, with the places in the file of the fields concerned."""
     text = explain(error)
     details = error.details if isinstance(error, Invalid) else ()
+    if not manifest.place:
+        return text
     if len(details) < 2:
         place = manifest.place_of(details[0].path) if details else manifest.place
         return f"{place}: {text}"

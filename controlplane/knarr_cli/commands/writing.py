@@ -1,17 +1,15 @@
-"""``create``, ``replace`` and ``delete``."""
+"""``replace`` and ``delete``."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import click
 
 from knarr_api.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
-from knarr_cli import completing, jobs, output, sending
+from knarr_cli import completing, output, sending
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     dry_run_option,
@@ -38,80 +36,6 @@ from knarr_cli.verb import Verb
 from knarr_client.client import EventType, Propagation
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer
-
-
-@click.command(
-    cls=Verb,
-    name="create",
-    epilog="""\b
-Examples:
-  knarr create -f pod.yaml
-  knarr create namespace shop
-  knarr create job now --from=cronjob/nightly""",
-)
-@click.argument("words", nargs=-1, metavar="[namespace NAME | job NAME]")
-@click.option("--from", "source", default="", metavar="cronjob/NAME", help="Make a job as this CronJob would, now.")
-@files_option
-@recursive_option
-@namespace_option
-@dry_run_option
-@validate_option
-@manager_option("knarr-create")
-@form_option
-@click.pass_context
-def create_command(
-    ctx: click.Context,
-    words: tuple[str, ...],
-    source: str,
-    files: tuple[str, ...],
-    recursive: bool,
-    namespace: str,
-    dry_run: str,
-    validate: str,
-    manager: str,
-    form: str,
-) -> None:
-    """Create objects; fails for those that exist."""
-
-    async def send(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
-        if dry_run == "client":
-            return "created", Answer(object=manifest.document)
-        return "created", await client.raw.create(
-            manifest.document,
-            namespace=space,
-            field_manager=manager,
-            validation=VALIDATIONS[validate],
-            dry_run=dry_run == "server",
-        )
-
-    if len(words) == 2 and words[0] in ("job", "jobs") and source:
-        found = [_job_from(ctx, words[1], source, namespace)]
-    elif words or source:
-        if len(words) != 2 or words[0] not in ("namespace", "ns") or source:
-            text = "create -f FILE, create namespace NAME, or create job NAME --from=cronjob/NAME"
-            raise click.UsageError(text, ctx)
-        ((kind, _),) = targets(("namespace",))
-        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": words[1]}}
-        found = [Manifest(kind, document, "namespace")]
-    else:
-        found = sending.read(ctx, files, recursive=recursive, validate=validate)
-    sending.send(ctx, found, namespace, send, dry_run=dry_run, form=form)
-
-
-def _job_from(ctx: click.Context, name: str, source: str, namespace: str) -> Manifest:
-    """A Job as the named CronJob would make it."""
-    own = session(ctx)
-    ((kind, cron_name),) = targets((source,))
-    if kind.kind != "CronJob" or not cron_name:
-        raise Invalid(f'--from="{source}": must be cronjob/NAME')
-    present: list[Mapping[str, Any]] = []
-
-    async def read(client: GrpcClient) -> None:
-        present.append(await client.raw.get(kind, cron_name, own.namespace(namespace)))
-
-    own.run(read)
-    ((job, _),) = targets(("jobs",))
-    return Manifest(job, jobs.from_cron_job(present[0], name), source)
 
 
 @click.command(
@@ -336,4 +260,4 @@ async def until_gone(client: GrpcClient, kind: Kind, name: str, namespace: str, 
             await asyncio.sleep(0.2)
 
 
-commands: tuple[click.Command, ...] = (create_command, replace_command, delete_command)
+commands: tuple[click.Command, ...] = (replace_command, delete_command)
