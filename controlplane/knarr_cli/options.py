@@ -18,6 +18,9 @@ recursive_option = click.option("-R", "--recursive", is_flag=True, help="Directo
 dry_run_option = click.option(
     "--dry-run", type=click.Choice(list(DRY_RUN)), default="none", help="Only say what would be done."
 )
+field_selector_option = click.option(
+    "--field-selector", default="", help="metadata.name=web,status.phase!=Running; by kind."
+)
 form_option = click.option("-o", "--output", "form", default="", help="name, json, yaml, jsonpath=…")
 everything_option = click.option("--all", "everything", is_flag=True, help="All of the kind.")
 validate_option = click.option(

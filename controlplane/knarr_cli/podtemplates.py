@@ -80,6 +80,20 @@ def images(kind: Kind, document: Document, wanted: Mapping[str, str]) -> dict[st
     return patch(kind, document, lambda _: True, make)
 
 
+# Accounts
+
+
+def account(kind: Kind, document: Document, name: str) -> dict[str, Any]:
+    """The patch that makes pods run as the account; empty where they do."""
+    path = path_of(kind)
+    if at(document, f"{path}.serviceAccountName") == name:
+        return {}
+    result: dict[str, Any] = {"serviceAccountName": name, "serviceAccount": name}
+    for part in reversed(path.split(".")):
+        result = {part: result}
+    return result
+
+
 # Variables
 
 

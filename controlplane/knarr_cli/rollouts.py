@@ -21,6 +21,13 @@ def check(kind: Kind) -> None:
         raise Invalid(f"{kind.qualified} have no rollouts: only deployments, daemonsets and statefulsets have")
 
 
+def check_revision(item: Document, wanted: int) -> None:
+    """Raises Invalid where another revision rolls out. 0: whichever it is."""
+    text = at(item, "metadata.annotations", {}).get(REVISION) or ""
+    if wanted and text and int(text) != wanted:
+        raise Invalid(f"desired revision ({wanted}) is different from the running revision ({text})")
+
+
 def state(kind: Kind, item: Document) -> tuple[bool, str]:
     """(is it done, the sentence). Raises Invalid when it has failed or cannot be followed."""
     match kind.kind:

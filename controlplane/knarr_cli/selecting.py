@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
+from knarr_cli import manifests
+from knarr_cli.manifests import Refused
 from knarr_cli.session import Session, targets
 from knarr_cli.tables import at
 from knarr_client.grpc import GrpcClient
@@ -24,18 +26,25 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the command line says of it. resources: ``KIND NAME…`` or ``KIND/NAME…``."""
+    """What the command line says. resources: ``KIND NAME…`` or ``KIND/NAME…``. files: manifests that name them."""
 
     resources: tuple[str, ...]
     namespace: str = ""
     selector: str = ""
     everything: bool = False
     all_namespaces: bool = False
+    files: tuple[str, ...] = ()
+    recursive: bool = False
+    field_selector: str = ""
 
     async def targets(self, client: GrpcClient, own: Session) -> list[Target]:
         """Raises Invalid where names and labels are mixed, or neither is given."""
+        if self.files:
+            if self.resources:
+                raise Invalid("when files are provided as arguments, names are not allowed: give -f or KIND NAME")
+            return self._named_by_files(own)
         wanted = targets(self.resources)
-        by_label = bool(self.selector) or self.everything
+        by_label = bool(self.selector or self.field_selector) or self.everything
         if by_label and any(name for _, name in wanted):
             raise Invalid("name the objects, or choose them with -l or --all, not both")
         if not by_label and not all(name for _, name in wanted):
@@ -47,11 +56,27 @@ class Choice:
             if name:
                 found.append(Target(kind=kind, name=name, namespace=inner))
                 continue
-            page = await client.raw.list(kind, "" if self.all_namespaces else inner, label_selector=self.selector)
+            page = await client.raw.list(
+                kind,
+                "" if self.all_namespaces else inner,
+                label_selector=self.selector,
+                field_selector=self.field_selector,
+            )
             found += [_target(kind, item) for item in page.items]
         if not found:
             sys.stderr.write("No resources found\n")
         return found
+
+    def _named_by_files(self, own: Session) -> list[Target]:
+        try:
+            found = manifests.read(self.files, recursive=self.recursive, strict=False)
+        except Refused as refused:
+            raise Invalid(str(refused)) from refused
+        space = own.namespace(self.namespace)
+        return [
+            Target(kind=each.kind, name=each.name, namespace=(each.namespace or space) if each.kind.namespaced else "")
+            for each in found
+        ]
 
 
 def _target(kind: Kind, item: Document) -> Target:

@@ -23,7 +23,10 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 UNLIMITED_S = 86400.0
 """For --request-timeout=0."""
-ALL = ("pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "cronjobs")
+ALL = (
+    *("pods", "replicationcontrollers", "services", "daemonsets", "deployments", "replicasets", "statefulsets"),
+    *("horizontalpodautoscalers", "cronjobs", "jobs"),
+)
 """What ``all`` stands for: what runs, as with kubectl."""
 
 

@@ -475,10 +475,12 @@ def rows(
     with_namespace: bool = False,
     with_labels: bool = False,
     name_prefix: str = "",
+    label_columns: Sequence[str] = (),
 ) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells."""
+    """Titles and cells. label_columns: labels that get a column of their own."""
     shown = columns(kind, wide=wide)
     titles = [*(["NAMESPACE"] if with_namespace else []), *(column.title for column in shown)]
+    titles += [label.rpartition("/")[2].upper() for label in label_columns]
     titles += ["LABELS"] if with_labels else []
     table: list[list[str]] = []
     for document in documents:
@@ -487,8 +489,9 @@ def rows(
             cells[0] = f"{name_prefix}{cells[0]}"
         if with_namespace:
             cells.insert(0, at(document, "metadata.namespace"))
+        labels = at(document, "metadata.labels", {})
+        cells += [str(labels.get(label, "")) for label in label_columns]
         if with_labels:
-            labels = at(document, "metadata.labels", {})
             cells.append(",".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE)
         table.append(cells)
     return titles, table

@@ -58,7 +58,7 @@ def tainted(node: str, present: Sequence[Taint], wanted: TaintChange, overwrite:
         if same and not overwrite:
             raise Invalid(f"node {node} already has {new['key']} taint(s) with same effect(s) and --overwrite is false")
         taints = [taint for taint in taints if taint not in same] + [new]
-    word = "modified" if wanted.add and wanted.remove else "tainted" if wanted.add else "untainted"
+    word = "modified" if overwrite or (wanted.add and wanted.remove) else "tainted" if wanted.add else "untainted"
     return taints, word
 
 

@@ -62,7 +62,6 @@ class Verb(click.Command):
             for option in self.params
             if isinstance(option, click.Option) and option.is_flag
             for name in option.opts
-            if name.startswith("--")
         }
         result: list[str] = []
         for position, argument in enumerate(arguments):

@@ -95,30 +95,49 @@ class Selector:
         return ",".join(str(requirement) for requirement in self.requirements)
 
 
+SUBDOMAIN_PROBLEM = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+NAME_PROBLEM = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+VALUE_PROBLEM = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+MAX_NAME, MAX_PREFIX = 63, 253
+
+
 def key_problem(key: str) -> str:
-    """What is wrong with a label's key, or the empty string."""
+    """What is wrong with a label's key, in Kubernetes' words, or the empty string."""
     prefix, slash, name = key.rpartition("/")
-    if slash and (not prefix or len(prefix) > 253 or not PREFIX.fullmatch(prefix)):
+    if slash and not prefix:
+        return "prefix part must be non-empty"
+    if "/" in prefix:
         return (
-            "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
-            "'-' or '.', at most 253"
+            f"a qualified name {NAME_PROBLEM} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
         )
-    if not NAME.fullmatch(name):
-        return (
-            "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-            "alphanumeric character, at most 63"
-        )
-    return ""
+    if len(prefix) > MAX_PREFIX:
+        return f"prefix part must be no more than {MAX_PREFIX} characters"
+    if slash and not PREFIX.fullmatch(prefix):
+        return f"prefix part {SUBDOMAIN_PROBLEM}"
+    if not name:
+        return "name part must be non-empty"
+    if len(name) > MAX_NAME:
+        return f"name part must be no more than {MAX_NAME} characters"
+    return "" if NAME.fullmatch(name) else f"name part {NAME_PROBLEM}"
 
 
 def value_problem(value: str) -> str:
-    """What is wrong with a label's value, or the empty string."""
-    if value and not NAME.fullmatch(value):
-        return (
-            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
-            "start and end with an alphanumeric character, at most 63"
-        )
-    return ""
+    """What is wrong with a label's value, in Kubernetes' words, or the empty string."""
+    if len(value) > MAX_NAME:
+        return f"must be no more than {MAX_NAME} characters"
+    return VALUE_PROBLEM if value and not NAME.fullmatch(value) else ""
 
 
 def _compare(value: str | None, operator: str, bound: str) -> bool:

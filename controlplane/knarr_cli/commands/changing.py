@@ -12,7 +12,17 @@ from knarr_api import kinds
 from knarr_api.errors import Invalid
 from knarr_cli import completing, manifests, output
 from knarr_cli.manifests import Refused
-from knarr_cli.options import DRY_RUN, dry_run_option, everything_option, form_option, manager_option
+from knarr_cli.options import (
+    DRY_RUN,
+    dry_run_option,
+    everything_option,
+    field_selector_option,
+    files_option,
+    form_option,
+    manager_option,
+    recursive_option,
+)
+from knarr_cli.rollouts import CAUSE
 from knarr_cli.selecting import Choice, Target
 from knarr_cli.session import all_namespaces_option, namespace_option, selector_option, session, shown, warn
 from knarr_cli.tables import at
@@ -46,7 +56,7 @@ def change(
     async def one(client: GrpcClient, target: Target) -> None:
         present = await client.raw.get(target.kind, target.name, target.namespace)
         patch, word = make(present)
-        if dry_run == "client":
+        if dry_run == "client" and not form:
             output.write(f"{shown(target.kind, target.name)} {word}{DRY_RUN[dry_run]}")
             return
         answer = await client.raw.patch(
@@ -57,7 +67,7 @@ def change(
             type_=type_,
             subresource=subresource,
             field_manager=manager,
-            dry_run=dry_run == "server",
+            dry_run=dry_run != "none",
         )
         warn(answer.warnings)
         if form:
@@ -91,9 +101,9 @@ Examples:
   knarr patch deployment web --patch-file change.yaml --dry-run=server -o yaml
   knarr patch deployment web --subresource scale --type merge -p '{"spec":{"replicas":2}}'""",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources)
+@files_option
+@recursive_option
 @namespace_option
 @click.option("-p", "--patch", "text", default="", help="JSON or YAML.")
 @click.option("--patch-file", type=click.Path(path_type=Path), help="A file with the patch instead.")
@@ -113,6 +123,8 @@ Examples:
 def patch_command(
     ctx: click.Context,
     resources: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
     namespace: str,
     text: str,
     patch_file: Path | None,
@@ -128,7 +140,7 @@ def patch_command(
     patch = _read_patch(text, patch_file, wants_list=kind_of_patch == "json")
     change(
         ctx,
-        Choice(resources=resources, namespace=namespace),
+        Choice(resources=resources, namespace=namespace, files=files, recursive=recursive),
         lambda _: (patch, "patched"),
         manager=manager,
         form=form,
@@ -176,9 +188,12 @@ Examples:
         metavar="KIND NAME | KIND/NAME KEY=VALUE… KEY-…",
         shell_complete=completing.resources,
     )
+    @files_option
+    @recursive_option
     @namespace_option
     @all_namespaces_option
     @selector_option
+    @field_selector_option
     @everything_option
     @click.option("--overwrite", is_flag=True, help="Change what is set already.")
     @click.option("--resource-version", default="", help="Only if the object is still this.")
@@ -190,9 +205,12 @@ Examples:
     def command(
         ctx: click.Context,
         words: tuple[str, ...],
+        files: tuple[str, ...],
+        recursive: bool,
         namespace: str,
         all_namespaces: bool,
         selector: str,
+        field_selector: str,
         everything: bool,
         overwrite: bool,
         resource_version: str,
@@ -209,6 +227,9 @@ Examples:
             selector=selector,
             everything=everything or all_namespaces,
             all_namespaces=all_namespaces,
+            files=files,
+            recursive=recursive,
+            field_selector=field_selector,
         )
         if listing:
             _list(ctx, choice, field)
@@ -219,8 +240,14 @@ Examples:
         def make(present: Document) -> tuple[Patch, str]:
             have = at(present, f"metadata.{field}", {})
             taken = [key for key, value in changes.items() if value is not None and have.get(key, value) != value]
+            if name == "annotate":
+                taken = [key for key in taken if key != CAUSE]
             if taken and not overwrite:
-                raise Invalid(f"'{taken[0]}' already has a value ({have[taken[0]]}), and --overwrite is false")
+                said = "; ".join(f"'{key}' already has a value ({have[key]})" for key in taken)
+                if name == "annotate":
+                    found = "--overwrite is false but found the following declared annotation(s): "
+                    raise Invalid(f"{found}{said}")
+                raise Invalid(f"{said}, and --overwrite is false")
             for key, value in changes.items():
                 if value is None and key not in have:
                     output.write(f'{name} "{key}" not found.')
@@ -229,7 +256,7 @@ Examples:
                 metadata["resourceVersion"] = resource_version
             only_removed = all(value is None for value in changes.values())
             nothing = all(have.get(key) == value for key, value in changes.items())
-            word = undone if only_removed and undone else f"not {done}" if nothing and name == "label" else done
+            word = f"not {done}" if nothing and name == "label" else undone if only_removed and undone else done
             return {"metadata": metadata}, word
 
         change(ctx, choice, make, manager=manager, form=form, dry_run=dry_run)

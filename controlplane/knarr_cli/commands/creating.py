@@ -130,15 +130,18 @@ def _maker(
     """
 
     def decorate(make: Callable[..., Document]) -> Callable[..., Document]:
-        def callback(ctx: click.Context, /, namespace: str, dry_run: str, manager: str, form: str, **given: Any) -> None:
+        def callback(
+            ctx: click.Context, /, namespace: str, dry_run: str, manager: str, form: str, **given: Any
+        ) -> None:
             _one(ctx, make(**given), namespace, dry_run, manager, form)
 
         function: Any = _common(click.pass_context(callback))
         for option in reversed(options):
             function = option(function)
         for each in (name, *aliases.split()):
+            shown = example.replace(f"knarr create {name} ", f"knarr create {each} ")
             command = click.command(
-                each, cls=Verb, help=summary, epilog=f"\b\nExamples:\n  {example}", hidden=each != name
+                each, cls=Verb, help=summary, epilog=f"\b\nExamples:\n  {shown}", hidden=each != name
             )(function)
             create_group.add_command(command)
             function.__click_params__ = list(command.params)[: -len(global_options(hidden=True))][::-1]

@@ -23,7 +23,8 @@ from knarr_api.errors import Conflict, Invalid, NotFound, ResourceExhausted, Una
 from knarr_cli import completing, output
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
 from knarr_cli.commands.writing import until_gone
-from knarr_cli.session import seconds, session, warn
+from knarr_cli.options import DRY_RUN
+from knarr_cli.session import seconds, selector_option, session, warn
 from knarr_cli.tables import at
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
@@ -36,31 +37,57 @@ NODE, POD = kinds.by_kind("v1", "Node"), kinds.by_kind("v1", "Pod")
 CHUNK_BYTES = 1024 * 1024
 EVICT_AGAIN_S = 5.0
 IMPORT_TIMEOUT_S = 600.0
+node_dry_run_option = click.option(
+    "--dry-run",
+    type=click.Choice(list(DRY_RUN)),
+    is_flag=False,
+    flag_value="client",
+    default="none",
+    help="Only say what would be done.",
+)
+"""Without a value it is ``client``."""
 
 
 def _cordoning(name: str, unschedulable: bool, help_text: str) -> click.Command:
     @click.command(cls=Verb, name=name, help=help_text, epilog=f"\b\nExamples:\n  knarr {name} n2")
-    @click.argument("nodes", nargs=-1, required=True, shell_complete=completing.nodes)
+    @click.argument("nodes", nargs=-1, shell_complete=completing.nodes)
+    @selector_option
+    @node_dry_run_option
     @click.pass_context
-    def command(ctx: click.Context, nodes: tuple[str, ...]) -> None:
+    def command(ctx: click.Context, nodes: tuple[str, ...], selector: str, dry_run: str) -> None:
         async def work(client: GrpcClient) -> None:
-            for node in nodes:
-                await _cordon(client, node.removeprefix("node/"), unschedulable)
+            for node in await _chosen(client, nodes, selector):
+                await _cordon(client, node, unschedulable, dry_run=dry_run)
 
         session(ctx).run(work)
 
     return command
 
 
-async def _cordon(client: GrpcClient, node: str, unschedulable: bool, *, manager: str = "knarr-cordon") -> None:
+async def _chosen(client: GrpcClient, names: tuple[str, ...], selector: str) -> list[str]:
+    """Nodes by name or by label. Raises Invalid."""
+    if bool(names) == bool(selector):
+        raise Invalid("name nodes, or choose them with --selector" if not names else "cannot specify both NODE and -l")
+    if names:
+        return [name.partition("/")[2] or name for name in names]
+    found = [at(item, "metadata.name") for item in (await client.raw.list(NODE, label_selector=selector)).items]
+    if not found:
+        sys.stderr.write("No resources found\n")
+    return found
+
+
+async def _cordon(
+    client: GrpcClient, node: str, unschedulable: bool, *, manager: str = "knarr-cordon", dry_run: str = "none"
+) -> None:
     present = await client.raw.get(NODE, node)
     word = "cordoned" if unschedulable else "uncordoned"
     if bool(at(present, "spec.unschedulable", False)) == unschedulable:
-        output.write(f"node/{node} already {word}")
+        output.write(f"node/{node} already {word}{DRY_RUN[dry_run]}")
         return
     patch = {"spec": {"unschedulable": True if unschedulable else None}}
-    await client.raw.patch(NODE, node, patch=patch, field_manager=manager)
-    output.write(f"node/{node} {word}")
+    if dry_run != "client":
+        await client.raw.patch(NODE, node, patch=patch, field_manager=manager, dry_run=dry_run == "server")
+    output.write(f"node/{node} {word}{DRY_RUN[dry_run]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +136,8 @@ Examples:
   knarr drain n2 --ignore-daemonsets --delete-emptydir-data --timeout 60s
   knarr drain n2 --force --disable-eviction     # whatever disruption budgets say""",
 )
-@click.argument("node", shell_complete=completing.nodes)
+@click.argument("nodes", nargs=-1, metavar="NODE…", shell_complete=completing.nodes)
+@selector_option
 @click.option("--ignore-daemonsets", is_flag=True, help="Leave pods of DaemonSets where they are.")
 @click.option("--delete-emptydir-data", is_flag=True, help="Also pods whose emptyDir data will be lost.")
 @click.option("--force", is_flag=True, help="Also pods that nothing will replace.")
@@ -117,11 +145,12 @@ Examples:
 @click.option("--pod-selector", default="", metavar="SELECTOR", help="Only pods with these labels.")
 @click.option("--grace-period", type=int, default=-1, help="Seconds; -1 is the pod's own.")
 @click.option("--timeout", default="", metavar="DURATION", help="[default: none]")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@node_dry_run_option
 @click.pass_context
 def drain_command(
     ctx: click.Context,
-    node: str,
+    nodes: tuple[str, ...],
+    selector: str,
     ignore_daemonsets: bool,
     delete_emptydir_data: bool,
     force: bool,
@@ -129,12 +158,12 @@ def drain_command(
     pod_selector: str,
     grace_period: int,
     timeout: str,
-    dry_run: bool,
+    dry_run: str,
 ) -> None:
-    """Let no new pods onto a node and move its pods away, as their disruption budgets allow."""
-    node = node.removeprefix("node/")
+    """Let no new pods onto nodes and move their pods away, as their disruption budgets allow."""
+    now_draining = ""
 
-    async def work(client: GrpcClient) -> None:
+    async def one(client: GrpcClient, node: str) -> None:
         async def look() -> DrainPlan:
             page = await client.raw.list(POD, field_selector=f"spec.nodeName={node}", label_selector=pod_selector)
             plan = plan_drain(
@@ -149,23 +178,31 @@ def drain_command(
 
         await client.raw.get(NODE, node)
         plan = await look()
-        if not dry_run:
-            await _cordon(client, node, True, manager="knarr-drain")
+        await _cordon(client, node, True, manager="knarr-drain", dry_run=dry_run)
+        if dry_run == "none":
             plan = await look()  # pods may have come before the node was cordoned
         warn(plan.ignored)
         grace = grace_period if grace_period >= 0 else None
-        async with asyncio.timeout(seconds(timeout) if timeout else None), asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
             for namespace, name, uid in plan.names:
                 word = "deleting" if disable_eviction else "evicting"
-                output.write(f"{word} pod {namespace}/{name}{' (dry run)' if dry_run else ''}")
-                if not dry_run:
+                output.write(f"{word} pod {namespace}/{name}{DRY_RUN[dry_run]}")
+                if dry_run == "none":
                     group.create_task(_move(client, namespace, name, uid, grace, evict=not disable_eviction))
-        output.write(f"node/{node} drained{' (dry run)' if dry_run else ''}")
+                elif dry_run == "server" and not disable_eviction:
+                    await client.raw.evict(name, namespace, grace_period_s=grace, uid=uid, dry_run=True)
+        output.write(f"node/{node} drained{DRY_RUN[dry_run]}")
+
+    async def work(client: GrpcClient) -> None:
+        nonlocal now_draining
+        async with asyncio.timeout(seconds(timeout) if timeout else None):
+            for now_draining in await _chosen(client, nodes, selector):
+                await one(client, now_draining)
 
     try:
         session(ctx).run(work)
     except TimeoutError:
-        sys.stderr.write(f"error: timed out draining node {node}\n")
+        sys.stderr.write(f"error: timed out draining node {now_draining}\n")
         raise SystemExit(1) from None
 
 

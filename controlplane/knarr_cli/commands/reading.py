@@ -1,4 +1,4 @@
-"""``get``, ``describe``, ``events``, ``why``, ``logs`` and what is known of the API."""
+"""``get``, ``describe``, ``events``, ``why`` and ``logs``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import grpc.aio
 from knarr_api import grpc_status, kinds
 from knarr_api.errors import Expired, Invalid, NotFound, ResourceExhausted, Unavailable, not_found
 from knarr_api.kinds import Kind
-from knarr_cli import completing, following, output, tables
+from knarr_cli import completing, following, output, sending, tables
 from knarr_cli.commands import past
 from knarr_cli.describing import describe
+from knarr_cli.options import files_option, recursive_option
 from knarr_cli.refusal import explain
 from knarr_cli.session import (
     all_namespaces_option,
@@ -30,7 +31,7 @@ from knarr_cli.tables import at
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
-from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc, pods_pb2, pods_pb2_grpc
+from knarr_proto.v1 import pods_pb2, pods_pb2_grpc
 
 EVENT = kinds.by_kind("v1", "Event")
 POD = kinds.by_kind("v1", "Pod")
@@ -49,22 +50,29 @@ Examples:
   knarr get pods -A -l app=web --field-selector spec.nodeName=n1
   knarr get pods -o jsonpath='{.items[*].metadata.name}'
   knarr get deployment web -w                      # and every change
+  knarr get pods -L app,tier                       # with columns for these labels
+  knarr get -f web.yaml                            # what the file names
   knarr get pods --at 10m                          # as they were ten minutes ago""",
 )
 @click.argument(
     "resources",
     nargs=-1,
-    required=True,
     metavar="KIND[,KIND…] [NAME…] | KIND/NAME…",
     shell_complete=completing.resources,
 )
+@files_option
+@recursive_option
 @namespace_option
 @all_namespaces_option
 @selector_option
 @click.option("--field-selector", default="", help="spec.nodeName=n1,metadata.name!=x")
 @click.option("-o", "--output", "form", default="", help=output.FORMS)
 @click.option("-w", "--watch", is_flag=True, help="Go on with every change.")
+@click.option("--watch-only", is_flag=True, help="Only changes, not what is there.")
+@click.option("--output-watch-events", "events", is_flag=True, help="Say of each change what it is.")
 @click.option("--show-labels", is_flag=True, help="As the last column.")
+@click.option("-L", "--label-columns", multiple=True, metavar="LABEL,…", help="A column for each of these labels.")
+@click.option("--chunk-size", type=click.IntRange(min=0), default=500, show_default=True, help="Read so many at once.")
 @click.option("--no-headers", is_flag=True, help="Rows only.")
 @click.option("--sort-by", default="", metavar="JSONPATH", help=".metadata.creationTimestamp")
 @click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
@@ -76,13 +84,19 @@ Examples:
 def get_command(
     ctx: click.Context,
     resources: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
     namespace: str,
     all_namespaces: bool,
     selector: str,
     field_selector: str,
     form: str,
     watch: bool,
+    watch_only: bool,
+    events: bool,
     show_labels: bool,
+    label_columns: tuple[str, ...],
+    chunk_size: int,
     no_headers: bool,
     sort_by: str,
     ignore_not_found: bool,
@@ -93,7 +107,14 @@ def get_command(
 ) -> None:
     """Show objects."""
     own = session(ctx)
-    wanted = targets(resources)
+    watch = watch or watch_only
+    if events and not watch:
+        raise Invalid("--output-watch-events option can only be used with --watch or --watch-only")
+    if files and resources:
+        raise Invalid("when files are provided as arguments, names are not allowed: give -f or KIND NAME")
+    named = sending.read(ctx, files, recursive=recursive, validate="ignore") if files else []
+    wanted = [(each.kind, each.name) for each in named] or targets(resources)
+    places = {(each.kind, each.name): each.namespace for each in named}
     space = "" if all_namespaces else own.namespace(namespace)
     if any(name for _, name in wanted) and (selector or field_selector):
         raise Invalid("name cannot be provided when a selector is specified")
@@ -107,6 +128,8 @@ def get_command(
         not no_headers,
         several=len({k for k, _ in wanted}) > 1,
         managed=show_managed_fields,
+        label_columns=tuple(label for each in label_columns for label in each.split(",") if label),
+        events=events,
     )
 
     missing: list[NotFound] = []
@@ -119,27 +142,19 @@ def get_command(
             items = groups.setdefault(kind, [])
             if name:
                 try:
-                    items.append(
-                        await _one(client, kind, name, space if kind.namespaced else "", exact, subresource or "")
-                    )
+                    place = (places.get((kind, name)) or space) if kind.namespaced else ""
+                    items.append(await _one(client, kind, name, place, exact, subresource or ""))
                 except NotFound as error:
                     if not ignore_not_found:
                         missing.append(error)
                 continue
-            page = await client.raw.list(
-                kind,
-                space if kind.namespaced else "",
-                label_selector=selector,
-                field_selector=field_selector,
-                resource_version=exact,
-                resource_version_match="Exact" if exact else "",
+            revisions[kind] = await _all_pages(
+                client, kind, space if kind.namespaced else "", selector, field_selector, exact, chunk_size, items
             )
-            revisions[kind] = page.resource_version
-            items += page.items
         for items in groups.values():
             if sort_by:
                 items.sort(key=lambda item: _sort_key(sort_by, item))
-        if not missing or any(groups.values()):
+        if (not missing or any(groups.values())) and not watch_only:
             printer.show(groups, single=len(wanted) == 1 and bool(wanted[0][1]))
             sys.stdout.flush()
         if not watch or missing:
@@ -161,6 +176,42 @@ def get_command(
         sys.stderr.write(explain(error) + "\n")
     if missing:
         raise SystemExit(1)
+
+
+async def _all_pages(
+    client: GrpcClient,
+    kind: Kind,
+    namespace: str,
+    selector: str,
+    fields: str,
+    exact: str,
+    size: int,
+    items: list[dict[str, Any]],
+) -> str:
+    """All objects into items, so many at once; returns their revision. One page that has become too old: all anew."""
+    continue_ = ""
+    while True:
+        try:
+            page = await client.raw.list(
+                kind,
+                namespace,
+                label_selector=selector,
+                field_selector=fields,
+                limit=size,
+                continue_=continue_,
+                resource_version="" if continue_ else exact,
+                resource_version_match="Exact" if exact and not continue_ else "",
+            )
+        except Expired:
+            if not continue_:
+                raise
+            items.clear()
+            continue_, size = "", 0
+            continue
+        items += page.items
+        continue_ = page.continue_
+        if not continue_:
+            return page.resource_version
 
 
 async def _one(
@@ -202,7 +253,7 @@ async def _follow(
                 for event in batch:
                     revision = event.resource_version
                     if event.type is not EventType.BOOKMARK and event.object is not None:
-                        printer.change(kind, event.object)
+                        printer.change(kind, event.object, event.type.name)
         except Expired:
             expired = True
         except (Unavailable, ResourceExhausted):  # the latter where what was written was not taken for long
@@ -225,6 +276,8 @@ class _Printer:
         *,
         several: bool,
         managed: bool = False,
+        label_columns: tuple[str, ...] = (),
+        events: bool = False,
     ) -> None:
         self._form = form
         self._space = space
@@ -233,9 +286,16 @@ class _Printer:
         self._headers = headers
         self._several = several
         self._managed = managed
+        self._label_columns = label_columns
+        self._events = events
         self._widths: list[int] = []
 
     def show(self, groups: Mapping[Kind, list[dict[str, Any]]], *, single: bool) -> None:
+        if self._events:
+            for kind, each in groups.items():
+                for item in each:
+                    self.change(kind, item)
+            return
         if output.is_table(self._form):
             self._tables(groups)
             return
@@ -250,10 +310,13 @@ class _Printer:
             content = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
             output.document(self._form, content, managed=self._managed)
 
-    def change(self, kind: Kind, item: dict[str, Any]) -> None:
+    def change(self, kind: Kind, item: dict[str, Any], event: str = "ADDED") -> None:
         """One more row, or document, of a watch."""
         if output.is_table(self._form):
             titles, cells = self._rows(kind, [item])
+            if self._events:
+                titles, cells = ["EVENT", *titles], [[event.ljust(len("MODIFIED")), *cells[0]]]
+                self._widths = self._widths if len(self._widths) == len(titles) else []
             if not self._widths:
                 pairs = zip(titles, cells[0], strict=True)
                 self._widths = [max(len(title), len(cell)) for title, cell in pairs]
@@ -265,7 +328,8 @@ class _Printer:
         else:
             if self._form == "yaml":
                 output.write("---")
-            output.document(self._form, item, kind, managed=self._managed)
+            shown_item = {"type": event, "object": item} if self._events and self._form in ("json", "yaml") else item
+            output.document(self._form, shown_item, kind, managed=self._managed)
         sys.stdout.flush()
 
     def _tables(self, groups: Mapping[Kind, list[dict[str, Any]]]) -> None:
@@ -295,6 +359,7 @@ class _Printer:
             with_namespace=self._all and kind.namespaced,
             with_labels=self._labels,
             name_prefix=prefix,
+            label_columns=self._label_columns,
         )
 
 
@@ -516,72 +581,9 @@ async def _pod_of(client: GrpcClient, target: str, space: str) -> dict[str, Any]
     return dict(pods[0])
 
 
-@click.command(cls=Verb, name="api-resources", epilog="\b\nExamples:\n  knarr api-resources")
-def api_resources_command() -> None:
-    """Show which kinds there are."""
-    rows = [
-        [
-            kind.resource,
-            ",".join(kind.short_names),
-            kind.api_version,
-            str(kind.namespaced).lower(),
-            kind.kind,
-            "yes" if kind.acting else "stored",
-        ]
-        for kind in kinds.KINDS
-    ]
-    output.table(["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "ACTED ON"], rows)
-
-
-@click.command(cls=Verb, name="version", epilog="\b\nExamples:\n  knarr version\n  knarr version --client")
-@click.option("--client", is_flag=True, help="Only this command's.")
-@click.pass_context
-def version_command(ctx: click.Context, client: bool) -> None:
-    """Show the versions of this command and of the cluster."""
-    from importlib.metadata import version
-
-    output.write(f"Client Version: {version('knarr')}")
-    if client:
-        return
-
-    async def work(connected: GrpcClient) -> None:
-        stub: Any = cluster_pb2_grpc.ClusterStub(connected.channel)
-        try:
-            answer = await stub.Version(cluster_pb2.VersionRequest(), timeout=10.0)
-        except grpc.aio.AioRpcError as error:
-            raise grpc_status.from_rpc(error) from error
-        output.write(f"Server Version: {answer.version} (Kubernetes API {answer.kubernetes_version})")
-
-    session(ctx).run(work)
-
-
-@click.command(cls=Verb, name="cluster-info", epilog="\b\nExamples:\n  knarr cluster-info")
-@click.pass_context
-def cluster_info_command(ctx: click.Context) -> None:
-    """Show where the API is and how it does; exit status 1 when it is not healthy."""
-    own = session(ctx)
-
-    async def work(client: GrpcClient) -> bool:
-        stub: Any = cluster_pb2_grpc.ClusterStub(client.channel)
-        try:
-            answer = await stub.Health(cluster_pb2.HealthRequest(), timeout=10.0)
-        except grpc.aio.AioRpcError as error:
-            raise grpc_status.from_rpc(error) from error
-        output.write(f"Knarr control plane is running at https://{', https://'.join(own.access.endpoints)}")
-        for check in answer.checks:
-            output.write(f"  {'ok  ' if check.healthy else 'FAIL'} {check.name}: {check.message}")
-        return bool(answer.healthy)
-
-    if not own.run(work):
-        raise SystemExit(1)
-
-
 commands: tuple[click.Command, ...] = (
     get_command,
     describe_command,
     events_command,
     logs_command,
-    api_resources_command,
-    version_command,
-    cluster_info_command,
 )

@@ -14,7 +14,16 @@ from knarr_api.errors import Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, rollouts
 from knarr_cli.commands.workloads import named, timed, until
-from knarr_cli.session import namespace_option, seconds, session, shown
+from knarr_cli.options import (
+    DRY_RUN,
+    dry_run_option,
+    files_option,
+    form_option,
+    manager_option,
+    recursive_option,
+)
+from knarr_cli.selecting import Choice
+from knarr_cli.session import namespace_option, seconds, selector_option, session, shown
 from knarr_cli.tables import at
 from knarr_cli.verb import VerbGroup
 from knarr_client.grpc import GrpcClient
@@ -38,10 +47,13 @@ def rollout_group() -> None:
     "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
 )
 @namespace_option
-@click.option("--watch/--no-watch", default=True, help="Until it is done.  [default: watch]")
+@click.option("-w", "--watch/--no-watch", default=True, help="Until it is done.  [default: watch]")
+@click.option("--revision", type=click.IntRange(min=0), default=0, help="Only while it is this one that rolls out.")
 @click.option("--timeout", default="", metavar="DURATION", help="[default: none]")
 @click.pass_context
-def status_command(ctx: click.Context, resources: tuple[str, ...], namespace: str, watch: bool, timeout: str) -> None:
+def status_command(
+    ctx: click.Context, resources: tuple[str, ...], namespace: str, watch: bool, revision: int, timeout: str
+) -> None:
     """Show how far a rollout is, until it is done; exit status 1 when it has failed."""
     own = session(ctx)
     space = own.namespace(namespace)
@@ -53,6 +65,7 @@ def status_command(ctx: click.Context, resources: tuple[str, ...], namespace: st
         nonlocal said
         if document is None:
             raise NotFound(f'{kind.qualified} "{name}" not found')
+        rollouts.check_revision(document, revision)
         finished, text = rollouts.state(kind, document)
         if text != said:
             output.write(text)
@@ -103,8 +116,11 @@ def history_command(ctx: click.Context, resources: tuple[str, ...], namespace: s
 )
 @namespace_option
 @click.option("--to-revision", type=int, default=0, help="Default: the one before.")
+@dry_run_option
 @click.pass_context
-def undo_command(ctx: click.Context, resources: tuple[str, ...], namespace: str, to_revision: int) -> None:
+def undo_command(
+    ctx: click.Context, resources: tuple[str, ...], namespace: str, to_revision: int, dry_run: str
+) -> None:
     """Go back to an earlier revision."""
     own = session(ctx)
     space = own.namespace(namespace)
@@ -134,36 +150,78 @@ def undo_command(ctx: click.Context, resources: tuple[str, ...], namespace: str,
                 **metadata,
                 "annotations": {**(metadata.get("annotations") or {}), rollouts.CAUSE: cause},
             }
-        await client.raw.update(changed, namespace=space, field_manager=ROLLOUT)
-        output.write(f"{shown(kind, name)} rolled back")
+        if dry_run != "client":
+            await client.raw.update(changed, namespace=space, field_manager=ROLLOUT, dry_run=dry_run == "server")
+        output.write(f"{shown(kind, name)} rolled back{DRY_RUN[dry_run]}")
 
     own.run(work)
 
 
 def _change_command(
-    name: str, help_text: str, patch: Callable[[], dict[str, Any]], done: str, *, only: str = ""
+    name: str,
+    help_text: str,
+    patch: Callable[[], dict[str, Any]],
+    done: str,
+    *,
+    only: str = "",
+    refused: Callable[[rollouts.Document], str] = lambda _: "",
 ) -> click.Command:
-    """only: the kind that can do it; empty for all."""
+    """only: the kind that can do it; empty for all. refused: why not, of an object as it is."""
 
     @rollout_group.command(name, help=help_text, epilog=f"\b\nExamples:\n  knarr rollout {name} deployment/web")
-    @click.argument(
-        "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-    )
+    @click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources)
+    @files_option
+    @recursive_option
     @namespace_option
+    @selector_option
+    @manager_option(ROLLOUT)
+    @form_option
     @click.pass_context
-    def command(ctx: click.Context, resources: tuple[str, ...], namespace: str) -> None:
+    def command(
+        ctx: click.Context,
+        resources: tuple[str, ...],
+        files: tuple[str, ...],
+        recursive: bool,
+        namespace: str,
+        selector: str,
+        manager: str,
+        form: str,
+    ) -> None:
         own = session(ctx)
-        space = own.namespace(namespace)
+        everything = bool(resources) and "/" not in resources[0] and len(resources) == 1
+        choice = Choice(
+            resources=resources,
+            namespace=namespace,
+            selector=selector,
+            everything=everything,
+            files=files,
+            recursive=recursive,
+        )
+        failed: list[str] = []
 
         async def work(client: GrpcClient) -> None:
-            for kind, each in named(resources):
+            for target in await choice.targets(client, own):
+                kind = target.kind
                 rollouts.check(kind)
                 if only and kind.kind != only:
-                    raise Invalid(f'{kind.qualified} "{each}" cannot be {done}: only deployments can')
-                await client.raw.patch(kind, each, space, patch=patch(), field_manager=ROLLOUT)
-                output.write(f"{shown(kind, each)} {done}")
+                    raise Invalid(f'{kind.qualified} "{target.name}" cannot be {done}: only deployments can')
+                present = await client.raw.get(kind, target.name, target.namespace)
+                why = refused(present)
+                if why:
+                    failed.append(f'error: {kind.qualified} "{target.name}" {why}\n')
+                    continue
+                answer = await client.raw.patch(
+                    kind, target.name, target.namespace, patch=patch(), field_manager=manager
+                )
+                if form:
+                    output.document(form, answer.object, kind)
+                else:
+                    output.write(f"{shown(kind, target.name)} {done}")
 
         own.run(work)
+        if failed:
+            sys.stderr.write("".join(failed))
+            raise SystemExit(1)
 
     return command
 
@@ -175,12 +233,25 @@ _change_command(
         "spec": {"template": {"metadata": {"annotations": {RESTARTED: output.now().strftime("%Y-%m-%dT%H:%M:%SZ")}}}}
     },
     "restarted",
+    refused=lambda present: (
+        "can't restart paused deployment (run rollout resume first)" if at(present, "spec.paused") else ""
+    ),
 )
 _change_command(
-    "pause", "Hold changes of the template back.", lambda: {"spec": {"paused": True}}, "paused", only="Deployment"
+    "pause",
+    "Hold changes of the template back.",
+    lambda: {"spec": {"paused": True}},
+    "paused",
+    only="Deployment",
+    refused=lambda present: "is already paused" if at(present, "spec.paused") else "",
 )
 _change_command(
-    "resume", "Go on with a paused rollout.", lambda: {"spec": {"paused": None}}, "resumed", only="Deployment"
+    "resume",
+    "Go on with a paused rollout.",
+    lambda: {"spec": {"paused": None}},
+    "resumed",
+    only="Deployment",
+    refused=lambda present: "" if at(present, "spec.paused") else "is not paused",
 )
 
 

@@ -25,7 +25,7 @@ CONTAINERS_HELP = "Only containers of this name; * is any."
 
 @click.group("set", cls=VerbGroup)
 def set_group() -> None:
-    """Change images, variables or resources of containers."""
+    """Change images, variables, resources or the account of pods that an object makes."""
 
 
 def _set(
@@ -275,6 +275,43 @@ def resources_command(
 
     choice = Choice(resources=resources, namespace=namespace, selector=selector, everything=everything)
     _set(ctx, choice, make, "resource requirements updated", manager=manager, form=form, dry_run=dry_run)
+
+
+@set_group.command("serviceaccount", epilog="\b\nExamples:\n  knarr set serviceaccount deployment web robot")
+@click.argument(
+    "words", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME ACCOUNT", shell_complete=completing.resources
+)
+@namespace_option
+@selector_option
+@everything_option
+@dry_run_option
+@manager_option("knarr-set")
+@form_option
+@click.pass_context
+def serviceaccount_command(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    namespace: str,
+    selector: str,
+    everything: bool,
+    dry_run: str,
+    manager: str,
+    form: str,
+) -> None:
+    """Set as which service account pods run."""
+    *resources, account = words
+    if not resources:
+        raise Invalid("serviceaccount is required: KIND NAME ACCOUNT")
+    choice = Choice(resources=tuple(resources), namespace=namespace, selector=selector, everything=everything)
+    _set(
+        ctx,
+        choice,
+        lambda kind, present: podtemplates.account(kind, present, account),
+        "serviceaccount updated",
+        manager=manager,
+        form=form,
+        dry_run=dry_run,
+    )
 
 
 @click.command(

@@ -12,64 +12,122 @@ import click
 from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import completing, jsonpath, output
-from knarr_cli.options import DRY_RUN
-from knarr_cli.session import namespace_option, seconds, selector_option, session, shown, targets
+from knarr_cli.options import (
+    DRY_RUN,
+    dry_run_option,
+    everything_option,
+    field_selector_option,
+    files_option,
+    form_option,
+    manager_option,
+    recursive_option,
+)
+from knarr_cli.selecting import Choice, Target
+from knarr_cli.session import (
+    all_namespaces_option,
+    namespace_option,
+    seconds,
+    selector_option,
+    session,
+    shown,
+    targets,
+)
 from knarr_cli.tables import at
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
 
 Check = Callable[[dict[str, Any] | None], bool]
+WEEK_S = 7 * 86400.0
 
 
 @click.command(
     cls=Verb,
     name="scale",
-    epilog="\b\nExamples:\n  knarr scale deployment web --replicas 5\n  knarr scale deploy/web --replicas 3",
+    epilog="""\b
+Examples:
+  knarr scale deployment web --replicas 5
+  knarr scale deploy/web deploy/shop --replicas 3
+  knarr scale deployments -l tier=front --replicas 2 --dry-run=server
+  knarr scale -f web.yaml --current-replicas 2 --replicas 3 --timeout 30s""",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME…", shell_complete=completing.resources
-)
+@click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME…", shell_complete=completing.resources)
+@files_option
+@recursive_option
 @namespace_option
+@selector_option
+@everything_option
 @click.option("--replicas", type=click.IntRange(min=0), required=True, help="How many.")
 @click.option("--current-replicas", type=int, default=-1, help="Only if there are so many now.")
-@click.option("--dry-run", type=click.Choice(["none", "server"]), default="none", help="Only say it.")
+@click.option("--resource-version", default="", help="Only if the object is still this.")
+@click.option("--timeout", default="", metavar="DURATION", help="Wait so long until there are so many.")
+@dry_run_option
+@manager_option("knarr-scale")
+@form_option
 @click.pass_context
 def scale_command(
     ctx: click.Context,
     resources: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
     namespace: str,
+    selector: str,
+    everything: bool,
     replicas: int,
     current_replicas: int,
+    resource_version: str,
+    timeout: str,
     dry_run: str,
+    manager: str,
+    form: str,
 ) -> None:
     """Set the number of replicas."""
     own = session(ctx)
-    space = own.namespace(namespace)
+    choice = Choice(
+        resources=resources,
+        namespace=namespace,
+        selector=selector,
+        everything=everything,
+        files=files,
+        recursive=recursive,
+    )
 
-    async def work(client: GrpcClient) -> None:
-        for kind, name in named(resources):
-            if kind.kind not in ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"):
-                raise Invalid(f"cannot scale {kind.qualified}: only deployments, replicasets and statefulsets")
-            patch: dict[str, Any] = {"spec": {"replicas": replicas}}
-            if current_replicas >= 0:
-                present = await client.raw.get(kind, name, space, subresource="scale")
-                have = at(present, "spec.replicas", 1)
-                if have != current_replicas:
-                    raise Invalid(f"Expected replicas to be {current_replicas}, was {have}")
-                patch["metadata"] = {"resourceVersion": at(present, "metadata.resourceVersion")}
+    async def one(client: GrpcClient, target: Target) -> None:
+        kind, name, space = target.kind, target.name, target.namespace
+        if kind.kind not in ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"):
+            raise Invalid(f"cannot scale {kind.qualified}: only deployments, replicasets and statefulsets")
+        present = await client.raw.get(kind, name, space, subresource="scale")
+        have = at(present, "spec.replicas", 0)
+        if current_replicas >= 0 and have != current_replicas:
+            raise Invalid(f"Expected replicas to be {current_replicas}, was {have}")
+        patch: dict[str, Any] = {"spec": {"replicas": replicas}}
+        given = resource_version or (at(present, "metadata.resourceVersion") if current_replicas >= 0 else "")
+        if given:
+            patch["metadata"] = {"resourceVersion": given}
+        if dry_run != "client":
             await client.raw.patch(
                 kind,
                 name,
                 space,
                 patch=patch,
                 subresource="scale",
-                field_manager="knarr-scale",
+                field_manager=manager,
                 dry_run=dry_run == "server",
             )
+        if timeout and dry_run == "none":
+            await until(client, kind, name, space, lambda now: at(now or {}, "status.replicas", 0) == replicas)
+        if form:
+            document = await client.raw.get(kind, name, space)
+            output.document(form, {**document, "spec": {**document["spec"], "replicas": replicas}}, kind)
+        else:
             output.write(f"{shown(kind, name)} scaled{DRY_RUN[dry_run]}")
 
-    own.run(work)
+    async def work(client: GrpcClient) -> None:
+        async with asyncio.timeout(seconds(timeout) if timeout else None):
+            for target in await choice.targets(client, own):
+                await one(client, target)
+
+    timed(own.run, work, "timed out waiting for the condition")
 
 
 @click.command(
@@ -79,46 +137,77 @@ def scale_command(
 Examples:
   knarr wait --for=condition=Ready pod/web-1 --timeout 30s
   knarr wait --for=condition=Ready=Unknown node/n2
+  knarr wait --for=condition=Ready pods -l app=web
   knarr wait --for=delete pod/web-1
   knarr wait --for=jsonpath='{.status.phase}'=Succeeded pod/once""",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME… | KIND/NAME…", shell_complete=completing.resources
-)
+@click.argument("resources", nargs=-1, metavar="KIND NAME… | KIND/NAME…", shell_complete=completing.resources)
+@files_option
+@recursive_option
 @namespace_option
+@all_namespaces_option
 @selector_option
+@field_selector_option
+@everything_option
 @click.option(
-    "--for", "wanted", required=True, metavar="CONDITION", help="condition=X[=V], delete, create, jsonpath={…}=V"
+    "--for",
+    "conditions",
+    required=True,
+    multiple=True,
+    metavar="CONDITION",
+    help="condition=X[=V], delete, create, jsonpath={…}[=V]; several: one after the other.",
 )
-@click.option("--timeout", default="30s", show_default=True, metavar="DURATION", help="Of all together: 10s, 5m.")
+@click.option(
+    "--timeout", default="30s", show_default=True, metavar="DURATION", help="Of all together: 10s, 5m; -1s is a week."
+)
 @click.pass_context
 def wait_command(
-    ctx: click.Context, resources: tuple[str, ...], namespace: str, selector: str, wanted: str, timeout: str
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    all_namespaces: bool,
+    selector: str,
+    field_selector: str,
+    everything: bool,
+    conditions: tuple[str, ...],
+    timeout: str,
 ) -> None:
     """Wait until a condition holds for all that are named; exit status 1 when the time is over."""
     own = session(ctx)
-    space = own.namespace(namespace)
-    check, must_exist = condition(wanted)
+    checks = [(wanted, *condition(wanted)) for wanted in conditions]
+    choice = Choice(
+        resources=resources,
+        namespace=namespace,
+        selector=selector,
+        everything=everything,
+        all_namespaces=all_namespaces,
+        files=files,
+        recursive=recursive,
+        field_selector=field_selector,
+    )
+    waited: list[Target] = []
+    limit_s = WEEK_S if timeout.startswith("-") else seconds(timeout)
 
     async def work(client: GrpcClient) -> None:
-        pairs: list[tuple[Kind, str]] = []
-        for kind, name in targets(resources):
-            if name:
-                pairs.append((kind, name))
-            else:
-                page = await client.raw.list(kind, space if kind.namespaced else "", label_selector=selector)
-                pairs += [(kind, at(item, "metadata.name")) for item in page.items]
-        if not pairs:
-            raise NotFound("no matching resources found")
-        async with asyncio.timeout(seconds(timeout)):
-            for kind, name in pairs:
-                place = space if kind.namespaced else ""
-                if must_exist and wanted != "create":
-                    await client.raw.get(kind, name, place)
-                await until(client, kind, name, place, check)
-                output.write(f"{shown(kind, name)} {'condition met' if wanted != 'delete' else 'deleted'}")
+        found = await choice.targets(client, own)
+        if not found and conditions != ("delete",):
+            raise Invalid("no matching resources found")
+        async with asyncio.timeout(limit_s):
+            for wanted, check, must_exist in checks:
+                for target in found:
+                    waited[:] = [target]
+                    if must_exist and wanted != "create":
+                        await client.raw.get(target.kind, target.name, target.namespace)
+                    await until(client, target.kind, target.name, target.namespace, check)
+                    word = "condition met" if wanted != "delete" else "deleted"
+                    output.write(f"{shown(target.kind, target.name)} {word}")
 
-    timed(own.run, work, f"timed out waiting for the condition on {' '.join(resources)}")
+    def late() -> str:
+        return f"timed out waiting for the condition on {waited[0].kind.resource}/{waited[0].name}" if waited else ""
+
+    timed(own.run, work, late)
 
 
 def condition(text: str) -> tuple[Check, bool]:
@@ -176,12 +265,12 @@ async def until(client: GrpcClient, kind: Kind, name: str, namespace: str, check
             await asyncio.sleep(0.2)
 
 
-def timed(run: Callable[..., None], work: Any, message: str) -> None:
+def timed(run: Callable[..., None], work: Any, message: str | Callable[[], str]) -> None:
     """Run; when the time is over say so, with exit status 1."""
     try:
         run(work)
     except TimeoutError:
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(f"error: {message if isinstance(message, str) else message()}\n")
         raise SystemExit(1) from None
 
 

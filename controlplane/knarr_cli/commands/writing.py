@@ -14,6 +14,7 @@ from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     dry_run_option,
     everything_option,
+    field_selector_option,
     files_option,
     form_option,
     manager_option,
@@ -121,6 +122,7 @@ Examples:
 @namespace_option
 @all_namespaces_option
 @selector_option
+@field_selector_option
 @everything_option
 @click.option("--grace-period", type=int, default=-1, help="Seconds; -1 is the pod's own.")
 @click.option("--now", "at_once", is_flag=True, help="The same as --grace-period=1.")
@@ -146,6 +148,7 @@ def delete_command(
     namespace: str,
     all_namespaces: bool,
     selector: str,
+    field_selector: str,
     everything: bool,
     grace_period: int,
     at_once: bool,
@@ -159,6 +162,15 @@ def delete_command(
 ) -> None:
     """Delete objects, by name, by file or by selector."""
     own = session(ctx)
+    if at_once and grace_period >= 0:
+        raise Invalid("--now and --grace-period cannot be specified together")
+    if grace_period == 0 and not force:
+        grace_period = 1  # as with kubectl: what is to go unseen by its node takes --force
+    if force:
+        sys.stderr.write(
+            "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+            "The resource may continue to run on the cluster indefinitely.\n"
+        )
     grace = 0 if force else 1 if at_once else grace_period if grace_period >= 0 else None
     space = own.namespace(namespace)
     wanted: list[tuple[Kind, str, str]] = []
@@ -176,9 +188,12 @@ def delete_command(
         for kind, name in targets(resources) if resources else []:
             if name:
                 names.append((kind, name, space))
-            elif selector or everything:
+            elif selector or field_selector or everything:
                 page = await client.raw.list(
-                    kind, "" if all_namespaces or not kind.namespaced else space, label_selector=selector
+                    kind,
+                    "" if all_namespaces or not kind.namespaced else space,
+                    label_selector=selector,
+                    field_selector=field_selector,
                 )
                 if not page.items:
                     sys.stderr.write("No resources found\n")

@@ -10,9 +10,38 @@ import msgspec
 from knarr_api import json, kinds
 from knarr_api.errors import FieldError, Invalid
 from knarr_api.kinds import Kind
-from knarr_api.types import apps_v1, autoscaling_v2, batch_v1, coordination_v1, core_v1, policy_v1
+from knarr_api.types import (
+    admissionregistration_v1,
+    apiextensions_v1,
+    apps_v1,
+    autoscaling_v2,
+    batch_v1,
+    certificates_v1,
+    coordination_v1,
+    core_v1,
+    discovery_v1,
+    networking_v1,
+    node_v1,
+    policy_v1,
+    rbac_v1,
+    scheduling_v1,
+    storage_v1,
+)
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_api.validation import autoscaling, batch, names, placement, pods, policy, quotas, workloads
+from knarr_api.validation import (
+    access,
+    autoscaling,
+    batch,
+    extensions,
+    names,
+    network,
+    placement,
+    pods,
+    policy,
+    quotas,
+    storage,
+    workloads,
+)
 from knarr_api.validation.names import forbidden, invalid, not_negative, one_of, positive, required
 
 MAX_DATA_BYTES = 1024 * 1024
@@ -36,6 +65,13 @@ DNS_NAMED = frozenset(
         "LimitRange",
         "HorizontalPodAutoscaler",
         "ResourceQuota",
+        *("PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ServiceAccount", "Endpoints", "Ingress"),
+        *("IngressClass", "NetworkPolicy", "EndpointSlice", "ServiceCIDR", "StorageClass", "CSINode", "PriorityClass"),
+        *("CSIStorageCapacity", "VolumeAttachment", "VolumeAttributesClass", "RuntimeClass", "CronJob"),
+        *("CertificateSigningRequest", "CustomResourceDefinition"),
+        *("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"),
+        *("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"),
+        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
     }
 )
 DNS_LABELED = frozenset({"Namespace", "Service"})
@@ -282,6 +318,38 @@ _RULES: dict[type[msgspec.Struct], Callable[[Any], Iterator[FieldError]]] = {
     core_v1.Namespace: _namespace,
     coordination_v1.Lease: _lease,
     policy_v1.PodDisruptionBudget: policy.budget,
+    core_v1.Service: network.service,
+    core_v1.Endpoints: network.endpoints,
+    discovery_v1.EndpointSlice: network.endpoint_slice,
+    networking_v1.Ingress: network.ingress,
+    networking_v1.IngressClass: network.ingress_class,
+    networking_v1.NetworkPolicy: network.network_policy,
+    networking_v1.IPAddress: network.ip_address,
+    networking_v1.ServiceCIDR: network.service_cidr,
+    core_v1.PersistentVolume: storage.volume,
+    core_v1.PersistentVolumeClaim: storage.claim,
+    storage_v1.StorageClass: storage.storage_class,
+    storage_v1.VolumeAttributesClass: storage.attributes_class,
+    storage_v1.VolumeAttachment: storage.attachment,
+    storage_v1.CSIDriver: storage.driver,
+    storage_v1.CSINode: storage.csi_node,
+    storage_v1.CSIStorageCapacity: storage.capacity,
+    rbac_v1.Role: access.role,
+    rbac_v1.ClusterRole: access.cluster_role,
+    rbac_v1.RoleBinding: access.role_binding,
+    rbac_v1.ClusterRoleBinding: access.cluster_role_binding,
+    core_v1.ServiceAccount: access.account,
+    certificates_v1.CertificateSigningRequest: access.signing_request,
+    core_v1.PodTemplate: extensions.pod_template,
+    scheduling_v1.PriorityClass: extensions.priority_class,
+    node_v1.RuntimeClass: extensions.runtime_class,
+    apiextensions_v1.CustomResourceDefinition: extensions.custom_resource,
+    admissionregistration_v1.MutatingWebhookConfiguration: extensions.mutating,
+    admissionregistration_v1.ValidatingWebhookConfiguration: extensions.validating,
+    admissionregistration_v1.ValidatingAdmissionPolicy: extensions.validating_policy,
+    admissionregistration_v1.ValidatingAdmissionPolicyBinding: extensions.validating_binding,
+    admissionregistration_v1.MutatingAdmissionPolicy: extensions.mutating_policy,
+    admissionregistration_v1.MutatingAdmissionPolicyBinding: extensions.mutating_binding,
 }
 _UPDATE_RULES: dict[type[msgspec.Struct], Callable[[Any, Any], Iterator[FieldError]]] = {
     core_v1.Pod: _update_pod,
@@ -295,4 +363,11 @@ _UPDATE_RULES: dict[type[msgspec.Struct], Callable[[Any, Any], Iterator[FieldErr
     core_v1.ConfigMap: _update_config,
     core_v1.ResourceQuota: quotas.update_resource_quota,
     core_v1.Secret: _update_secret,
+    core_v1.PersistentVolumeClaim: storage.update_claim,
+    storage_v1.StorageClass: storage.storage_class_update,
+    rbac_v1.RoleBinding: access.update_binding,
+    rbac_v1.ClusterRoleBinding: access.update_binding,
+    certificates_v1.CertificateSigningRequest: access.update_signing_request,
+    scheduling_v1.PriorityClass: extensions.update_priority_class,
+    node_v1.RuntimeClass: extensions.update_runtime_class,
 }

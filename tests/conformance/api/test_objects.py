@@ -119,7 +119,8 @@ async def test_the_namespace_of_object_and_request_must_agree(stub):
 
 
 async def test_warnings_come_with_the_answer(client):
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "warned", "namespace": "default"}}
+    metadata = {"name": "warned", "namespace": "default"}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
     assert "not acted on yet" in (await client.raw.apply(service)).warnings[0]
 
 

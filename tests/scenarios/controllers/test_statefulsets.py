@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from knarr_api import errors
+from knarr_api.quantity import Quantity
 from knarr_api.types.apps_v1 import (
     ControllerRevision,
     RollingUpdateStatefulSetStrategy,
@@ -22,6 +23,7 @@ from knarr_api.types.core_v1 import (
     Pod,
     PodSpec,
     PodTemplateSpec,
+    VolumeResourceRequirements,
 )
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_client.client import Propagation
@@ -43,8 +45,10 @@ def rolling(**fields: Any) -> StatefulSetUpdateStrategy:
 
 
 def data(**policy: str) -> dict[str, Any]:
+    wanted = VolumeResourceRequirements(requests={"storage": Quantity("1Gi")})
     claim = PersistentVolumeClaim(
-        metadata=ObjectMeta(name="data"), spec=PersistentVolumeClaimSpec(access_modes=("ReadWriteOnce",))
+        metadata=ObjectMeta(name="data"),
+        spec=PersistentVolumeClaimSpec(access_modes=("ReadWriteOnce",), resources=wanted),
     )
     return {
         "volume_claim_templates": (claim,),

@@ -11,7 +11,17 @@ import pytest
 
 from knarr_api import errors, json, kinds
 from knarr_api.types.apps_v1 import Deployment
-from knarr_api.types.core_v1 import ConfigMap, Namespace, Node, Pod, PodStatus, Secret, Service
+from knarr_api.types.core_v1 import (
+    ConfigMap,
+    Namespace,
+    Node,
+    Pod,
+    PodStatus,
+    Secret,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.watch_cache import ChangeType
 from knarr_controlplane.registry.pages import Wanted
@@ -441,7 +451,7 @@ async def test_secrets_are_not_readable_in_the_store(registry, store):
 
 
 async def test_other_kinds_are_stored_as_their_own_json(registry, store):
-    await registry.create(Service(metadata=meta("s")))
+    await registry.create(Service(metadata=meta("s"), spec=ServiceSpec(ports=(ServicePort(port=80),))))
     stored = plain_json.loads((await store.get(kinds.of(Service).key("default", "s"))).value)
     assert stored["kind"] == "Service"
     assert "resourceVersion" not in stored["metadata"]

@@ -1,0 +1,120 @@
+"""Options and sentences that users of kubectl know, one command at a time."""
+
+from __future__ import annotations
+
+import json
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web, tier: front}}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: main, image: "shop:1"}]
+"""
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
+
+
+def made(knarr):
+    knarr.ok("create", "-f", "-", stdin=DEPLOYMENT)
+
+
+def test_rollouts_are_paused_once(knarr):
+    made(knarr)
+    assert knarr.ok("rollout", "pause", "deploy/web") == "deployment.apps/web paused\n"
+    assert knarr.fails("rollout", "pause", "deploy/web") == 'error: deployments.apps "web" is already paused\n'
+    refused = knarr.fails("rollout", "restart", "deploy", "-l", "app=web")
+    assert refused == ('error: deployments.apps "web" can\'t restart paused deployment (run rollout resume first)\n')
+    assert knarr.ok("rollout", "resume", "-f", "-", stdin=DEPLOYMENT) == "deployment.apps/web resumed\n"
+    assert knarr.fails("rollout", "resume", "deploy/web") == 'error: deployments.apps "web" is not paused\n'
+    assert knarr.ok("rollout", "restart", "deploy") == "deployment.apps/web restarted\n"
+
+
+def test_scale(knarr):
+    made(knarr)
+    before = knarr.json("get", "deploy", "web")["metadata"]["resourceVersion"]
+    for how, said in (("client", " (dry run)"), ("server", " (server dry run)")):
+        out = knarr.ok("scale", "deploy", "--all", "--replicas=0", f"--dry-run={how}")
+        assert out == f"deployment.apps/web scaled{said}\n"
+    assert knarr.json("get", "deploy", "web")["metadata"]["resourceVersion"] == before
+    assert "object has been modified" in knarr.fails("scale", "deploy/web", "--replicas=0", "--resource-version=1")
+    assert knarr.ok("scale", "-f", "-", "--replicas=0", "--timeout=5s", stdin=DEPLOYMENT) == (
+        "deployment.apps/web scaled\n"
+    )
+    wrong = knarr.fails("scale", "deploy/web", "--current-replicas=3", "--replicas=1")
+    assert wrong == "error: Expected replicas to be 3, was 0\n"
+
+
+def test_wait(knarr):
+    made(knarr)
+    said = "error: timed out waiting for the condition on deployments/web\n"
+    assert knarr.fails("wait", "--for=condition=Never", "deploy", "--all", "--timeout=0.5s") == said
+    assert knarr.ok("wait", "--for=jsonpath={.spec.replicas}=0", "-f", "-", stdin=DEPLOYMENT) == (
+        "deployment.apps/web condition met\n"
+    )
+    knarr.ok("wait", "--for=delete", "deploy", "-l", "app=none")
+
+
+def test_labels_and_annotations(knarr):
+    made(knarr)
+    assert knarr.ok("label", "deploy/web", "none-") == 'label "none" not found.\ndeployment.apps/web not labeled\n'
+    assert knarr.ok("label", "-f", "-", "a=b", stdin=DEPLOYMENT) == "deployment.apps/web labeled\n"
+    knarr.ok("annotate", "deploy/web", "a=b", "kubernetes.io/change-cause=first")
+    assert knarr.fails("annotate", "deploy/web", "a=c") == (
+        "error: --overwrite is false but found the following declared annotation(s): 'a' already has a value (b)\n"
+    )
+    knarr.ok("annotate", "deploy/web", "kubernetes.io/change-cause=second")
+    assert json.loads(knarr.ok("annotate", "deploy", "--field-selector=metadata.name=web", "x=y", "-o", "json"))
+
+
+def test_columns_of_labels(knarr):
+    made(knarr)
+    header, row = knarr.ok("get", "deploy", "-L", "tier,none").splitlines()
+    assert header.split()[-2:] == ["TIER", "NONE"]
+    assert row.split()[-1] == "front"
+    assert knarr.ok("get", "-f", "-", "-o", "name", stdin=DEPLOYMENT) == "deployment.apps/web\n"
+    for number in range(5):
+        knarr.ok("create", "cm", f"c{number}")
+    assert len(knarr.ok("get", "cm", "--chunk-size=2", "--no-headers").splitlines()) == 6
+
+
+def test_nodes_are_chosen_by_label(cluster):
+    node = "kubectl-words"
+    labels = f"{{name: {node}, labels: {{spare: {node}}}}}"
+    cluster.ok("create", "-f", "-", stdin=f"apiVersion: v1\nkind: Node\nmetadata: {labels}\n")
+    assert cluster.ok("cordon", "-l", f"spare={node}", "--dry-run=server") == f"node/{node} cordoned (server dry run)\n"
+    assert cluster.ok("drain", node, "--dry-run") == f"node/{node} cordoned (dry run)\nnode/{node} drained (dry run)\n"
+    assert "unschedulable" not in cluster.json("get", "node", node)["spec"]
+    assert cluster.ok("taint", "nodes", node, "a=b:NoSchedule", "--overwrite") == f"node/{node} modified\n"
+    cluster.ok("delete", "node", node)
+
+
+def test_what_the_api_knows(cluster):
+    rows = cluster.ok("api-resources", "--api-group=autoscaling", "--no-headers").split()
+    assert rows == ["horizontalpodautoscalers", "hpa", "autoscaling/v2", "true", "HorizontalPodAutoscaler"]
+    assert "deployments.apps" in cluster.ok("api-resources", "-o", "name", "--namespaced=true").splitlines()
+    assert "autoscaling/v1" in cluster.ok("api-versions").splitlines()
+    explained = cluster.ok("explain", "deploy.spec.strategy", "--recursive")
+    assert "FIELD: strategy <DeploymentStrategy>" in explained
+    assert "    maxSurge\t<IntOrString>" in explained
+    assert cluster.fails("explain", "pod.spec.nope") == 'error: field "nope" does not exist\n'
+    assert "knarr-admin" in cluster.ok("auth", "whoami")
+
+
+def test_an_autoscaler_of_v1_is_applied(knarr):
+    target = "{apiVersion: apps/v1, kind: Deployment, name: web}"
+    manifest = (
+        "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\n"
+        f"spec: {{scaleTargetRef: {target}, maxReplicas: 4, targetCPUUtilizationPercentage: 60}}\n"
+    )
+    assert knarr.ok("apply", "-f", "-", stdin=manifest).endswith("web created\n")
+    assert knarr.ok("apply", "-f", "-", stdin=manifest).endswith("web unchanged\n")
+    assert knarr.run("diff", "-f", "-", stdin=manifest).returncode == 0
+    assert knarr.ok("apply", "-f", "-", stdin=manifest.replace("60", "70")).endswith("web configured\n")
+    assert knarr.ok("apply", "--server-side", "-f", "-", stdin=manifest.replace("60", "80")).endswith("applied\n")
+    metrics = knarr.json("get", "hpa", "web")["spec"]["metrics"]
+    assert [metric["resource"]["target"]["averageUtilization"] for metric in metrics] == [80]
