@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -19,29 +19,37 @@ from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.store.protocol import Entry, Listing, Operation, Outcome, Progress, Store, StoreEvent
 from knarr_telemetry import tracing
 
+disable_created_metrics()  # type: ignore[no-untyped-call]
 LONG_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 30.0, 60.0, 300.0)
 
+RESOURCE = ("group", "version", "resource", "subresource", "scope", "component")
 REQUESTS = Counter(
-    "apiserver_request_total",
-    "Calls answered, by verb, resource and gRPC status.",
-    ("verb", "group", "resource", "code"),
+    "apiserver_request_total", "Calls answered, with HTTP's verbs and codes.", ("verb", "dry_run", *RESOURCE, "code")
 )
 REQUEST_DURATION = Histogram(
-    "apiserver_request_duration_seconds", "Time to answer a call.", ("verb", "group", "resource"), buckets=SHORT_S
+    "apiserver_request_duration_seconds", "Time to answer a call.", ("verb", "dry_run", *RESOURCE), buckets=SHORT_S
 )
-INFLIGHT = Gauge("apiserver_current_inflight_requests", "Calls under way that answer once.")
-LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Streams that are open.", ("verb", "group", "resource"))
+INFLIGHT = Gauge("apiserver_current_inflight_requests", "Calls under way that answer once.", ("request_kind",))
+LONG_RUNNING = Gauge("apiserver_longrunning_requests", "Streams that are open.", ("verb", *RESOURCE))
 STORE_DURATION = Histogram("etcd_request_duration_seconds", "Time the store takes.", ("operation",), buckets=SHORT_S)
 STORE_ERRORS = Counter("etcd_request_errors_total", "Calls to the store that failed.", ("operation", "error"))
 
-ATTEMPTS = Counter("scheduler_schedule_attempts_total", "Decisions, by what came of them.", ("result",))
+OUTCOME = ("result", "profile")
+ATTEMPTS = Counter("scheduler_schedule_attempts_total", "Attempts to schedule, by what came of them.", OUTCOME)
 ATTEMPT_DURATION = Histogram(
+    "scheduler_scheduling_attempt_duration_seconds", "Of an attempt, binding included.", OUTCOME, buckets=SHORT_S
+)
+DECISION_DURATION = Histogram(
     "scheduler_scheduling_algorithm_duration_seconds", "Time to decide for a pod.", buckets=SHORT_S
 )
 POD_DURATION = Histogram(
     "scheduler_pod_scheduling_sli_duration_seconds",
     "From when a pod was made until it was bound.",
+    ("attempts",),
     buckets=LONG_S,
+)
+POD_ATTEMPTS = Histogram(
+    "scheduler_pod_scheduling_attempts", "How many attempts pods took to be scheduled.", buckets=(1, 2, 4, 8, 16)
 )
 PENDING = Gauge("scheduler_pending_pods", "Pods without a node.", ("queue",))
 PREEMPTIONS = Counter("scheduler_preemption_attempts_total", "Searches for pods that could make room.")
@@ -112,7 +120,11 @@ class StoredObjects(Collector):
         self._cache = cache
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily("apiserver_storage_objects", "Objects in the store.", labels=("group", "resource"))
+        """Under the name of before Kubernetes 1.34 and the one since."""
+        before = GaugeMetricFamily("apiserver_storage_objects", "Objects in the store.", labels=("resource",))
+        since = GaugeMetricFamily("apiserver_resource_objects", "Objects in the store.", labels=("group", "resource"))
         for kind, count in self._cache.sizes():
-            family.add_metric((kind.group, kind.resource), count)
-        yield family
+            before.add_metric((kind.qualified,), count)
+            since.add_metric((kind.group, kind.resource), count)
+        yield before
+        yield since

@@ -68,6 +68,11 @@ class SchedulingQueue:
         waiting = self._pods[key] = Waiting(key=key, priority=priority, order=self._orders)
         self._activate(waiting)
 
+    def attempts(self, key: Key) -> int:
+        """How many were made for the pod; 1 for one that is not here any more."""
+        waiting = self._pods.get(key)
+        return max(waiting.attempts, 1) if waiting is not None else 1
+
     def remove(self, key: Key) -> None:
         """The pod is placed or gone."""
         self._pods.pop(key, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -36,6 +37,8 @@ from knarr_controlplane.scheduler.queue import SchedulingQueue
 from knarr_telemetry import tracing
 
 SCHEDULER_NAME = DEFAULT_NAME
+MANY_ATTEMPTS = 16
+"""More are not told apart in metrics."""
 FINISHED = ("Succeeded", "Failed")
 AT_A_TIME = 128
 """Decisions between two looks at other work."""
@@ -77,6 +80,7 @@ class Scheduler:
     _nominated: dict[Key, Pod] = field(default_factory=dict)
     """Pods for which others were asked to go, with the node in their status."""
     _budgets: dict[Key, Budget] = field(default_factory=dict)
+    _gated: set[Key] = field(default_factory=set)
     _decisions: int = 0
     _alike: Alike | None = None
 
@@ -97,6 +101,7 @@ class Scheduler:
         budgets.add_handler(self.budget_changed)
         log = structlog.get_logger("knarr.scheduler")
         self.events = EventRecorder(self.client, component=SCHEDULER_NAME, clock=self.clock)
+        metrics.PENDING.labels("gated").set_function(self._gated.__len__)
         for state in ("active", "backoff", "unschedulable"):
             metrics.PENDING.labels(state).set_function(functools.partial(self.queue.count, state))
         async with asyncio.TaskGroup() as group:
@@ -163,6 +168,10 @@ class Scheduler:
     def pod_changed(self, change: Change[Pod]) -> None:
         """Take a pod's change into the columns and the queue."""
         key, pod = change.key, change.new
+        if pod is None or not pod.spec.scheduling_gates:
+            self._gated.discard(key)
+        elif pod.metadata.deletion_timestamp is None:
+            self._gated.add(key)
         if pod is None or pod.spec.node_name or pod.status.phase in FINISHED or not pod.status.nominated_node_name:
             self._nominated.pop(key, None)
         else:
@@ -195,12 +204,16 @@ class Scheduler:
         """Decide, and assume the decision."""
         key = Key(pod.metadata.namespace, pod.metadata.name)
         self._decisions += 1
-        with _span("schedule", pod), metrics.ATTEMPT_DURATION.time():
+        started = time.perf_counter()
+        with _span("schedule", pod):
             verdict = self._place_alike(pod) or self._place_alone(pod)
+        took_s = time.perf_counter() - started
+        metrics.DECISION_DURATION.observe(took_s)
         if isinstance(verdict, Placed):
             self._assumed[key] = verdict.node
             self._nominated.pop(key, None)
-        metrics.ATTEMPTS.labels("scheduled" if isinstance(verdict, Placed) else "unschedulable").inc()
+        else:
+            _attempted(pod, "unschedulable", took_s)
         return verdict
 
     def _place_alike(self, pod: Pod) -> Placed | None:
@@ -270,6 +283,7 @@ class Scheduler:
             Binding(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid, verdict.node)
             for pod, verdict in placed
         ]
+        started = time.perf_counter()
         with contextlib.ExitStack() as spans:
             for pod, verdict in placed if tracing.is_on() else ():
                 spans.enter_context(_span("bind", pod, node=verdict.node))
@@ -278,7 +292,9 @@ class Scheduler:
                 outcomes = await self.client.bind_all(bindings)
             except errors.KnarrError as error:
                 outcomes = [error] * len(bindings)
+        took_s = time.perf_counter() - started
         for (pod, verdict), outcome in zip(placed, outcomes, strict=True):
+            _attempted(pod, "scheduled" if outcome is None else "error", took_s)
             self._bound(pod, verdict.node, outcome)
 
     def _bound(self, pod: Pod, node: str, error: errors.KnarrError | None) -> None:
@@ -289,12 +305,14 @@ class Scheduler:
                 self.columns.remove_pod(*key)
                 self.queue.failed(key, self.clock.monotonic())
                 self._wake(ClusterEvent.POD_REMOVED)
-            metrics.ATTEMPTS.labels("error").inc()
             structlog.get_logger("knarr.scheduler").info("binding failed", object=f"Pod/{key}", error=str(error))
             return
         since = metadata.creation_timestamp
         if since is not None:
-            metrics.POD_DURATION.observe(max((self.clock.now() - since).total_seconds(), 0.0))
+            attempts = self.queue.attempts(key)
+            metrics.POD_ATTEMPTS.observe(attempts)
+            duration = metrics.POD_DURATION.labels(str(min(attempts, MANY_ATTEMPTS)))
+            duration.observe(max((self.clock.now() - since).total_seconds(), 0.0))
         self._recorder(pod).normal(pod, "Scheduled", f"Successfully assigned {key} to {node}")
 
     async def _report(self, pod: Pod, verdict: Unschedulable, room: Preemption | NoRoom) -> None:
@@ -446,6 +464,12 @@ def _span(name: str, pod: Pod, **attributes: str) -> tracing.Span:
     """In the trace of the call that made the pod."""
     parent = tracing.of_annotations(pod.metadata.annotations)
     return tracing.span(name, parent, object=title_of(pod) if parent else "", **attributes)
+
+
+def _attempted(pod: Pod, result: str, took_s: float) -> None:
+    labels = (result, _scheduler_of(pod))
+    metrics.ATTEMPTS.labels(*labels).inc()
+    metrics.ATTEMPT_DURATION.labels(*labels).observe(took_s)
 
 
 def _scheduler_of(pod: Pod) -> str:

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 
 import grpc
 import structlog
-from prometheus_client import Counter
 
-from knarr_api import grpc_status, kinds
+from knarr_api import grpc_status
 from knarr_api.errors import DeadlineExceeded, Internal, KnarrError, ResourceExhausted
-from knarr_controlplane import metrics
+from knarr_controlplane.server import meters
 from knarr_controlplane.server.fairness import Fairness
 from knarr_proto.v1 import objects_pb2
 from knarr_telemetry import tracing
@@ -31,7 +30,6 @@ Streaming = Callable[[S, Any, Any], AsyncIterator[Any]]
 
 DEADLINE_S = 30.0
 TAKEN_WITHIN_S = 15.0
-MAX_METERS = 4096
 
 
 LOAD = Fairness()
@@ -50,11 +48,11 @@ def unary(handler: Unary[S]) -> Unary[S]:
 
     @functools.wraps(handler)
     async def guarded(self: S, request: Any, context: Any) -> Any:
-        meter, started = _meter(verb, request), time.perf_counter()
+        meter, started = meters.meter(verb, request), time.perf_counter()
         code = "OK"
         try:
             caller = LOAD.begin(context.peer())
-            metrics.INFLIGHT.set(LOAD.under_way)
+            meter.under_way.inc()
             try:
                 async with asyncio.timeout(DEADLINE_S):
                     await LOAD.turn(caller)
@@ -65,7 +63,7 @@ def unary(handler: Unary[S]) -> Unary[S]:
                 raise DeadlineExceeded(text) from None
             finally:
                 LOAD.end(caller)
-                metrics.INFLIGHT.set(LOAD.under_way)
+                meter.under_way.dec()
         except KnarrError as error:
             code = grpc_status.code_of(error).name
             await fail(context, error)
@@ -85,7 +83,7 @@ def streaming(handler: Streaming[S]) -> Streaming[S]:
 
     @functools.wraps(handler)
     async def guarded(self: S, request: Any, context: Any) -> AsyncIterator[Any]:
-        meter = _meter(verb, request)
+        meter = meters.meter(verb, request)
         code = "OK"
         meter.open.inc()
         try:
@@ -144,39 +142,3 @@ def _traced(verb: str, request: Any, context: Any) -> tracing.Span:
     asked = getattr(request, "type", None)
     resource = asked.resource if isinstance(asked, objects_pb2.ResourceType) else ""
     return tracing.span(f"{verb} {resource}".rstrip(), parent, **{"rpc.system": "grpc"})
-
-
-class _Meter:
-    """The metrics of one verb on one resource."""
-
-    def __init__(self, verb: str, group: str, resource: str) -> None:
-        self._labels = (verb, group, resource)
-        self._duration = metrics.REQUEST_DURATION.labels(*self._labels)
-        self._answers: dict[str, Counter] = {}
-        self.open = metrics.LONG_RUNNING.labels(*self._labels)
-
-    def answered(self, code: str, seconds: float | None = None) -> None:
-        counter = self._answers.get(code)
-        if counter is None:
-            counter = self._answers[code] = metrics.REQUESTS.labels(*self._labels, code)
-        counter.inc()
-        if seconds is not None:
-            self._duration.observe(seconds)
-
-
-@functools.lru_cache(maxsize=MAX_METERS)
-def _meter_of(verb: str, group: str, resource: str) -> _Meter:
-    return _Meter(verb, group, resource)
-
-
-def _meter(verb: str, request: Any) -> _Meter:
-    """Requests about a kind name it; what names none that is served counts as ``unknown``."""
-    asked = getattr(request, "type", None)
-    if not isinstance(asked, objects_pb2.ResourceType):
-        return _meter_of(verb, "", "")
-    if (asked.group, asked.version, asked.resource) not in _KNOWN:
-        return _meter_of(verb, "", "unknown")
-    return _meter_of(verb, asked.group, asked.resource)
-
-
-_KNOWN = frozenset((kind.group, kind.version, kind.resource) for kind in (*kinds.KINDS, *kinds.COMPUTED))

@@ -77,12 +77,19 @@ async def test_calls_and_decisions_are_counted(observed: Any) -> None:
     def value(name: str, /, **labels: str) -> float:
         return samples(port).get((name, frozenset(labels.items())), 0.0)
 
-    of_pods = {"group": "", "resource": "pods"}
-    assert value("apiserver_request_total", verb="CREATE", code="OK", **of_pods) == 1
-    assert value("apiserver_request_total", verb="CREATE", code="ALREADY_EXISTS", **of_pods) == 1
-    assert value("apiserver_request_duration_seconds_count", verb="CREATE", **of_pods) == 2
-    assert value("apiserver_storage_objects", **of_pods) == 1
-    assert value("scheduler_schedule_attempts_total", result="scheduled") == 1
+    of_pods = {"group": "", "version": "v1", "resource": "pods", "subresource": "", "scope": "resource"}
+    posts = {**of_pods, "component": "apiserver", "verb": "POST", "dry_run": ""}
+    assert value("apiserver_request_total", code="201", **posts) == 1
+    assert value("apiserver_request_total", code="409", **posts) == 1
+    assert value("apiserver_request_duration_seconds_count", **posts) == 2
+    assert value("apiserver_current_inflight_requests", request_kind="mutating") == 0
+    assert value("apiserver_storage_objects", resource="pods") == 1
+    assert value("apiserver_resource_objects", group="coordination.k8s.io", resource="leases") >= 1
+    scheduled = {"result": "scheduled", "profile": "default-scheduler"}
+    assert value("scheduler_schedule_attempts_total", **scheduled) == 1
+    assert value("scheduler_scheduling_attempt_duration_seconds_count", **scheduled) == 1
+    assert value("scheduler_pod_scheduling_sli_duration_seconds_count", attempts="1") == 1
+    assert value("scheduler_pending_pods", queue="gated") == 0
     assert value("etcd_request_duration_seconds_count", operation="commit") > 3
     assert value("leader_election_master_status", name="knarr-controller-manager") == 1
     assert value("workqueue_adds_total", name="node_lifecycle") >= 1
