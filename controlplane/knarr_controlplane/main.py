@@ -209,6 +209,8 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             registry.usages.report(node, usage, age_s=age_s)
 
     background.start(peers.follow_usages(told), "usages of other control planes")
+    if opened.upkeep is not None:
+        background.start(opened.upkeep(), "upkeep of the store")
     background.start(_compact(store, cache, settings.retention_s), "compaction")
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from knarr_api.types.core_v1 import Pod
 from knarr_client import kubeconfig
 from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import Access
+from knarr_controlplane.store.etcd_process import arguments
 from tests.slowness import patient
 
 LEASE = ("knarr-controller-manager", "kube-system")
@@ -279,6 +282,63 @@ def test_no_node_is_taken_for_lost_because_the_store_was_away(cluster: Any, unti
     time.sleep(2 * patient(4))
     assert before <= {pod["metadata"]["uid"] for pod in cluster.pods("app=web")}
     assert ready_since(cluster) == [transition]
+
+
+QUOTA_BYTES = 16 * 1024 * 1024
+FILLER = (
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: filler-NUMBER, labels: {filler: 'yes'}}\ndata: {text: TEXT}\n"
+)
+
+
+@pytest.fixture
+def small_etcd(tmp_path: Path) -> Iterator[str]:
+    """``--store`` for an etcd that is full soon."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        client, peer = one.getsockname()[1], other.getsockname()[1]
+    words = arguments(tmp_path / "small-etcd", None, client_port=client, peer_port=peer)
+    words[words.index("--quota-backend-bytes") + 1] = str(QUOTA_BYTES)
+    with open(tmp_path / "small-etcd.log", "wb") as log:
+        process = subprocess.Popen(["etcd", *words], stdout=log, stderr=log)
+    yield f"etcd://127.0.0.1:{client}"
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.timeout(patient(240))
+def test_a_full_etcd_refuses_writes_and_heals_once_there_is_room(
+    cluster: Any, small_etcd: str, until_true: Any
+) -> None:
+    """Reads and pods go on, no node is taken for lost though no heartbeat can be stored, and nobody must disarm it."""
+    cluster.up("--store", small_etcd, "--control-planes", "2", "--node-grace", "4", "--eviction-grace", "1", nodes=1)
+    cluster.import_busybox()
+    cluster.ok("apply", "-f", "-", stdin=DEPLOYMENT)
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "60s")
+    before = {pod["metadata"]["uid"] for pod in cluster.pods("app=web")}
+    (transition,) = ready_since(cluster)
+    text = "x" * 1_000_000
+    made = 0
+    while (done := filled(cluster, made, text)).returncode == 0:
+        made += 1
+        assert made < 2 * QUOTA_BYTES // len(text)
+    assert "etcd is full (NOSPACE): delete what is not needed" in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) < 10
+    time.sleep(3 * patient(4))
+    assert ready_since(cluster) == [transition]
+    assert {pod["metadata"]["uid"] for pod in cluster.pods("app=web")} == before
+    assert cluster.ok("logs", cluster.pods("app=web")[0]["metadata"]["name"]) == "started\n"
+    cluster.ok("delete", "configmaps", "-l", "filler=yes")
+    until_true(lambda: filled(cluster, 0, "small").returncode == 0, "writes to be taken again", timeout_s=60)
+    cluster.ok("scale", "deployment/web", "--replicas", "3")
+    cluster.ok("rollout", "status", "deployment/web", "--timeout", "60s")
+    time.sleep(2 * patient(4))
+    assert before <= {pod["metadata"]["uid"] for pod in cluster.pods("app=web")}
+    assert ready_since(cluster) == [transition]
+
+
+def filled(cluster: Any, number: int, text: str) -> Any:
+    return cluster.run("create", "-f", "-", stdin=FILLER.replace("NUMBER", str(number)).replace("TEXT", text))
 
 
 def ready_since(cluster: Any) -> list[tuple[str, str]]:

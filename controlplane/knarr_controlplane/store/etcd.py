@@ -41,6 +41,7 @@ CONNECT_TIMEOUT_S = 5.0
 RESTORE_TIMEOUT_S = 60.0
 PAGE = 2000
 WINDOW_BYTES = 1024 * 1024
+FULL_RETRY_S = 10.0
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 Compare = rpc.Compare
 META = "/knarr/"
@@ -57,11 +58,14 @@ class EtcdStore:
 
     def __init__(self, channel: grpc.aio.Channel, endpoints: Sequence[str]) -> None:
         self._channel = channel
-        self._endpoints = tuple(endpoints)
+        self.endpoints = tuple(endpoints)
         self._kv = rpc.KVStub(channel)
         self._watch = rpc.WatchStub(channel)
-        self._maintenance = rpc.MaintenanceStub(channel)
+        self.maintenance = rpc.MaintenanceStub(channel)
         self._committer = GroupCommitter(self._apply, in_flight=2)
+        self.full = asyncio.Event()
+        """A write was refused for want of room: see :mod:`knarr_controlplane.store.etcd_room`."""
+        self._tls: EtcdTls | None = None
         self._closed = False
         self._numbers = revision.Numbering()
 
@@ -73,10 +77,12 @@ class EtcdStore:
         tls: EtcdTls | None = None,
         timeout_s: float = CONNECT_TIMEOUT_S,
         restoring: bool = False,
+        one_of_several: bool = False,
     ) -> EtcdStore:
         """Connect. Raises Unavailable naming the endpoints, Invalid for a version that loses data.
 
-        restoring: only ``begin_restore`` and what belongs to it will be called.
+        restoring: only ``begin_restore`` and what belongs to it will be called. one_of_several: the certificate holds
+        the name that the members share.
         """
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -90,7 +96,7 @@ class EtcdStore:
         ]
         target = endpoints[0] if len(endpoints) == 1 else "ipv4:" + ",".join(endpoints)
         if tls is not None:
-            if len(endpoints) > 1:
+            if len(endpoints) > 1 or one_of_several:
                 options.append(("grpc.ssl_target_name_override", tls.server_name))
             credentials = grpc.ssl_channel_credentials(
                 tls.ca.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
@@ -99,8 +105,9 @@ class EtcdStore:
         else:
             channel = grpc.aio.insecure_channel(target, options)
         store = cls(channel, endpoints)
+        store._tls = tls
         try:
-            status = await store._call(store._maintenance.Status, rpc.StatusRequest(), timeout_s, wait=True)
+            status = await store.call(store.maintenance.Status, rpc.StatusRequest(), timeout_s, wait=True)
             if not restoring:
                 await store._read_base()
         except KnarrError:
@@ -112,7 +119,7 @@ class EtcdStore:
         return store
 
     async def get(self, key: str) -> Entry | None:
-        answer = await self._call(self._kv.Range, rpc.RangeRequest(key=key.encode()))
+        answer = await self.call(self._kv.Range, rpc.RangeRequest(key=key.encode()))
         return self._entry(answer.kvs[0]) if answer.kvs else None
 
     async def list(self, prefix: str, *, limit: int = 0, after: str = "", at_revision: int = 0) -> Listing:
@@ -127,7 +134,7 @@ class EtcdStore:
             wanted = min(limit - len(entries), page) if limit else page
             request = rpc.RangeRequest(key=start, range_end=end, limit=wanted, revision=number)
             try:
-                answer = await self._call(self._kv.Range, request)
+                answer = await self.call(self._kv.Range, request)
             except ResourceExhausted:
                 if wanted == 1:
                     raise
@@ -192,15 +199,20 @@ class EtcdStore:
             call.cancel()
 
     async def revision(self) -> int:
-        answer = await self._call(self._kv.Range, rpc.RangeRequest(key=b"\0", limit=1, count_only=True))
+        answer = await self.call(self._kv.Range, rpc.RangeRequest(key=b"\0", limit=1, count_only=True))
         return self._numbers.pack(answer.header.revision)
 
-    async def compact(self, before: int) -> None:
+    async def to_member(self, endpoint: str) -> EtcdStore:
+        """The same store by one of its members alone. Raises Unavailable."""
+        return await EtcdStore.open([endpoint], tls=self._tls, one_of_several=len(self.endpoints) > 1)
+
+    async def compact(self, before: int, *, wait: bool = False) -> None:
+        """wait: until it takes no room any more."""
         number = self._numbers.number(before)
         if number <= 0:
             return
         try:
-            await self._call(self._kv.Compact, rpc.CompactionRequest(revision=number))
+            await self.call(self._kv.Compact, rpc.CompactionRequest(revision=number, physical=wait))
         except Expired:
             pass
 
@@ -214,7 +226,7 @@ class EtcdStore:
 
     async def _read_base(self) -> None:
         """What a restore has left. Raises Unavailable while one is not complete."""
-        answer = await self._call(self._kv.Range, rpc.RangeRequest(key=META.encode(), range_end=_end_of(META)))
+        answer = await self.call(self._kv.Range, rpc.RangeRequest(key=META.encode(), range_end=_end_of(META)))
         kept = {kv.key: kv.value for kv in answer.kvs}
         if RESTORING_KEY in kept:
             raise Unavailable(f"etcd at {self._where()} holds a restore that was broken off: repeat 'knarr restore'")
@@ -225,14 +237,14 @@ class EtcdStore:
 
         Raises Invalid for an etcd that holds anything else. Not for two at a time.
         """
-        answer = await self._call(self._kv.Range, rpc.RangeRequest(key=RESTORING_KEY))
+        answer = await self.call(self._kv.Range, rpc.RangeRequest(key=RESTORING_KEY))
         for prefix in () if answer.kvs else ("/registry/", META):
             held = rpc.RangeRequest(key=prefix.encode(), range_end=_end_of(prefix), count_only=True)
-            if (await self._call(self._kv.Range, held)).count:
+            if (await self.call(self._kv.Range, held)).count:
                 raise Invalid(f"etcd at {self._where()} is not empty: it has keys below {prefix}")
         await self._put_raw([(RESTORING_KEY, b"1"), (BASE_KEY, str(base).encode())])
         everything = rpc.DeleteRangeRequest(key=b"/registry/", range_end=_end_of("/registry/"))
-        await self._call(self._kv.DeleteRange, everything, RESTORE_TIMEOUT_S)
+        await self.call(self._kv.DeleteRange, everything, RESTORE_TIMEOUT_S)
 
     async def put_restored(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """In one transaction. Repeating it changes nothing but revisions."""
@@ -240,11 +252,11 @@ class EtcdStore:
 
     async def end_restore(self) -> None:
         """Complete: it may be opened from now on."""
-        await self._call(self._kv.DeleteRange, rpc.DeleteRangeRequest(key=RESTORING_KEY), RESTORE_TIMEOUT_S)
+        await self.call(self._kv.DeleteRange, rpc.DeleteRangeRequest(key=RESTORING_KEY), RESTORE_TIMEOUT_S)
 
     async def _put_raw(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         puts = [rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value)) for key, value in pairs]
-        await self._call(self._kv.Txn, rpc.TxnRequest(success=puts), RESTORE_TIMEOUT_S)
+        await self.call(self._kv.Txn, rpc.TxnRequest(success=puts), RESTORE_TIMEOUT_S)
 
     def _entry(self, kv: Any) -> Entry:
         pack = self._numbers.pack
@@ -262,7 +274,7 @@ class EtcdStore:
         request = rpc.TxnRequest(failure=NEVER if writes else [])
         for operations in batch:
             _fill(request.success.add().request_txn, operations, self._numbers)
-        answer = await self._call(self._kv.Txn, request, writes=True)
+        answer = await self.call(self._kv.Txn, request, writes=True)
         number = answer.header.revision
         outcomes: list[Outcome] = []
         position = 0
@@ -286,7 +298,7 @@ class EtcdStore:
             outcomes.append(tuple(revisions))
         return outcomes
 
-    async def _call(
+    async def call(
         self,
         method: Callable[..., Any],
         request: Any,
@@ -312,9 +324,11 @@ class EtcdStore:
         if "required revision has been compacted" in text or "future revision" in text:
             return Expired(f"the revision has been compacted: {text}")
         if "database space exceeded" in text:
+            self.full.set()
             return ResourceExhausted(
-                "etcd is full (NOSPACE): compact and defragment it, then 'etcdctl alarm disarm', or raise "
-                "--quota-backend-bytes; nothing was written"
+                "etcd is full (NOSPACE): delete what is not needed or raise its --quota-backend-bytes; "
+                "nothing was written",
+                retry_after_s=FULL_RETRY_S,
             )
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in text:
             return ResourceExhausted(f"etcd at {self._where()} answers with too much at once: {text}")
@@ -327,7 +341,7 @@ class EtcdStore:
         return Internal(f"etcd at {self._where()}: {code.name}: {text}")
 
     def _where(self) -> str:
-        return ", ".join(self._endpoints)
+        return ", ".join(self.endpoints)
 
 
 def _end_of(prefix: str) -> bytes:

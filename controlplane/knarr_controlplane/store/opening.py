@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from knarr_api.errors import Invalid, KnarrError
 from knarr_controlplane.store.etcd_process import EtcdProcess, EtcdTls, start
@@ -23,6 +23,8 @@ class Opened:
 
     store: Store
     etcd: EtcdProcess | None = None
+    upkeep: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """What must go on while it is used, until it is cancelled."""
 
     async def close(self) -> None:
         await self.store.close()
@@ -41,8 +43,10 @@ async def open_store(
         return Opened(await SqliteStore.open(data_dir / "store.sqlite"))
     if spec == "memory":
         return Opened(MemoryStore())
+    from knarr_controlplane.store import etcd_room
+
     opened = await open_etcd(spec, data_dir, tls=tls, remote_tls=remote_tls)
-    return Opened(opened.store, opened.etcd)
+    return Opened(opened.store, opened.etcd, lambda: etcd_room.keep(opened.store))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import pytest
 from aetcd import rpc
 
 from knarr_api.errors import DeadlineExceeded, KnarrError, ResourceExhausted, Unavailable
+from knarr_controlplane.store import etcd_room
 from knarr_controlplane.store.etcd import EtcdStore
 from knarr_controlplane.store.etcd_member import prepare
 from knarr_controlplane.store.etcd_process import EtcdTls
@@ -77,7 +78,7 @@ class Members:
     async def leader(self) -> int:
         for ordinal in self.running:
             store = await self.open(ordinal)
-            status = await store._call(store._maintenance.Status, rpc.StatusRequest())
+            status = await store.call(store.maintenance.Status, rpc.StatusRequest())
             await store.close()
             if status.leader == status.header.member_id:
                 return ordinal
@@ -222,4 +223,30 @@ async def test_a_full_one_refuses_writes_and_goes_on_reading_and_deleting(member
         await store.commit([Delete(f"{PODS}d/first")])
         assert await store.get(f"{PODS}d/first") is None
     finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("members", [("--quota-backend-bytes", str(16 * 1024 * 1024))], indirect=True)
+async def test_a_full_one_takes_writes_again_once_there_is_room(members: Members) -> None:
+    """Nobody has to compact, to defragment and to disarm it by hand."""
+    store = await members.open()
+    upkeep = asyncio.create_task(etcd_room.keep(store, look_s=0.2))
+    try:
+        with pytest.raises(ResourceExhausted):
+            for number in range(64):
+                await store.commit([Put(f"{PODS}d/big-{number}", bytes(1024 * 1024), 0)])
+        for entry in (await store.list(PODS)).entries:
+            await store.commit([Delete(entry.key)])
+        async with asyncio.timeout(patient(SERVES_AGAIN_S)):
+            while True:
+                try:
+                    await store.commit([Put(f"{PODS}d/again", b"1", 0)])
+                    break
+                except ResourceExhausted as error:
+                    assert error.retry_after_s
+                    await asyncio.sleep(0.1)
+        for number in range(8):
+            await store.commit([Put(f"{PODS}d/big-{number}", bytes(1024 * 1024), 0)])
+    finally:
+        upkeep.cancel()
         await store.close()
