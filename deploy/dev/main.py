@@ -71,7 +71,11 @@ def main() -> int:
     bench.usage = "./dev bench [cluster] [runtime] [store] | scale [--nodes N] [--pods P] [--store etcd|sqlite] …"
     commands.add_parser("proto", help="generate code from the .proto files")
     commands.add_parser("setup", help="only install what is missing")
+    commands.add_parser("help", help="this")
     arguments, more = parser.parse_known_args()
+    if arguments.command == "help":
+        parser.print_help()
+        return 0
     if more and arguments.command not in ("demo", "test", "simulate", "bench", "vm"):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
 

@@ -161,6 +161,8 @@ def _unpack(archive: Path, directory: Path) -> None:
     root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with open(archive, "rb") as file:
+            if untar.is_empty(file):
+                return
             reader = untar.decompressed(file)
             if reader is None:
                 raise Invalid("the build context is no tar archive")

@@ -38,6 +38,13 @@ class Limits:
     max_entries: int = 1_000_000
 
 
+def is_empty(file: IO[bytes]) -> bool:
+    """Whether it is a tar with nothing in it: two blocks of zeros, which ``decompressed`` does not take for a tar."""
+    head = file.read(2 * tarfile.BLOCKSIZE)
+    file.seek(0)
+    return len(head) == 2 * tarfile.BLOCKSIZE and not any(head)
+
+
 def decompressed(file: IO[bytes]) -> IO[bytes] | None:
     """A reader of the tar in ``file``, compressed or not; None when it holds no tar."""
     head = file.read(8)

@@ -87,6 +87,15 @@ def test_configuration_and_history(daemon: Any) -> None:
     assert "OnBuild" not in config(daemon, triggered.id)["config"]
 
 
+def test_a_context_of_which_nothing_is_left_is_empty(daemon: Any, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "made of nothing" in daemon.build("FROM base\nRUN echo made of nothing\n", empty).lines
+    (empty / ".dockerignore").write_text("*\n!busybox\n")
+    found, details = daemon.fails("FROM base\nCOPY busybox /x\n", empty)
+    assert (found, '"/busybox": not found' in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
 def test_here_documents(daemon: Any) -> None:
     built = daemon.build(
         "FROM base\nENV X=1\nRUN <<EOF\necho one $X\n  echo two\nEOF\n"
