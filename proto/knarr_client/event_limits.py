@@ -10,6 +10,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from knarr_client.clock import Clock
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -95,3 +97,20 @@ class TokenBuckets:
             return _Bucket(float(self._burst), now_s)
         gained = (now_s - bucket.at_s) / self._interval_s
         return _Bucket(min(float(self._burst), bucket.tokens + gained), now_s)
+
+
+class Pace:
+    """So many at once, then so many a second."""
+
+    def __init__(self, at_once: int, per_s: float, clock: Clock) -> None:
+        self._most, self._per_s, self._clock = float(at_once), per_s, clock
+        self._left, self._at_s = float(at_once), clock.monotonic()
+
+    async def turn(self) -> None:
+        """Returns when the next may go."""
+        now_s = self._clock.monotonic()
+        self._left = min(self._left + (now_s - self._at_s) * self._per_s, self._most)
+        self._at_s = now_s
+        self._left -= 1
+        if self._left < 0:
+            await self._clock.sleep(-self._left / self._per_s)

@@ -23,7 +23,7 @@ from knarr_api.types.core_v1 import Event, EventSource, ObjectReference
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import Client, meta_of
 from knarr_client.clock import Clock
-from knarr_client.event_limits import Remembered, Similar, TokenBuckets
+from knarr_client.event_limits import Pace, Remembered, Similar, TokenBuckets
 from knarr_client.workqueue import Backoff
 
 NORMAL = "Normal"
@@ -36,7 +36,7 @@ MESSAGE_MAX = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecorderSettings:
-    pending_max: int = 2000
+    pending_max: int = 20_000
     remembered_max: int = 4096
     bump_interval_s: float = 5.0
     """The count of one event is written at most this often."""
@@ -47,6 +47,9 @@ class RecorderSettings:
     """Writes by one component about one object; one more comes back every ``refill_s``."""
     refill_s: float = 300.0
     deadline_s: float = 10.0
+    at_once: int = 500
+    """So many are written as fast as it goes, further ones ``per_s``: work that is not about telling goes first."""
+    per_s: float = 250.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class EventRecorder:
         self._written: Remembered[_Topic, _Written] = Remembered(limits.remembered_max)
         self._similar = Similar(limits.similar_max, limits.similar_window_s, limits.remembered_max)
         self._tokens = TokenBuckets(limits.burst, limits.refill_s, limits.remembered_max)
+        self._pace = Pace(limits.at_once, limits.per_s, clock)
         self._wake = asyncio.Event()
         self._dropped = 0
         self._log = structlog.get_logger("knarr.events").bind(component=component)
@@ -190,6 +194,7 @@ class EventRecorder:
     async def flush(self) -> None:
         """Write what is due now. Raises what the client raises; what was not written stays pending."""
         for topic in [topic for topic in self._pending if self._due_in_s(topic) <= 0]:
+            await self._pace.turn()
             pending = self._pending.pop(topic)
             try:
                 async with asyncio.timeout(self._settings.deadline_s):

@@ -490,6 +490,8 @@ def binding(uid: str, node: str, now: Callable[[], datetime.datetime]) -> Callab
             raise errors.Conflict(f'pods "{name}" is already assigned to node "{pod.spec.node_name}"')
         if pod.metadata.deletion_timestamp is not None:
             raise errors.Conflict(f'pods "{name}" is being deleted')
+        if pod.spec.scheduling_gates:
+            raise errors.Conflict(f'pods "{name}" has non-empty .spec.schedulingGates')
         return rules.bound(pod, node, now())
 
     return decide

@@ -23,6 +23,12 @@ MAX_GRACE_S = 10 * 365 * 24 * 3600
 EVICTING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 SUFFIX_LENGTH = 5
+GATED = core_v1.PodCondition(
+    type="PodScheduled",
+    status="False",
+    reason="SchedulingGated",
+    message="Scheduling is blocked due to non-empty scheduling gates",
+)
 MAX_GENERATED_PREFIX = 58
 
 
@@ -91,9 +97,8 @@ def bound(pod: Pod, node: str, now: datetime.datetime) -> Pod:
         type="PodScheduled", status="True", last_transition_time=now.replace(microsecond=0)
     )
     others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
-    return replace(
-        pod, spec=replace(pod.spec, node_name=node), status=replace(pod.status, conditions=(*others, condition))
-    )
+    status = replace(pod.status, conditions=(*others, condition), nominated_node_name="")
+    return replace(pod, spec=replace(pod.spec, node_name=node), status=status)
 
 
 def deleted(obj: Any, *, now: datetime.datetime, grace_s: int | None, propagation: str) -> Any:
@@ -171,7 +176,10 @@ def _kept_metadata(old: Any, new: Any) -> Any:
 def _newborn(obj: Any) -> Any:
     """Status as at birth. A node's may come with it: the agent that registers it knows."""
     if isinstance(obj, Pod):
-        return replace(obj, status=core_v1.PodStatus(phase="Pending", qos_class=qos_class(obj.spec)))
+        conditions = (GATED,) if obj.spec.scheduling_gates else ()
+        return replace(
+            obj, status=core_v1.PodStatus(phase="Pending", qos_class=qos_class(obj.spec), conditions=conditions)
+        )
     if isinstance(obj, Namespace):
         spec = replace(obj.spec, finalizers=(NAMESPACE_FINALIZER,))
         return replace(obj, spec=spec, status=core_v1.NamespaceStatus(phase="Active"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from knarr_api.errors import Forbidden, Invalid
-from knarr_api.types.core_v1 import Pod
+from knarr_api.errors import Conflict, Forbidden, Invalid
+from knarr_api.types.core_v1 import Pod, PodSchedulingGate
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSpec
 from knarr_api.types.scheduling_v1 import PriorityClass
@@ -108,5 +108,68 @@ def test_budgets_choose_the_victim(play):
         await world.add_pod("important", cpu="1", priority_class_name="high")
         await world.until(lambda: bool(world.node_of("important")), within_s=15)
         assert world.pod("free") is None and world.pod("guarded") is not None
+
+    play(scenario)
+
+
+def test_what_is_said_of_a_pod_that_nobody_makes_room_for(play):
+    async def scenario(world):
+        await world.client.create(a_class("patient", 1000, preemption_policy="Never"))
+        await world.add_node("n1", cpu="1")
+        await world.add_pod("first", cpu="1")
+        await world.until(lambda: bool(world.node_of("first")))
+        await world.add_pod("equal", cpu="1")
+        await world.add_pod("patient", cpu="1", priority_class_name="patient")
+        await world.add_pod("large", cpu="9")
+        said = {}
+        for name in ("equal", "patient", "large"):
+            await world.until(lambda name=name: world.condition(name, "PodScheduled") is not None)
+            said[name] = world.condition(name, "PodScheduled").message
+        short = "0/1 nodes are available: 1 Insufficient cpu. preemption: "
+        assert said == {
+            "equal": f"{short}0/1 nodes are available: 1 No preemption victims found for incoming pod.",
+            "patient": f"{short}not eligible due to preemptionPolicy=Never.",
+            "large": f"{short}0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
+        }
+        assert all(world.condition(name, "PodScheduled").reason == "Unschedulable" for name in said)
+
+    play(scenario)
+
+
+def test_the_more_important_takes_the_place_that_was_being_freed(play):
+    async def scenario(world):
+        await world.client.create(a_class("high", 1000))
+        await world.client.create(a_class("higher", 2000))
+        await world.add_node("n1", cpu="1")
+        await world.add_pod("victim", cpu="1")
+        await world.until(lambda: bool(world.node_of("victim")))
+        await world.add_pod("high", cpu="1", priority_class_name="high")
+        await world.until(lambda: world.pod("high").status.nominated_node_name == "n1")
+        await world.add_pod("higher", cpu="1", priority_class_name="higher")
+        await world.until(lambda: world.pod("higher").status.nominated_node_name == "n1")
+        await world.until(lambda: world.pod("high").status.nominated_node_name == "")
+        await world.until(lambda: world.node_of("higher") == "n1", within_s=15)
+        assert not world.node_of("high") and not world.pod("higher").status.nominated_node_name
+
+    play(scenario)
+
+
+def test_gated_pods_say_so_and_go_on_when_the_gates_are_gone(play):
+    async def scenario(world):
+        await world.add_node("n1")
+        await world.add_pod("gated", scheduling_gates=(PodSchedulingGate(name="example.com/wait"),))
+        condition = world.condition("gated", "PodScheduled")
+        assert (condition.status, condition.reason, condition.message) == (
+            "False",
+            "SchedulingGated",
+            "Scheduling is blocked due to non-empty scheduling gates",
+        )
+        with pytest.raises(Conflict, match="schedulingGates"):
+            await world.client.bind(namespace="default", name="gated", uid=world.pod("gated").metadata.uid, node="n1")
+        await world.clock.sleep(30)
+        assert not world.node_of("gated")
+        await world.client.patch(Pod, "gated", "default", patch={"spec": {"schedulingGates": None}})
+        await world.until(lambda: world.node_of("gated") == "n1")
+        assert world.condition("gated", "PodScheduled").status == "True"
 
     play(scenario)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,19 @@ def test_too_many_are_dropped_not_kept():
         assert recorder.dropped == 40
 
     play(scenario, pending_max=10)
+
+
+def test_a_burst_is_written_in_full_but_at_a_pace():
+    async def scenario(clock, client, recorder, about, events):
+        for number in range(100):
+            pod = msgspec.structs.replace(about, metadata=msgspec.structs.replace(about.metadata, name=f"p{number}"))
+            recorder.normal(pod, "Scheduled", "x")
+        await clock.sleep(1)
+        assert 20 <= len(events()) < 40, "twenty at once, ten a second"
+        await clock.sleep(10)
+        assert len(events()) == 100 and recorder.dropped == 0
+
+    play(scenario, at_once=20, per_s=10.0)
 
 
 def test_many_messages_of_one_reason_are_combined():
