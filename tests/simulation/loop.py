@@ -13,6 +13,7 @@ import collections
 import contextvars
 import heapq
 import itertools
+import selectors
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -107,12 +108,23 @@ class SimulationLoop(VirtualTimeLoop):
 
     _ready: collections.deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
+    _selector: selectors.BaseSelector
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers = itertools.count(1)
         self._held: dict[Process, _Held] = {}
         self.set_task_factory(self._make)
+        self._look = self._selector.select
+        self._selector.select = self._wait  # type: ignore[method-assign]
+
+    def _wait(self, timeout: float | None = None) -> list[Any]:
+        """There are no files to wait for: the kernel is asked only when nothing else is left."""
+        if timeout is None:
+            return self._look(None)
+        if timeout > 0:
+            self.jump(timeout)
+        return []
 
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None

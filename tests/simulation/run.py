@@ -41,7 +41,7 @@ SETTLE_S = 240.0
 SETTLED_S = 15.0
 """So long it must stay as it should be: a node that was silent is taken for lost some time later."""
 LOOK_S = 1.0
-QUIET_S = 60.0
+QUIET_S = 30.0
 """So long nothing but Leases may be written after everything has settled."""
 PROGRESS_S = 15.0
 AGAIN = "./dev simulate --seed"
