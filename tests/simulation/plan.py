@@ -233,8 +233,9 @@ def make(seed: int) -> Plan:
         for _ in range(chance.randint(1, 12)):
             at_s = WARM_UP_S + chance.random() * span_s
             events.append(chance.choice(FAULTS)(chance, at_s, nodes, control_planes))
-        if chance.random() < 0.4:
-            at_s = chance.choice(events[: chance.randint(1, len(events))]).at_s + chance.random() * 0.1
+        works = [event for event in events if isinstance(event, WORK)]
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            at_s = chance.choice(works).at_s + 0.1 * chance.random() ** 2
             events.append(LeaderStandsStill(at_s=at_s, for_s=chance.choice((2.5, 4.0, 12.0))))
     events.sort(key=lambda event: event.at_s)
     ends_s = WARM_UP_S + span_s + 5.0
@@ -291,6 +292,8 @@ def _actions(chance: random.Random, span_s: float, *, minutes: bool) -> list[Eve
 
 
 Owner = CreateDeployment | workloads.CreateStatefulSet | workloads.CreateDaemonSet
+WORK = (CreateDeployment, workloads.CreateStatefulSet, workloads.CreateDaemonSet, Scale, SetImage)
+"""What the leader has something to do after."""
 OWNERS = (CreateDeployment, workloads.CreateStatefulSet, workloads.CreateDaemonSet)
 
 
