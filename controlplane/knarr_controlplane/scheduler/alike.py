@@ -25,6 +25,7 @@ class Alike:
         self._record = record_of(pod, "")
         self._columns = columns
         self._plugins = plugins
+        self._of: dict[Reach, list[Plugin]] = {}
         self._rows: Rows = np.flatnonzero(columns.present)
         """Those that can take another."""
         self._feasible: Mask = columns.present
@@ -64,6 +65,7 @@ class Alike:
                 name=metadata.name,
                 uid=metadata.uid,
                 node=placed.node,
+                row=columns.rows[placed.node],
                 started_s=made.timestamp() if made is not None else 0.0,
             )
         )
@@ -74,11 +76,16 @@ class Alike:
     def _look(self) -> None:
         """At everything."""
         columns = self._columns
+        self._of = {reach: [] for reach in Reach}
+        for plugin in self._plugins:
+            self._of[plugin.reach(self._pod, columns)].append(plugin)
         self._feasible = columns.present & ~self._refused(columns, *Reach)
         self._rows = np.flatnonzero(self._feasible)
+        self._seen = columns.changes
+        if not len(self._rows):
+            return
         self._steady = self._sum(Reach.NOTHING, columns, self._feasible)
         self._total = self._steady + self._sum(Reach.NODE, columns, self._feasible)
-        self._seen = columns.changes
 
     def _look_at(self, row: int) -> None:
         """At the node that a pod was placed on, and whether any node can't take another now: then scores that compare
@@ -91,17 +98,16 @@ class Alike:
 
     def _refused(self, columns: Columns, *reaches: Reach) -> Mask:
         refused = np.zeros(columns.capacity, dtype=np.bool_)
-        for plugin in self._plugins:
-            if plugin.reach in reaches:
+        for reach in reaches:
+            for plugin in self._of[reach]:
                 for refusal in plugin.filter(self._pod, columns):
                     refused |= refusal.rows
         return refused
 
     def _sum(self, reach: Reach, columns: Columns, feasible: Mask) -> Scores:
         total = np.zeros(columns.capacity)
-        for plugin in self._plugins:
-            if plugin.weight and plugin.reach is reach:
-                scores = plugin.score(self._pod, columns, feasible)
-                if scores is not None:
-                    total += plugin.weight * scores
+        for plugin in self._of[reach]:
+            scores = plugin.score(self._pod, columns, feasible) if plugin.weight else None
+            if scores is not None:
+                total += plugin.weight * scores
         return total

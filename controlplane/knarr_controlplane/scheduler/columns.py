@@ -301,7 +301,8 @@ class Columns:
         return mask
 
     def _add(self, record: PodRecord, row: int) -> None:
-        record = dataclasses.replace(record, row=row)
+        if record.row != row:
+            record = dataclasses.replace(record, row=row)
         self.pods[record.key] = self._on_row[row][record.key] = record
         self._count(record, 1)
 

@@ -89,9 +89,8 @@ class Plugin(Protocol):
         """What can make a pod fit that this plugin refused."""
         ...
 
-    @property
-    def reach(self) -> Reach:
-        """See ``alike``."""
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        """See ``alike``. Asked again when anything else than pods like this one has changed."""
         ...
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:

@@ -44,9 +44,8 @@ class Chosen:
     def wakes_on(self) -> ClusterEvent:
         return self.plugin.wakes_on
 
-    @property
-    def reach(self) -> Reach:
-        return self.plugin.reach
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return self.plugin.reach(pod, columns)
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         return self.plugin.filter(pod, columns) if self.filters else iter(())

@@ -25,20 +25,18 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import outcomes
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki import identity
-from knarr_controlplane.registry import bulk
 from knarr_controlplane.registry.bulk import Wanted
-from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import streaming
 from knarr_controlplane.server.hub import AgentHub, Connection, Session
 from knarr_controlplane.server.leases import Leases
+from knarr_controlplane.server.pod_statuses import PodStatuses
 from knarr_controlplane.version import VERSION
 from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
 
 replace = msgspec.structs.replace
 NODE, POD = kinds.of(Node), kinds.of(Pod)
 RESTRICTED_PREFIX = "node-restriction.kubernetes.io"
-AGENT = Writer(manager="knarr-agent", subresource="status", quiet=True)
 AGENT_CONDITIONS = frozenset({"Initialized", "PodReadyToStartContainers", "ContainersReady", "Ready"})
 OTHERS_CONDITIONS = frozenset({"PodScheduled"})
 
@@ -53,10 +51,13 @@ class Agents(agent_pb2_grpc.AgentServicer):
         self._heartbeat_s = heartbeat_s
         self._lease_s = lease_s
         self._leases = Leases(registry, now=now, duration_s=lease_s)
+        self._statuses = PodStatuses(registry)
 
     async def run(self) -> None:
-        """Renew Leases until cancelled."""
-        await self._leases.run()
+        """Renew Leases and store statuses until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._leases.run())
+            group.create_task(self._statuses.run())
 
     @streaming
     async def Connect(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -185,7 +186,7 @@ class Agents(agent_pb2_grpc.AgentServicer):
     async def _pod_statuses(self, node: str, message: Any) -> list[Any]:
         updates = message.pod_statuses.updates
         changes = [Wanted(each.namespace, each.name, _reported(node, each)) for each in updates]
-        stored = await bulk.change_all(self._registry, POD, changes, writer=AGENT)
+        stored = await self._statuses.store(changes)
         ended = [
             update
             for update, entry in zip(updates, stored, strict=True)

@@ -29,7 +29,10 @@ def is_active(pod: Pod) -> bool:
 
 
 def condition(pod: Pod, type_: str) -> PodCondition | None:
-    return next((each for each in pod.status.conditions if each.type == type_), None)
+    for each in pod.status.conditions:  # asked of thousands of pods at a time: no generator
+        if each.type == type_:
+            return each
+    return None
 
 
 def is_ready(pod: Pod) -> bool:

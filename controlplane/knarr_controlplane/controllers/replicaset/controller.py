@@ -27,7 +27,7 @@ from knarr_controlplane.controllers.replicaset import naming
 from knarr_controlplane.controllers.replicaset.decide import Failure, Plan, World, decide, status
 
 LOOK_AGAIN_S = 1.0
-COUNTED_S = 40e-6
+COUNTED_S = 60e-6
 """For each pod of an owner, how long a change of one may wait for others: all are counted anew, which takes time."""
 
 

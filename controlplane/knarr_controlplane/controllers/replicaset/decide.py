@@ -158,12 +158,13 @@ def status(replicaset: ReplicaSet, plan: Plan, failure: Failure | None, now: dat
     """The status that the pods observed amount to; equal to the present one when nothing changed."""
     template_labels = replicaset.spec.template.metadata.labels
     min_ready_s = replicaset.spec.min_ready_seconds or 0
-    available_in = [state.available_in_s(pod, min_ready_s, now) for pod in plan.active]
+    ready = [pod for pod in plan.active if state.is_ready(pod)]
+    available = sum(state.available_in_s(pod, min_ready_s, now) == 0.0 for pod in ready) if min_ready_s else len(ready)
     return ReplicaSetStatus(
         replicas=len(plan.active),
         fully_labeled_replicas=sum(_has_all(pod.metadata.labels, template_labels) for pod in plan.active) or None,
-        ready_replicas=sum(state.is_ready(pod) for pod in plan.active) or None,
-        available_replicas=sum(seconds == 0.0 for seconds in available_in) or None,
+        ready_replicas=len(ready) or None,
+        available_replicas=available or None,
         terminating_replicas=plan.terminating or None,
         observed_generation=replicaset.metadata.generation,
         conditions=_conditions(replicaset.status.conditions, failure, now),
@@ -208,5 +209,7 @@ def _has_all(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 def _next_available_s(replicaset: ReplicaSet, active: Sequence[Pod], now: datetime.datetime) -> float | None:
     min_ready_s = replicaset.spec.min_ready_seconds or 0
+    if min_ready_s <= 0:
+        return None  # what is ready is available
     waits = [seconds for pod in active if (seconds := state.available_in_s(pod, min_ready_s, now))]
     return min(waits, default=None)

@@ -19,8 +19,10 @@ LEAST_BYTES, MOST_BYTES = 23 << 20, 1000 << 20
 class ImageLocality:
     name = "ImageLocality"
     weight = 1.0
-    reach = Reach.NOTHING
     wakes_on = ClusterEvent(0)
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.NOTHING
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         return iter(())

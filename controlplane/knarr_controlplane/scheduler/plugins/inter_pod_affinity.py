@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from knarr_controlplane.scheduler.affinity import Term, wishes
+from knarr_controlplane.scheduler.affinity import NO_WISHES, Term, wishes
 from knarr_controlplane.scheduler.columns import (
     EVERYWHERE,
     Columns,
@@ -29,8 +29,10 @@ ORDER = 45
 class InterPodAffinity:
     name = "InterPodAffinity"
     weight = 2.0
-    reach = Reach.ALL
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS | ClusterEvent.POD_REMOVED | ClusterEvent.POD_ADDED
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.ALL if wishes(pod.pod) is not NO_WISHES or columns.apart or columns.soft else Reach.NOTHING
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         wanted = wishes(pod.pod)

@@ -22,8 +22,10 @@ WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 class NodeAffinity:
     name = "NodeAffinity"
     weight = 2.0
-    reach = Reach.NOTHING
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.NOTHING
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         mask = eligible(pod.pod.spec, columns)

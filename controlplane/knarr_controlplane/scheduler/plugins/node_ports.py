@@ -16,8 +16,10 @@ ORDER = 25
 class NodePorts:
     name = "NodePorts"
     weight = 0.0
-    reach = Reach.ALL
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.POD_REMOVED
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.ALL if host_ports(pod.pod) else Reach.NOTHING
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         taken = np.zeros(columns.capacity, dtype=np.bool_)

@@ -19,8 +19,10 @@ ORDER = 31
 class NodeResourcesBalancedAllocation:
     name = "NodeResourcesBalancedAllocation"
     weight = 1.0
-    reach = Reach.NODE
     wakes_on = ClusterEvent(0)
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.NODE
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         return iter(())

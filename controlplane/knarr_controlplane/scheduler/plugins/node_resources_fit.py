@@ -22,8 +22,10 @@ class NodeResourcesFit:
 
     name = "NodeResourcesFit"
     weight = 1.0
-    reach = Reach.NODE
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_REMOVED
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.NODE
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         for resource, number in pod.requests.items():

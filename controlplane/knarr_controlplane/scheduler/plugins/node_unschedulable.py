@@ -16,8 +16,10 @@ CORDON = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 class NodeUnschedulable:
     name = "NodeUnschedulable"
     weight = 0.0
-    reach = Reach.NOTHING
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINTS
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.NOTHING
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         if columns.unschedulable.any() and not tolerated(CORDON, pod.pod.spec.tolerations):

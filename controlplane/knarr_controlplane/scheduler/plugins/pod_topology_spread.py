@@ -47,7 +47,6 @@ class Wish:
 class PodTopologySpread:
     name = "PodTopologySpread"
     weight = 2.0
-    reach = Reach.ALL
     wakes_on = (
         ClusterEvent.NODE_ADDED
         | ClusterEvent.NODE_REMOVED
@@ -56,6 +55,9 @@ class PodTopologySpread:
         | ClusterEvent.POD_REMOVED
         | ClusterEvent.POD_ADDED
     )
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.ALL
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         hard = [c for c in pod.pod.spec.topology_spread_constraints if c.when_unsatisfiable != "ScheduleAnyway"]

@@ -16,8 +16,10 @@ ORDER = 10
 class TaintToleration:
     name = "TaintToleration"
     weight = 3.0
-    reach = Reach.NOTHING
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINTS
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.NOTHING
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         for number, taints in enumerate(columns.taint_sets):
