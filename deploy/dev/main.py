@@ -61,8 +61,8 @@ def main() -> int:
     demo.usage = "./dev demo [--keep] [--store sqlite|etcd]"
     test = commands.add_parser("test", help="all tests (root); arguments go to pytest")
     test.usage = "./dev test [--vm] [pytest arguments]"
-    simulation = commands.add_parser("simulate", help="a cluster in virtual time, with faults, seed by seed")
-    simulation.usage = "./dev simulate [--seeds N] [--first S] [--seed S] [--budget SECONDS] [--keep] [--log] | --planted"
+    seeds = commands.add_parser("simulate", help="a cluster in virtual time, with faults, seed by seed")
+    seeds.usage = "./dev simulate [--seeds N] [--first S] [--seed S] [--budget SECONDS] [--keep] [--log] | --planted"
     machine = commands.add_parser("vm", help="a command in a virtual machine with cgroup v2, without KVM")
     machine.usage = "./dev vm [--memory MB] [--cpus N] [--seconds N] [--boot ARGUMENTS] -- COMMAND"
     commands.add_parser("check", help="ruff, mypy, import contracts, generated code up to date")
