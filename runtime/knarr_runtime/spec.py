@@ -2,7 +2,7 @@
 
 Frozen standard-library dataclasses, because the zygote runs as ``python -I -S -E`` without any other package and every
 process of the runtime must agree on them. Each value can be written as JSON (``to_json``) and read again
-(``SandboxSpec.from_json`` …); that JSON is also what lies on disk, see :mod:`knarr_runtime.state_files`.
+(``SandboxSpec.from_json`` …); that JSON is also what lies on disk, see :mod:`knarr_runtime.layout`.
 
 Identifiers and cgroup paths are checked here once (``Invalid``), so that whoever joins them to a directory later need
 not. Paths named ``source`` are paths of the host, paths named ``target`` are paths inside the container.
@@ -10,58 +10,21 @@ not. Paths named ``source`` are paths of the host, paths named ``target`` are pa
 
 from __future__ import annotations
 
-import functools
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
+from knarr_runtime.defaults import DEFAULT_CAPABILITIES, DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 from knarr_runtime.errors import Invalid
+from knarr_runtime.spec_json import OtherVersion, plain, read, take
 
 _ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}\Z")
-_T = TypeVar("_T")
 
 NAMESPACE_MODES = ("pod", "host")
 PID_MODES = ("container", "pod", "host")
 PROPAGATIONS = ("private", "rslave", "rshared")
 MOUNT_KINDS = ("bind", "tmpfs")
-
-DEFAULT_CAPABILITIES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-)
-"""The 14 capabilities Docker and containerd give by default."""
-
-DEFAULT_MASKED_PATHS = (
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/interrupts",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-)
-DEFAULT_READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 MAX_ID = (1 << 32) - 2
 OWN_PIDS = "own"
 CGROUP_ACCESS = ("", "ro", "rw")
@@ -189,16 +152,16 @@ class SandboxSpec:
             raise Invalid(f"hostname: {self.hostname!r} is longer than 64 characters")
 
     def to_json(self) -> dict[str, Any]:
-        return _plain(self)
+        return plain(self)
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> SandboxSpec:
-        return _read(SandboxSpec, value, _SANDBOX_NESTED)
+        return read(SandboxSpec, value, _SANDBOX_NESTED)
 
     @staticmethod
     def from_checked(value: Mapping[str, Any]) -> SandboxSpec:
         """From a daemon that may be of another version; see ContainerSpec."""
-        return _read(SandboxSpec, value, _SANDBOX_NESTED, strict="the zygote")
+        return read(SandboxSpec, value, _SANDBOX_NESTED, strict="the zygote")
 
 
 _SANDBOX_NESTED: dict[str, tuple[type, bool]] = {
@@ -386,11 +349,11 @@ class ContainerSpec:
             _absolute(volume, "volumes")
 
     def to_json(self) -> dict[str, Any]:
-        return _plain(self)
+        return plain(self)
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> ContainerSpec:
-        return _read(ContainerSpec, value, _CONTAINER_NESTED)
+        return read(ContainerSpec, value, _CONTAINER_NESTED)
 
     @staticmethod
     def from_checked(value: Mapping[str, Any]) -> ContainerSpec:
@@ -401,9 +364,9 @@ class ContainerSpec:
         A fresh fork pays 3 µs for every page it touches; this touches a third of what constructors and checks do.
         """
         try:
-            return _take(ContainerSpec, value, _CONTAINER_NESTED)
-        except _OtherVersion:
-            return _read(ContainerSpec, value, _CONTAINER_NESTED, strict="this sandbox")
+            return take(ContainerSpec, value, _CONTAINER_NESTED)
+        except OtherVersion:
+            return read(ContainerSpec, value, _CONTAINER_NESTED, strict="this sandbox")
 
 
 _CONTAINER_NESTED: dict[str, tuple[type, bool]] = {
@@ -415,67 +378,6 @@ _CONTAINER_NESTED: dict[str, tuple[type, bool]] = {
     "capabilities": (Capabilities, False),
     "rlimits": (Rlimit, True),
 }
-_SIMPLE = (str, int, bool, type(None))
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    """What ``dataclasses.asdict`` makes of it, at a tenth of the price."""
-    plain = {}
-    for name in value.__dataclass_fields__:
-        item = getattr(value, name)
-        if item.__class__ not in _SIMPLE:
-            if hasattr(item, "__dataclass_fields__"):
-                item = _plain(item)
-            elif isinstance(item, Mapping):
-                item = dict(item)
-            elif item and hasattr(item[0], "__dataclass_fields__"):
-                item = tuple([_plain(one) for one in item])
-        plain[name] = item
-    return plain
-
-
-class _OtherVersion(Exception):
-    """The fields are not those that are known here."""
-
-
-def _read(
-    type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]], *, strict: str = ""
-) -> _T:
-    """The dataclass ``type_`` from JSON; keys it does not know (written by a later version) are ignored.
-
-    strict: only if they are empty, else Invalid is raised, which names who it is that does not know.
-    """
-    arguments: dict[str, Any] = {}
-    known: Mapping[str, Any] = type_.__dataclass_fields__  # type: ignore[attr-defined]
-    for key, item in value.items():
-        if key not in known:
-            if strict and item:
-                raise Invalid(f"{key}: {strict}, of an earlier version, does not know it; a new one does")
-            continue
-        if key in nested:
-            inner, many = nested[key]
-            read = functools.partial(_read, inner, nested={}, strict=strict)
-            item = tuple(read(one) for one in item) if many else read(item)
-        elif isinstance(item, list):
-            item = tuple(item)
-        arguments[sys.intern(key)] = item
-    return type_(**arguments)
-
-
-def _take(type_: type[_T], value: Mapping[str, Any], nested: Mapping[str, tuple[type, bool]]) -> _T:
-    """The dataclass ``type_`` from its complete JSON, unchecked. Raises _OtherVersion for other fields."""
-    if value.keys() != type_.__dataclass_fields__.keys():  # type: ignore[attr-defined]
-        raise _OtherVersion
-    made = object.__new__(type_)
-    put = object.__setattr__
-    for key, item in value.items():
-        if key in nested:
-            inner, many = nested[key]
-            item = tuple([_take(inner, one, {}) for one in item]) if many else _take(inner, item, {})
-        elif item.__class__ is list:
-            item = tuple(item)
-        put(made, key, item)
-    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,8 +21,8 @@ from typing import Any
 from runtime_common import SUITE, Times, load_suite, own_mounts, settle
 
 from knarr_proto.cri import api_pb2 as cri
+from knarr_runtime.defaults import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 from knarr_runtime.kernel import syscalls
-from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 
 MASKED = [path for path in DEFAULT_MASKED_PATHS if path != "/proc/interrupts"]
 OWN = cri.NamespaceOption(pid=cri.CONTAINER)

@@ -24,19 +24,12 @@ from pathlib import Path
 
 from runtime_common import Fifo, Times, make_root, own_mounts, settle
 
+from knarr_runtime.defaults import DEFAULT_CAPABILITIES
 from knarr_runtime.kernel import syscalls
 from knarr_runtime.kernel.cgroup import discover
 from knarr_runtime.kernel.seccomp import profile
 from knarr_runtime.launcher import Launcher, LauncherSettings
-from knarr_runtime.spec import (
-    DEFAULT_CAPABILITIES,
-    ContainerSpec,
-    Mount,
-    NetworkConfig,
-    Resources,
-    Rootfs,
-    SandboxSpec,
-)
+from knarr_runtime.spec import ContainerSpec, Mount, NetworkConfig, Resources, Rootfs, SandboxSpec
 
 WARM = ", lock warm"
 

@@ -14,8 +14,8 @@ from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime import cdi
 from knarr_runtime.cli.parsing import Port, Volume
 from knarr_runtime.cri import standalone
+from knarr_runtime.defaults import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 from knarr_runtime.errors import Invalid
-from knarr_runtime.spec import DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS
 
 COMMAND, PORTS = "knarr.io/command", "knarr.io/ports"
 TIME_OFFSET = "knarr.io/time-offset"

@@ -11,13 +11,13 @@ from typing import Any
 
 from knarr_proto.cri import api_pb2 as cri
 from knarr_runtime import apparmor as profiles
+from knarr_runtime.defaults import DEFAULT_CAPABILITIES
 from knarr_runtime.errors import Invalid
 from knarr_runtime.images import merged
 from knarr_runtime.images.store import Image
 from knarr_runtime.kernel import lsm
 from knarr_runtime.kernel.capabilities import NUMBER
 from knarr_runtime.spec import (
-    DEFAULT_CAPABILITIES,
     MAX_ID,
     OWN_PIDS,
     SECCOMP_DEFAULT,

@@ -10,9 +10,10 @@ import resource
 import stat
 from collections.abc import Callable, Sequence
 
+from knarr_runtime.defaults import DEFAULT_PATH
 from knarr_runtime.errors import KernelRefused, StartFailed, Unavailable
 from knarr_runtime.kernel import capabilities, lsm, paths, process, seccomp, syscalls
-from knarr_runtime.spec import DEFAULT_PATH, ContainerSpec, Rlimit, User
+from knarr_runtime.spec import ContainerSpec, Rlimit, User
 
 _PASSWD_LIMIT_BYTES = 4 << 20
 _CWD_CODES = {errno.ENOENT: 127, errno.ENOTDIR: 127, errno.EACCES: 126}

@@ -19,18 +19,12 @@ from typing import Any
 
 from knarr_runtime import channel, compact_json
 from knarr_runtime.channel import Message
+from knarr_runtime.defaults import DEFAULT_CAPABILITIES, DEFAULT_MASKED_PATHS
 from knarr_runtime.kernel import capabilities, process
 from knarr_runtime.shim import confine, container
 from knarr_runtime.shim.filesystems import Filesystems
 from knarr_runtime.shim.preparation import Preparation
-from knarr_runtime.spec import (
-    DEFAULT_CAPABILITIES,
-    DEFAULT_MASKED_PATHS,
-    ContainerSpec,
-    Mount,
-    Rlimit,
-    Rootfs,
-)
+from knarr_runtime.spec import ContainerSpec, Mount, Rlimit, Rootfs
 
 _READY_S = 1.0
 

@@ -13,10 +13,12 @@ from pathlib import Path
 PARTS = (
     "channel.py",
     "compact_json.py",
+    "defaults.py",
     "errors.py",
     "layout.py",
     "loop.py",
     "spec.py",
+    "spec_json.py",
     "kernel",
     "logs",
     "shim",

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr_runtime.defaults import DEFAULT_MASKED_PATHS
 from knarr_runtime.errors import Invalid, RuntimeFailure, StartFailed, WrongState
 from knarr_runtime.kernel import mounts
 from knarr_runtime.kernel.seccomp import numbers
-from knarr_runtime.spec import DEFAULT_MASKED_PATHS, Capabilities, Mount, Namespaces, Rootfs
+from knarr_runtime.spec import Capabilities, Mount, Namespaces, Rootfs
 from tests.kernel.runtime.conftest import Runtime, processes_of
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from knarr_runtime.defaults import DEFAULT_CAPABILITIES
 from knarr_runtime.errors import Invalid
 from knarr_runtime.kernel.seccomp import bpf, profile
 from knarr_runtime.kernel.seccomp.bpf import Compare, Rule, When
 from knarr_runtime.kernel.seccomp.numbers import AUDIT_ARCH, table
-from knarr_runtime.spec import DEFAULT_CAPABILITIES
 
 DEFAULT = frozenset(DEFAULT_CAPABILITIES)
 EPERM, ENOSYS = bpf.errno(errno.EPERM), bpf.errno(errno.ENOSYS)
