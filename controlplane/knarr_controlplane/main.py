@@ -48,6 +48,7 @@ from knarr_controlplane.server.peers import Peers
 from knarr_controlplane.server.pods import Pods
 from knarr_controlplane.server.serving import Services, Serving
 from knarr_controlplane.settings import Settings
+from knarr_controlplane.store import format as store_format
 from knarr_controlplane.store.etcd_process import EtcdTls
 from knarr_controlplane.store.opening import open_store
 from knarr_controlplane.store.protocol import Store
@@ -107,6 +108,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     remote_tls = EtcdTls.of_directory(settings.pki / "etcd")
     opened = await open_store(settings.store, data_dir, tls=etcd_tls, remote_tls=remote_tls)
     stack.push_async_callback(opened.close)
+    await store_format.adopt(opened.store)
     store = MeteredStore(opened.store)
     storage = Storage.open(settings.pki / "secrets.key")
     cache = WatchCache(store, storage.decode)
@@ -209,6 +211,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             registry.usages.report(node, usage, age_s=age_s)
 
     background.start(peers.follow_usages(told), "usages of other control planes")
+    background.start(store_format.watch(opened.store), "format of the store")
     if opened.upkeep is not None:
         background.start(opened.upkeep(), "upkeep of the store")
     background.start(_compact(store, cache, settings.retention_s), "compaction")

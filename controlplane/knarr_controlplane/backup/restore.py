@@ -18,6 +18,7 @@ from knarr_controlplane.backup import archive
 from knarr_controlplane.backup.archive import Manifest
 from knarr_controlplane.data_directory import RESTORED_FILE, UNFINISHED_FILE, locked
 from knarr_controlplane.pki.authority import Authority, write_private
+from knarr_controlplane.store import format as store_format
 from knarr_controlplane.store.etcd_process import EtcdTls
 from knarr_controlplane.store.opening import open_etcd
 from knarr_controlplane.store.restoring import check_empty, fill_etcd, fill_sqlite
@@ -36,6 +37,7 @@ async def restore(
     """
     manifest = await asyncio.to_thread(archive.verify, path)
     keys = await asyncio.to_thread(archive.keys, path)
+    await asyncio.to_thread(_check_format, path)
     with locked(data_dir):
         pki, unfinished = data_dir / "pki", data_dir / UNFINISHED_FILE
         _check_keys(pki, keys)
@@ -87,6 +89,12 @@ def _check_keys(pki: Path, keys: dict[str, bytes]) -> None:
         present = pki / name
         if present.exists() and present.read_bytes() != content:
             raise Invalid(f"{present} is not the backup's: {pki.parent} is another cluster's, name another directory")
+
+
+def _check_format(path: Path) -> None:
+    for key, value in archive.entries(path):
+        if key == store_format.KEY:
+            store_format.check(store_format.parse(value))
 
 
 def _counted(entries: Iterator[tuple[str, bytes]], progress: Progress) -> Iterator[tuple[str, bytes]]:

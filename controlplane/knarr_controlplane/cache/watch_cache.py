@@ -449,6 +449,7 @@ class WatchCache:
                 if present is None or not revision.same_write(present.revision, entry.revision):
                     made = self._entry(cache.kind, entry.key, entry.value, entry.revision, strict=strict)
                     if made is None:
+                        seen.add(entry.key)  # as in _take
                         continue
                     changed.append((cache, made))
                 seen.add(entry.key)
@@ -472,6 +473,8 @@ class WatchCache:
                     entry = None
                     if event.value is not None:
                         entry = self._entry(cache.kind, event.key, event.value, event.revision, strict=False)
+                        if entry is None:  # what can't be read is not gone: what was known of it stays, and is refused
+                            continue  # to be written, as it is not the newest
                     cache.put(event.key, entry, event.revision)
                     touched.add(cache.kind.key_prefix)
         self._advance(batch[-1].revision)

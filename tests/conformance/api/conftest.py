@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,3 +126,26 @@ def start() -> Callable[..., contextlib.AbstractContextManager[ControlPlane]]:
 @pytest.fixture
 def two_ports() -> Callable[[], int]:
     return free_port
+
+
+@pytest.fixture
+def etcd(tmp_path: Path, two_ports: Callable[[], int]) -> Iterator[int]:
+    """An etcd of the test's own; its port."""
+    port = two_ports()
+    urls = ("--listen-client-urls", f"http://127.0.0.1:{port}", "--advertise-client-urls", f"http://127.0.0.1:{port}")
+    peers = ("--listen-peer-urls", f"http://127.0.0.1:{port + 1}", "--max-txn-ops", "1024", "--log-level", "error")
+    with open(tmp_path / "etcd.log", "ab") as log:
+        process = subprocess.Popen(
+            ["etcd", "--data-dir", str(tmp_path / "etcd"), *urls, *peers], stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            assert time.monotonic() < deadline, (tmp_path / "etcd.log").read_text()
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.kill()
+        process.wait()

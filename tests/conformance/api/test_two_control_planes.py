@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import socket
-import subprocess
 
 import msgspec
 import pytest
@@ -22,20 +21,6 @@ pytestmark = [
 ]
 DEADLINE_S = 30
 LEASE = "knarr-controller-manager"
-
-
-@pytest.fixture
-def etcd(tmp_path, two_ports):
-    port = two_ports()
-    urls = ("--listen-client-urls", f"http://127.0.0.1:{port}", "--advertise-client-urls", f"http://127.0.0.1:{port}")
-    peers = ("--listen-peer-urls", f"http://127.0.0.1:{port + 1}", "--max-txn-ops", "1024", "--log-level", "error")
-    with open(tmp_path / "etcd.log", "ab") as log:
-        process = subprocess.Popen(
-            ["etcd", "--data-dir", str(tmp_path / "etcd"), *urls, *peers], stdout=log, stderr=log
-        )
-    yield port
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture
