@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from knarr_api.kinds import Kind
-from knarr_cli import tables
-from knarr_cli.tables import NONE, age, at
+from knarr_cli import cells, tables
+from knarr_cli.cells import NONE, age, at
 
 Document = Mapping[str, Any]
 WIDTH = 18
@@ -66,7 +66,7 @@ def _head(kind: Kind, item: Document) -> Iterable[str]:
 
 def _pod(item: Document, now: datetime.datetime) -> Iterable[str]:
     yield _row("Node", at(item, "spec.nodeName", NONE))
-    yield _row("Status", tables.pod_status(item))
+    yield _row("Status", cells.pod_status(item))
     yield _row("IP", at(item, "status.podIP", NONE))
     yield _row("QoS Class", at(item, "status.qosClass", NONE))
     statuses = {
@@ -148,12 +148,12 @@ def _node(item: Document, pods: list[dict[str, Any]], now: datetime.datetime) ->
     yield f"Pods: ({len(pods)})"
     yield from _table(
         ["Namespace", "Name", "Status"],
-        [[at(p, "metadata.namespace"), at(p, "metadata.name"), tables.pod_status(p)] for p in pods],
+        [[at(p, "metadata.namespace"), at(p, "metadata.name"), cells.pod_status(p)] for p in pods],
     )
 
 
 def _replicated(item: Document) -> Iterable[str]:
-    yield _row("Selector", tables.selector(item))
+    yield _row("Selector", cells.selector(item))
     status = item.get("status") or {}
     yield _row(
         "Replicas",
@@ -182,7 +182,7 @@ def _replicated(item: Document) -> Iterable[str]:
 
 
 def _daemon_set(item: Document) -> Iterable[str]:
-    yield _row("Selector", tables.selector(item))
+    yield _row("Selector", cells.selector(item))
     yield from _pairs("Node-Selector", at(item, "spec.template.spec.nodeSelector", {}))
     for title, field in (
         ("Desired Number of Nodes Scheduled", "desiredNumberScheduled"),
@@ -206,14 +206,14 @@ def _update_strategy(item: Document) -> Iterable[str]:
 
 
 def _job(item: Document, now: datetime.datetime) -> Iterable[str]:
-    yield _row("Selector", tables.selector(item))
+    yield _row("Selector", cells.selector(item))
     yield from _job_spec(at(item, "spec", {}))
     start, end = at(item, "status.startTime"), at(item, "status.completionTime")
     if start:
         yield _row("Start Time", start)
     if end:
         yield _row("Completed At", end)
-        yield _row("Duration", tables.duration_of(item, now))
+        yield _row("Duration", cells.duration_of(item, now))
     status = item.get("status") or {}
     yield _row(
         "Pods Statuses",

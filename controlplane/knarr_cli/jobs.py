@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from knarr_cli.tables import at
+from knarr_cli.cells import at
 
 INSTANTIATED = "cronjob.kubernetes.io/instantiate"
 

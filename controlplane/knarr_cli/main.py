@@ -15,12 +15,8 @@ from knarr_cli.verb import global_options
 
 MODULES: dict[str, tuple[str, ...]] = {
     "knarr_cli.cluster.commands": ("up", "down", "node"),
-    "knarr_cli.commands.reading": (
-        "get",
-        "describe",
-        "events",
-        "logs",
-    ),
+    "knarr_cli.commands.reading": ("get", "describe", "events"),
+    "knarr_cli.commands.logs": ("logs",),
     "knarr_cli.commands.asking": ("why",),
     "knarr_cli.commands.knowing": ("api-resources", "api-versions", "explain", "version", "cluster-info", "auth"),
     "knarr_cli.commands.applying": ("apply", "diff"),

@@ -14,6 +14,7 @@ import yaml
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
 from knarr_cli import jsonpath, tables
+from knarr_cli.cells import NONE, at
 from knarr_cli.session import shown
 
 FORMS = "wide, json, yaml, name, jsonpath=…, custom-columns=…"
@@ -72,7 +73,7 @@ def document(form: str, content: Mapping[str, Any], kind: Kind | None = None, *,
     elif form.startswith("custom-columns="):
         _custom_columns(form.removeprefix("custom-columns="), content)
     elif form == "name" and kind is not None:
-        write(shown(kind, tables.at(content, "metadata.name")))
+        write(shown(kind, at(content, "metadata.name")))
     else:
         raise Invalid(f'unable to match a printer suitable for the output format "{form}": allowed are {FORMS}')
 
@@ -117,5 +118,5 @@ def _custom_columns(spec: str, content: Mapping[str, Any]) -> None:
     cells = []
     for item in items:
         found = [jsonpath.find(path, item) for _, path in pairs]
-        cells.append([",".join(str(value) for value in values) or tables.NONE for values in found])
+        cells.append([",".join(str(value) for value in values) or NONE for values in found])
     table([title for title, _ in pairs], cells)

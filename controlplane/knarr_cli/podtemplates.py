@@ -11,7 +11,7 @@ from typing import Any
 
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
-from knarr_cli.tables import at
+from knarr_cli.cells import at
 
 Document = Mapping[str, Any]
 Container = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
-from knarr_cli.tables import at
+from knarr_cli.cells import at
 
 Document = Mapping[str, Any]
 REVISION, CAUSE = "deployment.kubernetes.io/revision", "kubernetes.io/change-cause"

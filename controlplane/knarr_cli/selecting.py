@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
 from knarr_cli import manifests
+from knarr_cli.cells import at
 from knarr_cli.manifests import Refused
 from knarr_cli.session import Session, targets
-from knarr_cli.tables import at
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Document
 

@@ -10,11 +10,11 @@ import click
 
 from knarr_api.errors import DeadlineExceeded, Invalid, KnarrError, Unauthenticated, Unavailable
 from knarr_cli import manifests, output
+from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest, Refused
 from knarr_cli.options import DRY_RUN
 from knarr_cli.refusal import explain
 from knarr_cli.session import Session, session, shown, warn
-from knarr_cli.tables import at
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer, Validation
 

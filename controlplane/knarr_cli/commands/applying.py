@@ -15,6 +15,7 @@ from knarr_api.errors import Conflict, Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
 from knarr_cli import output, sending
+from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     DRY_RUN,
@@ -26,7 +27,6 @@ from knarr_cli.options import (
 )
 from knarr_cli.sending import VALIDATIONS
 from knarr_cli.session import namespace_option, selector_option, session, shown
-from knarr_cli.tables import at
 from knarr_cli.verb import Verb
 from knarr_client.client import PatchType
 from knarr_client.grpc import GrpcClient

@@ -11,6 +11,7 @@ import click
 from knarr_api import kinds
 from knarr_api.errors import Invalid
 from knarr_cli import completing, manifests, output
+from knarr_cli.cells import at
 from knarr_cli.manifests import Refused
 from knarr_cli.options import (
     DRY_RUN,
@@ -25,7 +26,6 @@ from knarr_cli.options import (
 from knarr_cli.rollouts import CAUSE
 from knarr_cli.selecting import Choice, Target
 from knarr_cli.session import all_namespaces_option, namespace_option, selector_option, session, shown, warn
-from knarr_cli.tables import at
 from knarr_cli.taints import TaintChange, tainted
 from knarr_cli.verb import Verb
 from knarr_client.client import PatchType

@@ -12,6 +12,7 @@ import grpc.aio
 from knarr_api import grpc_status, json, kinds
 from knarr_api.errors import Invalid
 from knarr_cli import completing, generators, jobs, manifests, output, sending
+from knarr_cli.cells import at
 from knarr_cli.generators import Document
 from knarr_cli.manifests import Manifest, Refused
 from knarr_cli.options import (
@@ -24,7 +25,6 @@ from knarr_cli.options import (
 )
 from knarr_cli.sending import VALIDATIONS
 from knarr_cli.session import namespace_option, seconds, session, targets
-from knarr_cli.tables import at
 from knarr_cli.verb import Verb, VerbGroup, global_options
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer

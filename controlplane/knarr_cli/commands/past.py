@@ -13,7 +13,7 @@ import grpc.aio
 from knarr_api import grpc_status
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
-from knarr_cli import completing, output, tables
+from knarr_cli import cells, completing, output, tables
 from knarr_cli.session import namespace_option, seconds, session, shown, targets
 from knarr_cli.undoing import ABSENT, Field, Undoing
 from knarr_cli.verb import Verb
@@ -65,7 +65,7 @@ def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: st
     now = datetime.datetime.now(datetime.UTC)
     rows = []
     for version in answer.versions:
-        age = tables.age(version.time.ToJsonString(), now) if version.HasField("time") else "-"
+        age = cells.age(version.time.ToJsonString(), now) if version.HasField("time") else "-"
         changes = list(version.changes)
         said = [_said(change, wide=form == "wide") for change in changes[: None if form == "wide" else MAX_CHANGES]]
         if len(changes) > len(said):

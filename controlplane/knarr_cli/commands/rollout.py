@@ -13,6 +13,7 @@ from knarr_api import kinds
 from knarr_api.errors import Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, rollouts
+from knarr_cli.cells import at
 from knarr_cli.commands.workloads import named, timed, until
 from knarr_cli.options import (
     DRY_RUN,
@@ -24,7 +25,6 @@ from knarr_cli.options import (
 )
 from knarr_cli.selecting import Choice
 from knarr_cli.session import namespace_option, seconds, selector_option, session, shown
-from knarr_cli.tables import at
 from knarr_cli.verb import VerbGroup
 from knarr_client.grpc import GrpcClient
 

@@ -10,11 +10,11 @@ import click
 from knarr_api import kinds
 from knarr_api.errors import Invalid
 from knarr_cli import completing, output, podtemplates
+from knarr_cli.cells import at
 from knarr_cli.commands.changing import Patch, change
 from knarr_cli.options import DRY_RUN, dry_run_option, everything_option, form_option, manager_option
 from knarr_cli.selecting import Choice, Target
 from knarr_cli.session import Session, namespace_option, selector_option, session, shown, warn
-from knarr_cli.tables import at
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.client import PatchType
 from knarr_client.grpc import GrpcClient

@@ -10,6 +10,7 @@ import click
 from knarr_api.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, sending
+from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     dry_run_option,
@@ -32,7 +33,6 @@ from knarr_cli.session import (
     shown,
     targets,
 )
-from knarr_cli.tables import at
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType, Propagation
 from knarr_client.grpc import GrpcClient

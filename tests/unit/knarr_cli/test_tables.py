@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from knarr_api import kinds
-from knarr_cli import rollouts, tables
+from knarr_cli import cells, rollouts, tables
 from knarr_cli.commands.machines import plan_drain
 from knarr_cli.commands.workloads import condition
 
@@ -32,7 +32,7 @@ NOW = datetime.datetime(2026, 1, 1, 12, 0, 0, tzinfo=datetime.UTC)
     ],
 )
 def test_ages_are_kubectls(seconds: int, text: str) -> None:
-    assert tables.duration(seconds) == text
+    assert cells.duration(seconds) == text
 
 
 def status(*containers: dict[str, Any], phase: str = "Running", **more: Any) -> dict[str, Any]:
@@ -90,7 +90,7 @@ RUNNING = {"name": "c0", "ready": True, "state": {"running": {}}}
     ],
 )
 def test_the_status_column_says_what_matters(pod: dict[str, Any], text: str) -> None:
-    assert tables.pod_status(pod) == text
+    assert cells.pod_status(pod) == text
 
 
 def test_a_table_of_pods() -> None:
@@ -106,7 +106,7 @@ def test_a_table_of_pods() -> None:
 def test_a_finished_sidecar_does_not_make_a_ready_pod_look_finished() -> None:
     pod = status({"name": "c", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}, RUNNING)
     pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
-    assert tables.pod_status(pod) == "Running"
+    assert cells.pod_status(pod) == "Running"
 
 
 def test_foreign_text_does_not_reach_the_terminal() -> None:
