@@ -8,6 +8,7 @@ node a deleted pod stays, terminating, until the node returns or is deleted; its
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 import msgspec
 import structlog
@@ -57,7 +58,7 @@ class NodeLifecycleController:
         self._leases = informers.of(Lease)
         self._pods.add_index("node", node_name)
         self._health = health.Health()
-        self._silent: set[str] = set()
+        self._silent: Mapping[str, None] = {}
         """The nodes that were silent at the last look."""
         self._renewals: dict[str, str] = {}
         """Of each Lease, by its name: what tells this renewal from the next."""
@@ -90,16 +91,16 @@ class NodeLifecycleController:
         renewals = {node.metadata.name: self._renewals.get(node.metadata.name, "") for node in self._nodes.items()}
         self._health = health.looked(before, renewals, now_s, self._settings)
         released = health.may_evict(self._health, now_s, self._settings) and not could_evict
-        for node in self._nodes.items():
-            name = node.metadata.name
-            if health.is_silent(self._health, name, now_s, self._settings):
-                unknown = taints.silenced(node, self._clock.now()) is node.status
-                if released or name not in self._silent or not unknown:
-                    self.queue.add(Key("", name))
-                self._silent.add(name)
-            elif name in self._silent:
-                self._silent.remove(name)
+        silent = health.silent(self._health, now_s, self._settings)
+        for name in silent:
+            node = self._nodes.get(name)
+            unknown = node is not None and taints.silenced(node, self._clock.now()) is node.status
+            if released or name not in self._silent or not unknown:
                 self.queue.add(Key("", name))
+        for name in self._silent:
+            if name not in silent:
+                self.queue.add(Key("", name))
+        self._silent = silent
 
     def _lease_changed(self, change: Change[Lease]) -> None:
         lease, name = change.new, change.key.name
