@@ -16,6 +16,9 @@ from knarr_api.errors import Invalid, KnarrError, Unavailable
 from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Delete, Operation, Outcome, Put
 
 MAX_COMMITS, MAX_BATCH_OPERATIONS, MAX_BATCH_BYTES = 128, 254, 1024 * 1024
+FIRST = "/registry/coordination.k8s.io/leases/"
+"""What is written there goes before all that waits: behind thousands of pods a renewal would come too late, and nodes
+or the leader be taken for lost because there is much to do."""
 WORTH_A_SECOND = 64
 """So many commits wait before another batch goes while one is under way: small batches cost more than they gain."""
 
@@ -133,6 +136,7 @@ class GroupCommitter:
     ) -> None:
         self._apply = apply
         self._in_flight = in_flight
+        self._first: deque[Waiting] = deque()
         self._waiting: deque[Waiting] = deque()
         self._busy = Busy()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,7 +169,9 @@ class GroupCommitter:
             return []
         loop = asyncio.get_running_loop()
         asked = Asked(loop.create_future(), [()] * len(commits), len(commits))
-        self._waiting.extend(Waiting(tuple(operations), asked, place) for place, operations in enumerate(commits))
+        for place, operations in enumerate(commits):
+            queue = self._first if goes_first(operations) else self._waiting
+            queue.append(Waiting(tuple(operations), asked, place))
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._dispatch)
@@ -176,27 +182,34 @@ class GroupCommitter:
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
-        while self._waiting:
-            commit = self._waiting.popleft()
+        for commit in (*self._first, *self._waiting):
             error = Unavailable("the store was closed before the write: it has not happened")
             commit.asked.answer(commit.place, error)
+        self._first.clear()
+        self._waiting.clear()
 
     def _dispatch(self) -> None:
         self._scheduled = False
+        while self._first and len(self._tasks) < self._in_flight:
+            if not self._send(take_batch(self._first, self._busy)):
+                break
         while self._waiting and len(self._tasks) < self._in_flight:
             if self._tasks and len(self._waiting) < WORTH_A_SECOND:
                 return
             if any(commit.asked.future.cancelled() for commit in self._waiting):
                 self._waiting = deque(commit for commit in self._waiting if not commit.asked.future.cancelled())
-            batch = take_batch(self._waiting, self._busy)
-            if not batch:
+            if not self._send(take_batch(self._waiting, self._busy)):
                 return
-            task = asyncio.get_running_loop().create_task(self._run(batch))
-            self._tasks.add(task)
 
-    async def _run(self, batch: list[Waiting]) -> None:
+    def _send(self, batch: list[Waiting]) -> bool:
+        """Whether there was anything to send."""
         for commit in batch:
             self._busy.add(commit.operations)
+        if batch:
+            self._tasks.add(asyncio.get_running_loop().create_task(self._run(batch)))
+        return bool(batch)
+
+    async def _run(self, batch: list[Waiting]) -> None:
         outcomes: Sequence[Outcome]
         try:
             outcomes = await self._apply([commit.operations for commit in batch])
@@ -211,6 +224,11 @@ class GroupCommitter:
         for commit, outcome in zip(batch, outcomes, strict=True):
             commit.asked.answer(commit.place, outcome)
         self._dispatch()
+
+
+def goes_first(operations: Sequence[Operation]) -> bool:
+    """Whether it writes Leases and nothing else: so all writes of one key stay in one order."""
+    return all(isinstance(operation, Check) or operation.key.startswith(FIRST) for operation in operations)
 
 
 def changed_keys(operations: Sequence[Operation]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
-from knarr_controlplane.store.group_commit import Busy, Waiting, take_batch
-from knarr_controlplane.store.protocol import Check, Operation, Put
+from knarr_controlplane.store.group_commit import FIRST, Busy, GroupCommitter, Waiting, take_batch
+from knarr_controlplane.store.protocol import Check, Operation, Outcome, Put
 
 
 def batches(*commits: tuple[Operation, ...]) -> list[list[tuple[Operation, ...]]]:
@@ -44,3 +45,30 @@ def test_a_key_is_free_again_when_the_last_that_compares_it_is_done() -> None:
     assert busy.meets([Put("term", b"")]) and not busy.meets([Put("a", b"")])
     busy.remove(second)
     assert not busy.meets([Put("term", b"")])
+
+
+async def test_leases_go_before_what_waits_and_no_key_is_in_two_batches_at_a_time() -> None:
+    applied: list[list[str]] = []
+    under_way: set[str] = set()
+    began = asyncio.Event()
+
+    async def apply(batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
+        keys = [operation.key for operations in batch for operation in operations]
+        assert not under_way & set(keys)
+        under_way.update(keys)
+        applied.append(keys)
+        began.set()
+        await asyncio.sleep(0.001)
+        under_way.difference_update(keys)
+        return [(len(applied),) for _ in batch]
+
+    committer = GroupCommitter(apply, in_flight=2)
+    pods = asyncio.create_task(committer.commit_each([(Put(f"pod-{number % 300}", b""),) for number in range(1000)]))
+    await began.wait()
+    before = len(applied)
+    first = await committer.commit((Put(FIRST + "a", b"1"),))
+    assert first[0] <= before + 2
+    assert not pods.done()
+    await pods
+    assert sum(len(keys) for keys in applied) == 1001
+    await committer.close()
