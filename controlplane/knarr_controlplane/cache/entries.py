@@ -15,6 +15,7 @@ from knarr_api import json, wire
 from knarr_api.kinds import Kind
 from knarr_api.types import core_v1
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_controlplane.cache.packing import Packed, Packing
 from knarr_controlplane.registry.unknown_fields import Unknown
 
 FieldOf = Callable[[Any], str]
@@ -23,7 +24,7 @@ RECENT_MAX = 2048
 
 @dataclass(slots=True, eq=False)
 class CacheEntry:
-    """revision: packed. json: exactly Kubernetes JSON with metadata.resourceVersion."""
+    """revision: packed."""
 
     kind: Kind
     key: str
@@ -33,11 +34,25 @@ class CacheEntry:
     revision: int
     labels: Mapping[str, str]
     fields: Mapping[str, str]
-    json: bytes
+    _document: bytes | Packed = field(repr=False)
     unknown: Unknown | None = None
     """What of the stored value a newer version has written and this one has no place for."""
+    replaced: bool = False
+    """The cache has a newer one."""
     _any: any_pb2.Any | None = field(default=None, repr=False)
     _value: Any = field(default=None, repr=False)
+
+    @property
+    def json(self) -> bytes:
+        """Exactly Kubernetes JSON with metadata.resourceVersion."""
+        document = self._document
+        return document if isinstance(document, bytes) else document.unpacked()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the JSON."""
+        document = self._document
+        return len(document) if isinstance(document, bytes) else document.size_bytes
 
     def value(self) -> Any:
         """The object, for everybody the same: not to be changed.
@@ -56,7 +71,16 @@ class CacheEntry:
         self._value = value
         _RECENT.append(self)
         if len(_RECENT) > RECENT_MAX:
-            _RECENT.popleft()._value = None
+            _RECENT.popleft()._rest()
+
+    def _rest(self) -> None:
+        """Nobody has asked for it for a while: it gets small. What was replaced soon goes anyway."""
+        value, self._value = self._value, None
+        if value is None or self.replaced or not isinstance(self._document, bytes):
+            return
+        owners = value.metadata.owner_references
+        group = owners[0].uid if owners else f"{self.kind.qualified} {self.namespace}"
+        self._document = _PACKING.pack(self._document, group)
 
     def any(self) -> any_pb2.Any:
         """The typed message, packed once per revision however many watchers ask."""
@@ -75,6 +99,7 @@ class CacheEntry:
 
 _RECENT: deque[CacheEntry] = deque()
 """Whose values are kept."""
+_PACKING = Packing()
 
 
 def make(kind: Kind, key: str, obj: Any, revision: int, *, remember: bool = False) -> CacheEntry:
@@ -91,7 +116,7 @@ def make(kind: Kind, key: str, obj: Any, revision: int, *, remember: bool = Fals
         revision=revision,
         labels=metadata.labels,
         fields=_fields(kind, obj),
-        json=json.encode(obj),
+        _document=json.encode(obj),
     )
     if remember:
         entry.remember(obj)

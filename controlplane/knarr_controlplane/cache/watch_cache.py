@@ -68,7 +68,7 @@ def in_messages(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
     size_bytes = 0
     for change in changes:
         part.append(change)
-        size_bytes += len(change.entry.json) if change.entry is not None else 0
+        size_bytes += change.entry.size_bytes if change.entry is not None else 0
         if len(part) == MAX_DELIVERY or size_bytes >= MAX_DELIVERY_BYTES:
             yield tuple(part)
             part, size_bytes = [], 0
@@ -119,7 +119,7 @@ class Logged:
     @property
     def size_bytes(self) -> int:
         entry = self.new or self.old
-        return len(entry.json) if entry is not None else 0
+        return entry.size_bytes if entry is not None else 0
 
     def interests(self) -> tuple[Interest, ...]:
         """Whose followers it may concern; each once."""
@@ -190,6 +190,8 @@ class KindCache:
         old = self.entries.get(key)
         if old is None and entry is None:
             return
+        if old is not None:
+            old.replaced = True
         if entry is None:
             del self.entries[key]
         else:

@@ -93,7 +93,7 @@ def fitting(found: Sequence[CacheEntry], limit: int) -> int:
     """How many of them go into a page: one at least."""
     size_bytes = 0
     for count, entry in enumerate(found[:limit]):
-        size_bytes += len(entry.json)
+        size_bytes += entry.size_bytes
         if size_bytes > MAX_PAGE_BYTES and count:
             return count
     return min(limit, len(found))

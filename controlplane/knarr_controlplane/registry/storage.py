@@ -70,7 +70,7 @@ class Storage:
                 raise Internal(f"{key} can't be decrypted: it was stored with another key or damaged") from None
         entry = entries.make(kind, key, json.decode(value, kind.type), revision)
         # What this version has written differs in its revision alone; anything else is looked at closely.
-        if len(entry.json) - len(value) != len(f'"resourceVersion":"{revision}",'):
+        if entry.size_bytes - len(value) != len(f'"resourceVersion":"{revision}",'):
             unknown = lost(json.load(value), json.load(entry.json))
             entry.unknown = unknown or None
         return entry

@@ -155,7 +155,7 @@ def _value(obj: Any, encoding: int) -> Any:
 
 def check_size(page: Page) -> None:
     """Raises ResourceExhausted for a list that clients would refuse to take."""
-    size_bytes = sum(len(entry.json) for entry in page.entries)
+    size_bytes = sum(entry.size_bytes for entry in page.entries)
     if size_bytes > MAX_LIST_BYTES:
         raise ResourceExhausted(
             f"the list has {size_bytes >> 20} MiB in {len(page.entries)} objects, more than the {MAX_LIST_BYTES >> 20} "
