@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from knarr_api.types.core_v1 import Pod
-from knarr_controlplane.scheduler.columns import Columns, Mask, Rows, Scores, record_of
+from knarr_controlplane.scheduler.columns import Columns, Mask, Rows, Scores
 from knarr_controlplane.scheduler.framework import Placed, Plugin, PodToPlace, Reach, best_of
+from knarr_controlplane.scheduler.records import record_of
 
 
 class Alike:

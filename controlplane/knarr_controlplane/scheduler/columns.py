@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from knarr_api.types.core_v1 import Node, Pod, Taint
 from knarr_controlplane.scheduler import affinity, requests
-from knarr_controlplane.scheduler.affinity import Term, Weighted, Wishes
-from knarr_controlplane.scheduler.requests import HostPort
+from knarr_controlplane.scheduler.affinity import Term, Weighted
+from knarr_controlplane.scheduler.records import EVERYWHERE, CountKey, PodRecord, counted, record_of, scopes
 
 IntColumn = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -31,58 +31,6 @@ Rows = NDArray[np.intp]
 MAX_COUNTS = 2048
 FIRST_ROWS, FIRST_RESOURCES = 16, 8
 PER_ROW = ("present", "unschedulable", "allocatable", "requested", "nonzero", "taint_set")
-
-
-@dataclass(frozen=True, slots=True)
-class PodRecord:
-    """What must be known of a placed pod. ``row`` is its node's, -1 while that node is not known.
-
-    started_s: when it was started, or else made, as a time stamp.
-    """
-
-    namespace: str
-    name: str
-    uid: str
-    node: str
-    row: int
-    labels: Mapping[str, str]
-    owner_uid: str
-    terminating: bool
-    requests: Mapping[str, int]
-    nonzero: tuple[int, int]
-    priority: int = 0
-    started_s: float = 0.0
-    host_ports: tuple[HostPort, ...] = ()
-    wishes: Wishes = affinity.NO_WISHES
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return (self.namespace, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class CountKey:
-    """Names a column of counts: pods that a predicate, identified by its text, holds for.
-
-    scope: the pods that are asked at all: of a namespace, of a controlling owner (by uid), or with ports of their node.
-    terminating: those that are ending count, too.
-    """
-
-    scope: tuple[str, str]
-    text: str
-    terminating: bool = False
-
-
-EVERYWHERE = ("everywhere", "")
-WITH_PORTS = ("ports", "")
-
-
-def of_namespace(namespace: str) -> tuple[str, str]:
-    return ("namespace", namespace)
-
-
-def of_owner(uid: str) -> tuple[str, str]:
-    return ("owner", uid)
 
 
 @dataclass(slots=True)
@@ -270,7 +218,7 @@ class Columns:
                 self._counts_of.clear()
             found = Count(matches, np.zeros(self.capacity, dtype=np.int64))
             for record in self.pods.values():
-                if record.row >= 0 and key.scope in _scopes(record) and _counted(key, matches, record):
+                if record.row >= 0 and key.scope in scopes(record) and counted(key, matches, record):
                     found.column[record.row] += 1
             self._counts[key] = self._counts_of.setdefault(key.scope, {})[key] = found
         return found.column
@@ -322,9 +270,9 @@ class Columns:
         for resource, number in record.requests.items():
             ranked[row, self.resources[resource]] += step * number
         self.nonzero[row] += (step * record.nonzero[0], step * record.nonzero[1])
-        for scope in _scopes(record):
+        for scope in scopes(record):
             for key, count in self._counts_of.get(scope, {}).items():
-                if _counted(key, count.matches, record):
+                if counted(key, count.matches, record):
                     count.column[row] += step
         if record.wishes is not affinity.NO_WISHES:
             self._count_wishes(record, step)
@@ -413,38 +361,3 @@ def per_domain(column: IntColumn, domains: IntColumn, number_of_domains: int) ->
     sums[0] = 0
     total: IntColumn = sums[domains + 1]
     return total
-
-
-def record_of(pod: Pod, node: str) -> PodRecord:
-    """What is remembered of a pod on a node."""
-    metadata = pod.metadata
-    started = pod.status.start_time or metadata.creation_timestamp
-    return PodRecord(
-        namespace=metadata.namespace,
-        name=metadata.name,
-        uid=metadata.uid,
-        node=node,
-        row=-1,
-        labels=metadata.labels,
-        owner_uid=next((owner.uid for owner in metadata.owner_references if owner.controller), ""),
-        terminating=metadata.deletion_timestamp is not None,
-        requests=requests.of_pod(pod),
-        nonzero=requests.nonzero_of_pod(pod),
-        priority=pod.spec.priority or 0,
-        started_s=started.timestamp() if started is not None else 0.0,
-        host_ports=requests.host_ports(pod),
-        wishes=affinity.wishes(pod),
-    )
-
-
-def _scopes(record: PodRecord) -> tuple[tuple[str, str], ...]:
-    scopes = [EVERYWHERE, of_namespace(record.namespace)]
-    if record.owner_uid:
-        scopes.append(of_owner(record.owner_uid))
-    if record.host_ports:
-        scopes.append(WITH_PORTS)
-    return tuple(scopes)
-
-
-def _counted(key: CountKey, matches: Callable[[PodRecord], bool], record: PodRecord) -> bool:
-    return (key.terminating or not record.terminating) and matches(record)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from knarr_api.labels import Selector
-from knarr_controlplane.scheduler.columns import Columns, Mask, PodRecord
+from knarr_controlplane.scheduler.columns import Columns, Mask
 from knarr_controlplane.scheduler.framework import Plugin, PodToPlace, Unschedulable, told
+from knarr_controlplane.scheduler.records import PodRecord
 from knarr_controlplane.scheduler.requests import insufficient
 
 MAX_CANDIDATES = 100

@@ -29,11 +29,12 @@ from knarr_client.informer import Change, Informer, wait_synced
 from knarr_controlplane import metrics
 from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.alike import Alike
-from knarr_controlplane.scheduler.columns import Columns, PodRecord
+from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
 from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption
 from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles
 from knarr_controlplane.scheduler.queue import SchedulingQueue
+from knarr_controlplane.scheduler.records import PodRecord
 from knarr_telemetry import tracing
 
 SCHEDULER_NAME = DEFAULT_NAME

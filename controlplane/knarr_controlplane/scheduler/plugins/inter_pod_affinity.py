@@ -11,17 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from knarr_controlplane.scheduler.affinity import NO_WISHES, Term, wishes
-from knarr_controlplane.scheduler.columns import (
-    EVERYWHERE,
-    Columns,
-    CountKey,
-    IntColumn,
-    Mask,
-    Scores,
-    of_namespace,
-    per_domain,
-)
+from knarr_controlplane.scheduler.columns import Columns, IntColumn, Mask, Scores, per_domain
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
+from knarr_controlplane.scheduler.records import EVERYWHERE, CountKey, of_namespace
 
 ORDER = 45
 

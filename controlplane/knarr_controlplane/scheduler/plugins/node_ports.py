@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from knarr_controlplane.scheduler.columns import WITH_PORTS, Columns, CountKey, Mask, PodRecord, Scores
+from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
 from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace, Reach, Refusal
+from knarr_controlplane.scheduler.records import WITH_PORTS, CountKey, PodRecord
 from knarr_controlplane.scheduler.requests import HostPort, host_ports
 
 ORDER = 25

@@ -14,18 +14,10 @@ import numpy as np
 
 from knarr_api.labels import Requirement, Selector
 from knarr_api.types.core_v1 import Pod, TopologySpreadConstraint
-from knarr_controlplane.scheduler.columns import (
-    Columns,
-    CountKey,
-    IntColumn,
-    Mask,
-    PodRecord,
-    Scores,
-    of_namespace,
-    of_owner,
-)
+from knarr_controlplane.scheduler.columns import Columns, IntColumn, Mask, Scores
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 from knarr_controlplane.scheduler.plugins.node_affinity import eligible
+from knarr_controlplane.scheduler.records import CountKey, PodRecord, of_namespace, of_owner
 from knarr_controlplane.scheduler.tolerations import first_untolerated
 
 ORDER = 40

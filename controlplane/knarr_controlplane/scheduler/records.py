@@ -1,0 +1,98 @@
+"""A placed pod as the scheduler remembers it, and the names of counts of such pods. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from knarr_api.types.core_v1 import Pod
+from knarr_controlplane.scheduler import affinity, requests
+from knarr_controlplane.scheduler.affinity import Wishes
+from knarr_controlplane.scheduler.requests import HostPort
+
+
+@dataclass(frozen=True, slots=True)
+class PodRecord:
+    """What must be known of a placed pod. ``row`` is its node's, -1 while that node is not known.
+
+    started_s: when it was started, or else made, as a time stamp.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    row: int
+    labels: Mapping[str, str]
+    owner_uid: str
+    terminating: bool
+    requests: Mapping[str, int]
+    nonzero: tuple[int, int]
+    priority: int = 0
+    started_s: float = 0.0
+    host_ports: tuple[HostPort, ...] = ()
+    wishes: Wishes = affinity.NO_WISHES
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CountKey:
+    """Names a column of counts: pods that a predicate, identified by its text, holds for.
+
+    scope: the pods that are asked at all: of a namespace, of a controlling owner (by uid), or with ports of their node.
+    terminating: those that are ending count, too.
+    """
+
+    scope: tuple[str, str]
+    text: str
+    terminating: bool = False
+
+
+EVERYWHERE = ("everywhere", "")
+WITH_PORTS = ("ports", "")
+
+
+def of_namespace(namespace: str) -> tuple[str, str]:
+    return ("namespace", namespace)
+
+
+def of_owner(uid: str) -> tuple[str, str]:
+    return ("owner", uid)
+
+
+def record_of(pod: Pod, node: str) -> PodRecord:
+    """What is remembered of a pod on a node."""
+    metadata = pod.metadata
+    started = pod.status.start_time or metadata.creation_timestamp
+    return PodRecord(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        node=node,
+        row=-1,
+        labels=metadata.labels,
+        owner_uid=next((owner.uid for owner in metadata.owner_references if owner.controller), ""),
+        terminating=metadata.deletion_timestamp is not None,
+        requests=requests.of_pod(pod),
+        nonzero=requests.nonzero_of_pod(pod),
+        priority=pod.spec.priority or 0,
+        started_s=started.timestamp() if started is not None else 0.0,
+        host_ports=requests.host_ports(pod),
+        wishes=affinity.wishes(pod),
+    )
+
+
+def scopes(record: PodRecord) -> tuple[tuple[str, str], ...]:
+    scopes = [EVERYWHERE, of_namespace(record.namespace)]
+    if record.owner_uid:
+        scopes.append(of_owner(record.owner_uid))
+    if record.host_ports:
+        scopes.append(WITH_PORTS)
+    return tuple(scopes)
+
+
+def counted(key: CountKey, matches: Callable[[PodRecord], bool], record: PodRecord) -> bool:
+    return (key.terminating or not record.terminating) and matches(record)
