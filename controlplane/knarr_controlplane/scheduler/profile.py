@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from knarr_api.errors import Invalid
+from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.scheduler import plugins
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
 from knarr_controlplane.scheduler.framework import ClusterEvent, Plugin, PodToPlace, Reach, Refusal
@@ -52,6 +53,11 @@ class Chosen:
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         return self.plugin.score(pod, columns, feasible)
+
+
+def scheduler_of(pod: Pod) -> str:
+    """The name of the scheduler it asks for."""
+    return pod.spec.scheduler_name or DEFAULT_NAME
 
 
 def load_plugins() -> tuple[Plugin, ...]:

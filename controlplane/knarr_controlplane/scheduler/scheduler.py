@@ -15,12 +15,11 @@ from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import msgspec
 import structlog
 
 from knarr_api import errors
 from knarr_api.labels import Selector
-from knarr_api.types.core_v1 import Namespace, Node, Pod, PodCondition
+from knarr_api.types.core_v1 import Namespace, Node, Pod
 from knarr_api.types.policy_v1 import PodDisruptionBudget
 from knarr_client.client import Binding, Client, Key, T, title_of
 from knarr_client.clock import Clock
@@ -32,9 +31,9 @@ from knarr_controlplane.scheduler.alike import Alike
 from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
 from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption
-from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles
+from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles, scheduler_of
 from knarr_controlplane.scheduler.queue import SchedulingQueue
-from knarr_controlplane.scheduler.records import PodRecord
+from knarr_controlplane.scheduler.refusals import Refusals
 from knarr_telemetry import tracing
 
 SCHEDULER_NAME = DEFAULT_NAME
@@ -132,7 +131,7 @@ class Scheduler:
                         placed.append((pod, verdict))
                     else:
                         await reporting.acquire()
-                        start(reporting, self._report(pod, verdict, self.preempt(pod, verdict)), str(key))
+                        start(reporting, self._refuse(pod, verdict), str(key))
                 if placed:
                     # By node: one commit, and so one message to its agent, has all that is bound to it now.
                     placed.sort(key=lambda each: each[1].node)
@@ -316,95 +315,17 @@ class Scheduler:
             duration.observe(max((self.clock.now() - since).total_seconds(), 0.0))
         self._recorder(pod).normal(pod, "Scheduled", f"Successfully assigned {key} to {node}")
 
-    async def _report(self, pod: Pod, verdict: Unschedulable, room: Preemption | NoRoom) -> None:
-        """Write the verdict into the pod's condition when it says something new; ask those to go who make room."""
-        metadata = pod.metadata
-        key = Key(metadata.namespace, metadata.name)
+    def _refuse(self, pod: Pod, verdict: Unschedulable) -> Coroutine[Any, Any, None]:
+        """Park it until something happens that one of those who refused it waits for; the rest is to be awaited."""
+        room = self.preempt(pod, verdict)
         wakes_on = ClusterEvent.NODE_ADDED
         for plugin in self._plugins(pod):
             if plugin.name in verdict.plugins:
                 wakes_on |= plugin.wakes_on
-        self.queue.refused(key, wakes_on, self.clock.monotonic())
-        nominated, message = _outcome(pod, verdict, room)
-        present = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
-        said = present is not None and (present.status, present.message) == ("False", message)
-        if said and nominated == pod.status.nominated_node_name:
-            await self._evict(pod, room)
-            return
-        if not said:
-            self._recorder(pod).warning(pod, "FailedScheduling", message)
-        since = self.clock.now().replace(microsecond=0)
-        if present is not None and present.status == "False" and present.last_transition_time is not None:
-            since = present.last_transition_time
-        condition = PodCondition(
-            type="PodScheduled",
-            status="False",
-            reason="Unschedulable",
-            message=message,
-            last_transition_time=since,
-        )
-        others = tuple(c for c in pod.status.conditions if c.type != "PodScheduled")
-        status = msgspec.structs.replace(
-            pod.status, phase="Pending", conditions=(*others, condition), nominated_node_name=nominated
-        )
-        if isinstance(room, Preemption):
-            self._nominated[key] = msgspec.structs.replace(pod, status=status)
-        try:
-            await self.client.update_status(msgspec.structs.replace(pod, status=status), field_manager="scheduler")
-        except (errors.Conflict, errors.NotFound):
-            self.queue.changed(key, self.clock.monotonic())
-            self._work.set()
-        except errors.KnarrError as error:
-            structlog.get_logger("knarr.scheduler").warning("cannot report", object=f"Pod/{key}", error=str(error))
-        else:
-            await self._evict(pod, room)
+        self.queue.refused(Key(pod.metadata.namespace, pod.metadata.name), wakes_on, self.clock.monotonic())
+        return Refusals(self.client, self.clock, self._recorder, self._nominated, self._again).tell(pod, verdict, room)
 
-    async def _evict(self, pod: Pod, room: Preemption | NoRoom) -> None:
-        """The victims are told why, and deleted with the time they have to end; lesser pods give up that place."""
-        if isinstance(room, NoRoom):
-            return
-        for key, other in tuple(self._nominated.items()):
-            if other.status.nominated_node_name == room.node and _priority(other) < _priority(pod):
-                await self._denominate(key)
-        for victim in room.victims:
-            if victim.terminating:
-                continue
-            try:
-                await self._evict_one(pod, victim, room.node)
-            except (errors.NotFound, errors.Conflict):
-                continue  # gone or replaced: the next attempt looks again
-            except errors.KnarrError as error:
-                log = structlog.get_logger("knarr.scheduler")
-                log.warning("cannot preempt", object=f"Pod/{victim.namespace}/{victim.name}", error=str(error))
-
-    async def _evict_one(self, pod: Pod, victim: PodRecord, node: str) -> None:
-        live = await self.client.get(Pod, victim.name, victim.namespace)
-        if live.metadata.uid != victim.uid:
-            return
-        message = f"{_scheduler_of(pod)}: preempting to accommodate a higher priority pod"
-        now = self.clock.now().replace(microsecond=0)
-        condition = PodCondition(
-            type="DisruptionTarget",
-            status="True",
-            reason="PreemptionByScheduler",
-            message=message,
-            last_transition_time=now,
-        )
-        others = tuple(c for c in live.status.conditions if c.type != "DisruptionTarget")
-        status = msgspec.structs.replace(live.status, conditions=(*others, condition))
-        await self.client.update_status(msgspec.structs.replace(live, status=status), field_manager="scheduler")
-        await self.client.delete(Pod, victim.name, victim.namespace, uid=victim.uid)
-        self._recorder(pod).normal(live, "Preempted", f"Preempted by pod {pod.metadata.uid} on node {node}")
-
-    async def _denominate(self, key: Key) -> None:
-        """The place that is being freed for a pod goes to a more important one: it looks for another."""
-        self._nominated.pop(key, None)
-        try:
-            await self.client.patch(
-                Pod, key.name, key.namespace, patch={"status": {"nominatedNodeName": None}}, subresource="status"
-            )
-        except errors.KnarrError as error:
-            structlog.get_logger("knarr.scheduler").info("cannot clear", object=f"Pod/{key}", error=str(error))
+    def _again(self, key: Key) -> None:
         self.queue.changed(key, self.clock.monotonic())
         self._work.set()
 
@@ -426,16 +347,16 @@ class Scheduler:
             not pod.spec.node_name
             and pod.metadata.deletion_timestamp is None
             and not pod.spec.scheduling_gates
-            and _scheduler_of(pod) in self.settings.profiles
+            and scheduler_of(pod) in self.settings.profiles
         )
 
     def _plugins(self, pod: Pod) -> tuple[Plugin, ...]:
-        return self.settings.profiles[_scheduler_of(pod)]
+        return self.settings.profiles[scheduler_of(pod)]
 
     def _recorder(self, pod: Pod) -> ComponentRecorder:
         """What speaks for the scheduler the pod asks for."""
         assert self.events is not None, "run() makes it"
-        return self.events.named(_scheduler_of(pod))
+        return self.events.named(scheduler_of(pod))
 
     def _wake(self, event: ClusterEvent) -> None:
         if event:
@@ -468,27 +389,9 @@ def _span(name: str, pod: Pod, **attributes: str) -> tracing.Span:
 
 
 def _attempted(pod: Pod, result: str, took_s: float) -> None:
-    labels = (result, _scheduler_of(pod))
+    labels = (result, scheduler_of(pod))
     metrics.ATTEMPTS.labels(*labels).inc()
     metrics.ATTEMPT_DURATION.labels(*labels).observe(took_s)
-
-
-def _scheduler_of(pod: Pod) -> str:
-    return pod.spec.scheduler_name or SCHEDULER_NAME
-
-
-def _priority(pod: Pod) -> int:
-    return pod.spec.priority or 0
-
-
-def _outcome(pod: Pod, verdict: Unschedulable, room: Preemption | NoRoom) -> tuple[str, str]:
-    """The node that is being freed for the pod, if any, and what is said of it."""
-    if isinstance(room, Preemption):
-        return room.node, verdict.message
-    kept = pod.status.nominated_node_name if room in (preemption.NEVER, preemption.WAITING) else ""
-    if not verdict.nodes:
-        return kept, verdict.message
-    return kept, f"{verdict.message} preemption: {room.why}"
 
 
 def _placement(pod: Pod) -> tuple[object, ...]:
