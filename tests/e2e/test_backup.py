@@ -45,13 +45,13 @@ def test_pods_go_on_over_loss_and_restore_of_the_store(
     cluster.up("--store", store, nodes=2)
     cluster.import_busybox()
     cluster.ok("apply", "-f", "-", stdin=sleeper("kept"))
-    cluster.ok("rollout", "status", "deployment/kept", "--timeout", "30s")
+    cluster.ok("rollout", "status", "deployment/kept", "--timeout", "60s")
     kept = {pod["metadata"]["uid"]: processes(pod["metadata"]["uid"]) for pod in cluster.pods("app=kept")}
     assert all(kept.values())
     file = cluster.data_dir.parent / "backup"
     assert "written" in cluster.ok("backup", "-o", str(file))
     cluster.ok("apply", "-f", "-", stdin=sleeper("newer"))
-    cluster.ok("rollout", "status", "deployment/newer", "--timeout", "30s")
+    cluster.ok("rollout", "status", "deployment/newer", "--timeout", "60s")
     newer = [pod["metadata"]["uid"] for pod in cluster.pods("app=newer")]
 
     state = cluster.state
@@ -74,7 +74,7 @@ def test_pods_go_on_over_loss_and_restore_of_the_store(
     until_true(lambda: not any(processes(uid) for uid in newer), "what nobody knows to be stopped")
     cluster.ok("apply", "-f", "-", stdin=sleeper("newest"))
     cluster.ok("rollout", "status", "deployment/newest", "--timeout", "60s")
-    cluster.ok("rollout", "status", "deployment/kept", "--timeout", "30s")
+    cluster.ok("rollout", "status", "deployment/kept", "--timeout", "60s")
     assert {pod["metadata"]["uid"]: processes(pod["metadata"]["uid"]) for pod in cluster.pods("app=kept")} == kept
 
 

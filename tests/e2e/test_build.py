@@ -38,7 +38,7 @@ def test_an_image_that_was_built_runs_on_every_node(cluster: Any, tmp_path: Path
         (node, identifier.removeprefix("sha256:")[:12]) for node in ("n1", "n2")
     }
     cluster.ok("apply", "-f", "-", stdin=WEB)
-    cluster.ok("rollout", "status", "deployment/built", "--timeout", "30s")
+    cluster.ok("rollout", "status", "deployment/built", "--timeout", "60s")
     assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=built")} == {"n1", "n2"}
 
 

@@ -41,10 +41,12 @@ def test_a_drain_moves_pods_as_their_budget_allows(cluster: Any, until_true: Any
     cluster.ok("apply", "-f", "-", stdin=BUDGET)
     until_true(lambda: cluster.get("pdb", "web").get("status", {}).get("disruptionsAllowed") == 1, "the budget")
     watch = [*cluster.knarr, "get", "pdb", "web", "-w", "-o", "jsonpath={.status.currentHealthy} "]
-    with subprocess.Popen(watch, env=cluster.environment, stdout=subprocess.PIPE, text=True) as watching:
+    seen = cluster.data_dir.parent / "healthy"
+    with open(seen, "wb") as file, subprocess.Popen(watch, env=cluster.environment, stdout=file) as watching:
+        until_true(lambda: seen.stat().st_size, "the watch to begin")
         out = cluster.ok("drain", "n1", "--delete-emptydir-data", "--timeout", "60s")
         watching.terminate()
-        healthy = [int(number) for number in re.findall(r"\d+", watching.stdout.read() if watching.stdout else "")]
+    healthy = [int(number) for number in re.findall(r"\d+", seen.read_text())]
     assert out.endswith("node/n1 drained\n") and len(re.findall(r"pod/\S+ evicted", out)) == 2
     assert min(healthy) >= 3, healthy
     assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=web")} == {"n2"}

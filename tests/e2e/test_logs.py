@@ -46,7 +46,7 @@ def test_lines_are_json_and_hold_no_secrets(cluster: Any, until_true: Any) -> No
     assert cluster.run("apply", "-f", "-", stdin=INVALID).returncode == 1
     token = cluster.ok("token", "create").split()[0]
     until_true(lambda: "StartError" in str(cluster.get("pod", "reader")), "the broken container's state")
-    cluster.ok("wait", "--for=jsonpath={.status.phase}=Running", "pod/reader", "--timeout", "30s")
+    cluster.ok("wait", "--for=jsonpath={.status.phase}=Running", "pod/reader", "--timeout", "60s")
     for program in ("controlplane", "n1-agent", "n1-runtime"):  # each reads its state and says so
         cluster.kill(program)
     until_true(lambda: cluster.run("get", "secret", "hidden").returncode == 0, "the API")

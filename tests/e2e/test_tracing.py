@@ -77,7 +77,7 @@ def test_a_pod_is_one_trace_from_its_creation_to_its_start(
     cluster.up("--tracing-endpoint", endpoint)
     cluster.import_busybox()
     cluster.ok("create", "-f", "-", stdin=POD)
-    cluster.ok("wait", "--for=condition=Ready", "pod/traced", "--timeout", "30s")
+    cluster.ok("wait", "--for=condition=Ready", "pod/traced", "--timeout", "60s")
 
     def trace() -> list[tuple[str, Any]]:
         all_spans = collector.spans()

@@ -64,14 +64,14 @@ def test_jobs_end_as_they_should_on_real_nodes(cluster: Any, until_true: Any) ->
     until_true(lambda: cluster.pods("job=sleeper") == [], "the sleepers to go with their job")
     # Too long: its pods are stopped, and counted as failed.
     cluster.ok("apply", "-f", "-", stdin=job("late", "sleep 1000000", "activeDeadlineSeconds: 3"))
-    cluster.ok("wait", "--for=condition=Failed", "job/late", "--timeout", "30s")
+    cluster.ok("wait", "--for=condition=Failed", "job/late", "--timeout", "60s")
     status = cluster.get("job", "late")["status"]
     assert status["conditions"][-1]["reason"] == "DeadlineExceeded" and status["failed"] == 2
     assert cluster.pods("job=late") == []
     # An exit code that means something.
     rule = "podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}"
     cluster.ok("apply", "-f", "-", stdin=job("broken", "exit 42", rule))
-    cluster.ok("wait", "--for=condition=Failed", "job/broken", "--timeout", "30s")
+    cluster.ok("wait", "--for=condition=Failed", "job/broken", "--timeout", "60s")
     assert "exit code 42" in cluster.get("job", "broken")["status"]["conditions"][-1]["message"]
     # The control plane dies in the middle: every end is counted once all the same.
     more = "ttlSecondsAfterFinished: 1000"
@@ -89,7 +89,7 @@ def test_a_stateful_pod_comes_back_under_its_name(cluster: Any, until_true: Any)
     cluster.up(nodes=2)
     cluster.import_busybox()
     cluster.ok("apply", "-f", "-", stdin=SET)
-    cluster.ok("rollout", "status", "statefulset", "db", "--timeout", "30s")
+    cluster.ok("rollout", "status", "statefulset", "db", "--timeout", "60s")
     before = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in cluster.pods("app=db")}
     assert sorted(before) == ["db-0", "db-1"]
     cluster.ok("delete", "pod", "db-0")
