@@ -32,19 +32,22 @@ class Waiting:
     ready_at_s: float = 0.0
     wakes_on: ClusterEvent | None = None
     parked_at_s: float = 0.0
-    taken: bool = False
-    """Being placed; an event seen meanwhile is in ``missed``."""
+    taken: int = 0
+    """Being placed, since that event (counted from 1); what has happened since then it has missed."""
     missed: int = 0
+    """Events of its own."""
 
 
 class SchedulingQueue:
     def __init__(self) -> None:
         self._pods: dict[Key, Waiting] = {}
-        self._taken: dict[Key, Waiting] = {}
         self._parked: dict[Key, Waiting] = {}
-        """Those of ``_pods`` that are being decided or wait for an event: the only ones an event concerns."""
+        """Those of ``_pods`` that wait for an event."""
         self._active: list[tuple[int, int, int, Key]] = []
         self._backoff: list[tuple[float, int, Key]] = []
+        self._events = 1
+        self._happened: dict[int, int] = {}
+        """When each kind of event was seen last: so that one costs the same however many pods are being placed."""
         self._orders = 0
         self._latest_s = 0.0
         """The time of the last ``pop``."""
@@ -76,7 +79,6 @@ class SchedulingQueue:
     def remove(self, key: Key) -> None:
         """The pod is placed or gone."""
         self._pods.pop(key, None)
-        self._taken.pop(key, None)
         self._parked.pop(key, None)
 
     def changed(self, key: Key, now_s: float) -> None:
@@ -97,8 +99,7 @@ class SchedulingQueue:
             waiting = self._pods.get(key)
             if waiting is None or waiting.ticket != ticket:
                 continue
-            self._taken[key] = waiting
-            waiting.taken = True
+            waiting.taken = self._events
             waiting.attempts += 1
             waiting.missed = 0
             keys.append(key)
@@ -109,10 +110,13 @@ class SchedulingQueue:
         waiting = self._pods.get(key)
         if waiting is None:
             return
-        self._taken.pop(key, None)
-        waiting.taken = False
+        missed = waiting.missed
+        for event, at in self._happened.items():
+            if at > waiting.taken:
+                missed |= event
+        waiting.taken = 0
         waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
-        if waiting.missed & wakes_on.value:
+        if missed & wakes_on.value:
             self._rest_or_activate(waiting, now_s)
             return
         self._parked[key] = waiting
@@ -122,16 +126,15 @@ class SchedulingQueue:
         """It fitted but could not be bound: again after its back-off."""
         waiting = self._pods.get(key)
         if waiting is not None:
-            self._taken.pop(key, None)
-            waiting.taken = False
+            waiting.taken = 0
             waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
             self._rest_or_activate(waiting, now_s)
 
     def wake(self, event: ClusterEvent, now_s: float) -> None:
         """Something changed in the cluster."""
         value = event.value
-        for waiting in self._taken.values():
-            waiting.missed |= value
+        self._events += 1
+        self._happened[value] = self._events
         for waiting in tuple(self._parked.values()):
             if waiting.wakes_on is not None and waiting.wakes_on.value & value:
                 self._rest_or_activate(waiting, now_s)
