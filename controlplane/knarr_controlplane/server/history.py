@@ -29,7 +29,10 @@ class History(history_pb2_grpc.HistoryServicer):
         self._authorizer.check_admin(identity.of_call(context), "read the past")
         if not request.HasField("time"):
             raise errors.Invalid("time: Required value")
-        time = request.time.ToDatetime(tzinfo=datetime.UTC)
+        try:
+            time = request.time.ToDatetime(tzinfo=datetime.UTC)
+        except (ValueError, OverflowError) as error:
+            raise errors.Invalid(f"time: Invalid value: {error}") from None
         return history_pb2.AtResponse(resource_version=str(await self._past.at(time)))
 
     @unary

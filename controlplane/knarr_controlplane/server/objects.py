@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, TypeVar
 
 from knarr_api import json, kinds, validation
 from knarr_api.errors import Invalid
@@ -22,6 +22,7 @@ from knarr_controlplane.server import documents
 from knarr_controlplane.server.calls import read_in_time, streaming, unary
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
 
+M = TypeVar("M")
 POD = kinds.of(Pod)
 PROPAGATION = {
     objects_pb2.PROPAGATION_POLICY_UNSPECIFIED: "Background",
@@ -105,7 +106,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
     async def Patch(self, request: Any, context: Any) -> Any:
         kind = documents.kind_of(request.type)
         self._allow(context, "patch", kind, request.namespace, request.name, request.subresource)
-        type_, patch = PATCH_TYPES[request.patch_type], json.load(request.patch)
+        type_, patch = _known(PATCH_TYPES, request.patch_type, "patch_type"), json.load(request.patch)
         if request.force and type_ is not PatchType.APPLY:
             raise Invalid("force: Forbidden: may not be specified for non-apply patch")
         if request.subresource == SCALE:
@@ -201,7 +202,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             request.namespace,
             request.name,
             grace_s=request.grace_period_seconds if request.HasField("grace_period_seconds") else None,
-            propagation=PROPAGATION[request.propagation],
+            propagation=_known(PROPAGATION, request.propagation, "propagation"),
             uid=request.preconditions.uid,
             resource_version=request.preconditions.resource_version,
             dry_run=request.dry_run,
@@ -219,7 +220,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             kind,
             filter_,
             grace_s=request.grace_period_seconds if request.HasField("grace_period_seconds") else None,
-            propagation=PROPAGATION[request.propagation],
+            propagation=_known(PROPAGATION, request.propagation, "propagation"),
             dry_run=request.dry_run,
         )
         return documents.list_of(page, documents.form_of(request))
@@ -310,3 +311,11 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             filter_=filter_,
             obj=obj,
         )
+
+
+def _known(meanings: Mapping[Any, M], number: int, field: str) -> M:
+    """Of an enum's number, which a newer client may send without this server knowing it. Raises Invalid."""
+    if number not in meanings:
+        supported = ", ".join(str(each) for each in meanings)
+        raise Invalid(f"{field}: Unsupported value: {number}: supported values: {supported}")
+    return meanings[number]

@@ -82,7 +82,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         yield started
 
 
-@pytest.fixture(name="free_port")
+@pytest.fixture(name="free_port", scope="session")
 def a_free_port() -> Callable[[], int]:
     return free_port
 
@@ -117,7 +117,7 @@ async def as_node(
         yield connect
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start() -> Callable[..., contextlib.AbstractContextManager[ControlPlane]]:
     """For tests that need processes of their own: ``start(data_dir, port, *arguments)``."""
     return running
