@@ -16,6 +16,7 @@ import msgspec
 import pytest
 import yaml
 
+from knarr_api.errors import Conflict, Unavailable
 from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import Pod
@@ -82,6 +83,20 @@ async def kill_leader(client: GrpcClient) -> float:
     return time.monotonic() - killed_at
 
 
+async def scale(client: GrpcClient, replicas: int) -> None:
+    """Again where nobody knows whether it was done: the control plane that was asked may have been killed."""
+    async with asyncio.timeout(patient(60)):
+        while True:
+            deployment = await client.get(Deployment, "web", "default")
+            spec = msgspec.structs.replace(deployment.spec, replicas=replicas)
+            try:
+                await client.update(msgspec.structs.replace(deployment, spec=spec))
+            except (Conflict, Unavailable):
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
 async def until_prompt(client: GrpcClient) -> None:
     """A leader that is slow, as one is at first on a busy machine, claims its Lease for longer than it needs later."""
     async with asyncio.timeout(patient(60)):
@@ -135,12 +150,14 @@ def test_leadership_moves_within_3_s_and_nothing_is_done_twice(three: Any) -> No
             expected = 2
             for replicas in (COUNT, 2, COUNT):
                 await until_prompt(client)
-                deployment = await client.get(Deployment, "web", "default")
-                spec = msgspec.structs.replace(deployment.spec, replicas=replicas)
-                await client.update(msgspec.structs.replace(deployment, spec=spec))
+                await scale(client, replicas)
                 took.append(await kill_leader(client))
                 await until_ready(client, replicas)
                 expected += max(replicas - 2, 0)
+            present = {pod.metadata.uid for pod in (await client.list(Pod, "default")).items}
+            async with asyncio.timeout(patient(60)):
+                while not present <= made:  # noqa: ASYNC110 - the watch may be a little behind
+                    await asyncio.sleep(0.05)
             watching.cancel()
             assert len(made) == expected
         return took
@@ -236,9 +253,7 @@ def test_a_frozen_leader_does_nothing_when_it_wakes(three: Any) -> None:
             reachable = await who_answers([kubeconfig.load(path) for path in paths])
             async with GrpcClient.connect(reachable) as client:
                 await until_led_by_another(client, first)
-                deployment = await client.get(Deployment, "web", "default")
-                spec = msgspec.structs.replace(deployment.spec, replicas=5)
-                await client.update(msgspec.structs.replace(deployment, spec=spec))
+                await scale(client, 5)
                 await until_ready(client, 5)
                 lease = await client.get(Lease, *LEASE)
         finally:
