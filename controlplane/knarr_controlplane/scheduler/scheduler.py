@@ -173,7 +173,8 @@ class Scheduler:
         elif pod.metadata.deletion_timestamp is None:
             self._gated.add(key)
         if pod is None or pod.spec.node_name or pod.status.phase in FINISHED or not pod.status.nominated_node_name:
-            self._nominated.pop(key, None)
+            if self._nominated.pop(key, None) is not None and pod is None:
+                self._wake(ClusterEvent.POD_REMOVED)
         else:
             self._nominated[key] = pod
         if pod is None or pod.status.phase in FINISHED:

@@ -60,7 +60,8 @@ class Why:
             node = entry.value() if entry is not None else None
         waits = not pod.spec.node_name and not pod.spec.scheduling_gates and not briefly
         events = () if briefly else tuple(self._events(namespace, kinds.of(Pod), pod.metadata.name))
-        return pods.findings(pod, node, events, self._verdicts(pod) if waits else {}, now=now)
+        against = self._verdicts(pod) if waits else {}
+        return pods.findings(pod, node, events, against, now=now, schedulers=self._profiles)
 
     def _events(self, namespace: str, kind: Kind, name: str) -> list[Event]:
         fields = FieldSelector.parse(f"involvedObject.kind={kind.kind},involvedObject.name={name}")

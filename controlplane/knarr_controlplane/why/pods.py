@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from knarr_api.types.core_v1 import Container, ContainerStateTerminated, ContainerStatus, Event, Node, Pod
@@ -51,12 +51,14 @@ def findings(
     verdicts: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     *,
     now: datetime.datetime,
+    schedulers: Collection[str] = (),
 ) -> tuple[Finding, ...]:
-    """In the order in which a pod comes to life. verdicts: of each node, why it can't take the pod."""
+    """In the order in which a pod comes to life. verdicts: of each node, why it can't take the pod. schedulers: those
+    that there are, where it is known."""
     own = tuple(one for one in events if one.involved_object and one.involved_object.uid in ("", pod.metadata.uid))
     return (
         *_end(pod, now),
-        *_scheduling(pod),
+        *_scheduling(pod, schedulers),
         *_verdicts(verdicts),
         *_node(pod, node),
         *_containers(pod, own),
@@ -86,7 +88,7 @@ def _end(pod: Pod, now: datetime.datetime) -> Iterator[Finding]:
         yield Finding("warning", "deletion", "Terminating", "its time to end is over, its node has not let go", remedy)
 
 
-def _scheduling(pod: Pod) -> Iterator[Finding]:
+def _scheduling(pod: Pod, schedulers: Collection[str]) -> Iterator[Finding]:
     condition = next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
     if pod.spec.node_name:
         yield Finding("ok", "scheduling", "Scheduled", f"assigned to node {pod.spec.node_name}")
@@ -100,6 +102,10 @@ def _scheduling(pod: Pod) -> Iterator[Finding]:
     elif condition is not None and condition.status == "False":
         remedy = "free or add resources, or loosen what the pod demands of its node"
         yield Finding("error", "scheduling", condition.reason, condition.message, remedy)
+    elif schedulers and pod.spec.scheduler_name and pod.spec.scheduler_name not in schedulers:
+        there = ", ".join(f'"{name}"' for name in sorted(schedulers))
+        message = f'waits for a scheduler named "{pod.spec.scheduler_name}"; here are {there}'
+        yield Finding("warning", "scheduling", "OtherScheduler", message, "correct spec.schedulerName, or start it")
     else:
         yield Finding("info", "scheduling", "Waiting", "waits for the scheduler")
 

@@ -173,3 +173,20 @@ def test_gated_pods_say_so_and_go_on_when_the_gates_are_gone(play):
         assert world.condition("gated", "PodScheduled").status == "True"
 
     play(scenario)
+
+
+def test_a_nominated_pod_that_is_deleted_gives_its_place_to_those_who_wait(play):
+    async def scenario(world):
+        await world.client.create(a_class("high", 1000, preemption_policy="PreemptLowerPriority"))
+        await world.add_node("n1", cpu="2")
+        await world.add_pod("victim", cpu="1")
+        await world.until(lambda: bool(world.node_of("victim")))
+        await world.add_pod("high", cpu="2", priority_class_name="high")
+        await world.until(lambda: world.pod("high").status.nominated_node_name == "n1")
+        await world.add_pod("waiting", cpu="1")
+        await world.until(lambda: world.condition("waiting", "PodScheduled") is not None)
+        await world.client.delete(Pod, "high", "default")
+        await world.until(lambda: world.node_of("waiting") == "n1", within_s=15)
+        assert world.pod("victim") is not None, "it still has time to end: there was room beside it"
+
+    play(scenario)

@@ -153,3 +153,11 @@ def test_a_quota_is_named_where_no_pod_could_be_made() -> None:
     assert "exceeded quota: q" in workloads.summary(web, found)
     assert any("raise the ResourceQuota" in one.remedy for one in found)
     assert any(one.subject == "pod web-0" for one in found)
+
+
+def test_a_scheduler_that_is_not_there_is_named() -> None:
+    pod = a_pod({"phase": "Pending"}, nodeName="", schedulerName="mine")
+    found = pods.findings(pod, None, (), now=NOW, schedulers=("default-scheduler",))
+    assert pods.summary(pod, found) == (
+        'pod web is Pending: scheduling: waits for a scheduler named "mine"; here are "default-scheduler"'
+    )
