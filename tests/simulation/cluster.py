@@ -47,7 +47,8 @@ from knarr_node_agent.volumes import Volumes
 from knarr_proto.cri import api_pb2 as cri
 from tests.simulation.faults import FaultyRuntime, FaultyStore, Network, Trouble
 from tests.simulation.loop import Process
-from tests.simulation.plan import IMAGES, Plan
+from tests.simulation.moment import CPU_M, IMAGES, MEMORY_MI, PODS
+from tests.simulation.plan import Plan
 from tests.simulation.remote import Channel, Endpoints, Remote, Server
 from tests.simulation.workloads import LONG_S
 
@@ -57,7 +58,6 @@ TERM_KEY = LEASE_KEY + leader.TERM
 HEARTBEAT_S, GRACE_S = 2.0, 10.0
 RETENTION_S, COMPACTION_S = 60.0, 20.0
 RESTART_S = 1.0
-CPU_M, MEMORY_MI, PODS = 4000, 8192, 40
 LEADING: contextvars.ContextVar[bool] = contextvars.ContextVar("leading", default=False)
 """Whether a task does the leader's work."""
 

@@ -1,4 +1,4 @@
-"""What all events of a plan have."""
+"""What all events of a plan have, and what they know of the cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 WARM_UP_S = 8.0
 """Until then nothing breaks: the nodes register."""
+CPU_M, MEMORY_MI, PODS = 4000, 8192, 40
+"""Of each node."""
 IMAGES = ("busybox", "web:1", "web:2", "web:3")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation import workloads
-from tests.simulation.moment import IMAGES, WARM_UP_S, Event
+from tests.simulation.moment import CPU_M, IMAGES, WARM_UP_S, Event
 
 # What users do. Those about one object come one after the other, each until it is acknowledged.
 
@@ -228,7 +228,7 @@ def make(seed: int) -> Plan:
     nodes = 200 if large < 0.003 else chance.randint(9, 20) if large < 0.1 else chance.randint(4, 7)
     control_planes = chance.choice((2, 2, 3))
     span_s, minutes = workloads.spans(chance)
-    events = _actions(chance, span_s, minutes=minutes)
+    events = _actions(chance, span_s, nodes, minutes=minutes)
     if chance.random() < 0.9:
         for _ in range(chance.randint(1, 12)):
             at_s = WARM_UP_S + chance.random() * span_s
@@ -242,13 +242,15 @@ def make(seed: int) -> Plan:
     return Plan(seed=seed, control_planes=control_planes, nodes=nodes, writers=2, ends_s=ends_s, events=tuple(events))
 
 
-def _actions(chance: random.Random, span_s: float, *, minutes: bool) -> list[Event]:
+def _actions(chance: random.Random, span_s: float, nodes: int, *, minutes: bool) -> list[Event]:
     events: list[Event] = []
 
     def times(count: int) -> list[float]:
         return sorted(WARM_UP_S + chance.random() * span_s for _ in range(count))
 
     deployments = chance.randint(1, 3)
+    most = deployments * (REPLICAS + 2)  # with their surge
+    tight_m = (CPU_M - OTHERS_M) // -(-most // nodes)
     for number in range(deployments):
         surge = chance.randint(0, 2)
         events.append(
@@ -258,7 +260,7 @@ def _actions(chance: random.Random, span_s: float, *, minutes: bool) -> list[Eve
                 replicas=chance.randint(0, 8),
                 max_surge=surge,
                 max_unavailable=chance.randint(0 if surge else 1, 2),
-                cpu_m=chance.choice((50, 200, 400)),
+                cpu_m=chance.choice((50, 200, tight_m)),
             )
         )
     events += workloads.first_actions(chance, span_s, deployments=deployments, minutes=minutes)
@@ -291,6 +293,10 @@ def _actions(chance: random.Random, span_s: float, *, minutes: bool) -> list[Eve
     return events
 
 
+REPLICAS = 10
+"""Of a Deployment, at most."""
+OTHERS_M = 700
+"""Of a node's thousandths of a core, for all but Deployments: what users ask for must fit in the end."""
 Owner = CreateDeployment | workloads.CreateStatefulSet | workloads.CreateDaemonSet
 WORK = (CreateDeployment, workloads.CreateStatefulSet, workloads.CreateDaemonSet, Scale, SetImage)
 """What the leader has something to do after."""
@@ -299,7 +305,7 @@ OWNERS = (CreateDeployment, workloads.CreateStatefulSet, workloads.CreateDaemonS
 
 def _change(chance: random.Random, at_s: float, owner: Owner) -> Event | None:
     """Of one that is there; nobody scales a DaemonSet."""
-    most = 10 if isinstance(owner, CreateDeployment) else 5
+    most = REPLICAS if isinstance(owner, CreateDeployment) else 5
     scale = Scale(at_s=at_s, name=owner.name, replicas=chance.randint(0, most))
     chosen = chance.choice(
         (

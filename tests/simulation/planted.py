@@ -53,12 +53,6 @@ MISTAKES = (
         "if metadata.deletion_timestamp is None:",
     ),
     Mistake(
-        "a pod can be bound a second time",
-        f"{CONTROL}/registry/registry.py",
-        "if pod.spec.node_name:\n            raise",
-        "if False:\n            raise",
-    ),
-    Mistake(
         "the scheduler does not count pods that it has not bound itself",
         f"{CONTROL}/scheduler/scheduler.py",
         "if not assumed or not self.columns.shows(pod):",
