@@ -25,12 +25,13 @@ CONTROL = "controlplane/knarr_controlplane"
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is left out; ``old`` becomes ``new`` in a file, once."""
+    """What is left out; ``old`` becomes ``new`` in a file, once. having: the event that it takes."""
 
     name: str
     file: str
     old: str
     new: str
+    having: str
 
 
 MISTAKES = (
@@ -39,96 +40,105 @@ MISTAKES = (
         f"{CONTROL}/registry/registry.py",
         "other._store = FencedStore(self._store, Check(key, expected), lost)",
         "other._store = self._store",
+        "LeaderStandsStill",
     ),
     Mistake(
         "an update does not compare the revision it was decided on",
         f"{CONTROL}/registry/registry.py",
         "await self._store.commit([Put(key, value, expected), *charges])",
         "await self._store.commit([Put(key, value, None if expected else 0), *charges])",
+        "CreateDeployment",
     ),
     Mistake(
         "an object goes although finalizers are left",
         f"{CONTROL}/registry/rules.py",
         "if metadata.deletion_timestamp is None or metadata.finalizers:",
         "if metadata.deletion_timestamp is None:",
+        "Hold",
     ),
     Mistake(
         "the scheduler does not count pods that it has not bound itself",
         f"{CONTROL}/scheduler/scheduler.py",
         "if not assumed or not self.columns.shows(pod):",
         "if False:",
-    ),
-    Mistake(
-        "a ReplicaSet does not wait until it sees its own writes",
-        f"{CONTROL}/controllers/replicaset/controller.py",
-        "if not await self._writes.caught_up(key) or",
-        "if",
+        "KillControlPlane",
     ),
     Mistake(
         "a rollout does not count what waits to be made",
         f"{CONTROL}/controllers/deployment/scaling.py",
         "- sum(occupied(each) for each in everything)",
         "- sum(each.status.replicas or 0 for each in everything)",
+        "SetImage",
     ),
     Mistake(
         "a rollout takes pods away one too many",
         f"{CONTROL}/controllers/deployment/limits.py",
         "    return min(_fenceposts(deployment)[1], replicas)",
         "    return min(_fenceposts(deployment)[1] + 1, replicas)",
+        "SetImage",
     ),
     Mistake(
         "an ordered StatefulSet makes pods without waiting for those before",
         f"{CONTROL}/controllers/statefulset/decide.py",
         "        if waits and ordered:\n            return step",
         "        if waits and ordered and False:\n            return step",
+        "CreateStatefulSet",
     ),
     Mistake(
         "pods of lost nodes are removed at once",
         f"{CONTROL}/registry/rules.py",
         "    return not isinstance(obj, Pod) or not metadata.deletion_grace_period_seconds",
         "    return True",
+        "CreateStatefulSet",
     ),
     Mistake(
         "an eviction does not use up what the budget allows",
         f"{CONTROL}/registry/eviction.py",
         "disruptions_allowed=allowed - 1, disrupted_pods",
         "disruptions_allowed=allowed, disrupted_pods",
+        "Evict",
     ),
     Mistake(
         "a DaemonSet does not see pods that are going",
         f"{CONTROL}/controllers/daemonset/decide.py",
         "if not (state.is_ended(pod) and pod.metadata.deletion_timestamp is not None):",
         "if pod.metadata.deletion_timestamp is None:",
+        "CreateDaemonSet",
     ),
     Mistake(
         "a CronJob that forbids it starts a Job beside another",
         f"{CONTROL}/controllers/cronjob/decide.py",
         'if active and cron_job.spec.concurrency_policy == "Forbid":',
         'if active and cron_job.spec.concurrency_policy == "Never":',
+        "CreateCronJob",
     ),
     Mistake(
         "orphaning does not free the dependents",
         f"{CONTROL}/controllers/garbage/collector.py",
         "                await self._disown(dependent, (uid,))\n            await",
         "                pass\n            await",
+        "DeleteOwner",
     ),
     Mistake(
         "deletion in the foreground does not wait",
         f"{CONTROL}/controllers/garbage/collector.py",
         "            if not waiting:\n",
         "            if True:\n",
+        "DeleteOwner",
     ),
     Mistake(
         "what a quota has counted is not compared",
         f"{CONTROL}/registry/policies.py",
         "        return Put(entry.key, value, entry.revision)",
         "        return Put(entry.key, value)",
+        "CreateLimited",
     ),
     Mistake(
         "an agent does not tell its pods again after its node was lost",
         "node_agent/knarr_node_agent/machine.py",
         "for node in (old, new))",
         "for node in (new,))",
+        "Partition",
     ),
 )
 
@@ -146,7 +156,8 @@ def hunt(mistake: Mistake, seeds: int) -> tuple[int, str]:
         file.write_text(text.replace(mistake.old, mistake.new))
         paths = os.pathsep.join([str(directory), *(str(directory / part) for part in PARTS)])
         environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0"}
-        command = [sys.executable, "-m", "tests.simulation.run", "--seeds", str(seeds), "--no-shrink", "--workers", "1"]
+        play = ["--seeds", str(seeds), "--no-shrink", "--having", mistake.having]
+        command = [sys.executable, "-m", "tests.simulation.run", *play]
         done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
         count = re.search(r"^(\d+) seeds, ", done.stdout, re.MULTILINE)
         found = re.search(r"^seed \d+: ([a-z ]+): ", done.stdout, re.MULTILINE)
@@ -164,14 +175,14 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="only those whose names contain one of these")
     arguments = parser.parse_args()
     missed = 0
-    print("| planted | found by | seeds |\n|---|---|---|", flush=True)
+    print("| planted | found by | seeds with | played |\n|---|---|---|---|", flush=True)
     for mistake in MISTAKES:
         if arguments.names and not any(name in mistake.name for name in arguments.names):
             continue
         began_s = time.monotonic()
         played, by = hunt(mistake, arguments.seeds)
         missed += not by
-        print(f"| {mistake.name} | {by or 'nothing'} | {played} |", flush=True)
+        print(f"| {mistake.name} | {by or 'nothing'} | {mistake.having} | {played} |", flush=True)
         print(f"{time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
     return 1 if missed else 0
 

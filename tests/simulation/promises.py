@@ -40,6 +40,8 @@ class Past:
     states: list[State] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
     """Uids of pods that a leader has deleted."""
+    evicted: set[str] = field(default_factory=set)
+    """And of those that users have evicted, as budgets note."""
 
     def add(self, state: State) -> None:
         if self.states and self.states[-1].at_s == state.at_s:
@@ -186,7 +188,8 @@ class Promises:
             if budget.spec.selector.match_labels.items() <= pod.metadata.labels.items() and past is not None:
                 counted_s = self._counted_s.get(budget.metadata.uid, at_s)
                 states = [state for state in past.since(min(counted_s, at_s) - STALE_S) if state.owner is not None]
-                gone = past.deleted | {pod.metadata.uid}
+                past.evicted.add(pod.metadata.uid)
+                gone = past.deleted | past.evicted
                 if not any(len(state.available - gone) >= _healthy(budget, state.owner) for state in states):
                     self._fail("disruption budget", f"{pod.metadata.name} is evicted, against {budget.spec}")
 

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import concurrent.futures
 import gc
+import itertools
 import logging
 import math
 import multiprocessing
@@ -18,7 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--seed", type=int, help="this one alone, with its plan")
     parser.add_argument("--budget", type=float, default=0.0, help="begin no seed after so many seconds (default: all)")
+    parser.add_argument("--having", default="", help="only seeds whose plan has such an event, as Evict")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--keep", action="store_true", help="go on after a seed has failed")
     parser.add_argument("--no-shrink", action="store_true", help="show the plan of a failing seed as it is")
@@ -202,7 +204,12 @@ def main() -> int:
         os.execve(sys.executable, sys.orig_argv, {**os.environ, "PYTHONHASHSEED": "0"})
     if arguments.seed is not None:
         return _one(arguments.seed, log=arguments.log, small=not arguments.no_shrink)
-    return _many(range(arguments.first, arguments.first + arguments.seeds), arguments)
+    seeds = (seed for seed in itertools.count(arguments.first) if _has(seed, arguments.having))
+    return _many(list(itertools.islice(seeds, arguments.seeds)), arguments)
+
+
+def _has(seed: int, event: str) -> bool:
+    return not event or any(type(each).__name__ == event for each in plan_module.make(seed).events)
 
 
 def _one(seed: int, *, log: bool, small: bool) -> int:
@@ -217,7 +224,7 @@ def _one(seed: int, *, log: bool, small: bool) -> int:
     return 1
 
 
-def _many(seeds: range, arguments: argparse.Namespace) -> int:
+def _many(seeds: Sequence[int], arguments: argparse.Namespace) -> int:
     began_s, failed, done, commits = time.monotonic(), [], 0, 0
     told_s = began_s
     context = multiprocessing.get_context("spawn")
