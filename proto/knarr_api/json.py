@@ -93,7 +93,7 @@ def _as_written_here(data: bytes, type_: type[T]) -> T | None:
 def load(data: bytes | str) -> Any:
     """Plain JSON. Raises Invalid with the place, and for more than MAX_BYTES."""
     if len(data) > MAX_BYTES:
-        raise Invalid(f"the object has {len(data)} bytes, more than the limit of {MAX_BYTES}")
+        raise Invalid(f"Request entity too large: limit is {MAX_BYTES} bytes of JSON, not {len(data)}")
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -60,8 +60,8 @@ def check(operations: Sequence[Operation]) -> None:
     for operation in operations:
         if isinstance(operation, Put) and len(operation.value) > MAX_VALUE_BYTES:
             raise Invalid(
-                f"{operation.key}: the object has {len(operation.value)} bytes, more than the limit of "
-                f"{MAX_VALUE_BYTES}"
+                f"Request entity too large: limit is {MAX_VALUE_BYTES} bytes for a stored object, {operation.key} has "
+                f"{len(operation.value)}"
             )
 
 

@@ -169,7 +169,7 @@ async def test_concurrent_counters_lose_no_increment(store: Store) -> None:
 
 
 async def test_limits(store: Store) -> None:
-    with pytest.raises(Invalid, match="more than the limit"):
+    with pytest.raises(Invalid, match="Request entity too large"):
         await store.commit([Put(A, b"x" * (MAX_VALUE_BYTES + 1))])
     with pytest.raises(Invalid, match="at most once"):
         await store.commit([Put(A, b"x"), Delete(A)])

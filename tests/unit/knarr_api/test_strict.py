@@ -142,7 +142,7 @@ def test_aliases_cannot_make_a_short_text_huge() -> None:
 
 
 def test_size_is_limited() -> None:
-    assert "more than the limit" in refusal(b'{"data":{"k":"' + b"x" * json.MAX_BYTES + b'"}}', ConfigMap)[0]
+    assert "Request entity too large" in refusal(b'{"data":{"k":"' + b"x" * json.MAX_BYTES + b'"}}', ConfigMap)[0]
 
 
 @pytest.mark.parametrize(
