@@ -43,7 +43,8 @@ class NodeResourcesFit:
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         used = used_share(pod, columns)
-        scores: Scores = MAX_SCORE * (used if self._most else 1.0 - used).mean(axis=1)
+        mean = 0.5 * (used[:, 0] + used[:, 1])
+        scores: Scores = MAX_SCORE * (mean if self._most else 1.0 - mean)
         return scores
 
 
