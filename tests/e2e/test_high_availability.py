@@ -248,11 +248,13 @@ def test_a_frozen_leader_does_nothing_when_it_wakes(three: Any) -> None:
     async def work() -> None:
         async with GrpcClient.connect(access(three)) as client:
             first = pid_of(await client.get(Lease, *LEASE))
-        os.kill(first, signal.SIGSTOP)
+            await scale(client, COUNT)
+        os.kill(first, signal.SIGSTOP)  # while it makes pods
         try:
             reachable = await who_answers([kubeconfig.load(path) for path in paths])
             async with GrpcClient.connect(reachable) as client:
                 await until_led_by_another(client, first)
+                await until_ready(client, COUNT)
                 await scale(client, 5)
                 await until_ready(client, 5)
                 lease = await client.get(Lease, *LEASE)
