@@ -220,7 +220,7 @@ def targets(autoscaler: Document) -> str:
         target = at(metric, f"{field}.target", {})
         values = at(current.get((name, field), {}), f"{field}.current", {})
         share = "averageUtilization" in target
-        key = "averageUtilization" if share else "averageValue"
+        key = "averageUtilization" if share else "averageValue" if "averageValue" in target else "value"
         percent = "%" if share else ""
         value = f"{values[key]}{percent}" if key in values else "<unknown>"
         shown.append(f"{name}: {value}/{target.get(key, '')}{percent}")
@@ -243,3 +243,58 @@ def used(quota: Document, *, limits: bool) -> str:
 def ports(service: Document) -> str:
     listed = [f"{port.get('port')}/{port.get('protocol', 'TCP')}" for port in at(service, "spec.ports", [])]
     return ",".join(listed) or NONE
+
+
+def event_order(event: Document) -> tuple[str, int]:
+    """The newest last; those of one second as they were written."""
+    stamp = event.get("lastTimestamp") or at(event, "metadata.creationTimestamp")
+    revision = str(at(event, "metadata.resourceVersion", "0"))
+    return str(stamp), int(revision) if revision.isdecimal() else 0
+
+
+def bound_claim(volume: Document) -> str:
+    claim = at(volume, "spec.claimRef", {})
+    return f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else ""
+
+
+SHOWN_ENDPOINTS = 3
+
+
+def pod_selector(policy: Document) -> str:
+    labels = at(policy, "spec.podSelector.matchLabels", {})
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE
+
+
+def parameters(given: Document) -> str:
+    found = at(given, "spec.parameters", {})
+    kind = ".".join(filter(None, (found.get("kind"), found.get("apiGroup"))))
+    return f"{kind}/{found.get('name')}" if found else NONE
+
+
+def _few(found: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(found) - SHOWN_ENDPOINTS
+    return ",".join(found[:SHOWN_ENDPOINTS]) + (f" + {more} more..." if more > 0 else "") or NONE
+
+
+def endpoints(given: Document) -> str:
+    found = [
+        f"{address.get('ip')}:{port.get('port')}"
+        for subset in at(given, "subsets", [])
+        for port in subset.get("ports") or ()
+        for address in subset.get("addresses") or ()
+    ]
+    return _few(found)
+
+
+def slice_ports(given: Document) -> str:
+    return _few([str(port.get("port", "*")) for port in at(given, "ports", [])]) if given.get("ports") else "<unset>"
+
+
+def slice_addresses(given: Document) -> str:
+    return _few([address for endpoint in at(given, "endpoints", []) for address in endpoint.get("addresses") or ()])
+
+
+def ingress_address(ingress: Document) -> str:
+    found = [each.get("ip") or each.get("hostname") or "" for each in at(ingress, "status.loadBalancer.ingress", [])]
+    return ",".join(filter(None, found))

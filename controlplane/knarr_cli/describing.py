@@ -8,7 +8,7 @@ from typing import Any
 
 from knarr_api.kinds import Kind
 from knarr_cli import cells, tables
-from knarr_cli.cells import NONE, age, at
+from knarr_cli.cells import NONE, age, at, event_order
 
 Document = Mapping[str, Any]
 WIDTH = 18
@@ -284,7 +284,7 @@ def _conditions(item: Document) -> Iterable[str]:
 def _events(events: list[dict[str, Any]], now: datetime.datetime) -> Iterable[str]:
     if not events:
         return [_row("Events", NONE)]
-    ordered = sorted(events, key=lambda e: e.get("lastTimestamp") or at(e, "metadata.creationTimestamp"))
+    ordered = sorted(events, key=event_order)
     rows = []
     for event in ordered:
         stamp = event.get("lastTimestamp") or at(event, "metadata.creationTimestamp")

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,7 +18,7 @@ from knarr_cli import jsonpath, tables
 from knarr_cli.cells import NONE, at
 from knarr_cli.session import shown
 
-FORMS = "wide, json, yaml, name, jsonpath=…, custom-columns=…"
+FORMS = "wide, json, yaml, name, jsonpath[-as-json|-file]=…, custom-columns[-file]=…"
 COLOURS = {
     "Running": 32, "Ready": 32, "Active": 32, "Completed": 2, "Succeeded": 2, "Pending": 33, "ContainerCreating": 33,
     "PodInitializing": 33, "Terminating": 33, "CrashLoopBackOff": 31, "Error": 31, "Failed": 31, "NotReady": 31,
@@ -43,6 +44,11 @@ def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
+def as_yaml(content: Any, *, sort_keys: bool = False) -> str:
+    """As people write it: texts of several lines as blocks, nothing by reference, no line broken."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=sort_keys, allow_unicode=True, width=100_000)
+
+
 def colourful() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
@@ -55,27 +61,48 @@ def is_table(form: str) -> bool:
     return form in ("", "wide")
 
 
-def document(form: str, content: Mapping[str, Any], kind: Kind | None = None, *, managed: bool = False) -> None:
+def document(
+    form: str, content: Mapping[str, Any], kind: Kind | None = None, *, managed: bool = False, headers: bool = True
+) -> None:
     """One object, or a list of objects, in a form that is no table. Raises Invalid for an unknown form.
 
-    managed: with managed fields, which JSON and YAML are without as with kubectl.
+    managed: with managed fields, which JSON and YAML are without as with kubectl. headers: of columns.
     """
+    form = _from_file(form)
     if form in ("json", "yaml") and not managed:
         content = without_managed_fields(content)
     if form == "json":
         write(json.dumps(content, indent=4, ensure_ascii=False))
     elif form == "yaml":
-        write(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000))
+        write(as_yaml(content))
     elif form.startswith("jsonpath="):
         sys.stdout.write(jsonpath.render(form.removeprefix("jsonpath="), content))
         if sys.stdout.isatty():
             sys.stdout.write("\n")
+    elif form.startswith("jsonpath-as-json="):
+        write(json.dumps(jsonpath.find(form.partition("=")[2].strip("{}"), content), indent=4, ensure_ascii=False))
     elif form.startswith("custom-columns="):
-        _custom_columns(form.removeprefix("custom-columns="), content)
+        _custom_columns(form.removeprefix("custom-columns="), content, headers=headers)
     elif form == "name" and kind is not None:
         write(shown(kind, at(content, "metadata.name")))
     else:
         raise Invalid(f'unable to match a printer suitable for the output format "{form}": allowed are {FORMS}')
+
+
+def _from_file(form: str) -> str:
+    """``jsonpath-file=PATH`` and ``custom-columns-file=PATH`` as if given directly. Raises Invalid."""
+    name, _, path = form.partition("=")
+    if name not in ("jsonpath-file", "custom-columns-file"):
+        return form
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"error reading template {path}: {error}") from error
+    if name == "jsonpath-file":
+        return f"jsonpath={text.rstrip()}"
+    titles, _, paths = text.partition("\n")
+    pairs = zip(titles.split(), paths.split(), strict=False)
+    return f"custom-columns={','.join(f'{title}:{each}' for title, each in pairs)}"
 
 
 def without_managed_fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -110,7 +137,7 @@ def _coloured(line: str, row: Sequence[str]) -> str:
     return line
 
 
-def _custom_columns(spec: str, content: Mapping[str, Any]) -> None:
+def _custom_columns(spec: str, content: Mapping[str, Any], *, headers: bool) -> None:
     pairs = [part.partition(":")[::2] for part in spec.split(",")]
     if not all(title and path for title, path in pairs):
         raise Invalid("custom-columns: expected TITLE:.path,TITLE:.path")
@@ -119,4 +146,4 @@ def _custom_columns(spec: str, content: Mapping[str, Any]) -> None:
     for item in items:
         found = [jsonpath.find(path, item) for _, path in pairs]
         cells.append([",".join(str(value) for value in values) or NONE for values in found])
-    table([title for title, _ in pairs], cells)
+    table([title for title, _ in pairs], cells, headers=headers)

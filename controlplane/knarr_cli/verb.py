@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -53,29 +54,27 @@ class Verb(click.Command):
         self.params = [*self.params, *global_options(hidden=True)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, self._switched(args))
+        return super().parse_args(ctx, switched(self.params, args))
 
-    def _switched(self, arguments: list[str]) -> list[str]:
-        """``--wait=false`` becomes ``--no-wait``; ``--force=false`` goes."""
-        flags = {
-            name: option
-            for option in self.params
-            if isinstance(option, click.Option) and option.is_flag
-            for name in option.opts
-        }
-        result: list[str] = []
-        for position, argument in enumerate(arguments):
-            if argument == "--":
-                return [*result, *arguments[position:]]
-            name, equal, value = argument.partition("=")
-            truth = TRUTHS.get(value.lower()) if equal else None
-            if name not in flags or truth is None:
-                result.append(argument)
-            elif truth:
-                result.append(name)
-            else:
-                result += flags[name].secondary_opts[:1]
-        return result
+
+def switched(params: Sequence[click.Parameter], arguments: Sequence[str]) -> list[str]:
+    """``--wait=false`` becomes ``--no-wait``; ``--force=false`` goes."""
+    flags = {
+        name: option for option in params if isinstance(option, click.Option) and option.is_flag for name in option.opts
+    }
+    result: list[str] = []
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return [*result, *arguments[position:]]
+        name, equal, value = argument.partition("=")
+        truth = TRUTHS.get(value.lower()) if equal else None
+        if name not in flags or truth is None:
+            result.append(argument)
+        elif truth:
+            result.append(name)
+        else:
+            result += flags[name].secondary_opts[:1]
+    return result
 
 
 class VerbGroup(click.Group):

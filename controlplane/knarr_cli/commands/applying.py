@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import click
-import yaml
 
 from knarr_api import kinds
 from knarr_api.errors import Conflict, Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
-from knarr_cli import output, sending
+from knarr_cli import completing, output, sending
 from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     DRY_RUN,
     dry_run_option,
+    everything_option,
     files_option,
     form_option,
     recursive_option,
     validate_option,
 )
+from knarr_cli.selecting import Choice
 from knarr_cli.sending import VALIDATIONS
 from knarr_cli.session import namespace_option, selector_option, session, shown
-from knarr_cli.verb import Verb
+from knarr_cli.verb import Verb, VerbGroup, global_options, switched
 from knarr_client.client import PatchType
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer, Document, Validation
@@ -54,9 +56,21 @@ applier_option = click.option(
 )
 
 
-@click.command(
-    cls=Verb,
-    name="apply",
+class ApplyGroup(VerbGroup):
+    """``apply -f``, or a subcommand about what was applied last."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params = [*self.params, *global_options(hidden=True)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, switched(self.params, args))
+
+
+@click.group(
+    "apply",
+    cls=ApplyGroup,
+    invoke_without_command=True,
     epilog="""\b
 Examples:
   knarr apply -f web.yaml
@@ -101,6 +115,8 @@ def apply_command(
     All documents are checked first; if one can't be read nothing is sent. An object that the server refuses does not
     stop the others; the summary says which.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     _check_options(server_side, force_conflicts, dry_run)
     if prune and not selector and not everything:
         raise Invalid(
@@ -125,6 +141,79 @@ def apply_command(
         await _prune(client, allowed, done, selector, applier, form)
 
     sending.send(ctx, found, namespace, applier.apply, dry_run=dry_run, form=form, then=follow if prune else None)
+
+
+@apply_command.command(
+    "view-last-applied",
+    epilog="\b\nExamples:\n  knarr apply view-last-applied deployment web\n  knarr apply view-last-applied -f web.yaml",
+)
+@click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources)
+@files_option
+@namespace_option
+@selector_option
+@everything_option
+@click.option("-o", "--output", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="")
+@click.pass_context
+def view_last_applied_command(
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    files: tuple[str, ...],
+    namespace: str,
+    selector: str,
+    everything: bool,
+    form: str,
+) -> None:
+    """Show what was applied last, by the record that it left in the object."""
+    own = session(ctx)
+    choice = Choice(resources=resources, namespace=namespace, selector=selector, everything=everything, files=files)
+
+    async def work(client: GrpcClient) -> None:
+        for number, target in enumerate(await choice.targets(client, own)):
+            present = await client.raw.get(target.kind, target.name, target.namespace)
+            record = at(present, "metadata.annotations", {}).get(RECORD)
+            if not record:
+                raise Invalid(f"no last-applied-configuration annotation found on resource: {target.name}")
+            if number and form == "yaml":
+                output.write("---")
+            output.document(form, json.loads(record), managed=True)
+
+    own.run(work)
+
+
+@apply_command.command(
+    "set-last-applied", epilog="\b\nExamples:\n  knarr apply set-last-applied -f web.yaml --create-annotation"
+)
+@files_option
+@namespace_option
+@click.option("--create-annotation", is_flag=True, help="Also where there is no such record yet.")
+@dry_run_option
+@click.pass_context
+def set_last_applied_command(
+    ctx: click.Context, files: tuple[str, ...], namespace: str, create_annotation: bool, dry_run: str
+) -> None:
+    """Make the record of what was applied last say what the manifests say; nothing else changes."""
+
+    async def one(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        present = await client.raw.get(manifest.kind, manifest.name, space)
+        if RECORD not in at(present, "metadata.annotations", {}) and not create_annotation:
+            raise Invalid(
+                f"no last-applied-configuration annotation found on resource: {manifest.name}, to create the "
+                "annotation, run the command with --create-annotation"
+            )
+        text = json.dumps(manifest.document, separators=(",", ":")) + "\n"
+        if dry_run == "client":
+            return "configured", Answer(object=present)
+        patch = {"metadata": {"annotations": {RECORD: text}}}
+        return "configured", await client.raw.patch(
+            manifest.kind,
+            manifest.name,
+            space,
+            patch=patch,
+            field_manager=CLIENT_SIDE,
+            dry_run=dry_run == "server",
+        )
+
+    sending.send(ctx, sending.read(ctx, files, recursive=False), namespace, one, dry_run=dry_run)
 
 
 def _check_options(server_side: bool, force: bool, dry_run: str) -> None:
@@ -320,7 +409,7 @@ def difference(kind: Kind, live: Document | None, merged: Document, *, managed: 
         merged.get("metadata", {}).pop("uid", None)
     if kind.kind == "Secret":
         live, merged = masked(live, merged)
-    before, after = (yaml.safe_dump(one, allow_unicode=True).splitlines() if one else [] for one in (live, merged))
+    before, after = (output.as_yaml(one, sort_keys=True).splitlines() if one else [] for one in (live, merged))
     metadata = merged["metadata"]
     group = f"{kind.group}." if kind.group else ""
     name = f"{group}{kind.version}.{kind.kind}.{metadata.get('namespace', '')}.{metadata['name']}"

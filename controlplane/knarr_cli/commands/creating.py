@@ -25,7 +25,7 @@ from knarr_cli.options import (
 )
 from knarr_cli.sending import VALIDATIONS
 from knarr_cli.session import namespace_option, seconds, session, targets
-from knarr_cli.verb import Verb, VerbGroup, global_options
+from knarr_cli.verb import Verb, VerbGroup, global_options, switched
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer
 from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc
@@ -40,6 +40,9 @@ class CreateGroup(VerbGroup):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.params = [*self.params, *global_options(hidden=True)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, switched(self.params, args))
 
 
 @click.group(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from knarr_api.errors import Conflict, Invalid, KnarrError
 from knarr_cli import completing, manifests, output
@@ -86,7 +85,7 @@ class Edited:
 
     def run(self) -> bool:
         """Whether all is well; False where changes could not be saved."""
-        plain = yaml.dump(self._present, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+        plain = output.as_yaml(self._present)
         descriptor, name = tempfile.mkstemp(prefix="knarr-edit-", suffix=".yaml")
         os.close(descriptor)
         self._path = Path(name)

@@ -13,7 +13,7 @@ from knarr_api import kinds
 from knarr_api.errors import Expired, Invalid, NotFound, ResourceExhausted, Unavailable, not_found
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, sending, tables
-from knarr_cli.cells import at
+from knarr_cli.cells import at, event_order
 from knarr_cli.commands import past
 from knarr_cli.describing import describe
 from knarr_cli.options import files_option, recursive_option
@@ -301,10 +301,10 @@ class _Printer:
                 for item in each:
                     output.document("name", item, kind)
         elif single and len(items) == 1:
-            output.document(self._form, items[0], managed=self._managed)
+            output.document(self._form, items[0], managed=self._managed, headers=self._headers)
         else:
             content = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
-            output.document(self._form, content, managed=self._managed)
+            output.document(self._form, content, managed=self._managed, headers=self._headers)
 
     def change(self, kind: Kind, item: dict[str, Any], event: str = "ADDED") -> None:
         """One more row, or document, of a watch."""
@@ -436,7 +436,7 @@ def events_command(
 
     async def work(client: GrpcClient) -> None:
         page = await client.raw.list(EVENT, space, field_selector=fields)
-        items = sorted(page.items, key=lambda e: e.get("lastTimestamp") or at(e, "metadata.creationTimestamp"))
+        items = sorted(page.items, key=event_order)
         printer.show({EVENT: items}, single=False)
         sys.stdout.flush()
         if watch:

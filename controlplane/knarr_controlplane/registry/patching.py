@@ -35,6 +35,9 @@ def patched(old: Any, kind: Kind, patch: Any, type_: PatchType, decode: Decode) 
     if (new.metadata.name, new.metadata.namespace) != (old.metadata.name, old.metadata.namespace):
         detail = errors.FieldError("metadata.name", "field is immutable", "Invalid value", new.metadata.name)
         raise errors.invalid(kind.kind, old.metadata.name, (detail,), kind.group)
+    if new.metadata.uid not in ("", old.metadata.uid):
+        detail = errors.FieldError("metadata.uid", "field is immutable", "Invalid value", new.metadata.uid)
+        raise errors.invalid(kind.kind, old.metadata.name, (detail,), kind.group)
     return new
 
 
@@ -94,9 +97,8 @@ class Config:
         self.value = decode(document, kind.type)
         whole = _known(strict.check(dict(document), kind.type)[0], self.shape)
         if subresource:
-            whole = {
-                name: value for name, value in whole.items() if name in ("apiVersion", "kind", "metadata", "status")
-            }
+            part = "spec" if subresource == "scale" else "status"
+            whole = {name: value for name, value in whole.items() if name in ("apiVersion", "kind", "metadata", part)}
             whole["metadata"] = {"name": self.value.metadata.name}
         else:
             whole.pop("status", None)
@@ -128,7 +130,7 @@ class Config:
         managers = managed_fields.read(old.metadata.managed_fields)
         managers = server_side_apply.first_managers(managers, live, self.shape, version)
         recorded = merging.last_applied(live)
-        if recorded:
+        if recorded and not writer.subresource:
             managers = server_side_apply.migrated(managers, manager, live, recorded, self.shape, version)
         result = server_side_apply.apply(
             live,
@@ -143,7 +145,7 @@ class Config:
             force=force,
         )
         document = result.document
-        if recorded and writer.manager in server_side_apply.MIGRATES:
+        if recorded and not writer.subresource and writer.manager in server_side_apply.MIGRATES:
             document = merging.with_record(document, self.document)
         new = prepare(_managed(old, {}), json.from_builtins(document, self.kind.type))
         return _managed(new, result.managers)

@@ -511,7 +511,7 @@ def preparation(subresource: str) -> Prepare:
     return PREPARATIONS[subresource]
 
 
-PREPARATIONS: dict[str, Prepare] = {"": rules.updated, "status": rules.status_updated}
+PREPARATIONS: dict[str, Prepare] = {"": rules.updated, "status": rules.status_updated, "scale": rules.updated}
 
 
 def filter_of(kind: Kind, namespace: str, label_selector: str, field_selector: str) -> Filter:

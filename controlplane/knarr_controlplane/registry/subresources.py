@@ -23,6 +23,14 @@ POD, BUDGET = kinds.of(Pod), kinds.of(PodDisruptionBudget)
 DELETED_AT_A_TIME = 64
 
 
+def check(kind: Kind, subresource: str) -> None:
+    """Raises NotFound for what the kind does not have."""
+    if subresource == "scale":
+        scale.check(kind.type)
+    elif subresource and (subresource != "status" or "status" not in kind.type.__struct_fields__):
+        raise errors.NotFound(f"the server could not find the requested resource: {kind.qualified}/{subresource}")
+
+
 def get_scale(registry: Registry, kind: Kind, namespace: str, name: str) -> Scale:
     """Raises NotFound, also for a kind that has none."""
     scale.check(kind.type)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from knarr_api import conventions, json, kinds, wire
-from knarr_api.errors import Invalid, ResourceExhausted
+from knarr_api.errors import FieldError, Invalid, ResourceExhausted, invalid
 from knarr_api.kinds import Kind
 from knarr_api.types import meta_v1
 from knarr_api.types.autoscaling_v1 import Scale
@@ -205,6 +205,23 @@ def config(request: Any, patch: Any, reading: Reading) -> dict[str, Any]:
     if conversion.stored_kind(kind) is not kind:
         document = conversion.stored_document(json.to_builtins(reading.decode(document, kind.type)))
     return document
+
+
+def scale_config(kind: Kind, request: Any, patch: Any) -> dict[str, Any]:
+    """What applying a Scale says of the object itself. Raises Invalid."""
+    if not isinstance(patch, dict):
+        raise Invalid("an apply patch must be a JSON object with metadata")
+    wanted = json.decode_strict(patch, Scale)
+    if (wanted.spec.replicas or 0) < 0:
+        detail = FieldError(
+            "spec.replicas", "must be greater than or equal to 0", "Invalid value", wanted.spec.replicas
+        )
+        raise invalid("Scale", request.name, (detail,), "autoscaling")
+    metadata = {"name": request.name, "namespace": request.namespace}
+    if wanted.metadata.resource_version:
+        metadata["resourceVersion"] = wanted.metadata.resource_version
+    spec = {} if wanted.spec.replicas is None else {"replicas": wanted.spec.replicas}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}
 
 
 def check_initial(asked: bool | None, match: str) -> None:

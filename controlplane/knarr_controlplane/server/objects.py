@@ -15,7 +15,7 @@ from knarr_client.client import PatchType
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.watch_cache import ChangeType, Filter
 from knarr_controlplane.pki import identity
-from knarr_controlplane.registry import applying, conversion, patching, subresources
+from knarr_controlplane.registry import applying, conversion, patching, scale, subresources
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.server import documents
@@ -55,9 +55,10 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         kind = documents.kind_of(request.type)
         await self._registry.catch_up()
         self._allow(context, "get", kind, request.namespace, request.name, request.subresource)
+        subresources.check(kind, request.subresource)
         if request.subresource == SCALE:
-            scale = subresources.get_scale(self._registry, kind, request.namespace, request.name)
-            return documents.scale_response(scale, request.encoding)
+            found = subresources.get_scale(self._registry, kind, request.namespace, request.name)
+            return documents.scale_response(found, request.encoding)
         return documents.response(self._registry.get(kind, request.namespace, request.name), documents.form_of(request))
 
     @unary
@@ -96,6 +97,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         kind, obj, warnings = documents.given(request)
         namespace, obj = documents.placed(kind, obj, request.namespace)
         self._allow(context, "update", kind, namespace, obj.metadata.name, request.subresource, obj=obj)
+        subresources.check(kind, request.subresource)
         writer = documents.writer_of(context, request, request.subresource)
         entry = await self._registry.update(
             obj, subresource=request.subresource, writer=writer, dry_run=request.dry_run
@@ -109,6 +111,9 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         type_, patch = _known(PATCH_TYPES, request.patch_type, "patch_type"), json.load(request.patch)
         if request.force and type_ is not PatchType.APPLY:
             raise Invalid("force: Forbidden: may not be specified for non-apply patch")
+        subresources.check(kind, request.subresource)
+        if request.subresource == SCALE and type_ is PatchType.APPLY:
+            return await self._apply_scale(request, context, kind, patch)
         if request.subresource == SCALE:
             return await self._patch_scale(request, context, kind, patch, type_)
         reading = documents.Reading(request.field_validation)
@@ -149,17 +154,34 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
     async def _patch_scale(self, request: Any, context: Any, kind: Kind, patch: Any, type_: PatchType) -> Any:
         given = patching.check_patch(patch, type_)
 
-        def change(scale: Scale) -> Scale:
-            return json.decode_strict(patching.changed_document(scale, patch, type_), Scale)
+        def change(present: Scale) -> Scale:
+            return json.decode_strict(patching.changed_document(present, patch, type_), Scale)
 
         revision = Scale(metadata=meta_v1.ObjectMeta(resource_version=given))
         return await self._set_scale(request, context, kind, request.name, change, revision)
+
+    async def _apply_scale(self, request: Any, context: Any, kind: Kind, patch: Any) -> Any:
+        """Who applies a scale owns the replicas, by that subresource."""
+        self._allow(context, "update", kind, request.namespace, request.name, SCALE)
+        document = documents.scale_config(kind, request, patch)
+        entry, _ = await applying.apply_fields(
+            self._registry,
+            kind,
+            request.namespace,
+            request.name,
+            document,
+            manager=request.field_manager,
+            force=request.force,
+            subresource=SCALE,
+            dry_run=request.dry_run,
+        )
+        return documents.scale_response(scale.of(entry.value()), request.encoding)
 
     async def _set_scale(
         self, request: Any, context: Any, kind: Kind, name: str, change: Callable[[Scale], Scale], given: Scale
     ) -> Any:
         self._allow(context, "update", kind, request.namespace, name, SCALE)
-        scale = await subresources.update_scale(
+        changed = await subresources.update_scale(
             self._registry,
             kind,
             request.namespace,
@@ -169,7 +191,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             writer=documents.writer_of(context, request, SCALE),
             dry_run=request.dry_run,
         )
-        return documents.scale_response(scale, request.encoding)
+        return documents.scale_response(changed, request.encoding)
 
     @unary
     async def Apply(self, request: Any, context: Any) -> Any:

@@ -244,3 +244,47 @@ async def test_an_autoscaler_of_autoscaling_v1(client: GrpcClient, name: str) ->
     await client.raw.delete(old, name, "default")
     with pytest.raises(errors.NotFound):
         await client.raw.get(new, name, "default")
+
+
+async def test_a_scale_is_applied_and_owned(client: GrpcClient, name: str) -> None:
+    await client.raw.patch(
+        REPLICA_SET, name, "default", patch=replica_set(name), type_=PatchType.APPLY, field_manager="owner"
+    )
+
+    async def apply(replicas: int, *, force: bool = False) -> Any:
+        scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": name}}
+        return await client.raw.patch(
+            REPLICA_SET,
+            name,
+            "default",
+            patch={**scale, "spec": {"replicas": replicas}},
+            type_=PatchType.APPLY,
+            subresource="scale",
+            field_manager="scaler",
+            force=force,
+        )
+
+    with pytest.raises(errors.Conflict, match=r'conflict with "owner": \.spec\.replicas'):
+        await apply(1)
+    with pytest.raises(errors.Invalid, match=r"spec\.replicas: Invalid value: -1"):
+        await apply(-1, force=True)
+    answer = await apply(1, force=True)
+    assert (answer.object["kind"], answer.object["spec"]) == ("Scale", {"replicas": 1})
+    present = await client.raw.get(REPLICA_SET, name, "default")
+    entries = {entry["manager"]: entry for entry in present["metadata"]["managedFields"]}
+    assert entries["scaler"]["subresource"] == "scale"
+    assert entries["scaler"]["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
+    assert "f:replicas" not in entries["owner"]["fieldsV1"]["f:spec"]
+    assert present["spec"]["template"]["spec"]["containers"], "what the scale does not say stays"
+    await client.raw.delete(REPLICA_SET, name, "default", grace_period_s=0)
+
+
+async def test_subresources_that_are_not_there(client: GrpcClient, name: str) -> None:
+    await client.raw.create(config(name), namespace="default")
+    for subresource in ("status", "bogus"):
+        with pytest.raises(errors.NotFound, match="could not find the requested resource"):
+            await client.raw.get(CONFIG, name, "default", subresource=subresource)
+        with pytest.raises(errors.NotFound, match="could not find the requested resource"):
+            await client.raw.patch(CONFIG, name, "default", patch={}, subresource=subresource)
+    with pytest.raises(errors.Invalid, match=r'metadata\.uid: Invalid value: "other": field is immutable'):
+        await client.raw.patch(CONFIG, name, "default", patch={"metadata": {"uid": "other"}})

@@ -118,3 +118,25 @@ def test_an_autoscaler_of_v1_is_applied(knarr):
     assert knarr.ok("apply", "--server-side", "-f", "-", stdin=manifest.replace("60", "80")).endswith("applied\n")
     metrics = knarr.json("get", "hpa", "web")["spec"]["metrics"]
     assert [metric["resource"]["target"]["averageUtilization"] for metric in metrics] == [80]
+
+
+def test_what_was_applied_last(knarr):
+    knarr.ok("apply", "-f", "-", stdin=DEPLOYMENT)
+    shown = knarr.ok("apply", "view-last-applied", "deploy/web", "-o", "json")
+    assert json.loads(shown)["spec"]["replicas"] == 0
+    more = DEPLOYMENT.replace("replicas: 0", "replicas: 1")
+    assert knarr.ok("apply", "set-last-applied", "-f", "-", stdin=more) == "deployment.apps/web configured\n"
+    assert json.loads(knarr.ok("apply", "view-last-applied", "deploy", "web", "-o", "json"))["spec"]["replicas"] == 1
+    assert knarr.json("get", "deploy", "web")["spec"]["replicas"] == 0, "only the record changes"
+    knarr.ok("create", "-f", "-", stdin=CONFIG)
+    said = "no last-applied-configuration annotation found on resource: settings"
+    assert said in knarr.fails("apply", "view-last-applied", "cm/settings")
+    assert said in knarr.fails("apply", "set-last-applied", "-f", "-", stdin=CONFIG)
+
+
+def test_columns_of_ones_own(knarr, tmp_path):
+    made(knarr)
+    assert knarr.ok("get", "deploy", "-o", "custom-columns=N:.metadata.name", "--no-headers") == "web\n"
+    (tmp_path / "columns").write_text("NAME TIER\n.metadata.name .metadata.labels.tier\n")
+    assert knarr.ok("get", "deploy", "-o", "custom-columns-file=columns").split() == ["NAME", "TIER", "web", "front"]
+    assert json.loads(knarr.ok("get", "deploy", "-o", "jsonpath-as-json={.items[*].metadata.name}")) == ["web"]

@@ -206,3 +206,15 @@ def test_autoscalers_and_quotas_show_what_is_used_of_what_is_wanted() -> None:
     status = {"hard": {"pods": "5", "limits.cpu": "4"}, "used": {"pods": "2", "limits.cpu": "1"}}
     _, (row,) = tables.rows(kinds.lookup("quota"), [{"metadata": {"name": "q"}, "status": status}], NOW)
     assert row[:-1] == ["q", "pods: 2/5", "limits.cpu: 1/4"]
+
+
+def test_targets_of_metrics_that_are_not_of_resources():
+    metric = {"type": "External", "external": {"metric": {"name": "queue"}, "target": {"type": "Value", "value": "5"}}}
+    hpa = {"metadata": {"name": "h"}, "spec": {"metrics": [metric]}}
+    titles, cells = tables.rows(kinds.lookup("hpa"), [hpa], NOW)
+    assert cells[0][titles.index("TARGETS")] == "queue: <unknown>/5"
+
+
+def test_events_of_one_second_are_in_the_order_of_their_writes():
+    events = [{"lastTimestamp": "2026-01-01T00:00:00Z", "metadata": {"resourceVersion": rv}} for rv in ("10", "9", "8")]
+    assert [e["metadata"]["resourceVersion"] for e in sorted(events, key=cells.event_order)] == ["8", "9", "10"]
