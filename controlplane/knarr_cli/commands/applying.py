@@ -152,7 +152,15 @@ def apply_command(
 @namespace_option
 @selector_option
 @everything_option
-@click.option("-o", "--output", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="yaml or json",
+)
 @click.pass_context
 def view_last_applied_command(
     ctx: click.Context,

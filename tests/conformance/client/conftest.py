@@ -30,6 +30,7 @@ from knarr_controlplane.registry.local_client import LocalClient
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
+from knarr_controlplane.scheduler.profile import default_profiles
 from knarr_controlplane.server.accounts import AccountAuthority, Accounts
 from knarr_controlplane.server.agents import Agents
 from knarr_controlplane.server.cluster import Cluster
@@ -124,6 +125,7 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
                 checks={},
                 backup=nothing,
                 has_agent=hub.connections.__contains__,
+                profiles=default_profiles(),
             ),
             history=history_pb2_grpc.HistoryServicer(),
             accounts=Accounts(made, authorizer, accounts),

@@ -145,9 +145,9 @@ def config(**data: str) -> dict[str, Any]:
 def test_a_difference_is_shown_in_yaml() -> None:
     lines = list(difference(CONFIG, config(a="1"), config(a="2")))
     assert lines[0] == "diff -u -N LIVE/v1.ConfigMap.d.c MERGED/v1.ConfigMap.d.c"
-    assert "-  a: '1'" in lines and "+  a: '2'" in lines
+    assert '-  a: "1"' in lines and '+  a: "2"' in lines
     assert list(difference(CONFIG, config(a="1"), config(a="1"))) == []
-    assert "+  a: '1'" in list(difference(CONFIG, None, config(a="1")))
+    assert '+  a: "1"' in list(difference(CONFIG, None, config(a="1")))
 
 
 def test_revisions_records_and_owners_are_no_difference() -> None:
