@@ -9,6 +9,7 @@ import click
 
 from knarr_api import kinds
 from knarr_api.errors import Invalid
+from knarr_api.quantity import Quantity
 from knarr_cli import completing, output, podtemplates
 from knarr_cli.cells import at
 from knarr_cli.commands.changing import Patch, change
@@ -320,6 +321,7 @@ def serviceaccount_command(
     epilog="""\b
 Examples:
   knarr autoscale deployment web --min 2 --max 10 --cpu-percent 80
+  knarr autoscale deployment/web --max 5 --cpu 500m --memory 60%
   knarr autoscale deployment/web --max 5 --name busy --dry-run=client -o yaml""",
 )
 @click.argument(
@@ -329,6 +331,8 @@ Examples:
 @click.option("--min", "least", type=click.IntRange(min=1), default=1, show_default=True, help="Fewest replicas.")
 @click.option("--max", "most", type=click.IntRange(min=1), required=True, help="Most replicas.")
 @click.option("--cpu-percent", type=click.IntRange(min=1), help="Of the requests, on average over all pods.")
+@click.option("--cpu", default="", metavar="PERCENT%|QUANTITY", help="Of the requests, or absolute: 80%, 500m.")
+@click.option("--memory", default="", metavar="PERCENT%|QUANTITY", help="Of the requests, or absolute: 60%, 200Mi.")
 @click.option("--name", default="", help="Of the autoscaler.  [default: that of what it scales]")
 @dry_run_option
 @manager_option("knarr-autoscale")
@@ -341,6 +345,8 @@ def autoscale_command(
     least: int,
     most: int,
     cpu_percent: int | None,
+    cpu: str,
+    memory: str,
     name: str,
     dry_run: str,
     manager: str,
@@ -349,6 +355,9 @@ def autoscale_command(
     """Make an autoscaler, which sets the number of replicas by their load."""
     if most < least:
         raise Invalid(f"--max={most} must be larger or equal to --min={least}")
+    if cpu_percent is not None and cpu:
+        raise Invalid("--cpu-percent and --cpu say the same: give one of them")
+    metrics = [usage("cpu", f"{cpu_percent}%" if cpu_percent is not None else cpu), usage("memory", memory)]
     own = session(ctx)
     choice = Choice(resources=resources, namespace=namespace)
     kind = kinds.by_kind("autoscaling/v2", "HorizontalPodAutoscaler")
@@ -357,7 +366,7 @@ def autoscale_command(
         for target in await choice.targets(client, own):
             # Reading the scale says whether it is there, and can be scaled.
             await client.raw.get(target.kind, target.name, target.namespace, subresource="scale")
-            document = autoscaler(target, name or target.name, least, most, cpu_percent)
+            document = autoscaler(target, name or target.name, least, most, [each for each in metrics if each])
             answer = Answer(object=document)
             if dry_run != "client":
                 answer = await client.raw.create(
@@ -372,13 +381,26 @@ def autoscale_command(
     own.run(work)
 
 
-def autoscaler(target: Target, name: str, least: int, most: int, cpu_percent: int | None) -> dict[str, Any]:
+def usage(resource: str, text: str) -> dict[str, Any]:
+    """A metric for ``80%`` of what is requested, or for an amount; nothing for no text. Raises Invalid."""
+    if not text:
+        return {}
+    percent = text.removesuffix("%")
+    if text.endswith("%") and percent.isdecimal() and int(percent) > 0:
+        target: dict[str, Any] = {"type": "Utilization", "averageUtilization": int(percent)}
+    elif not text.endswith("%"):
+        target = {"type": "AverageValue", "averageValue": str(Quantity(text))}
+    else:
+        raise Invalid(f'--{resource}="{text}": must be like 80% or an amount')
+    return {"type": "Resource", "resource": {"name": resource, "target": target}}
+
+
+def autoscaler(target: Target, name: str, least: int, most: int, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     """The document. Pure."""
     reference = {"apiVersion": target.kind.api_version, "kind": target.kind.kind, "name": target.name}
     spec: dict[str, Any] = {"scaleTargetRef": reference, "minReplicas": least, "maxReplicas": most}
-    if cpu_percent is not None:
-        wanted = {"type": "Utilization", "averageUtilization": cpu_percent}
-        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": wanted}}]
+    if metrics:
+        spec["metrics"] = metrics
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

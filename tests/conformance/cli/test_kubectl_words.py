@@ -140,3 +140,14 @@ def test_columns_of_ones_own(knarr, tmp_path):
     (tmp_path / "columns").write_text("NAME TIER\n.metadata.name .metadata.labels.tier\n")
     assert knarr.ok("get", "deploy", "-o", "custom-columns-file=columns").split() == ["NAME", "TIER", "web", "front"]
     assert json.loads(knarr.ok("get", "deploy", "-o", "jsonpath-as-json={.items[*].metadata.name}")) == ["web"]
+
+
+def test_autoscalers_by_amounts(knarr):
+    made(knarr)
+    knarr.ok("autoscale", "deploy/web", "--max=5", "--cpu=500m", "--memory=60%")
+    metrics = knarr.json("get", "hpa", "web")["spec"]["metrics"]
+    assert [each["resource"] for each in metrics] == [
+        {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "500m"}},
+        {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 60}},
+    ]
+    assert "must be like 80%" in knarr.fails("autoscale", "deploy/web", "--max=5", "--cpu=x%")

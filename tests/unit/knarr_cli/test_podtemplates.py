@@ -12,7 +12,7 @@ from knarr_api.types.apps_v1 import Deployment
 from knarr_cli import podtemplates
 from knarr_cli.commands.applying import difference, masked, was_applied
 from knarr_cli.commands.editing import difference as edited
-from knarr_cli.commands.setting import autoscaler
+from knarr_cli.commands.setting import autoscaler, usage
 from knarr_cli.selecting import Target
 from knarr_cli.taints import TaintChange, tainted
 from knarr_controlplane.registry import strategic_patch
@@ -181,6 +181,6 @@ def test_only_what_was_applied_is_pruned() -> None:
 
 
 def test_an_autoscaler_names_what_it_scales() -> None:
-    made = autoscaler(Target(kind=DEPLOYMENT, name="web", namespace="d"), "busy", 2, 5, 80)
+    made = autoscaler(Target(kind=DEPLOYMENT, name="web", namespace="d"), "busy", 2, 5, [usage("cpu", "80%")])
     assert made["spec"]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     assert made["spec"]["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 80}
