@@ -18,7 +18,7 @@ from knarr_cli import jsonpath, tables
 from knarr_cli.cells import NONE, at
 from knarr_cli.session import shown
 
-FORMS = "wide, json, yaml, name, jsonpath[-as-json|-file]=…, custom-columns[-file]=…"
+FORMS = "wide, json, yaml, name, jsonpath=…, jsonpath-as-json=…, jsonpath-file=…, custom-columns[-file]=…"
 COLOURS = {
     "Running": 32, "Ready": 32, "Active": 32, "Completed": 2, "Succeeded": 2, "Pending": 33, "ContainerCreating": 33,
     "PodInitializing": 33, "Terminating": 33, "CrashLoopBackOff": 31, "Error": 31, "Failed": 31, "NotReady": 31,
