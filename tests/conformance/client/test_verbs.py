@@ -9,7 +9,7 @@ from knarr_api import errors
 from knarr_api.types.apps_v1 import Deployment, DeploymentSpec, DeploymentStatus
 from knarr_api.types.core_v1 import ConfigMap, Container, Namespace, Node, Pod, PodSpec, PodTemplateSpec
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
-from knarr_client.client import Outcome, Propagation
+from knarr_client.client import Binding, Outcome, Propagation
 
 replace = msgspec.structs.replace
 
@@ -258,3 +258,13 @@ async def test_namespace_ends_when_its_finalizer_is_removed(client):
     await client.update(replace(ending, spec=replace(ending.spec, finalizers=())))
     with pytest.raises(errors.NotFound):
         await client.get(Namespace, "team")
+
+
+async def test_many_are_created_and_bound_each_for_itself(client):
+    await client.create(pod("taken"))
+    made = await client.create_all([pod("a"), pod("taken"), pod("b")])
+    assert [type(each).__name__ for each in made] == ["Pod", "AlreadyExists", "Pod"]
+    wanted = [Binding("default", "a", made[0].metadata.uid, "n1"), Binding("default", "b", "another", "n1")]
+    first, second = await client.bind_all(wanted)
+    assert first is None and isinstance(second, errors.Conflict)
+    assert (await client.get(Pod, "a", "default")).spec.node_name == "n1"
