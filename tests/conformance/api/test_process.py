@@ -149,7 +149,7 @@ async def test_acknowledged_writes_survive_a_kill(tmp_path, start, two_ports):
             await asyncio.sleep(0)
             second.process.terminate()
             assert await asyncio.to_thread(second.process.wait, DEADLINE_S) == 0
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
             with pytest.raises(errors.KnarrError):
                 await watching
 

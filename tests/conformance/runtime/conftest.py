@@ -25,7 +25,7 @@ from knarr_proto.cri import api_pb2 as cri
 ROOT = Path(__file__).resolve().parents[3]
 ENTER = ROOT / "controlplane/knarr_cli/cluster/enter.py"
 IMAGE = "knarr/busybox:1"
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 
 
 @dataclass

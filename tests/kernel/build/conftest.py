@@ -28,7 +28,7 @@ from knarr_proto.cri import api_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTER = ROOT / "controlplane/knarr_cli/cluster/enter.py"
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 BUSYBOX = "/bin/busybox"
 BASE = """FROM scratch
 COPY busybox /bin/busybox
