@@ -63,7 +63,7 @@ WORDS = [
     (("get", "pods", "-l", "app in"), 1, "label selector"),
     (("get", "pods", "--field-selector", "nonsense"), 1, "field selector"),
     (("get", "pod/a", "pods"), 1, "KIND/NAME throughout"),
-    (("get",), 2, "--help"),
+    (("get",), 1, "You must specify the type of resource"),
     (("gett", "pods"), 2, "did you mean get"),
     (("get", "pods", "--all-namespace"), 2, "--all-namespaces"),
     (("delete", "pods"), 1, "give names, -l or --all"),
