@@ -13,7 +13,7 @@ import pytest
 from tests.simulation import plan, shrink
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS, SECONDS = 300, 65
+SEEDS, SECONDS = 300, 60
 REPEATED = 11
 
 
