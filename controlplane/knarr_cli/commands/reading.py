@@ -108,8 +108,6 @@ def get_command(
         raise Invalid("--output-watch-events option can only be used with --watch or --watch-only")
     if files and resources:
         raise Invalid("when files are provided as arguments, names are not allowed: give -f or KIND NAME")
-    if not files and not resources:
-        raise click.UsageError("You must specify the type of resource to get, for example: knarr get pods", ctx)
     named = sending.read(ctx, files, recursive=recursive, validate="ignore") if files else []
     wanted = [(each.kind, each.name) for each in named] or targets(resources)
     places = {(each.kind, each.name): each.namespace for each in named}
