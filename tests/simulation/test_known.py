@@ -15,6 +15,10 @@ KNOWN: dict[str, tuple[Event, ...]] = {
         plan.SetImage(at_s=18.80, name="web-0", image="web:2"),
         plan.LeaderStandsStill(at_s=18.88, for_s=12.0),
     ),
+    "a pod that had succeeded failed when its node forgot it": (
+        plan.CreateJob(at_s=13.2, name="work", completions=5, parallelism=4),
+        *(plan.PowerLoss(at_s=16.5 + 0.1 * node, node=node, down_s=12.0, forgets=True) for node in range(4)),
+    ),
 }
 
 

@@ -39,6 +39,7 @@ NODE, POD = kinds.of(Node), kinds.of(Pod)
 RESTRICTED_PREFIX = "node-restriction.kubernetes.io"
 AGENT_CONDITIONS = frozenset({"Initialized", "PodReadyToStartContainers", "ContainersReady", "Ready"})
 OTHERS_CONDITIONS = frozenset({"PodScheduled"})
+ENDED = ("Succeeded", "Failed")
 
 
 class Agents(agent_pb2_grpc.AgentServicer):
@@ -223,7 +224,10 @@ def _reported(node: str, update: Any) -> Callable[[Pod], Pod]:
             raise Forbidden(f'pods "{update.name}" is not on node "{node}"')
         if pod.metadata.uid != update.uid:
             raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
-        return replace(pod, status=merged_status(pod.status, json.decode(update.status_json, PodStatus)))
+        status = json.decode(update.status_json, PodStatus)
+        if pod.status.phase in ENDED and status.phase != pod.status.phase:
+            return pod  # as it ended; a node that lost power may have forgotten that it told
+        return replace(pod, status=merged_status(pod.status, status))
 
     return decide
 
