@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -77,9 +76,9 @@ class Graph:
     def get(self, uid: str) -> Item | None:
         return self._items.get(uid)
 
-    def dependents(self, uid: str) -> Iterator[Item]:
-        """What refers to this uid as an owner."""
-        return (self._items[each] for each in tuple(self._dependents.get(uid, ())))
+    def dependents(self, uid: str) -> tuple[Item, ...]:
+        """What refers to this uid as an owner now, whatever goes while it is looked at."""
+        return tuple(self._items[each] for each in self._dependents.get(uid, ()))
 
     def put(self, item: Item) -> None:
         self.remove(item.uid)

@@ -71,6 +71,17 @@ def test_graph_follows_changes_of_ownership():
     assert len(graph) == 0
 
 
+def test_dependents_may_go_while_they_are_looked_at():
+    graph = Graph()
+    graph.put(item("a", owner("x")))
+    graph.put(item("b", owner("x")))
+    seen = []
+    for each in graph.dependents("x"):
+        seen.append(each.uid)
+        graph.remove("b")
+    assert seen == ["a", "b"]
+
+
 def test_every_kind_is_followed_once_but_events():
     followed = followed_kinds()
     assert len({kind.key_prefix for kind in followed}) == len(followed)
