@@ -30,15 +30,19 @@ ALWAYS_ALLOW = "AlwaysAllow"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """The pod may go. budget: as it has to be stored first; None where none is concerned."""
+    """The pod may go. budget: as it has to be stored first; None where none is concerned. as_seen: only as it was
+    looked at, for it may come to count for a budget by the time it is deleted."""
 
     budget: PodDisruptionBudget | None = None
+    as_seen: bool = False
 
 
 def permit(pod: Pod, budgets: Iterable[PodDisruptionBudget], now: datetime.datetime) -> Permit:
     """Raises ResourceExhausted where a budget does not allow it, Internal where several select the pod."""
-    if pod.metadata.deletion_timestamp is not None or pod.status.phase in ("Pending", "Succeeded", "Failed"):
+    if pod.metadata.deletion_timestamp is not None or pod.status.phase in ("Succeeded", "Failed"):
         return Permit()
+    if pod.status.phase == "Pending":
+        return Permit(as_seen=True)
     concerned = [budget for budget in budgets if selects(budget, pod)]
     if not concerned:
         return Permit()
@@ -50,10 +54,10 @@ def permit(pod: Pod, budgets: Iterable[PodDisruptionBudget], now: datetime.datet
     status = budget.status
     if not is_ready(pod):
         if budget.spec.unhealthy_pod_eviction_policy == ALWAYS_ALLOW:
-            return Permit()
+            return Permit(as_seen=True)
         wanted = status.desired_healthy or 0
         if wanted > 0 and (status.current_healthy or 0) >= wanted:
-            return Permit()
+            return Permit(as_seen=True)
     return Permit(budget=_taken(budget, pod.metadata.name, now))
 
 

@@ -112,18 +112,25 @@ async def evict(
         entry = registry.get(POD, namespace, name)
         pod = entry.value()
         check_uid(POD, pod, uid)
+        uid = pod.metadata.uid
         if resource_version and not names_write(resource_version, entry.revision):
             raise errors.conflict(POD.resource, name)
         chosen = registry.cache.select(BUDGET, Filter(namespace=namespace))
         permit = eviction.permit(pod, [budget.value() for budget in chosen], registry.now())
+        seen = str(entry.revision) if permit.as_seen else ""
         try:
             if permit.budget is not None:
                 await registry.update(permit.budget, subresource="status", dry_run=dry_run)
+            if not dry_run and pod.metadata.deletion_timestamp is None:
+                marked = await registry.change(
+                    POD, namespace, name, lambda old: eviction.marked(old, registry.now()), given_revision=seen
+                )
+                seen = str(marked.revision) if seen else ""
+            await registry.delete(
+                POD, namespace, name, grace_s=grace_s, uid=uid, resource_version=seen, dry_run=dry_run
+            )
         except errors.Conflict:
             await registry.catch_up()
             continue
-        if not dry_run and pod.metadata.deletion_timestamp is None:
-            await registry.change(POD, namespace, name, lambda old: eviction.marked(old, registry.now()))
-        await registry.delete(POD, namespace, name, grace_s=grace_s, uid=pod.metadata.uid, dry_run=dry_run)
         return
     raise errors.conflict(BUDGET.resource, name, BUDGET.group)

@@ -166,6 +166,10 @@ async def budgeted(registry: Registry, **status: Any) -> None:
 async def running(registry: Registry, name: str, *, ready: bool = True) -> None:
     await registry.create(pod(name))
     await registry.bind("default", name, "", "n1")
+    await run(registry, name, ready=ready)
+
+
+async def run(registry: Registry, name: str, *, ready: bool = True) -> None:
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}
     await registry.patch(POD, "default", name, {"status": status}, subresource="status")
 
@@ -200,6 +204,18 @@ async def test_pods_that_serve_nobody_may_always_go(registry: Registry) -> None:
     await subresources.evict(registry, "default", "pending")
     with pytest.raises(errors.NotFound):
         registry.get(POD, "default", "pending")
+
+
+async def test_a_pod_that_becomes_ready_while_it_is_evicted_counts_again(registry: Registry) -> None:
+    """Found by the simulation: it was let go as pending, and was ready when it was deleted."""
+    await registry.create(pod("starting", node_name="n1"))
+    await budgeted(registry, disruptions_allowed=0, current_healthy=0)
+    becoming = asyncio.create_task(run(registry, "starting"))
+    evicting = asyncio.create_task(subresources.evict(registry, "default", "starting"))
+    await becoming
+    with pytest.raises(errors.ResourceExhausted):
+        await evicting
+    assert registry.get(POD, "default", "starting").value().metadata.deletion_timestamp is None
 
 
 async def test_a_pod_that_is_not_ready_may_go_while_enough_others_are(registry: Registry) -> None:
