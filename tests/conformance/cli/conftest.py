@@ -77,6 +77,7 @@ class Knarr:
     @contextlib.contextmanager
     def started(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """A command that goes on; ended at the end."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have what is in the background ignore it
         process = subprocess.Popen(
             self.command(*words),
             env=self.environment,
