@@ -6,7 +6,7 @@ would wait for or repeat (a quota's turn, a conflict) is left to the write alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,7 @@ async def change_all(
     found: dict[int, Outcome] = {}
     alone: list[int] = []
     puts: dict[int, tuple[str, Any, int]] = {}
+    same: dict[int, CacheEntry] = {}
     for place, wanted in enumerate(changes):
         if registry.is_charged(kind, wanted.namespace, creation=False):
             alone.append(place)
@@ -95,7 +96,7 @@ async def change_all(
         if rules.may_go(new):
             alone.append(place)
         elif new == old:
-            found[place] = entry
+            same[place] = entry
         else:
             puts[place] = (entry.key, new, entry.revision)
     for place, outcome in zip(puts, await registry.put_all(kind, tuple(puts.values())), strict=True):
@@ -103,10 +104,23 @@ async def change_all(
             alone.append(place)
         else:
             found[place] = outcome
+    found.update(await _unchanged(registry, same))
+    alone.extend(place for place in same if place not in found)
     again = (changes[place] for place in alone)
     single = (registry.change(kind, each.namespace, each.name, each.decide, writer=writer) for each in again)
     found.update(zip(alone, await outcomes(single), strict=True))
     return [found[place] for place in range(len(changes))]
+
+
+async def _unchanged(registry: Registry, same: Mapping[int, CacheEntry]) -> dict[int, Outcome]:
+    """Those of them that the store has so as well, and not only a cache that is behind."""
+    if not same:
+        return {}
+    try:
+        await registry.catch_up()
+    except KnarrError as error:
+        return dict.fromkeys(same, error)
+    return {place: entry for place, entry in same.items() if not entry.replaced}
 
 
 @dataclass(frozen=True, slots=True)

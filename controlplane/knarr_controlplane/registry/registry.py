@@ -103,6 +103,17 @@ class Registry:
             raise errors.not_found(kind.resource, name, kind.group)
         return entry
 
+    async def newest(self, kind: Kind, namespace: str, name: str, given_revision: str = "") -> CacheEntry:
+        """As ``get``, for writes: what is not here, or not as the writer has seen it, may not have arrived yet."""
+        try:
+            entry = self.get(kind, namespace, name)
+            if not given_revision or names_write(given_revision, entry.revision):
+                return entry
+        except errors.NotFound:
+            pass
+        await self.catch_up()
+        return self.get(kind, namespace, name)
+
     def list(self, kind: Kind, filter_: Filter, wanted: Wanted = EVERYTHING) -> Page:
         """Raises Expired when the objects have changed too much since the page before, Invalid for a bad request."""
         wanted.check()
@@ -151,7 +162,11 @@ class Registry:
         """
         kind = kinds.of(obj)
         metadata: ObjectMeta = obj.metadata
-        self.check_creatable(kind, metadata)
+        try:
+            self.check_creatable(kind, metadata)
+        except errors.NotFound:  # its namespace, which may be as new as the object
+            await self.catch_up()
+            self.check_creatable(kind, metadata)
         for _ in range(ATTEMPTS):
             new = self.newborn(obj, writer, config)
             key = key_of(kind, new.metadata.namespace, new.metadata.name)
@@ -326,7 +341,7 @@ class Registry:
                 f'propagationPolicy: Unsupported value: "{propagation}": supported values: "Background", "Foreground", '
                 '"Orphan"'
             )
-        present = self.get(kind, namespace, name).revision
+        present = (await self.newest(kind, namespace, name, resource_version)).revision
         if resource_version and not names_write(resource_version, present):
             raise errors.Conflict(
                 f'Operation cannot be fulfilled on {kind.qualified} "{name}": Precondition failed: the ResourceVersion '
@@ -383,16 +398,23 @@ class Registry:
         """
         key = key_of(kind, namespace, name)
         for _ in range(ATTEMPTS):
-            entry = self.get(kind, namespace, name)
+            entry = await self.newest(kind, namespace, name, given_revision)
             if given_revision and not names_write(given_revision, entry.revision):
                 raise errors.conflict(kind.resource, name, kind.group)
             old = without_revision(entry.value())
-            new = without_revision(decide(old))
+            try:
+                new = without_revision(decide(old))
+            except errors.KnarrError:
+                if await self._is_newest(entry):
+                    raise
+                continue
             if writer is not None:
                 new = managed_fields.updated(old, new, writer, self.now())
             gone = rules.may_go(new)
             if new == old and not gone:
-                return entry, False
+                if await self._is_newest(entry):
+                    return entry, False
+                continue
             if dry_run:
                 return entries.make(kind, key, new, entry.revision), True
             try:
@@ -408,6 +430,11 @@ class Registry:
                     raise errors.conflict(kind.resource, name, kind.group) from None
                 await self._seen(error)
         raise errors.conflict(kind.resource, name, kind.group)
+
+    async def _is_newest(self, entry: CacheEntry) -> bool:
+        """Whether a write may be refused, or found to change nothing, for what the cache had: no store says so then."""
+        await self.catch_up()
+        return not entry.replaced
 
     async def _seen(self, error: KeyConflict) -> None:
         """Until the cache has what this write was too late for."""

@@ -109,7 +109,7 @@ async def evict(
 ) -> None:
     """Delete a pod if its disruption budget allows it. Raises ResourceExhausted, with the cause, where not."""
     for _ in range(ATTEMPTS):
-        entry = registry.get(POD, namespace, name)
+        entry = await registry.newest(POD, namespace, name, resource_version)
         pod = entry.value()
         check_uid(POD, pod, uid)
         uid = pod.metadata.uid
