@@ -32,14 +32,14 @@ def max_unavailable(stateful: StatefulSet) -> int:
 
 
 def outdated(stateful: StatefulSet, replicas: Mapping[int, Pod], revision: str, is_available: Test) -> tuple[Pod, ...]:
-    """Those that may go now. What serves nobody goes whatever the limit: it is missing already."""
+    """Those that may go now. What serves nobody goes whatever the limit, and counts: it is missing already."""
     first = partition(stateful)
 
     def may_go(ordinal: int, pod: Pod) -> bool:
         deleting = pod.metadata.deletion_timestamp is not None
         return ordinal >= first and identity.revision_of(pod) != revision and not deleting
 
-    down = sum(not is_available(pod) and not may_go(ordinal, pod) for ordinal, pod in replicas.items())
+    down = sum(not is_available(pod) for pod in replicas.values())
     going: list[Pod] = []
     for ordinal in sorted(replicas, reverse=True):
         pod = replicas[ordinal]

@@ -223,3 +223,14 @@ def test_a_rollout_stays_within_its_limits(replicas, partition, max_unavailable,
         life.advance(number)
     below = [pod for name, pod in life.pods.items() if int(name[3:]) < partition]
     assert {pod.spec.containers[0].image for pod in below} <= {"db:1"}
+
+
+def test_what_serves_nobody_goes_at_once_and_counts():
+    """Found by the simulation: it went with an available one beside it, and nobody served."""
+    life = Life(db(2, pod_management_policy="Parallel"))
+    life.step()
+    life.advance(0)
+    inner = replace(life.owner.spec.template.spec, containers=(Container(name="c", image="db:2"),))
+    template = replace(life.owner.spec.template, spec=inner)
+    life.owner = replace(life.owner, spec=replace(life.owner.spec, template=template))
+    assert [pod.metadata.name for pod in life.step().delete] == ["db-1"]
