@@ -182,12 +182,13 @@ class Promises:
             self._fail("order", f"{pod.metadata.name} is made, though not all before it are available")
 
     def _evicted(self, at_s: float, pod: Pod, above: str) -> None:
-        """The budget's count may be old as long as it was not written since."""
+        """The budget's count may be old as long as it was not written since. The pods count also when their owner was
+        deleted and has left them."""
         past = self._pasts.get(above)
         for budget in self._of(PodDisruptionBudget):
             if budget.spec.selector.match_labels.items() <= pod.metadata.labels.items() and past is not None:
                 counted_s = self._counted_s.get(budget.metadata.uid, at_s)
-                states = [state for state in past.since(min(counted_s, at_s) - STALE_S) if state.owner is not None]
+                states = past.since(min(counted_s, at_s) - STALE_S)
                 past.evicted.add(pod.metadata.uid)
                 gone = past.deleted | past.evicted
                 if not any(len(state.available - gone) >= _healthy(budget, state.owner) for state in states):
@@ -288,8 +289,11 @@ def least(deployment: Deployment) -> int:
 
 
 def _healthy(budget: PodDisruptionBudget, owner: Any) -> int:
+    """How many must stay. A share of what an owner asked for is nothing that can be said when it is gone."""
     if budget.spec.min_available is not None:
         return int(budget.spec.min_available)
+    if owner is None:
+        return 0
     replicas = owner.spec.replicas if owner.spec.replicas is not None else 1
     return max(0, replicas - int(budget.spec.max_unavailable or 0))
 
