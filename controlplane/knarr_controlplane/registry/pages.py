@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ MAX_LIMIT = 10_000
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 """Of JSON, in one page: there may be fewer objects in it than asked for."""
 MAX_TOKEN = 2048
+LISTS_MAX = 8
+"""Lists under way of which what is left is kept."""
 INCONSISTENT = -1
 """In a token instead of a revision: go on with what is there now."""
 NOT_OLDER, EXACT = "NotOlderThan", "Exact"
@@ -71,22 +74,35 @@ def number(resource_version: str) -> int:
     return int(resource_version)
 
 
-def page(cache: WatchCache, kind: Kind, filter_: Filter, wanted: Wanted) -> Page:
-    """Raises Expired when the objects have changed too much since the page before or the revision asked for."""
-    at, after = _parse(wanted.continue_) if wanted.continue_ else (cache.revision, "")
-    if at == INCONSISTENT:
-        at = cache.revision
-    if wanted.match == EXACT:
-        at = number(wanted.resource_version)
-    found = _at(cache, kind, filter_, at, after)
-    if after:
-        found = [entry for entry in found if entry.key > after]
-    limit = min(wanted.limit, MAX_LIMIT)
-    taken = found[: fitting(found, limit)] if limit else found
-    if len(taken) == len(found):
-        return Page(tuple(found), at)
-    whole = filter_.labels is None and filter_.fields is None
-    return Page(tuple(taken), at, _token(at, taken[-1].key), len(found) - len(taken) if whole else 0)
+class Lists:
+    """Lists in pages. What is left of one is kept for its next page: were it found anew for each, a long list would
+    cost the square of its length."""
+
+    def __init__(self) -> None:
+        self._left: OrderedDict[tuple[str, Filter, int, str], tuple[Sequence[CacheEntry], int]] = OrderedDict()
+        """By kind, filter, revision and the last key that was given: a list, and where it goes on."""
+
+    def page(self, cache: WatchCache, kind: Kind, filter_: Filter, wanted: Wanted) -> Page:
+        """Raises Expired when the objects have changed too much since the page before or the revision asked for."""
+        at, after = _parse(wanted.continue_) if wanted.continue_ else (cache.revision, "")
+        if at == INCONSISTENT:
+            at = cache.revision
+        if wanted.match == EXACT:
+            at = number(wanted.resource_version)
+        _check_remembered(cache, kind, at, after)
+        left = self._left.pop((kind.qualified, filter_, at, after), None) if after else None
+        found, start = left or (_at(cache, kind, filter_, at, after), 0)
+        limit = min(wanted.limit, MAX_LIMIT)
+        end = start + fitting(found[start : start + limit], limit) if limit else len(found)
+        taken = tuple(found[start:end])
+        if end == len(found):
+            return Page(taken, at)
+        last = taken[-1].key
+        self._left[kind.qualified, filter_, at, last] = found, end
+        if len(self._left) > LISTS_MAX:
+            self._left.popitem(last=False)
+        whole = filter_.labels is None and filter_.fields is None
+        return Page(taken, at, _token(at, last), len(found) - end if whole else 0)
 
 
 def fitting(found: Sequence[CacheEntry], limit: int) -> int:
@@ -99,15 +115,20 @@ def fitting(found: Sequence[CacheEntry], limit: int) -> int:
     return min(limit, len(found))
 
 
-def _at(cache: WatchCache, kind: Kind, filter_: Filter, at: int, after: str) -> list[CacheEntry]:
-    """The matching entries at a revision: today's with what was logged since taken back."""
-    of_kind = cache.of(kind)
-    if at < of_kind.forgotten and not revision.same_write(at, of_kind.forgotten):
+def _check_remembered(cache: WatchCache, kind: Kind, at: int, after: str) -> None:
+    """Raises Expired where the log of changes does not reach back to a revision."""
+    forgotten = cache.of(kind).forgotten
+    if at < forgotten and not revision.same_write(at, forgotten):
         if after:
             raise _expired(after)
         raise errors.Expired("The resourceVersion for the provided list is too old.")
+
+
+def _at(cache: WatchCache, kind: Kind, filter_: Filter, at: int, after: str) -> Sequence[CacheEntry]:
+    """The matching entries after a key at a revision: today's with what was logged since taken back."""
+    of_kind = cache.of(kind)
     if not of_kind.log or of_kind.log[-1].revision <= at:
-        return list(cache.select(kind, filter_))
+        return [entry for entry in cache.select(kind, filter_) if entry.key > after]
     present = dict(of_kind.entries)
     for logged in reversed(of_kind.log):
         if logged.revision <= at:
@@ -116,7 +137,7 @@ def _at(cache: WatchCache, kind: Kind, filter_: Filter, at: int, after: str) -> 
             present.pop(logged.new.key, None)
         if logged.old is not None:
             present[logged.old.key] = logged.old
-    return [present[key] for key in sorted(present) if filter_.admits(present[key])]
+    return [present[key] for key in sorted(present) if key > after and filter_.admits(present[key])]
 
 
 def _expired(after: str) -> errors.Expired:

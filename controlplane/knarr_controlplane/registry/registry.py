@@ -76,6 +76,7 @@ class Registry:
         self.now = now
         self._random = randomness or secrets.SystemRandom()
         self.usages = Usages(cache, now)
+        self._lists = pages.Lists()
         self._policies = Policies(cache, storage, now)
         self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
 
@@ -119,7 +120,7 @@ class Registry:
         wanted.check()
         if kind in kinds.COMPUTED:
             return Page(self.usages.select(kind, filter_), self.cache.revision)
-        return pages.page(self.cache, kind, filter_, wanted)
+        return self._lists.page(self.cache, kind, filter_, wanted)
 
     async def not_older(self, resource_version: str) -> None:
         """Until the cache has seen that revision. Raises DeadlineExceeded for one that is not there yet."""

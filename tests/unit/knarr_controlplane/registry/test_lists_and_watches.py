@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from knarr_api import errors, kinds
+from knarr_api.labels import Selector
 from knarr_api.types.apps_v1 import ReplicaSet, ReplicaSetSpec
 from knarr_api.types.core_v1 import ConfigMap, Container, Pod, PodSpec, PodTemplateSpec, ServiceAccount
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
@@ -81,6 +83,35 @@ async def test_an_expired_token_comes_with_one_that_goes_on(registry: Registry) 
     (detail,) = expired.value.details
     assert detail.path == "metadata.continue"
     assert names(registry.list(CONFIG, EVERYTHING, Wanted(continue_=detail.message))) == ["c2", "c2b", "c3"]
+
+
+class Counted(Selector):
+    """Matches everything, and counts what it was asked."""
+
+    asked = 0
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        Counted.asked += 1
+        return True
+
+
+async def test_pages_of_one_list_are_of_one_revision_and_look_at_each_object_once(registry: Registry) -> None:
+    for number in range(10):
+        await registry.create(config(f"c{number}"))
+    Counted.asked = 0
+    filter_ = Filter(labels=Counted())
+    page = registry.list(CONFIG, filter_, Wanted(limit=3))
+    first, found = page, names(page)
+    await registry.delete(CONFIG, "default", "c5")
+    await registry.create(config("c6b"))
+    while page.continue_:
+        page = registry.list(CONFIG, filter_, Wanted(limit=3, continue_=page.continue_))
+        assert page.revision == first.revision
+        found += names(page)
+    assert found == [f"c{number}" for number in range(10)]
+    assert Counted.asked == 10
+    again = registry.list(CONFIG, filter_, Wanted(limit=3, continue_=first.continue_))
+    assert names(again) == ["c3", "c4", "c5"]
 
 
 async def test_how_many_remain_is_not_said_where_a_selector_is(registry: Registry) -> None:
