@@ -13,7 +13,7 @@ import pytest
 from tests.simulation import plan, shrink
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS, SECONDS = 300, 60
+SEEDS, SECONDS = 300, 150
 REPEATED = 11
 
 
