@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import datetime
 import json
 import subprocess
 from pathlib import Path
@@ -14,36 +12,13 @@ from hypothesis import strategies as st
 
 from knarr_api.errors import Invalid, KnarrError, NotFound
 from knarr_controlplane.backup import archive
-from knarr_controlplane.backup.snapshot import Origin, snapshot
-from knarr_controlplane.store.memory import MemoryStore
-from knarr_controlplane.store.protocol import Put
+from tests.unit.knarr_controlplane.backup.written import ORIGIN, write
 
-NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
-ORIGIN = "abc"
 VALUES = st.one_of(
     st.binary(min_size=1, max_size=40),
     st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3).map(lambda value: json.dumps(value).encode()),
     st.sampled_from([b"1.50", b' {"a": 1}', b'{"a":\n1}', b"null", b'"\\u00e9"', b"[1e400]", b"\xff", b" "]),
 )
-
-
-def write(directory: Path, objects: dict[str, bytes]) -> tuple[Path, int]:
-    """A backup of a store with these values, and the store's revision."""
-    (directory / "pki").mkdir(exist_ok=True)
-    for name in archive.PKI:
-        (directory / "pki" / name).write_bytes(name.encode())
-
-    async def work() -> tuple[bytes, int]:
-        store = MemoryStore()
-        for key, value in objects.items():
-            await store.commit([Put(key, value)])
-        origin = Origin(pki=directory / "pki", cluster_id=ORIGIN, store="memory")
-        return b"".join([piece.data async for piece in snapshot(store, origin, NOW)]), await store.revision()
-
-    data, revision = asyncio.run(work())
-    path = directory / "backup"
-    path.write_bytes(data)
-    return path, revision
 
 
 def pods(count: int) -> dict[str, bytes]:
