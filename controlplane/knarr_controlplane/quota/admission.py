@@ -35,12 +35,12 @@ def charged(old: Any | None, new: Any, quotas: Iterable[ResourceQuota], now: dat
 
 def _checked(quota: ResourceQuota, obj: Any, now: datetime.datetime, *, creation: bool) -> dict[str, Quantity]:
     charge = usage.charge(quota, obj, now)
-    hard = quota.status.hard or quota.spec.hard
+    status = quota.status
     if creation and isinstance(obj, Pod) and scopes.concerns(quota, obj):
-        missing = usage.unspecified(obj, hard)
+        missing = usage.unspecified(obj, status.hard or quota.spec.hard)
         if missing:
             raise _forbidden(obj, f"failed quota: {quota.metadata.name}: must specify {missing}")
-    uncounted = [name for name in sorted(charge) if name not in quota.status.used]
+    uncounted = [name for name in sorted(charge) if name not in status.used or name not in status.hard]
     if uncounted:
         text = f"status unknown for quota: {quota.metadata.name}, resources: {','.join(uncounted)}"
         raise _forbidden(obj, text)

@@ -52,5 +52,10 @@ async def apply_fields(
             prepare=lambda was, new: prepare(was, new, registry.admission),
         )
 
-    entry, any_change = await registry.changed(kind, namespace, name, decide, config.revision, dry_run=dry_run)
+    try:
+        entry, any_change = await registry.changed(kind, namespace, name, decide, config.revision, dry_run=dry_run)
+    except errors.NotFound:  # gone meanwhile, or before this cache has seen it go
+        if subresource or config.revision:
+            raise
+        return await registry.create(config.value, writer=writer, dry_run=dry_run, config=config), "created"
     return entry, "configured" if any_change else "unchanged"

@@ -53,17 +53,21 @@ async def create_all(registry: Registry, objs: Sequence[Any], *, writer: Writer 
             alone.append(place)
             continue
         try:
-            registry.check_creatable(kind, metadata)
             if sibling is not None and sibling.is_like(obj):
                 new = sibling.named(metadata.name, registry.uid())
             else:
                 new = registry.newborn(obj, writer)
                 sibling = _Sibling(obj, new)
+        except (errors.NotFound, errors.Forbidden):
+            alone.append(place)
         except KnarrError as error:
             found[place] = error
         else:
             puts[place] = (key_of(kind, new.metadata.namespace, new.metadata.name), new, 0)
     for place, outcome in zip(puts, await registry.put_all(kind, tuple(puts.values())), strict=True):
+        if isinstance(outcome, KeyConflict) and outcome.key != puts[place][0]:
+            alone.append(place)
+            continue
         if isinstance(outcome, KeyConflict):
             outcome = errors.already_exists(kind.resource, objs[place].metadata.name, kind.group)
         found[place] = outcome
@@ -79,11 +83,12 @@ async def change_all(
     found: dict[int, Outcome] = {}
     alone: list[int] = []
     puts: dict[int, tuple[str, Any, int]] = {}
-    same: dict[int, CacheEntry] = {}
+    seen: dict[int, tuple[CacheEntry | None, Outcome]] = {}
     for place, wanted in enumerate(changes):
         if registry.is_charged(kind, wanted.namespace, creation=False):
             alone.append(place)
             continue
+        entry: CacheEntry | None = None
         try:
             entry = registry.get(kind, wanted.namespace, wanted.name)
             old = without_revision(entry.value())
@@ -91,12 +96,12 @@ async def change_all(
             if writer is not None:
                 new = managed_fields.updated(old, new, writer, registry.now())
         except KnarrError as error:
-            found[place] = error
+            seen[place] = entry, error
             continue
         if rules.may_go(new):
             alone.append(place)
         elif new == old:
-            same[place] = entry
+            seen[place] = entry, entry
         else:
             puts[place] = (entry.key, new, entry.revision)
     for place, outcome in zip(puts, await registry.put_all(kind, tuple(puts.values())), strict=True):
@@ -104,23 +109,36 @@ async def change_all(
             alone.append(place)
         else:
             found[place] = outcome
-    found.update(await _unchanged(registry, same))
-    alone.extend(place for place in same if place not in found)
+    newest = await _newest(registry, kind, changes, seen)
+    found.update(newest)
+    alone.extend(place for place in seen if place not in newest)
     again = (changes[place] for place in alone)
     single = (registry.change(kind, each.namespace, each.name, each.decide, writer=writer) for each in again)
     found.update(zip(alone, await outcomes(single), strict=True))
     return [found[place] for place in range(len(changes))]
 
 
-async def _unchanged(registry: Registry, same: Mapping[int, CacheEntry]) -> dict[int, Outcome]:
-    """Those of them that the store has so as well, and not only a cache that is behind."""
-    if not same:
+async def _newest(
+    registry: Registry,
+    kind: Kind,
+    changes: Sequence[Wanted],
+    seen: Mapping[int, tuple[CacheEntry | None, Outcome]],
+) -> dict[int, Outcome]:
+    """Refusals, and what there is nothing to change of: those that hold for what is stored as well, and not only for a
+    cache that is behind. seen: what they were decided on, and how."""
+    if not seen:
         return {}
     try:
         await registry.catch_up()
     except KnarrError as error:
-        return dict.fromkeys(same, error)
-    return {place: entry for place, entry in same.items() if not entry.replaced}
+        return dict.fromkeys(seen, error)
+
+    def holds(wanted: Wanted, entry: CacheEntry | None, outcome: Outcome) -> bool:
+        if isinstance(outcome, errors.NotFound):
+            return registry.is_missing(kind, wanted.namespace, wanted.name)
+        return entry is None or not entry.replaced
+
+    return {place: outcome for place, (entry, outcome) in seen.items() if holds(changes[place], entry, outcome)}
 
 
 @dataclass(frozen=True, slots=True)

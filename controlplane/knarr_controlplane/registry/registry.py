@@ -163,25 +163,25 @@ class Registry:
         """
         kind = kinds.of(obj)
         metadata: ObjectMeta = obj.metadata
-        try:
-            self.check_creatable(kind, metadata)
-        except errors.NotFound:  # its namespace, which may be as new as the object
-            await self.catch_up()
-            self.check_creatable(kind, metadata)
         for _ in range(ATTEMPTS):
-            new = self.newborn(obj, writer, config)
+            try:
+                new = self.newborn(obj, writer, config)
+            except (errors.NotFound, errors.Forbidden):  # by its namespace, account, limits, which may be as new
+                await self.catch_up()
+                new = self.newborn(obj, writer, config)
             key = key_of(kind, new.metadata.namespace, new.metadata.name)
             if dry_run:
                 if self.cache.get(kind, key) is not None:
                     raise errors.already_exists(kind.resource, new.metadata.name, kind.group)
-                self._policies.charges(kind, None, new)
+                await self._charges(kind, None, new)
                 return entries.make(kind, key, new, 0)
             try:
                 async with self._policies.turn(kind, new.metadata.namespace, creation=True):
-                    charges = (*self._policies.charges(kind, None, new), *self._belongings(new))
-                    return await self._put(kind, key, new, 0, charges)
+                    others: list[Put | Check] = [*await self._charges(kind, None, new), *self._belongings(new)]
+                    others += self.place(kind, new.metadata.namespace)
+                    return await self._put(kind, key, new, 0, others)
             except KeyConflict as error:
-                if error.key != key:  # a quota that other writers have used meanwhile, or an account
+                if error.key != key:  # a quota that other writers have used meanwhile, its namespace, or an account
                     await self._seen(error)
                 elif metadata.name:
                     raise errors.already_exists(kind.resource, metadata.name, kind.group) from None
@@ -199,6 +199,7 @@ class Registry:
     def newborn(self, obj: Any, writer: Writer, config: Config | None = None) -> Any:
         """The object as it is to be stored: named, admitted, with its defaults, checked."""
         metadata: ObjectMeta = obj.metadata
+        self.check_creatable(kinds.of(obj), metadata)
         if not metadata.name and metadata.generate_name:
             name = rules.generated_name(metadata.generate_name, self._random.getrandbits(64))
             obj = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
@@ -211,6 +212,22 @@ class Registry:
         if config is not None:
             return _traced(config.created(new, writer, self.now()))
         return _traced(managed_fields.created(new, writer, self.now()))
+
+    def place(self, kind: Kind, namespace: str) -> tuple[Check, ...]:
+        """What a new object is stored upon: its namespace is there and is not being deleted, as it was found."""
+        if not kind.namespaced:
+            return ()
+        key = NAMESPACE.key("", namespace)
+        entry = self.cache.get(NAMESPACE, key)
+        return (Check(key, entry.revision if entry is not None else 0),)
+
+    async def _charges(self, kind: Kind, old: Any | None, new: Any) -> tuple[Put, ...]:
+        """Raises Forbidden where the quotas do not admit it, as they are stored now."""
+        try:
+            return self._policies.charges(kind, old, new)
+        except errors.Forbidden:
+            await self.catch_up()
+            return self._policies.charges(kind, old, new)
 
     def _belongings(self, new: Any) -> tuple[Put, ...]:
         """What is stored with a new object: a namespace has its account from the first moment."""
@@ -315,7 +332,12 @@ class Registry:
             merged = merging.applied(json.to_builtins(old), wanted, shape)
             return rules.updated(old, decode(merged, kind.type), self.admission)
 
-        entry, changed = await self.changed(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run)
+        try:
+            entry, changed = await self.changed(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run)
+        except errors.NotFound:  # gone meanwhile, or before this cache has seen it go
+            if given:
+                raise
+            return await self.apply(kind, namespace, document, writer=writer, dry_run=dry_run, decode=decode)
         return entry, "configured" if changed else "unchanged"
 
     async def delete(
@@ -424,7 +446,7 @@ class Registry:
                     await self.cache.wait_for(at)
                     return entries.make(kind, key, new, at), True
                 async with self._policies.turn(kind, namespace, creation=False):
-                    charges = self._policies.charges(kind, old, new)
+                    charges = await self._charges(kind, old, new)
                     return await self._put(kind, key, new, entry.revision, charges), True
             except KeyConflict as error:
                 if given_revision and error.key == key:
@@ -444,24 +466,27 @@ class Registry:
         else:
             await self.cache.catch_up()
 
-    async def _put(self, kind: Kind, key: str, obj: Any, expected: int, charges: Sequence[Put] = ()) -> CacheEntry:
-        """charges: what is stored with it, or nothing of all."""
+    async def _put(
+        self, kind: Kind, key: str, obj: Any, expected: int, others: Sequence[Put | Check] = ()
+    ) -> CacheEntry:
+        """others: what is stored, or must be so, with it, or nothing of all."""
         value, coming = self._encoded(kind, key, obj, expected)
         with self.cache.expect(coming):
-            at, *others = await self._store.commit([Put(key, value, expected), *charges])
-            await self.cache.wait_for(max((at, *others)))
-        return self._stored(kind, key, obj, at)
+            revisions = await self._store.commit([Put(key, value, expected), *others])
+            await self.cache.wait_for(max(revisions))
+        return self._stored(kind, key, obj, revisions[0])
 
     async def put_all(
         self, kind: Kind, puts: Sequence[tuple[str, Any, int]]
     ) -> Sequence[CacheEntry | errors.KnarrError]:
         """Keys, objects, and the revisions they must have now: each by itself, with one wait for all."""
         coming: dict[str, Expected] = {}
-        commits: list[tuple[Put]] = []
+        commits: list[tuple[Put | Check, ...]] = []
         for key, obj, expected in puts:
             value, own = self._encoded(kind, key, obj, expected)
             coming.update(own)
-            commits.append((Put(key, value, expected),))
+            place = () if expected else self.place(kind, obj.metadata.namespace)
+            commits.append((Put(key, value, expected), *place))
         with self.cache.expect(coming):
             outcomes = await self._store.commit_each(commits)
             await self.cache.wait_for(max((each[0] for each in outcomes if isinstance(each, tuple)), default=0))

@@ -109,7 +109,8 @@ async def evict(
 ) -> None:
     """Delete a pod if its disruption budget allows it. Raises ResourceExhausted, with the cause, where not."""
     for _ in range(ATTEMPTS):
-        entry = await registry.newest(POD, namespace, name, resource_version)
+        await registry.catch_up()  # for the budgets, of which no revision is compared where they are not concerned
+        entry = registry.get(POD, namespace, name)
         pod = entry.value()
         check_uid(POD, pod, uid)
         uid = pod.metadata.uid
@@ -130,7 +131,6 @@ async def evict(
                 POD, namespace, name, grace_s=grace_s, uid=uid, resource_version=seen, dry_run=dry_run
             )
         except errors.Conflict:
-            await registry.catch_up()
             continue
         return
     raise errors.conflict(BUDGET.resource, name, BUDGET.group)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from knarr_api.errors import Invalid, KnarrError, Unavailable
 from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Delete, Operation, Outcome, Put
 
-MAX_COMMITS, MAX_BATCH_OPERATIONS, MAX_BATCH_BYTES = 128, 254, 1024 * 1024
+MAX_COMMITS, MAX_BATCH_CHANGES, MAX_BATCH_BYTES = 128, 254, 1024 * 1024
 FIRST = "/registry/coordination.k8s.io/leases/"
 """What is written there goes before all that waits: behind thousands of pods a renewal would come too late, and nodes
 or the leader be taken for lost because there is much to do."""
@@ -106,14 +106,15 @@ def take_batch(waiting: deque[Waiting], busy: Busy) -> list[Waiting]:
     batch: list[Waiting] = []
     kept: list[Waiting] = []
     keys = busy.copy()
-    operations = size_bytes = 0
+    changes = size_bytes = 0
     while waiting and len(batch) < MAX_COMMITS:
         commit = waiting.popleft()
-        fits = operations + len(commit.operations) <= MAX_BATCH_OPERATIONS
+        own = len(changed_keys(commit.operations))
+        fits = changes + own <= MAX_BATCH_CHANGES
         fits = fits and (not batch or size_bytes + commit.size_bytes <= MAX_BATCH_BYTES)
         if fits and not keys.meets(commit.operations):
             batch.append(commit)
-            operations += len(commit.operations)
+            changes += own
             size_bytes += commit.size_bytes
         else:
             kept.append(commit)

@@ -104,8 +104,9 @@ def test_a_container_must_say_what_is_limited():
         admission.charged(None, pod(), [limited], NOW)
 
 
-def test_a_quota_that_was_not_counted_admits_nothing():
-    limited = made(ResourceQuota, "q", spec={"hard": {"pods": "5"}})
+@pytest.mark.parametrize("status", [{}, {"used": {"pods": "0"}}, {"hard": {"pods": "5"}}])
+def test_a_quota_that_was_not_counted_admits_nothing(status):
+    limited = made(ResourceQuota, "q", spec={"hard": {"pods": "5"}}, status=status)
     with pytest.raises(Forbidden, match="status unknown for quota: q, resources: pods"):
         admission.charged(None, pod(), [limited], NOW)
 
