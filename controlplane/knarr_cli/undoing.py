@@ -70,6 +70,41 @@ class Undoing:
         return found
 
 
+MADE = ("uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields", *(
+    "deletionTimestamp", "deletionGracePeriodSeconds"
+))  # fmt: skip
+"""Of metadata, by the API."""
+DELETING = ("foregroundDeletion", "orphan")
+"""Finalizers that say how it was deleted."""
+OF_A_JOB = ("batch.kubernetes.io/controller-uid", "controller-uid", "batch.kubernetes.io/job-name", "job-name")
+
+
+def anew(document: Mapping[str, Any], owners: Iterable[str] = ()) -> dict[str, Any]:
+    """What to create so that a deleted object is there again. owners: uids of those that still are. Pure.
+
+    Not its status, nor what it was given when it was made or placed: its uid, a pod's node, a Job's own selector.
+    """
+    metadata = {name: value for name, value in document.get("metadata", {}).items() if name not in MADE}
+    there = set(owners)
+    kept = {
+        "ownerReferences": [each for each in metadata.get("ownerReferences", ()) if each.get("uid") in there],
+        "finalizers": [each for each in metadata.get("finalizers", ()) if each not in DELETING],
+    }
+    metadata = {**metadata, **kept}
+    metadata = {name: value for name, value in metadata.items() if value or name not in kept}
+    made = {name: value for name, value in document.items() if name != "status"} | {"metadata": metadata}
+    spec = document.get("spec")
+    if document.get("kind") == "Pod" and isinstance(spec, Mapping):
+        made["spec"] = {name: value for name, value in spec.items() if name != "nodeName"}
+    if document.get("kind") == "Job" and isinstance(spec, Mapping) and not spec.get("manualSelector"):
+        made["spec"] = {name: value for name, value in spec.items() if name != "selector"}
+        template = dict(spec.get("template") or {})
+        inner = dict(template.get("metadata") or {})
+        inner["labels"] = {name: value for name, value in (inner.get("labels") or {}).items() if name not in OF_A_JOB}
+        made["spec"]["template"] = {**template, "metadata": inner}
+    return made
+
+
 def _key(lists: Iterable[Any]) -> str:
     items = tuple(lists)
     if not all(isinstance(each, list) for each in items):

@@ -10,15 +10,16 @@ from typing import Any
 import click
 import grpc.aio
 
-from knarr_api import grpc_status
-from knarr_api.errors import Invalid
+from knarr_api import grpc_status, kinds
+from knarr_api.errors import Invalid, KnarrError
 from knarr_api.kinds import Kind
 from knarr_cli import cells, completing, output, tables
 from knarr_cli.session import namespace_option, seconds, session, shown, targets
-from knarr_cli.undoing import ABSENT, Field, Undoing
+from knarr_cli.undoing import ABSENT, Field, Undoing, anew
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 from knarr_client.messages import resource_type
+from knarr_client.raw import Answer
 from knarr_proto.v1 import history_pb2, history_pb2_grpc
 
 TIMEOUT_S = 30.0
@@ -26,6 +27,8 @@ MAX_VALUE, MAX_CHANGES = 60, 6
 ONE = "KIND NAME | KIND/NAME"
 APPLIERS = frozenset({"knarr", "knarr-client-side-apply", "kubectl", "kubectl-client-side-apply"})
 """Who writes what ``knarr apply`` and ``kubectl apply`` are told."""
+REMOVED = "Delete"
+"""The operation of what is no version, but the end of them."""
 UNDONE = ("labels", "annotations", "finalizers", "ownerReferences")
 """Of metadata."""
 
@@ -59,7 +62,7 @@ def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: st
 
     answer = own.run(work)
     if form in ("json", "yaml"):
-        items = [json.loads(version.object.json) for version in answer.versions]
+        items = [json.loads(each.object.json) for each in answer.versions if each.operation != REMOVED]
         output.document(form, {"apiVersion": "v1", "kind": "List", "items": items})
         return
     now = datetime.datetime.now(datetime.UTC)
@@ -86,7 +89,8 @@ def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: st
 Examples:
   knarr undo deployment web                        # take back what the last apply changed
   knarr undo deployment web --dry-run              # say what would change; with -o yaml: the object as it would be
-  knarr undo configmap/settings --revision 52479   # take back another change, see 'knarr history'""",
+  knarr undo configmap/settings --revision 52479   # take back another change, see 'knarr history'
+  knarr undo secret/keys                           # after a delete: make it again as it was""",
 )
 @click.argument(
     "resource", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
@@ -106,7 +110,7 @@ def undo_command(
     force: bool,
     form: str,
 ) -> None:
-    """Take back what an apply changed. What others have changed since stays.
+    """Take back what an apply changed, or a deletion. What others have changed since stays.
 
     Where the very same field was changed again since, it says so, with who did it, and changes nothing.
     """
@@ -116,6 +120,15 @@ def undo_command(
 
     async def work(client: GrpcClient) -> None:
         answer = await versions(client, kind, space, name, 500)
+        if answer.versions[0].operation == REMOVED:
+            made = await _make_again(client, answer, revision, shown(kind, name), dry_run=dry_run)
+            if form in ("json", "yaml"):
+                output.document(form, made.object)
+                return
+            output.write(
+                shown(kind, name) if form == "name" else f"{shown(kind, name)} created" + " (dry run)" * dry_run
+            )
+            return
         number = _to_undo(answer, revision, shown(kind, name))
         after = json.loads(answer.versions[number].object.json)
         before = json.loads(answer.versions[number + 1].object.json)
@@ -144,6 +157,31 @@ def undo_command(
 
 
 commands = (history_command, undo_command)
+
+
+async def _make_again(client: GrpcClient, answer: Any, revision: str, what: str, *, dry_run: bool) -> Answer:
+    """A deleted object as it was before it was marked for that. Its owners, where they are gone, it is without."""
+    at = answer.versions[0].resource_version
+    if revision not in ("", at):
+        raise Invalid(f"{what} was deleted in revision {at}: take that back first")
+    found = [json.loads(version.object.json) for version in answer.versions[1:]]
+    last = next((each for each in found if "deletionTimestamp" not in each["metadata"]), found[0])
+    owners = []
+    for owner in last["metadata"].get("ownerReferences", ()):
+        try:
+            of_kind = kinds.by_kind(owner["apiVersion"], owner["kind"])
+            place = last["metadata"].get("namespace", "") if of_kind.namespaced else ""
+            present = await client.raw.get(of_kind, owner["name"], place)
+        except KnarrError:
+            continue
+        owners.append(present["metadata"]["uid"])
+    document = anew(last, owners)
+    return await client.raw.create(
+        document,
+        namespace=last["metadata"].get("namespace", ""),
+        field_manager="knarr-undo",
+        dry_run=dry_run,
+    )
 
 
 async def versions(client: GrpcClient, kind: Kind, namespace: str, name: str, limit: int) -> Any:

@@ -6,6 +6,7 @@ as it was at a revision tells the time of that revision; the revision at a time 
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 
 from knarr_api import errors, kinds
@@ -14,7 +15,10 @@ from knarr_api.types.coordination_v1 import Lease
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store import revision
-from knarr_controlplane.store.protocol import Store
+from knarr_controlplane.store.protocol import Store, StoreEvent
+
+QUIET_S = 1.0
+"""A store that says nothing for so long about a key's past has said everything."""
 
 
 class Past:
@@ -49,9 +53,12 @@ class Past:
         oldest = f"; the oldest that is kept is of about {kept.isoformat()}" if kept is not None else ""
         raise errors.Expired(f"what was there at {time.isoformat()} is not kept any more{oldest}: see --retention")
 
-    async def versions(self, kind: Kind, key: str, limit: int) -> tuple[list[CacheEntry], bool]:
-        """An object's versions, the newest first, as far as they are kept, and whether the last is its first."""
-        at = await self._store.revision()
+    async def versions(self, kind: Kind, key: str, limit: int, *, before: int = 0) -> tuple[list[CacheEntry], bool]:
+        """An object's versions, the newest first, as far as they are kept, and whether the last is its first.
+
+        before: only those older than this packed revision.
+        """
+        at = revision.pack(revision.store_revision(before) - 1) if before else await self._store.revision()
         found: list[CacheEntry] = []
         while len(found) < limit:
             try:
@@ -67,6 +74,42 @@ class Past:
                 return found, True
             at = revision.pack(written - 1)
         return found, False
+
+    async def removal(self, key: str) -> int:
+        """The newest packed revision in which an object went; 0 where none is kept."""
+        until, found = await self._store.revision(), 0
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(QUIET_S) as quiet:
+                async for batch in self._store.watch(key, after=await self._oldest(until), previous=False):
+                    for event in batch:
+                        if isinstance(event, StoreEvent) and event.key == key and event.value is None:
+                            found = event.revision
+                    if revision.store_revision(batch[-1].revision) >= revision.store_revision(until):
+                        return found
+                    quiet.reschedule(loop.time() + QUIET_S)
+        except TimeoutError:
+            pass
+        return found
+
+    async def time_of(self, at: int) -> datetime.datetime | None:
+        """When a packed revision was written, to about the leader's renewal; None where that is not known."""
+        try:
+            return await self._time_of(revision.store_revision(at))
+        except errors.Expired:
+            return None
+
+    async def _oldest(self, newest: int) -> int:
+        """The oldest packed revision that is kept."""
+        low, high = 0, revision.store_revision(newest)  # low: not kept; high: kept
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                await self._store.list(self._clock_key, limit=1, at_revision=revision.pack(middle))
+                high = middle
+            except errors.Expired:
+                low = middle
+        return revision.pack(high)
 
     async def _time_of(self, number: int) -> datetime.datetime | None:
         """None before there was a leader."""

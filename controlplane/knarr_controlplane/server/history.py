@@ -46,15 +46,28 @@ class History(history_pb2_grpc.HistoryServicer):
         limit = request.limit or USUAL_LIMIT
         key = kind.key(request.namespace, request.name)
         entries, complete = await self._past.versions(kind, key, limit + 1)
+        removed = 0 if entries else await self._past.removal(key)
+        if removed:
+            entries, complete = await self._past.versions(kind, key, limit + 1, before=removed)
         if not entries:
             raise errors.not_found(kind.resource, request.name, kind.group)
         complete = complete and len(entries) <= limit
         answer = history_pb2.VersionsResponse(complete=complete)
+        if removed:
+            answer.versions.append(_removal(removed, await self._past.time_of(removed), entries[0]))
         for number, new in enumerate(entries[:limit]):
             answer.versions.append(_version(entries[number + 1] if number + 1 < len(entries) else None, new))
         if complete:
             answer.versions[-1].operation = "Create"
         return answer
+
+
+def _removal(at: int, time: datetime.datetime | None, last: CacheEntry) -> Any:
+    version = history_pb2.ObjectVersion(resource_version=str(at), operation="Delete")
+    if time is not None:
+        version.time.FromDatetime(time)
+    version.object.json = last.json
+    return version
 
 
 def _version(old: CacheEntry | None, new: CacheEntry) -> Any:

@@ -310,6 +310,24 @@ def test_history_time_travel_and_undo(knarr):
     assert "NotFound" in knarr.fails("history", "cm", "none")
 
 
+def test_a_deletion_is_told_of_and_taken_back(knarr):
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: lost, labels: {a: b}}\ndata: {colour: red}\n"
+    knarr.ok("apply", "-f", "-", stdin=manifest)
+    uid = knarr.json("get", "cm", "lost")["metadata"]["uid"]
+    knarr.ok("delete", "cm", "lost")
+    told = knarr.ok("history", "cm", "lost").splitlines()
+    assert [line.split()[3] for line in told[1:]] == ["Delete", "Create"], told
+    assert "created (dry run)" in knarr.ok("undo", "cm", "lost", "--dry-run")
+    assert "NotFound" in knarr.fails("get", "cm", "lost")
+    assert "take that back first" in knarr.fails("undo", "cm", "lost", "--revision", told[2].split()[0])
+    assert knarr.ok("undo", "cm/lost") == "configmap/lost created\n"
+    back = knarr.json("get", "cm", "lost")
+    assert (back["data"], back["metadata"]["labels"]) == ({"colour": "red"}, {"a": "b"})
+    assert back["metadata"]["uid"] != uid
+    assert knarr.ok("apply", "-f", "-", stdin=manifest) == "configmap/lost unchanged\n"
+    assert "NotFound" in knarr.fails("undo", "cm", "never-there")
+
+
 def _revision(history, text):
     (line,) = (line for line in history.splitlines() if f'→ "{text}"' in line)
     return line.split()[0]

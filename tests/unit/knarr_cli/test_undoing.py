@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knarr_cli.undoing import Undoing
+from knarr_cli.undoing import Undoing, anew
 
 scalars = st.integers(0, 2)
 documents = st.recursive(
@@ -64,3 +64,35 @@ def test_forced_it_never_refuses_and_twice_is_once(before: Any, after: Any, live
     assert not conflicts
     again, back, _ = undo(before, after, found, force=True)
     assert again == found and not back
+
+
+def test_what_was_deleted_is_made_anew_without_what_it_was_given() -> None:
+    labels = {"batch.kubernetes.io/controller-uid": "u1", "job-name": "j", "app": "a"}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "j",
+            "uid": "u1",
+            "resourceVersion": "5",
+            "finalizers": ["foregroundDeletion", "mine/own"],
+            "deletionTimestamp": "2030-01-01T00:00:00Z",
+            "ownerReferences": [{"uid": "gone"}, {"uid": "there"}],
+            "labels": {"a": "b"},
+        },
+        "spec": {"selector": {"matchLabels": {}}, "template": {"metadata": {"labels": labels}}, "suspend": True},
+        "status": {"active": 1},
+    }
+    assert anew(job, ["there"]) == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "j",
+            "finalizers": ["mine/own"],
+            "ownerReferences": [{"uid": "there"}],
+            "labels": {"a": "b"},
+        },
+        "spec": {"template": {"metadata": {"labels": {"app": "a"}}}, "suspend": True},
+    }
+    pod = {"kind": "Pod", "metadata": {"name": "p", "finalizers": ["orphan"]}, "spec": {"nodeName": "n1", "x": 1}}
+    assert anew(pod) == {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"x": 1}}

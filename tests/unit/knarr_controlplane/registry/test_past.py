@@ -93,3 +93,25 @@ async def test_versions_end_where_the_object_was_made(writing: Writing) -> None:
     found, complete = await writing.past.versions(MAP, writing.key, 2)
     assert len(found) == 2 and not complete
     assert await writing.past.versions(MAP, MAP.key("default", "none"), 5) == ([], False)
+
+
+async def test_what_went_is_found_with_what_it_was_before(writing: Writing) -> None:
+    await writing.write("one")
+    await writing.renew(7)
+    await writing.write("two")
+    await writing.store.commit([Delete(writing.key)])
+    await writing.renew(9)
+    removed = await writing.past.removal(writing.key)
+    found, complete = await writing.past.versions(MAP, writing.key, 5, before=removed)
+    assert [entry.value().data["text"] for entry in found] == ["two", "one"] and complete
+    assert await writing.past.time_of(removed) == START + datetime.timedelta(seconds=7)
+    assert await writing.past.removal(MAP.key("default", "none")) == 0
+
+
+async def test_what_went_long_ago_is_not_found(writing: Writing) -> None:
+    await writing.write("one")
+    await writing.store.commit([Delete(writing.key)])
+    await writing.renew(9)
+    await writing.store.compact(await writing.store.revision())
+    await writing.renew(10)
+    assert await writing.past.removal(writing.key) == 0
