@@ -47,7 +47,7 @@ SUMMARIES = {
     "api-resources": "Show which kinds there are",
     "api-versions": "Show which versions of groups there are",
     "explain": "Show the fields of a kind",
-    "auth": "Who you are",
+    "auth": "Who you are, and what you may do",
     "version": "Show versions",
     "cluster-info": "Show where the API is and how it does",
     "apply": "Make the cluster as the manifests say",

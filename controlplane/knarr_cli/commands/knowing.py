@@ -9,11 +9,11 @@ import grpc
 import grpc.aio
 
 from knarr_api import grpc_status, json, kinds
-from knarr_api.errors import Invalid
+from knarr_api.errors import Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_cli import completing, explaining, output
 from knarr_cli.cells import at
-from knarr_cli.session import ALL, session
+from knarr_cli.session import ALL, all_namespaces_option, namespace_option, session, warn
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2, cluster_pb2_grpc
@@ -21,6 +21,7 @@ from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2, cluster
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 READING = ("get", "list")
 """Of kinds that are computed."""
+SUBRESOURCES = ("status", "scale", "eviction", "binding", "log", "token", "approval", "finalize")
 
 
 def preferred() -> list[Kind]:
@@ -155,7 +156,86 @@ def cluster_info_command(ctx: click.Context) -> None:
 
 @click.group("auth", cls=VerbGroup)
 def auth_group() -> None:
-    """Who you are."""
+    """Who you are, and what you may do."""
+
+
+async def _reviewed(client: GrpcClient, method: str, document: dict[str, Any]) -> dict[str, Any]:
+    stub: Any = accounts_pb2_grpc.AccountsStub(client.channel)
+    try:
+        answer = await getattr(stub, method)(accounts_pb2.Review(json=json.encode(document)), timeout=10.0)
+    except grpc.aio.AioRpcError as error:
+        raise grpc_status.from_rpc(error) from error
+    review = json.load(answer.json)
+    if not isinstance(review, dict):
+        raise Invalid("the API answered with no review")
+    return review
+
+
+@auth_group.command(
+    "can-i",
+    epilog="""\b
+Examples:
+  knarr auth can-i create deployments
+  knarr auth can-i get pods/log
+  knarr auth can-i delete pod/web-1 -n shop
+  knarr auth can-i list pods --as system:node:n1 --as-group system:nodes""",
+)
+@click.argument("verb")
+@click.argument("resource", metavar="KIND[/NAME] | KIND/SUBRESOURCE | /URL")
+@click.argument("name", default="")
+@namespace_option
+@all_namespaces_option
+@click.option("--subresource", default="", help="status, scale, eviction, log, …")
+@click.option("--field-selector", default="", help="Of a list or watch: spec.nodeName=n1")
+@click.option("--as", "user", default="", metavar="USER", help="Ask about somebody else.")
+@click.option("--as-group", "groups", multiple=True, metavar="GROUP", help="And what groups that user is in.")
+@click.option("-q", "--quiet", is_flag=True, help="By exit status only.")
+@click.pass_context
+def can_i_command(
+    ctx: click.Context,
+    verb: str,
+    resource: str,
+    name: str,
+    namespace: str,
+    all_namespaces: bool,
+    subresource: str,
+    field_selector: str,
+    user: str,
+    groups: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Say whether you may do something: yes, or no with exit status 1."""
+    own = session(ctx)
+    spec: dict[str, Any] = {}
+    if resource.startswith("/"):
+        spec["nonResourceAttributes"] = {"verb": verb, "path": resource}
+    else:
+        word, _, rest = resource.partition("/")
+        if rest in SUBRESOURCES:
+            subresource = rest
+        elif rest:
+            name = rest
+        what = {"verb": verb, "resource": word, "name": name, "subresource": subresource}
+        try:
+            kind = kinds.lookup(word)
+        except NotFound:
+            warn([f"the server doesn't have a resource type '{word}'"])
+        else:
+            what |= {"group": kind.group, "version": kind.version, "resource": kind.resource}
+            if kind.namespaced and not all_namespaces:
+                what["namespace"] = own.namespace(namespace)
+        if field_selector:
+            what["fieldSelector"] = {"rawSelector": field_selector}
+        spec["resourceAttributes"] = {field: value for field, value in what.items() if value}
+    review: dict[str, Any] = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
+    if user or groups:
+        review |= {"kind": "SubjectAccessReview", "spec": {**spec, "user": user, "groups": list(groups)}}
+    status = own.run(lambda client: _reviewed(client, "ReviewAccess", review)).get("status") or {}
+    if not quiet:
+        reason = f" - {status['reason']}" if status.get("reason") else ""
+        output.write("yes" if status.get("allowed") else f"no{reason}")
+    if not status.get("allowed"):
+        raise SystemExit(1)
 
 
 @auth_group.command("whoami", epilog="\b\nExamples:\n  knarr auth whoami")
@@ -164,18 +244,7 @@ def auth_group() -> None:
 def whoami_command(ctx: click.Context, form: str) -> None:
     """Show as whom the API knows you."""
 
-    async def work(client: GrpcClient) -> dict[str, Any]:
-        stub: Any = accounts_pb2_grpc.AccountsStub(client.channel)
-        try:
-            answer = await stub.WhoAmI(accounts_pb2.Review(), timeout=10.0)
-        except grpc.aio.AioRpcError as error:
-            raise grpc_status.from_rpc(error) from error
-        review = json.load(answer.json)
-        if not isinstance(review, dict):
-            raise Invalid("the API answered with no review")
-        return review
-
-    review = session(ctx).run(work)
+    review = session(ctx).run(lambda client: _reviewed(client, "WhoAmI", {}))
     if form:
         output.document(form, review)
         return

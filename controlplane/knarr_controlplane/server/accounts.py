@@ -1,4 +1,4 @@
-"""``knarr.v1.Accounts``: tokens of ServiceAccounts, and whose they are."""
+"""``knarr.v1.Accounts``: tokens of ServiceAccounts, whose they are, and what callers may do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from knarr_api import json, kinds
-from knarr_api.errors import Conflict, FieldError, Forbidden, KnarrError, NotFound, Unauthenticated, invalid
+from knarr_api.errors import Conflict, FieldError, Forbidden, Invalid, KnarrError, NotFound, Unauthenticated, invalid
 from knarr_api.types.authentication_v1 import (
     BoundObjectReference,
     SelfSubjectReview,
@@ -21,13 +21,20 @@ from knarr_api.types.authentication_v1 import (
     TokenReviewStatus,
     UserInfo,
 )
+from knarr_api.types.authorization_v1 import (
+    SelfSubjectAccessReview,
+    SelfSubjectAccessReviewSpec,
+    SubjectAccessReview,
+    SubjectAccessReviewSpec,
+    SubjectAccessReviewStatus,
+)
 from knarr_api.types.core_v1 import Node, Pod, ServiceAccount
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.pki import identity
 from knarr_controlplane.pki.account_tokens import ISSUER, PREFIX, AccountTokens, Claims
 from knarr_controlplane.pki.identity import Identity
 from knarr_controlplane.registry import accounts
-from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.server.calls import unary
 from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc
 
@@ -159,6 +166,44 @@ class Accounts(accounts_pb2_grpc.AccountsServicer):
         user = UserInfo(username=caller.name, uid=caller.uid, groups=groups)
         review = SelfSubjectReview(status=SelfSubjectReviewStatus(user_info=user))
         return accounts_pb2.Review(json=json.encode(review))
+
+    @unary
+    async def ReviewAccess(self, request: Any, context: Any) -> Any:
+        caller = identity.of_call(context)
+        given: SubjectAccessReview | SelfSubjectAccessReview
+        document = json.load(request.json)
+        if isinstance(document, dict) and document.get("kind") == "SubjectAccessReview":
+            self._authorizer.check_admin(caller, "review the access of others")
+            given = json.decode_strict(document, SubjectAccessReview)
+            caller = Identity(given.spec.user, frozenset(given.spec.groups))
+        else:
+            given = json.decode_strict(document, SelfSubjectAccessReview)
+        await self._registry.catch_up()
+        return accounts_pb2.Review(json=json.encode(replace(given, status=self._access(caller, given.spec))))
+
+    def _access(
+        self, caller: Identity, wanted: SubjectAccessReviewSpec | SelfSubjectAccessReviewSpec
+    ) -> SubjectAccessReviewStatus:
+        what = wanted.resource_attributes
+        if what is None:
+            if wanted.non_resource_attributes is None:
+                raise Invalid("spec: exactly one of nonResourceAttributes or resourceAttributes must be specified")
+            return SubjectAccessReviewStatus(allowed=caller.is_admin)
+        try:
+            kind = kinds.find(what.group, what.version, what.resource)
+            fields = what.field_selector.raw_selector if what.field_selector is not None else ""
+            self._authorizer.check(
+                caller,
+                what.verb,
+                kind,
+                namespace=what.namespace,
+                name=what.name,
+                subresource=what.subresource,
+                filter_=filter_of(kind, what.namespace, "", fields),
+            )
+        except (Forbidden, NotFound) as error:
+            return SubjectAccessReviewStatus(allowed=caller.is_admin, reason="" if caller.is_admin else str(error))
+        return SubjectAccessReviewStatus(allowed=True)
 
     def _check_node(self, node: str, namespace: str, name: str, bound: BoundObjectReference | None) -> None:
         """A node asks for pods that are on it, and for tokens that end with them."""

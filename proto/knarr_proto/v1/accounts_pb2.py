@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dknarr_proto/v1/accounts.proto\x12\x08knarr.v1\"L\n\x13\x41\x63\x63ountTokenRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0crequest_json\x18\x03 \x01(\x0c\",\n\x14\x41\x63\x63ountTokenResponse\x12\x14\n\x0crequest_json\x18\x01 \x01(\x0c\"\x16\n\x06Review\x12\x0c\n\x04json\x18\x01 \x01(\x0c\x32\xb9\x01\n\x08\x41\x63\x63ounts\x12L\n\x0b\x43reateToken\x12\x1d.knarr.v1.AccountTokenRequest\x1a\x1e.knarr.v1.AccountTokenResponse\x12\x31\n\x0bReviewToken\x12\x10.knarr.v1.Review\x1a\x10.knarr.v1.Review\x12,\n\x06WhoAmI\x12\x10.knarr.v1.Review\x1a\x10.knarr.v1.Reviewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dknarr_proto/v1/accounts.proto\x12\x08knarr.v1\"L\n\x13\x41\x63\x63ountTokenRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0crequest_json\x18\x03 \x01(\x0c\",\n\x14\x41\x63\x63ountTokenResponse\x12\x14\n\x0crequest_json\x18\x01 \x01(\x0c\"\x16\n\x06Review\x12\x0c\n\x04json\x18\x01 \x01(\x0c\x32\xed\x01\n\x08\x41\x63\x63ounts\x12L\n\x0b\x43reateToken\x12\x1d.knarr.v1.AccountTokenRequest\x1a\x1e.knarr.v1.AccountTokenResponse\x12\x31\n\x0bReviewToken\x12\x10.knarr.v1.Review\x1a\x10.knarr.v1.Review\x12,\n\x06WhoAmI\x12\x10.knarr.v1.Review\x1a\x10.knarr.v1.Review\x12\x32\n\x0cReviewAccess\x12\x10.knarr.v1.Review\x1a\x10.knarr.v1.Reviewb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,5 +38,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVIEW']._serialized_start=167
   _globals['_REVIEW']._serialized_end=189
   _globals['_ACCOUNTS']._serialized_start=192
-  _globals['_ACCOUNTS']._serialized_end=377
+  _globals['_ACCOUNTS']._serialized_end=429
 # @@protoc_insertion_point(module_scope)

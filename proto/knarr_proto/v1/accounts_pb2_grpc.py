@@ -49,6 +49,11 @@ class AccountsStub:
                 request_serializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.SerializeToString,
                 response_deserializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.FromString,
                 _registered_method=True)
+        self.ReviewAccess = channel.unary_unary(
+                '/knarr.v1.Accounts/ReviewAccess',
+                request_serializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.SerializeToString,
+                response_deserializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.FromString,
+                _registered_method=True)
 
 
 class AccountsServicer:
@@ -75,6 +80,14 @@ class AccountsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReviewAccess(self, request, context):
+        """Whether a caller may do something: a SelfSubjectAccessReview of authorization.k8s.io/v1, for everybody, or a
+        SubjectAccessReview about somebody else, for admins.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +103,11 @@ def add_AccountsServicer_to_server(servicer, server):
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
+                    request_deserializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.FromString,
+                    response_serializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.SerializeToString,
+            ),
+            'ReviewAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewAccess,
                     request_deserializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.FromString,
                     response_serializer=knarr__proto_dot_v1_dot_accounts__pb2.Review.SerializeToString,
             ),
@@ -173,6 +191,33 @@ class Accounts:
             request,
             target,
             '/knarr.v1.Accounts/WhoAmI',
+            knarr__proto_dot_v1_dot_accounts__pb2.Review.SerializeToString,
+            knarr__proto_dot_v1_dot_accounts__pb2.Review.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/knarr.v1.Accounts/ReviewAccess',
             knarr__proto_dot_v1_dot_accounts__pb2.Review.SerializeToString,
             knarr__proto_dot_v1_dot_accounts__pb2.Review.FromString,
             options,

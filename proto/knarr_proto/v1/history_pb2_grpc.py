@@ -58,7 +58,8 @@ class HistoryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Versions(self, request, context):
-        """What an object has been since it was created, the newest first, as far as it is kept. Errors: NOT_FOUND.
+        """What an object has been since it was created, the newest first, as far as it is kept. Of one that was deleted the
+        first is its deletion. Errors: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

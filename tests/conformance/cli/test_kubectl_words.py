@@ -103,6 +103,16 @@ def test_what_the_api_knows(cluster):
     assert "    maxSurge\t<IntOrString>" in explained
     assert cluster.fails("explain", "pod.spec.nope") == 'error: field "nope" does not exist\n'
     assert "knarr-admin" in cluster.ok("auth", "whoami")
+    assert cluster.ok("auth", "can-i", "delete", "deploy/web") == "yes\n"
+    assert cluster.ok("auth", "can-i", "create", "pods", "-q") == ""
+    asked = ("--as", "system:node:n1", "--as-group", "system:nodes")
+    refused = cluster.run("auth", "can-i", "create", "secrets", *asked)
+    assert (refused.returncode, refused.stdout.startswith("no - ")) == (1, True), refused.stdout
+    assert cluster.ok("auth", "can-i", "list", "nodes", *asked) == "yes\n"
+    assert cluster.ok("auth", "can-i", "list", "pods", "--field-selector", "spec.nodeName=n1", *asked) == "yes\n"
+    assert cluster.run("auth", "can-i", "get", "pods/status", "--as", "somebody").returncode == 1
+    assert cluster.run("auth", "can-i", "get", "/healthz", "--as", "somebody").stdout == "no\n"
+    assert "doesn't have a resource type" in cluster.run("auth", "can-i", "get", "wigits").stderr
 
 
 def test_an_autoscaler_of_v1_is_applied(knarr):
