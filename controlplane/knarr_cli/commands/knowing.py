@@ -215,7 +215,7 @@ def can_i_command(
             subresource = rest
         elif rest:
             name = rest
-        what = {"verb": verb, "resource": word, "name": name, "subresource": subresource}
+        what: dict[str, Any] = {"verb": verb, "resource": word, "name": name, "subresource": subresource}
         try:
             kind = kinds.lookup(word)
         except NotFound:

@@ -171,13 +171,13 @@ class Accounts(accounts_pb2_grpc.AccountsServicer):
     async def ReviewAccess(self, request: Any, context: Any) -> Any:
         caller = identity.of_call(context)
         given: SubjectAccessReview | SelfSubjectAccessReview
-        document = json.load(request.json)
+        document = json.load(request.json or b"{}")
         if isinstance(document, dict) and document.get("kind") == "SubjectAccessReview":
             self._authorizer.check_admin(caller, "review the access of others")
-            given = json.decode_strict(document, SubjectAccessReview)
+            given = json.decode_strict(request.json, SubjectAccessReview)
             caller = Identity(given.spec.user, frozenset(given.spec.groups))
         else:
-            given = json.decode_strict(document, SelfSubjectAccessReview)
+            given = json.decode_strict(request.json or b"{}", SelfSubjectAccessReview)
         await self._registry.catch_up()
         return accounts_pb2.Review(json=json.encode(replace(given, status=self._access(caller, given.spec))))
 
