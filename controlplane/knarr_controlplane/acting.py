@@ -7,7 +7,7 @@ import asyncio
 from knarr_client.client import Client
 from knarr_client.clock import Clock
 from knarr_controlplane import controllers, scheduler
-from knarr_controlplane.controllers.informers import SharedInformers
+from knarr_controlplane.controllers.informers import StandingInformers, TermInformers
 
 
 async def act(
@@ -15,15 +15,21 @@ async def act(
     clock: Clock,
     identity: str,
     *,
+    standing: StandingInformers,
     scheduling: scheduler.SchedulerSettings,
     controlling: controllers.ControllerSettings,
 ) -> None:
-    """Schedule and control until cancelled, with one set of informers. identity: of this process, in events."""
-    informers = SharedInformers(client, clock)
-    works = (  # the scheduler asks for its informers before the controllers run them
-        scheduler.run(client, settings=scheduling, clock=clock, informers=informers),
-        controllers.run(client, settings=controlling, clock=clock, identity=identity, informers=informers),
-    )
+    """Schedule and control until cancelled. identity: of this process, in events. standing: its informers.
+
+    Nothing is decided before all is known that was written before the term began. The scheduler comes first: it needs
+    little, and pods wait for it.
+    """
+    await standing.caught_up()
+    of_scheduler, of_controllers = TermInformers(standing, clock), TermInformers(standing, clock)
     async with asyncio.TaskGroup() as group:
-        for work in works:
-            group.create_task(work)
+        group.create_task(scheduler.run(client, settings=scheduling, clock=clock, informers=of_scheduler))
+        group.create_task(of_scheduler.run())  # after the scheduler has asked for its own
+        await of_scheduler.synced()
+        group.create_task(
+            controllers.run(client, settings=controlling, clock=clock, identity=identity, informers=of_controllers)
+        )

@@ -27,6 +27,8 @@ from knarr_controlplane import settings as settings_module
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.backup.snapshot import Origin, snapshot
 from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.controllers.garbage.collector import followed_kinds
+from knarr_controlplane.controllers.informers import StandingInformers
 from knarr_controlplane.metrics import MeteredStore, StoredObjects
 from knarr_controlplane.pki import kubeconfig
 from knarr_controlplane.pki.account_tokens import AccountTokens
@@ -196,13 +198,22 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         metrics_address = f"{settings.metrics.host}:{observing.port}"
     client = LocalClient(registry)
     identity = f"{os.uname().nodename}-{os.getpid()}"
+    standing = StandingInformers(client, clock, followed_kinds())
+    background.start(standing.run(), "informers")
 
     async def act(term: leader.Term) -> None:
         controller_settings = controllers.ControllerSettings(
             node_grace_s=settings.node_grace_s, cluster_cidr=settings.cluster_cidr, ca_pem=authority.pem.decode()
         )
         scheduling = scheduler.SchedulerSettings(profiles=settings.profiles)
-        await acting.act(client.fenced(term), clock, identity, scheduling=scheduling, controlling=controller_settings)
+        await acting.act(
+            client.fenced(term),
+            clock,
+            identity,
+            standing=standing,
+            scheduling=scheduling,
+            controlling=controller_settings,
+        )
 
     background.start(leader.lead(client, clock, LEADER, identity, act), "leader")
 

@@ -108,6 +108,10 @@ class Informer(Generic[T]):
         """The newest revision seen; empty before the first list."""
         return self._revision
 
+    def is_older(self, revision: str) -> bool:
+        """Whether it may lack what was written up to that revision."""
+        return not self.synced.is_set() or _older(self.revision, revision)
+
     @property
     def last_failure_s(self) -> float | None:
         """When a list or watch failed last, on the clock's monotonic scale: what is known may have been old then."""
@@ -157,6 +161,14 @@ class Informer(Generic[T]):
         self._handlers.append(handler)
         for key, obj in tuple(self._objects.items()):
             handler(Change(key=key, old=None, new=obj))
+
+    def follow(self, handler: Handler[T]) -> None:
+        """As ``add_handler``, but of present objects it is not told."""
+        self._handlers.append(handler)
+
+    def unfollow(self, handler: Handler[T]) -> None:
+        """Tell that handler no more."""
+        self._handlers.remove(handler)
 
     def enqueue_to(self, queue: WorkQueue[Key]) -> None:
         """Add the key of every changed object to the queue."""

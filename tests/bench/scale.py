@@ -24,15 +24,17 @@ from scale_world import Options, World, cpu_s, main_thread_s, memory_mb, world
 
 from knarr_api.quantity import Quantity
 from knarr_api.types.apps_v1 import Deployment, DeploymentSpec
+from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import Container, Pod, PodSpec, PodTemplateSpec, ResourceRequirements
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_client.grpc import GrpcClient
 
-PHASES = ("idle", "deployment", "clients", "bound", "rest", "hold", "restart")
+PHASES = ("idle", "deployment", "clients", "bound", "rest", "hold", "term", "restart")
 CLIENTS = 64
 HELD_STEP = 10_000
 IDLE_S, REST_S = 20.0, 20.0
 RATE, RATE_S = 100, 10.0
+TERMS, LOST_S, CALM_S = 3, 0.6, 15.0
 
 
 def main() -> int:
@@ -87,6 +89,8 @@ async def measure(options: Options, phases: tuple[str, ...], *, held: int, plot:
                     scale_plot.write(plot, points)
                 if "bound" in phases:
                     await create_to_bound(client, "rate-held")
+            if "term" in phases:
+                await new_term(there, client)
             if "restart" in phases:
                 await restart(there)
 
@@ -265,6 +269,35 @@ async def hold(there: World, client: GrpcClient, held: int) -> list[Point]:
     return points
 
 
+async def new_term(there: World, client: GrpcClient) -> None:
+    """The leader loses its Lease and takes it again; until it has bound a pod that was made meanwhile."""
+    for number in range(TERMS):
+        bound = asyncio.Event()
+
+        async def follow(name: str, bound: asyncio.Event) -> None:
+            async for batch in client.watch(Pod, "default", field_selector=f"metadata.name={name}"):
+                if any(event.object is not None and event.object.spec.node_name for event in batch):
+                    bound.set()
+
+        name = f"term-{number}"
+        following = asyncio.create_task(follow(name, bound))
+        before, memory, began = cpu_s(there.pid), memory_mb(there.pid), time.monotonic()
+        await client.delete(Lease, "knarr-controller-manager", "kube-system")
+        await asyncio.sleep(LOST_S)  # until the leader has noticed: what it binds before is of its last term
+        await client.create(pod(name, app="term"))
+        async with asyncio.timeout(120):
+            await bound.wait()
+        took = time.monotonic() - began
+        following.cancel()
+        await asyncio.sleep(CALM_S)
+        print(
+            f"a new term: first pod bound {took:.2f} s after the Lease was lost; CPU "
+            f"{cpu_s(there.pid) - before:.1f} s in {CALM_S + took:.0f} s; memory {memory:.0f} MB before, "
+            f"{memory_mb(there.pid):.0f} MB after, at most {memory_mb(there.pid, 'VmHWM:'):.0f} MB",
+            flush=True,
+        )
+
+
 async def restart(there: World) -> None:
     """kill -9 of the control plane; until it serves a consistent list, until all agents are back."""
     began = time.monotonic()
@@ -273,11 +306,17 @@ async def restart(there: World) -> None:
     async with there.client() as client:
         await client.list(Pod, "default", limit=1)
         serving = time.monotonic() - began
+        await client.create(pod("restarted", app="restarted"))
+        async for batch in client.watch(Pod, "default", field_selector="metadata.name=restarted"):
+            if any(event.object is not None and event.object.spec.node_name for event in batch):
+                break
+        bound = time.monotonic() - began
     await there.until(lambda: there.total("connected") == there.options.nodes, "agents to come back")
     back = time.monotonic() - began
     print(
-        f"restart after kill -9: serves after {serving:.1f} s, all agents back after {back:.1f} s, CPU "
-        f"{cpu_s(there.pid):.1f} s, memory {memory_mb(there.pid):.0f} MB; load average {os.getloadavg()[0]:.1f}",
+        f"restart after kill -9: serves after {serving:.1f} s, binds after {bound:.1f} s, all agents back after "
+        f"{back:.1f} s, CPU {cpu_s(there.pid):.1f} s, memory {memory_mb(there.pid):.0f} MB; load average "
+        f"{os.getloadavg()[0]:.1f}",
         flush=True,
     )
 

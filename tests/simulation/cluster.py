@@ -25,6 +25,8 @@ from knarr_client.informer import Change, Informer
 from knarr_client.virtual_time import VirtualClock
 from knarr_controlplane import acting, controllers, leader, scheduler
 from knarr_controlplane.cache.watch_cache import WatchCache
+from knarr_controlplane.controllers.garbage.collector import followed_kinds
+from knarr_controlplane.controllers.informers import StandingInformers
 from knarr_controlplane.registry import subresources
 from knarr_controlplane.registry.local_client import LocalClient
 from knarr_controlplane.registry.registry import Registry
@@ -128,12 +130,22 @@ class ControlPlane:
         client = Api(registry)
         self._cluster.endpoints.servers[self._number] = Server(process, client, agents, registry.catch_up)
 
+        standing = StandingInformers(client, self.clock, followed_kinds())
+        process.spawn(standing.run(), "informers", vital=True)
+
         async def act(term: leader.Term) -> None:
             LEADING.set(True)
             scheduling = scheduler.SchedulerSettings()
             controlling = controllers.ControllerSettings(node_grace_s=GRACE_S, ca_pem="certificate")
             writing = client.fenced(term)
-            await acting.act(writing, self.clock, process.name, scheduling=scheduling, controlling=controlling)
+            await acting.act(
+                writing,
+                self.clock,
+                process.name,
+                standing=standing,
+                scheduling=scheduling,
+                controlling=controlling,
+            )
 
         leading = leader.lead(client, self.clock, LEADER, process.name, act, uniform=chance.random)
         process.spawn(leading, "leader", vital=True)

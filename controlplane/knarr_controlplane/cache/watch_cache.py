@@ -139,6 +139,8 @@ class Follower:
     pending: deque[Logged] = field(default_factory=deque)
     lost: bool = False
     """Too much was pending: it has to list again."""
+    asked: bool = False
+    """For a bookmark, as soon as nothing is pending."""
 
     def take(self, logged: Logged) -> None:
         if len(self.pending) >= MAX_BACKLOG:
@@ -370,6 +372,14 @@ class WatchCache:
         finally:
             alarm.cancel()
 
+    def request_bookmarks(self) -> int:
+        """Whoever watches all of a kind is told soon that everything up to the revision, which it returns, was told."""
+        for cache in self._kinds.values():
+            for follower in cache.followers.get(ALL, ()):
+                follower.asked = True
+                follower.wake.set()
+        return self.revision
+
     async def follow(self, kind: Kind, filter_: Filter, after: int) -> AsyncIterator[tuple[Change, ...]]:
         """Changes after a packed revision, in batches. Raises Expired when they are not all here any more."""
         cache = self.of(kind)
@@ -400,7 +410,10 @@ class WatchCache:
                     yield changes
                     bookmark_due_s = now_s + self.bookmark_s
                 elif not held:
-                    if now_s >= bookmark_due_s:  # also where only changes came that do not concern this watcher
+                    if (
+                        follower.asked or now_s >= bookmark_due_s
+                    ):  # also where only changes came that do not concern this watcher
+                        follower.asked = False
                         yield (Change(ChangeType.BOOKMARK, None, seen),)
                         bookmark_due_s = now_s + self.bookmark_s
                     if now_s + CLOCK_SLACK_S >= alarm.when():  # it has rung: one alarm serves many changes

@@ -1,19 +1,42 @@
-"""The informers that all controllers share: one list and one watch per kind, however many look at it."""
+"""The informers that all controllers share: one list and one watch per kind, however many look at it.
+
+Those of a control plane stand: they follow everything also while it does not lead, and a term looks at them through
+branches (see ``knarr_client.branch``). To read everything when a term begins would take the longer, the more there is,
+and while the leader's time goes there its Lease is easily lost again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, cast
 
 import msgspec
 
-from knarr_api.types.core_v1 import Pod
+from knarr_api import errors
+from knarr_api.kinds import Kind
+from knarr_api.types.apps_v1 import ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet
+from knarr_api.types.autoscaling_v2 import HorizontalPodAutoscaler
+from knarr_api.types.batch_v1 import CronJob, Job
+from knarr_api.types.coordination_v1 import Lease
+from knarr_api.types.core_v1 import (
+    Namespace,
+    Node,
+    PersistentVolumeClaim,
+    Pod,
+    ReplicationController,
+    ResourceQuota,
+    ServiceAccount,
+)
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.types.policy_v1 import PodDisruptionBudget
+from knarr_client.branch import Branch
 from knarr_client.client import Client, T, meta_of
 from knarr_client.clock import Clock
 from knarr_client.informer import Informer, wait_synced
+
+ASK_AGAIN_S = 0.02
 
 
 class SharedInformers:
@@ -26,23 +49,12 @@ class SharedInformers:
         self._informers: dict[type[msgspec.Struct], Informer[Any]] = {}
 
     def of(self, type_: type[T]) -> Informer[T]:
-        informer = self._informers.get(type_)
-        if informer is None:
-            keep = cast("Callable[[T], T]", Siblings().keep) if issubclass(type_, Pod) else None
-            informer = Informer(self._client, type_, clock=self._clock, uniform=self._uniform, keep=keep)
-            self._informers[type_] = informer
-        return cast("Informer[T]", informer)
+        return self._get(type_, whole=True)
 
     def metadata_of(self, type_: type[T]) -> Informer[T]:
         """As ``of``, but where nobody else asks for this kind its objects are kept without their content. Call it
         after all calls of ``of``."""
-        informer = self._informers.get(type_)
-        if informer is None:
-            informer = Informer(
-                self._client, type_, clock=self._clock, uniform=self._uniform, keep=cast("Callable[[T], T]", slim)
-            )
-            self._informers[type_] = informer
-        return cast("Informer[T]", informer)
+        return self._get(type_, whole=False)
 
     async def run(self) -> None:
         """Whoever asked for an informer must have done so by now."""
@@ -53,6 +65,74 @@ class SharedInformers:
     async def synced(self) -> None:
         """Until every one has listed once."""
         await wait_synced(*self._informers.values())
+
+    def _get(self, type_: type[T], *, whole: bool) -> Informer[T]:
+        informer = self._informers.get(type_)
+        if informer is None:
+            informer = self._informers[type_] = self._made(type_, whole=whole)
+        return cast("Informer[T]", informer)
+
+    def _made(self, type_: type[T], *, whole: bool) -> Informer[T]:
+        keep = slim if not whole else Siblings().keep if issubclass(type_, Pod) else None
+        return Informer(
+            self._client,
+            type_,
+            clock=self._clock,
+            uniform=self._uniform,
+            keep=cast("Callable[[T], T] | None", keep),
+        )
+
+
+WHOLE = (
+    *(ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet),
+    *(CronJob, Job, HorizontalPodAutoscaler, PodDisruptionBudget, Lease),
+    *(Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota, ServiceAccount),
+)
+"""The kinds whose content scheduler and controllers look at."""
+
+
+class LocalSource(Client, Protocol):
+    """The process's own client."""
+
+    def request_bookmarks(self) -> str:
+        """Watches say at once how far they are; returns how far that is at least."""
+
+
+class StandingInformers(SharedInformers):
+    """Those of the process: they follow everything from its start, so that it has read it when it comes to lead.
+
+    No handler is added to them: each term has a ``TermInformers``.
+    """
+
+    def __init__(self, client: LocalSource, clock: Clock, followed: Iterable[Kind]) -> None:
+        super().__init__(client, clock)
+        self._source = client
+        for kind in followed:
+            self._get(kind.type, whole=kind.type in WHOLE)
+
+    def branch(self, type_: type[T], *, whole: bool) -> Branch[T]:
+        if whole and type_ not in WHOLE:
+            raise errors.Internal(f"{type_.__name__} is followed without its content: add it to WHOLE")
+        return Branch(self._get(type_, whole=whole))
+
+    async def caught_up(self) -> None:
+        """Until all of them have everything that was written before the call."""
+        await self.synced()
+        wanted = self._source.request_bookmarks()
+        while any(informer.is_older(wanted) for informer in self._informers.values()):
+            await self._clock.sleep(ASK_AGAIN_S)
+            self._source.request_bookmarks()  # a watch that had broken off was not asked before
+
+
+class TermInformers(SharedInformers):
+    """What somebody sees of the standing informers for as long as a term lasts."""
+
+    def __init__(self, standing: StandingInformers, clock: Clock) -> None:
+        super().__init__(standing._client, clock)
+        self._standing = standing
+
+    def _made(self, type_: type[T], *, whole: bool) -> Informer[T]:
+        return self._standing.branch(type_, whole=whole)
 
 
 SIBLINGS_MAX = 10_000

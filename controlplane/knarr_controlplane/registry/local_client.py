@@ -19,7 +19,7 @@ from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import POD, QUIET, Registry, binding, filter_of
 
 T = TypeVar("T", bound=msgspec.Struct)
-AT_A_TIME = 500
+AT_A_TIME = 100
 """Objects of a list to decode before others of the process get their turn."""
 
 
@@ -145,6 +145,10 @@ class LocalClient:
                 )
                 for change in batch
             )
+
+    def request_bookmarks(self) -> str:
+        """Watches say at once how far they are, once they have told of everything; returns how far that is at least."""
+        return str(self._registry.cache.request_bookmarks())
 
 
 def _value(outcome: CacheEntry | KnarrError) -> Any:

@@ -183,11 +183,19 @@ class GarbageCollector:
         if new is None or new == self._graph.get(new.uid):
             return
         self._graph.put(new)
-        if new.owners or new.ends_in_foreground or new.ends_orphaning:
+        if new.ends_in_foreground or new.ends_orphaning or self._may_have_lost_owners(new):
             self.queue.add(new.uid)
         if new.deleting:
             for dependent in self._graph.dependents(new.uid):
                 self.queue.add(dependent.uid)
+
+    def _may_have_lost_owners(self, item: Item) -> bool:
+        """False for most: what becomes of an owner that is there is told to what it owns."""
+        for owner in item.owners:
+            present = self._graph.get(owner.uid)
+            if present is None or present.ends_in_foreground:
+                return True
+        return False
 
     def _gone(self, item: Item) -> None:
         self._graph.remove(item.uid)
