@@ -40,6 +40,7 @@ UNDONE = ("labels", "annotations", "finalizers", "ownerReferences")
 Examples:
   knarr history deployment web
   knarr history configmap/settings --limit 50
+  knarr history node n1 --all                      # changes of the status alone, too
   knarr history deployment web -o yaml             # every version, whole""",
 )
 @click.argument(
@@ -47,9 +48,12 @@ Examples:
 )
 @namespace_option
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Versions, the newest first.")
+@click.option("--all", "everything", is_flag=True, help="Also changes of the status alone.")
 @click.option("-o", "--output", "form", default="", metavar="FORM", help="wide, json or yaml.")
 @click.pass_context
-def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: str, limit: int, form: str) -> None:
+def history_command(
+    ctx: click.Context, resource: tuple[str, ...], namespace: str, limit: int, everything: bool, form: str
+) -> None:
     """Show what an object has been: when it changed, who changed it, and which fields.
 
     The store keeps old versions for a while: 'knarr up --retention'.
@@ -58,7 +62,8 @@ def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: st
     kind, name = _one(resource)
 
     async def work(client: GrpcClient) -> Any:
-        return await versions(client, kind, own.namespace(namespace) if kind.namespaced else "", name, limit)
+        space = own.namespace(namespace) if kind.namespaced else ""
+        return await versions(client, kind, space, name, limit, without_status=not everything)
 
     answer = own.run(work)
     if form in ("json", "yaml"):
@@ -78,6 +83,8 @@ def history_command(ctx: click.Context, resource: tuple[str, ...], namespace: st
         rows.append((version.resource_version, age, who, how or "-", said[0] if said else ""))
         rows += [("", "", "", "", text) for text in said[1:]]
     output.table(("REVISION", "AGE", "MANAGER", "OPERATION", "CHANGED"), rows)
+    if answer.left_out:
+        output.write(f"… {answer.left_out} changes of the status alone are left out: --all")
     if not answer.complete:
         output.write("… older versions are not kept any more, or not shown: --limit")
 
@@ -184,8 +191,12 @@ async def _make_again(client: GrpcClient, answer: Any, revision: str, what: str,
     )
 
 
-async def versions(client: GrpcClient, kind: Kind, namespace: str, name: str, limit: int) -> Any:
-    request = history_pb2.VersionsRequest(type=resource_type(kind), namespace=namespace, name=name, limit=limit)
+async def versions(
+    client: GrpcClient, kind: Kind, namespace: str, name: str, limit: int, *, without_status: bool = False
+) -> Any:
+    request = history_pb2.VersionsRequest(
+        type=resource_type(kind), namespace=namespace, name=name, limit=limit, without_status=without_status
+    )
     stub: Any = history_pb2_grpc.HistoryStub(client.channel)
     try:
         return await stub.Versions(request, timeout=TIMEOUT_S)
@@ -275,7 +286,9 @@ def _to_undo(answer: Any, revision: str, what: str) -> int:
     for number, version in enumerate(answer.versions):
         if revision and version.resource_version != revision:
             continue
-        if not revision and not (version.manager in APPLIERS and not version.subresource):
+        if not revision and not (
+            (version.operation == "Apply" or version.manager in APPLIERS) and not version.subresource
+        ):
             continue
         if version.operation == "Create":
             raise Invalid(f"{what} was created by that write: 'knarr delete' takes it back")

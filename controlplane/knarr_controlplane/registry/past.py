@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from collections.abc import AsyncIterator
 
 from knarr_api import errors, kinds
 from knarr_api.kinds import Kind
@@ -54,26 +55,34 @@ class Past:
         raise errors.Expired(f"what was there at {time.isoformat()} is not kept any more{oldest}: see --retention")
 
     async def versions(self, kind: Kind, key: str, limit: int, *, before: int = 0) -> tuple[list[CacheEntry], bool]:
-        """An object's versions, the newest first, as far as they are kept, and whether the last is its first.
+        """As ``walk``, so many, and whether the last is its first."""
+        found: list[CacheEntry] = []
+        async for entry, is_first in self.walk(kind, key, before=before):
+            found.append(entry)
+            if is_first or len(found) == limit:
+                return found, is_first
+        return found, False
+
+    async def walk(self, kind: Kind, key: str, *, before: int = 0) -> AsyncIterator[tuple[CacheEntry, bool]]:
+        """An object's versions, the newest first, as far as they are kept, each with whether it is its first.
 
         before: only those older than this packed revision.
         """
         at = revision.pack(revision.store_revision(before) - 1) if before else await self._store.revision()
-        found: list[CacheEntry] = []
-        while len(found) < limit:
+        while True:
             try:
                 listing = await self._store.list(key, limit=1, at_revision=at)
             except errors.Expired:
-                break
+                return
             entry = next((each for each in listing.entries if each.key == key), None)
             if entry is None:
-                break
-            found.append(self._storage.decode(kind, key, entry.value, entry.revision))
+                return
             written = revision.store_revision(entry.revision)
-            if written <= revision.store_revision(entry.create_revision):
-                return found, True
+            is_first = written <= revision.store_revision(entry.create_revision)
+            yield self._storage.decode(kind, key, entry.value, entry.revision), is_first
+            if is_first:
+                return
             at = revision.pack(written - 1)
-        return found, False
 
     async def removal(self, key: str) -> int:
         """The newest packed revision in which an object went; 0 where none is kept."""

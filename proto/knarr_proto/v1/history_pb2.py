@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from knarr_proto.v1 import objects_pb2 as knarr__proto_dot_v1_dot_objects__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cknarr_proto/v1/history.proto\x12\x08knarr.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cknarr_proto/v1/objects.proto\"5\n\tAtRequest\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\nAtResponse\x12\x18\n\x10resource_version\x18\x01 \x01(\t\"g\n\x0fVersionsRequest\x12$\n\x04type\x18\x01 \x01(\x0b\x32\x16.knarr.v1.ResourceType\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\":\n\x0b\x46ieldChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x0c\"\xd6\x01\n\rObjectVersion\x12\x18\n\x10resource_version\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07manager\x18\x03 \x01(\t\x12\x11\n\toperation\x18\x04 \x01(\t\x12\x13\n\x0bsubresource\x18\x05 \x01(\t\x12&\n\x07\x63hanges\x18\x06 \x03(\x0b\x32\x15.knarr.v1.FieldChange\x12 \n\x06object\x18\x07 \x01(\x0b\x32\x10.knarr.v1.Object\"O\n\x10VersionsResponse\x12)\n\x08versions\x18\x01 \x03(\x0b\x32\x17.knarr.v1.ObjectVersion\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x32}\n\x07History\x12/\n\x02\x41t\x12\x13.knarr.v1.AtRequest\x1a\x14.knarr.v1.AtResponse\x12\x41\n\x08Versions\x12\x19.knarr.v1.VersionsRequest\x1a\x1a.knarr.v1.VersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cknarr_proto/v1/history.proto\x12\x08knarr.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cknarr_proto/v1/objects.proto\"5\n\tAtRequest\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\nAtResponse\x12\x18\n\x10resource_version\x18\x01 \x01(\t\"\x7f\n\x0fVersionsRequest\x12$\n\x04type\x18\x01 \x01(\x0b\x32\x16.knarr.v1.ResourceType\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x16\n\x0ewithout_status\x18\x05 \x01(\x08\":\n\x0b\x46ieldChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x0c\"\xd6\x01\n\rObjectVersion\x12\x18\n\x10resource_version\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07manager\x18\x03 \x01(\t\x12\x11\n\toperation\x18\x04 \x01(\t\x12\x13\n\x0bsubresource\x18\x05 \x01(\t\x12&\n\x07\x63hanges\x18\x06 \x03(\x0b\x32\x15.knarr.v1.FieldChange\x12 \n\x06object\x18\x07 \x01(\x0b\x32\x10.knarr.v1.Object\"a\n\x10VersionsResponse\x12)\n\x08versions\x18\x01 \x03(\x0b\x32\x17.knarr.v1.ObjectVersion\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x10\n\x08left_out\x18\x03 \x01(\x05\x32}\n\x07History\x12/\n\x02\x41t\x12\x13.knarr.v1.AtRequest\x1a\x14.knarr.v1.AtResponse\x12\x41\n\x08Versions\x12\x19.knarr.v1.VersionsRequest\x1a\x1a.knarr.v1.VersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATRESPONSE']._serialized_start=160
   _globals['_ATRESPONSE']._serialized_end=198
   _globals['_VERSIONSREQUEST']._serialized_start=200
-  _globals['_VERSIONSREQUEST']._serialized_end=303
-  _globals['_FIELDCHANGE']._serialized_start=305
-  _globals['_FIELDCHANGE']._serialized_end=363
-  _globals['_OBJECTVERSION']._serialized_start=366
-  _globals['_OBJECTVERSION']._serialized_end=580
-  _globals['_VERSIONSRESPONSE']._serialized_start=582
-  _globals['_VERSIONSRESPONSE']._serialized_end=661
-  _globals['_HISTORY']._serialized_start=663
-  _globals['_HISTORY']._serialized_end=788
+  _globals['_VERSIONSREQUEST']._serialized_end=327
+  _globals['_FIELDCHANGE']._serialized_start=329
+  _globals['_FIELDCHANGE']._serialized_end=387
+  _globals['_OBJECTVERSION']._serialized_start=390
+  _globals['_OBJECTVERSION']._serialized_end=604
+  _globals['_VERSIONSRESPONSE']._serialized_start=606
+  _globals['_VERSIONSRESPONSE']._serialized_end=703
+  _globals['_HISTORY']._serialized_start=705
+  _globals['_HISTORY']._serialized_end=830
 # @@protoc_insertion_point(module_scope)

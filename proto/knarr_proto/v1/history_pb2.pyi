@@ -23,16 +23,18 @@ class AtResponse(_message.Message):
     def __init__(self, resource_version: _Optional[str] = ...) -> None: ...
 
 class VersionsRequest(_message.Message):
-    __slots__ = ("type", "namespace", "name", "limit")
+    __slots__ = ("type", "namespace", "name", "limit", "without_status")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_STATUS_FIELD_NUMBER: _ClassVar[int]
     type: _objects_pb2.ResourceType
     namespace: str
     name: str
     limit: int
-    def __init__(self, type: _Optional[_Union[_objects_pb2.ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    without_status: bool
+    def __init__(self, type: _Optional[_Union[_objects_pb2.ResourceType, _Mapping]] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., limit: _Optional[int] = ..., without_status: _Optional[bool] = ...) -> None: ...
 
 class FieldChange(_message.Message):
     __slots__ = ("path", "before", "after")
@@ -63,9 +65,11 @@ class ObjectVersion(_message.Message):
     def __init__(self, resource_version: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., manager: _Optional[str] = ..., operation: _Optional[str] = ..., subresource: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., object: _Optional[_Union[_objects_pb2.Object, _Mapping]] = ...) -> None: ...
 
 class VersionsResponse(_message.Message):
-    __slots__ = ("versions", "complete")
+    __slots__ = ("versions", "complete", "left_out")
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     versions: _containers.RepeatedCompositeFieldContainer[ObjectVersion]
     complete: bool
-    def __init__(self, versions: _Optional[_Iterable[_Union[ObjectVersion, _Mapping]]] = ..., complete: _Optional[bool] = ...) -> None: ...
+    left_out: int
+    def __init__(self, versions: _Optional[_Iterable[_Union[ObjectVersion, _Mapping]]] = ..., complete: _Optional[bool] = ..., left_out: _Optional[int] = ...) -> None: ...

@@ -310,6 +310,20 @@ def test_history_time_travel_and_undo(knarr):
     assert "NotFound" in knarr.fails("history", "cm", "none")
 
 
+def test_history_leaves_out_changes_of_the_status_alone(knarr):
+    manifest = "apiVersion: v1\nkind: Service\nmetadata: {name: steady}\nspec: {ports: [{port: PORT}]}\n"
+    knarr.ok("apply", "-f", "-", "--server-side", "--field-manager", "ci", stdin=manifest.replace("PORT", "80"))
+    status = '{"status":{"loadBalancer":{"ingress":[{"ip":"10.0.0.1"}]}}}'
+    knarr.ok("patch", "svc", "steady", "--subresource=status", "--type=merge", "-p", status)
+    changed = ("--server-side", "--field-manager", "ci")
+    knarr.ok("apply", "-f", "-", *changed, stdin=manifest.replace("PORT", "81"))
+    told = knarr.ok("history", "svc", "steady")
+    assert "status." not in told and "1 changes of the status alone are left out: --all" in told, told
+    assert "status.loadBalancer" in knarr.ok("history", "svc", "steady", "--all")
+    assert "80" in knarr.ok("undo", "svc", "steady"), "what anybody applied on the server counts as an apply"
+    assert knarr.json("get", "svc", "steady")["spec"]["ports"][0]["port"] == 80
+
+
 def test_a_deletion_is_told_of_and_taken_back(knarr):
     manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: lost, labels: {a: b}}\ndata: {colour: red}\n"
     knarr.ok("apply", "-f", "-", stdin=manifest)
