@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import click
 
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
-from knarr_cli import manifests
+from knarr_cli import completing, manifests
 from knarr_cli.cells import at
 from knarr_cli.manifests import Refused
+from knarr_cli.options import (
+    Option,
+    all_namespaces_option,
+    everything_option,
+    field_selector_option,
+    files_option,
+    gathered,
+    namespace_option,
+    recursive_option,
+    selector_option,
+)
 from knarr_cli.session import Session, targets
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Document
@@ -28,7 +41,7 @@ class Target:
 class Choice:
     """What the command line says. resources: ``KIND NAME…`` or ``KIND/NAME…``. files: manifests that name them."""
 
-    resources: tuple[str, ...]
+    resources: tuple[str, ...] = ()
     namespace: str = ""
     selector: str = ""
     everything: bool = False
@@ -36,6 +49,10 @@ class Choice:
     files: tuple[str, ...] = ()
     recursive: bool = False
     field_selector: str = ""
+
+    def of(self, resources: tuple[str, ...]) -> Choice:
+        """The same of these resources."""
+        return replace(self, resources=resources)
 
     async def targets(self, client: GrpcClient, own: Session) -> list[Target]:
         """Raises Invalid where names and labels are mixed, or neither is given."""
@@ -77,6 +94,29 @@ class Choice:
             Target(kind=each.kind, name=each.name, namespace=(each.namespace or space) if each.kind.namespaced else "")
             for each in found
         ]
+
+
+OPTIONS = {
+    "files": files_option,
+    "recursive": recursive_option,
+    "namespace": namespace_option,
+    "all_namespaces": all_namespaces_option,
+    "selector": selector_option,
+    "field_selector": field_selector_option,
+    "everything": everything_option,
+}
+
+
+def choice_options(*fields: str) -> Option:
+    """The options for these fields of a Choice, as one argument ``choice``."""
+    return gathered("choice", Choice, {field: option for field, option in OPTIONS.items() if field in fields})
+
+
+def resources_argument(
+    metavar: str = "KIND NAME | KIND/NAME", *, name: str = "resources", required: bool = False
+) -> Option:
+    """The words that name objects, completed by the shell."""
+    return click.argument(name, nargs=-1, required=required, metavar=metavar, shell_complete=completing.resources)
 
 
 def _target(kind: Kind, item: Document) -> Target:

@@ -1,4 +1,4 @@
-"""The connection a command uses, and options that many commands share."""
+"""The connection a command uses, and how users name objects."""
 
 from __future__ import annotations
 
@@ -28,19 +28,6 @@ ALL = (
     *("horizontalpodautoscalers", "cronjobs", "jobs"),
 )
 """What ``all`` stands for: what runs, as with kubectl."""
-
-
-def _namespaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    from knarr_cli import completing
-
-    return list(completing.namespaces(ctx, param, incomplete))
-
-
-namespace_option = click.option(
-    "-n", "--namespace", default="", help='Default: the kubeconfig\'s, else "default".', shell_complete=_namespaces
-)
-all_namespaces_option = click.option("-A", "--all-namespaces", is_flag=True, help="In all namespaces.")
-selector_option = click.option("-l", "--selector", default="", metavar="SELECTOR", help="app=web,tier in (a,b),!x")
 
 
 class Session:

@@ -81,3 +81,14 @@ class VerbGroup(click.Group):
     """A subcommand with subcommands."""
 
     command_class = Verb
+
+
+class VerbAndGroup(VerbGroup):
+    """A subcommand that does something itself, and has subcommands."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"invoke_without_command": True, **options})
+        self.params = [*self.params, *global_options(hidden=True)]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, switched(self.params, args))

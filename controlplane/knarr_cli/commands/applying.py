@@ -14,7 +14,7 @@ from knarr_api import kinds
 from knarr_api.errors import Conflict, Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
-from knarr_cli import completing, output, sending
+from knarr_cli import output, sending
 from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
@@ -23,13 +23,15 @@ from knarr_cli.options import (
     everything_option,
     files_option,
     form_option,
+    namespace_option,
     recursive_option,
+    selector_option,
     validate_option,
 )
-from knarr_cli.selecting import Choice
+from knarr_cli.selecting import Choice, resources_argument
 from knarr_cli.sending import VALIDATIONS
-from knarr_cli.session import namespace_option, selector_option, session, shown
-from knarr_cli.verb import Verb, VerbGroup, global_options, switched
+from knarr_cli.session import session, shown
+from knarr_cli.verb import Verb, VerbAndGroup
 from knarr_client.client import PatchType
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer, Document, Validation
@@ -56,21 +58,9 @@ applier_option = click.option(
 )
 
 
-class ApplyGroup(VerbGroup):
-    """``apply -f``, or a subcommand about what was applied last."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.params = [*self.params, *global_options(hidden=True)]
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, switched(self.params, args))
-
-
 @click.group(
     "apply",
-    cls=ApplyGroup,
-    invoke_without_command=True,
+    cls=VerbAndGroup,
     epilog="""\b
 Examples:
   knarr apply -f web.yaml
@@ -147,7 +137,7 @@ def apply_command(
     "view-last-applied",
     epilog="\b\nExamples:\n  knarr apply view-last-applied deployment web\n  knarr apply view-last-applied -f web.yaml",
 )
-@click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources)
+@resources_argument()
 @files_option
 @namespace_option
 @selector_option

@@ -11,7 +11,8 @@ from knarr_api import grpc_status, kinds
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
 from knarr_cli import completing, output, tables
-from knarr_cli.session import namespace_option, session, targets
+from knarr_cli.options import namespace_option
+from knarr_cli.session import session, targets
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 from knarr_client.messages import resource_type

@@ -10,22 +10,25 @@ import click
 
 from knarr_api import kinds
 from knarr_api.errors import Invalid
-from knarr_cli import completing, manifests, output
+from knarr_cli import manifests, output
 from knarr_cli.cells import at
 from knarr_cli.manifests import Refused
 from knarr_cli.options import (
     DRY_RUN,
+    all_namespaces_option,
     dry_run_option,
     everything_option,
     field_selector_option,
     files_option,
     form_option,
     manager_option,
+    namespace_option,
     recursive_option,
+    selector_option,
 )
 from knarr_cli.rollouts import CAUSE
-from knarr_cli.selecting import Choice, Target
-from knarr_cli.session import all_namespaces_option, namespace_option, selector_option, session, shown, warn
+from knarr_cli.selecting import Choice, Target, resources_argument
+from knarr_cli.session import session, shown, warn
 from knarr_cli.taints import TaintChange, tainted
 from knarr_cli.verb import Verb
 from knarr_client.client import PatchType
@@ -101,7 +104,7 @@ Examples:
   knarr patch deployment web --patch-file change.yaml --dry-run=server -o yaml
   knarr patch deployment web --subresource scale --type merge -p '{"spec":{"replicas":2}}'""",
 )
-@click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources)
+@resources_argument()
 @files_option
 @recursive_option
 @namespace_option
@@ -181,13 +184,7 @@ Examples:
   knarr {name} pods --all zone=a --overwrite
   knarr {name} pod web-1 --list""",
     )
-    @click.argument(
-        "words",
-        nargs=-1,
-        required=True,
-        metavar="KIND NAME | KIND/NAME KEY=VALUE… KEY-…",
-        shell_complete=completing.resources,
-    )
+    @resources_argument("KIND NAME | KIND/NAME KEY=VALUE… KEY-…", name="words", required=True)
     @files_option
     @recursive_option
     @namespace_option
@@ -305,13 +302,7 @@ Examples:
   knarr taint nodes n1 gpu-               # with any effect
   knarr taint nodes -l zone=a maintenance:NoExecute --overwrite""",
 )
-@click.argument(
-    "words",
-    nargs=-1,
-    required=True,
-    metavar="node NAME | node/NAME KEY[=VALUE]:EFFECT… KEY[:EFFECT]-…",
-    shell_complete=completing.resources,
-)
+@resources_argument("node NAME | node/NAME KEY[=VALUE]:EFFECT… KEY[:EFFECT]-…", name="words", required=True)
 @selector_option
 @everything_option
 @click.option("--overwrite", is_flag=True, help="Change what is there already.")

@@ -13,12 +13,12 @@ from typing import Any
 import click
 
 from knarr_api.errors import Conflict, Invalid, KnarrError
-from knarr_cli import completing, manifests, output
+from knarr_cli import manifests, output
 from knarr_cli.manifests import Refused
-from knarr_cli.options import manager_option
+from knarr_cli.options import manager_option, namespace_option
 from knarr_cli.refusal import explain
-from knarr_cli.selecting import Choice, Target
-from knarr_cli.session import Session, namespace_option, session, shown, warn
+from knarr_cli.selecting import Choice, Target, resources_argument
+from knarr_cli.session import Session, session, shown, warn
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Document
@@ -38,9 +38,7 @@ Examples:
   KUBE_EDITOR=nano knarr edit configmap/settings
   knarr edit deployment/web --subresource status""",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME…", shell_complete=completing.resources
-)
+@resources_argument("KIND NAME | KIND/NAME…", required=True)
 @namespace_option
 @click.option("--subresource", type=click.Choice(["status"]), help="Only this of it.")
 @click.option("--show-managed-fields", is_flag=True, help="Also who owns which field.")

@@ -13,7 +13,8 @@ from knarr_api.errors import Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_cli import completing, explaining, output
 from knarr_cli.cells import at
-from knarr_cli.session import ALL, all_namespaces_option, namespace_option, session, warn
+from knarr_cli.options import all_namespaces_option, namespace_option
+from knarr_cli.session import ALL, session, warn
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2, cluster_pb2_grpc

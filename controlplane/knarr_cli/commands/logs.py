@@ -14,12 +14,8 @@ from knarr_api import grpc_status, kinds
 from knarr_api.errors import Invalid, NotFound
 from knarr_cli import completing, following
 from knarr_cli.cells import at
-from knarr_cli.session import (
-    namespace_option,
-    seconds,
-    selector_option,
-    session,
-)
+from knarr_cli.options import namespace_option, selector_option
+from knarr_cli.session import seconds, session
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import pods_pb2, pods_pb2_grpc

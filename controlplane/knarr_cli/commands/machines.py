@@ -24,8 +24,8 @@ from knarr_cli import completing, output
 from knarr_cli.cells import at
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
 from knarr_cli.commands.writing import until_gone
-from knarr_cli.options import DRY_RUN
-from knarr_cli.session import seconds, selector_option, session, warn
+from knarr_cli.options import DRY_RUN, selector_option
+from knarr_cli.session import seconds, session, warn
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
 from knarr_proto.cri import api_pb2 as cri

@@ -13,8 +13,10 @@ import grpc.aio
 from knarr_api import grpc_status, kinds
 from knarr_api.errors import Invalid, KnarrError
 from knarr_api.kinds import Kind
-from knarr_cli import cells, completing, output, tables
-from knarr_cli.session import namespace_option, seconds, session, shown, targets
+from knarr_cli import cells, output, tables
+from knarr_cli.options import namespace_option
+from knarr_cli.selecting import resources_argument
+from knarr_cli.session import seconds, session, shown, targets
 from knarr_cli.undoing import ABSENT, Field, Undoing, anew
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
@@ -43,9 +45,7 @@ Examples:
   knarr history node n1 --all                      # changes of the status alone, too
   knarr history deployment web -o yaml             # every version, whole""",
 )
-@click.argument(
-    "resource", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@resources_argument(name="resource", required=True)
 @namespace_option
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="Versions, the newest first.")
 @click.option("--all", "everything", is_flag=True, help="Also changes of the status alone.")
@@ -99,9 +99,7 @@ Examples:
   knarr undo configmap/settings --revision 52479   # take back another change, see 'knarr history'
   knarr undo secret/keys                           # after a delete: make it again as it was""",
 )
-@click.argument(
-    "resource", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@resources_argument(name="resource", required=True)
 @namespace_option
 @click.option("--revision", default="", help="Of the change to take back.  [default: the last apply's]")
 @click.option("--dry-run", is_flag=True, help="Change nothing.")

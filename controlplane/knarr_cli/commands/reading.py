@@ -12,20 +12,14 @@ import click
 from knarr_api import kinds
 from knarr_api.errors import Expired, Invalid, NotFound, ResourceExhausted, Unavailable, not_found
 from knarr_api.kinds import Kind
-from knarr_cli import completing, output, sending, tables
+from knarr_cli import output, sending, tables
 from knarr_cli.cells import at, event_order
 from knarr_cli.commands import past
 from knarr_cli.describing import describe
-from knarr_cli.options import files_option, recursive_option
+from knarr_cli.options import all_namespaces_option, files_option, namespace_option, recursive_option, selector_option
 from knarr_cli.refusal import explain
-from knarr_cli.session import (
-    all_namespaces_option,
-    namespace_option,
-    selector_option,
-    session,
-    shown,
-    targets,
-)
+from knarr_cli.selecting import resources_argument
+from knarr_cli.session import session, shown, targets
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
@@ -50,12 +44,7 @@ Examples:
   knarr get -f web.yaml                            # what the file names
   knarr get pods --at 10m                          # as they were ten minutes ago""",
 )
-@click.argument(
-    "resources",
-    nargs=-1,
-    metavar="KIND[,KIND…] [NAME…] | KIND/NAME…",
-    shell_complete=completing.resources,
-)
+@resources_argument("KIND[,KIND…] [NAME…] | KIND/NAME…")
 @files_option
 @recursive_option
 @namespace_option
@@ -376,9 +365,7 @@ Examples:
   knarr describe node/n1
   knarr describe deployments -l app=web""",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND [NAME…] | KIND/NAME…", shell_complete=completing.resources
-)
+@resources_argument("KIND [NAME…] | KIND/NAME…", required=True)
 @namespace_option
 @selector_option
 @click.pass_context

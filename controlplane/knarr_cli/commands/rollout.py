@@ -12,7 +12,7 @@ import click
 from knarr_api import kinds
 from knarr_api.errors import Invalid, NotFound
 from knarr_api.kinds import Kind
-from knarr_cli import completing, output, rollouts
+from knarr_cli import output, rollouts
 from knarr_cli.cells import at
 from knarr_cli.commands.workloads import named, timed, until
 from knarr_cli.options import (
@@ -21,10 +21,12 @@ from knarr_cli.options import (
     files_option,
     form_option,
     manager_option,
+    namespace_option,
     recursive_option,
+    selector_option,
 )
-from knarr_cli.selecting import Choice
-from knarr_cli.session import namespace_option, seconds, selector_option, session, shown
+from knarr_cli.selecting import Choice, resources_argument
+from knarr_cli.session import seconds, session, shown
 from knarr_cli.verb import VerbGroup
 from knarr_client.grpc import GrpcClient
 
@@ -43,9 +45,7 @@ def rollout_group() -> None:
     "status",
     epilog="\b\nExamples:\n  knarr rollout status deployment/web\n  knarr rollout status deploy web --timeout 1m",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@resources_argument(required=True)
 @namespace_option
 @click.option("-w", "--watch/--no-watch", default=True, help="Until it is done.  [default: watch]")
 @click.option("--revision", type=click.IntRange(min=0), default=0, help="Only while it is this one that rolls out.")
@@ -81,9 +81,7 @@ def status_command(
 
 
 @rollout_group.command("history", epilog="\b\nExamples:\n  knarr rollout history deployment/web --revision 2")
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@resources_argument(required=True)
 @namespace_option
 @click.option("--revision", type=int, default=0, help="Show this one in detail.")
 @click.pass_context
@@ -111,9 +109,7 @@ def history_command(ctx: click.Context, resources: tuple[str, ...], namespace: s
 @rollout_group.command(
     "undo", epilog="\b\nExamples:\n  knarr rollout undo deployment/web\n  knarr rollout undo deploy/web --to-revision 3"
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@resources_argument(required=True)
 @namespace_option
 @click.option("--to-revision", type=int, default=0, help="Default: the one before.")
 @dry_run_option
@@ -169,7 +165,7 @@ def _change_command(
     """only: the kind that can do it; empty for all. refused: why not, of an object as it is."""
 
     @rollout_group.command(name, help=help_text, epilog=f"\b\nExamples:\n  knarr rollout {name} deployment/web")
-    @click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources)
+    @resources_argument()
     @files_option
     @recursive_option
     @namespace_option

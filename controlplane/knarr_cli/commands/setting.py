@@ -10,12 +10,20 @@ import click
 from knarr_api import kinds
 from knarr_api.errors import Invalid
 from knarr_api.quantity import Quantity
-from knarr_cli import completing, output, podtemplates
+from knarr_cli import output, podtemplates
 from knarr_cli.cells import at
 from knarr_cli.commands.changing import Patch, change
-from knarr_cli.options import DRY_RUN, dry_run_option, everything_option, form_option, manager_option
-from knarr_cli.selecting import Choice, Target
-from knarr_cli.session import Session, namespace_option, selector_option, session, shown, warn
+from knarr_cli.options import (
+    DRY_RUN,
+    dry_run_option,
+    everything_option,
+    form_option,
+    manager_option,
+    namespace_option,
+    selector_option,
+)
+from knarr_cli.selecting import Choice, Target, resources_argument
+from knarr_cli.session import Session, session, shown, warn
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.client import PatchType
 from knarr_client.grpc import GrpcClient
@@ -72,13 +80,7 @@ Examples:
   knarr set image deployment web main=shop:2 log=log:3
   knarr set image deployments --all '*=shop:2' --dry-run=server""",
 )
-@click.argument(
-    "words",
-    nargs=-1,
-    required=True,
-    metavar="KIND NAME | KIND/NAME CONTAINER=IMAGE…",
-    shell_complete=completing.resources,
-)
+@resources_argument("KIND NAME | KIND/NAME CONTAINER=IMAGE…", name="words", required=True)
 @namespace_option
 @selector_option
 @everything_option
@@ -125,13 +127,7 @@ Examples:
   knarr set env deployment/web -c main --from configmap/settings --prefix APP_
   knarr set env deployment/web --list""",
 )
-@click.argument(
-    "words",
-    nargs=-1,
-    required=True,
-    metavar="KIND NAME | KIND/NAME KEY=VALUE… KEY-…",
-    shell_complete=completing.resources,
-)
+@resources_argument("KIND NAME | KIND/NAME KEY=VALUE… KEY-…", name="words", required=True)
 @namespace_option
 @selector_option
 @everything_option
@@ -238,9 +234,7 @@ Examples:
   knarr set resources deployment/web --limits cpu=200m,memory=512Mi --requests cpu=100m,memory=256Mi
   knarr set resources deployment web -c main --limits memory=1Gi""",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@resources_argument(required=True)
 @namespace_option
 @selector_option
 @everything_option
@@ -279,9 +273,7 @@ def resources_command(
 
 
 @set_group.command("serviceaccount", epilog="\b\nExamples:\n  knarr set serviceaccount deployment web robot")
-@click.argument(
-    "words", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME ACCOUNT", shell_complete=completing.resources
-)
+@resources_argument("KIND NAME | KIND/NAME ACCOUNT", name="words", required=True)
 @namespace_option
 @selector_option
 @everything_option
@@ -324,9 +316,7 @@ Examples:
   knarr autoscale deployment/web --max 5 --cpu 500m --memory 60%
   knarr autoscale deployment/web --max 5 --name busy --dry-run=client -o yaml""",
 )
-@click.argument(
-    "resources", nargs=-1, required=True, metavar="KIND NAME | KIND/NAME", shell_complete=completing.resources
-)
+@resources_argument(required=True)
 @namespace_option
 @click.option("--min", "least", type=click.IntRange(min=1), default=1, show_default=True, help="Fewest replicas.")
 @click.option("--max", "most", type=click.IntRange(min=1), required=True, help="Most replicas.")

@@ -12,7 +12,8 @@ from knarr_api.errors import Invalid, NotFound
 from knarr_api.quantity import Quantity
 from knarr_cli import completing, output
 from knarr_cli.cells import at
-from knarr_cli.session import all_namespaces_option, namespace_option, selector_option, session
+from knarr_cli.options import all_namespaces_option, namespace_option, selector_option
+from knarr_cli.session import session
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
 

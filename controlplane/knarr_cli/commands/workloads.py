@@ -11,28 +11,23 @@ import click
 
 from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
-from knarr_cli import completing, jsonpath, output
+from knarr_cli import jsonpath, output
 from knarr_cli.cells import at
 from knarr_cli.options import (
     DRY_RUN,
+    all_namespaces_option,
     dry_run_option,
     everything_option,
     field_selector_option,
     files_option,
     form_option,
     manager_option,
-    recursive_option,
-)
-from knarr_cli.selecting import Choice, Target
-from knarr_cli.session import (
-    all_namespaces_option,
     namespace_option,
-    seconds,
+    recursive_option,
     selector_option,
-    session,
-    shown,
-    targets,
 )
+from knarr_cli.selecting import Choice, Target, resources_argument
+from knarr_cli.session import seconds, session, shown, targets
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
@@ -51,7 +46,7 @@ Examples:
   knarr scale deployments -l tier=front --replicas 2 --dry-run=server
   knarr scale -f web.yaml --current-replicas 2 --replicas 3 --timeout 30s""",
 )
-@click.argument("resources", nargs=-1, metavar="KIND NAME | KIND/NAME…", shell_complete=completing.resources)
+@resources_argument("KIND NAME | KIND/NAME…")
 @files_option
 @recursive_option
 @namespace_option
@@ -141,7 +136,7 @@ Examples:
   knarr wait --for=delete pod/web-1
   knarr wait --for=jsonpath='{.status.phase}'=Succeeded pod/once""",
 )
-@click.argument("resources", nargs=-1, metavar="KIND NAME… | KIND/NAME…", shell_complete=completing.resources)
+@resources_argument("KIND NAME… | KIND/NAME…")
 @files_option
 @recursive_option
 @namespace_option

@@ -9,30 +9,26 @@ import click
 
 from knarr_api.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
-from knarr_cli import completing, output, sending
+from knarr_cli import output, sending
 from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
+    all_namespaces_option,
     dry_run_option,
     everything_option,
     field_selector_option,
     files_option,
     form_option,
     manager_option,
+    namespace_option,
     recursive_option,
+    selector_option,
     validate_option,
 )
 from knarr_cli.refusal import explain
+from knarr_cli.selecting import resources_argument
 from knarr_cli.sending import VALIDATIONS
-from knarr_cli.session import (
-    all_namespaces_option,
-    namespace_option,
-    seconds,
-    selector_option,
-    session,
-    shown,
-    targets,
-)
+from knarr_cli.session import seconds, session, shown, targets
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType, Propagation
 from knarr_client.grpc import GrpcClient
@@ -116,7 +112,7 @@ Examples:
   knarr delete pods -l app=web --grace-period 5
   knarr delete pod/web-1 --force""",
 )
-@click.argument("resources", nargs=-1, metavar="[KIND NAME… | KIND/NAME…]", shell_complete=completing.resources)
+@resources_argument("[KIND NAME… | KIND/NAME…]")
 @files_option
 @recursive_option
 @namespace_option
