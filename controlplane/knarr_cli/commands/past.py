@@ -26,7 +26,6 @@ from knarr_proto.v1 import history_pb2, history_pb2_grpc
 
 TIMEOUT_S = 30.0
 MAX_VALUE, MAX_CHANGES = 60, 6
-ONE = "KIND NAME | KIND/NAME"
 APPLIERS = frozenset({"knarr", "knarr-client-side-apply", "kubectl", "kubectl-client-side-apply"})
 """Who writes what ``knarr apply`` and ``kubectl apply`` are told."""
 REMOVED = "Delete"
