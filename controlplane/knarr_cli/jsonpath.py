@@ -13,16 +13,19 @@ from typing import Any
 
 from knarr_api.errors import Invalid
 
+NAME = r"(?:\\.|[^\s.,~\[\]$@{}\\])+"
 STEP = re.compile(
-    r"""\.\.(?P<deep>[\w-]+|\*)|\.(?P<field>(?:[\w-]|\\\.)+|\*)|\[(?P<filter>\?\(.*?\))\]|\[(?P<index>[^\]]*)\]"""
+    rf"""\.\.(?P<deep>{NAME})|\.(?P<field>{NAME})|\[(?P<filter>\?\(.*?\))\]"""
+    r"""|\[(?P<index>(?:'[^']*'|"[^"]*"|[^\]'"])*)\]"""
 )
 FILTER = re.compile(r"""\?\(\s*@(?P<path>[^=!<>\s]*)\s*(?:(?P<operator>==|!=|<=|>=|<|>)\s*(?P<value>.+?))?\s*\)""")
+QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 MAX_LENGTH = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """kind: field, deep, index, slice, filter, names."""
+    """kind: field, fields, deep, names (indices), slice, filter."""
 
     kind: str
     value: Any
@@ -127,9 +130,9 @@ def _steps(path: str) -> list[Step]:
             raise Invalid(f"jsonpath {path!r}: unexpected {path[at:][:20]!r}")
         at = match.end()
         if match["deep"]:
-            steps.append(Step("deep", match["deep"]))
+            steps.append(Step("deep", _unescaped(match["deep"])))
         elif match["field"]:
-            steps.append(Step("field", match["field"].replace("\\.", ".")))
+            steps.append(Step("field", _unescaped(match["field"])))
         elif match["filter"]:
             steps.append(_filter(match["filter"]))
         else:
@@ -137,10 +140,14 @@ def _steps(path: str) -> list[Step]:
     return steps
 
 
+def _unescaped(name: str) -> str:
+    return re.sub(r"\\(.)", r"\1", name)
+
+
 def _index(text: str, path: str) -> Step:
     text = text.strip()
     if text[:1] in "\"'":
-        return Step("field", text[1:-1])
+        return Step("fields", [_unescaped(one or other) for one, other in QUOTED.findall(text)])
     if text == "*":
         return Step("field", "*")
     try:
@@ -174,6 +181,8 @@ def _apply(step: Step, item: Any) -> list[Any]:
             return list(item.values()) if isinstance(item, dict) else list(item) if isinstance(item, list) else []
         case "field":
             return [item[step.value]] if isinstance(item, dict) and step.value in item else []
+        case "fields":
+            return [item[name] for name in step.value if isinstance(item, dict) and name in item]
         case "deep":
             return list(_everywhere(step.value, item))
         case "names":

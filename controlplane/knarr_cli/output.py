@@ -14,11 +14,14 @@ import yaml
 
 from knarr_api.errors import Invalid
 from knarr_api.kinds import Kind
-from knarr_cli import jsonpath, tables
+from knarr_cli import gotemplate, jsonpath, tables
 from knarr_cli.cells import NONE, at
 from knarr_cli.session import shown
 
-FORMS = "wide, json, yaml, name, jsonpath=…, jsonpath-as-json=…, jsonpath-file=…, custom-columns[-file]=…"
+FORMS = (
+    "wide, json, yaml, name, jsonpath=…, jsonpath-as-json=…, jsonpath-file=…, custom-columns[-file]=…, "
+    "go-template[-file]=…"
+)
 COLOURS = {
     "Running": 32, "Ready": 32, "Active": 32, "Completed": 2, "Succeeded": 2, "Pending": 33, "ContainerCreating": 33,
     "PodInitializing": 33, "Terminating": 33, "CrashLoopBackOff": 31, "Error": 31, "Failed": 31, "NotReady": 31,
@@ -81,6 +84,8 @@ def document(
             sys.stdout.write("\n")
     elif form.startswith("jsonpath-as-json="):
         write(json.dumps(jsonpath.find(form.partition("=")[2].strip("{}"), content), indent=4, ensure_ascii=False))
+    elif form.startswith("go-template="):
+        sys.stdout.write(gotemplate.render(form.partition("=")[2], content))
     elif form.startswith("custom-columns="):
         _custom_columns(form.removeprefix("custom-columns="), content, headers=headers)
     elif form == "name" and kind is not None:
@@ -90,9 +95,9 @@ def document(
 
 
 def _from_file(form: str) -> str:
-    """``jsonpath-file=PATH`` and ``custom-columns-file=PATH`` as if given directly. Raises Invalid."""
+    """``jsonpath-file=PATH``, ``custom-columns-file=PATH`` and the like as if given directly. Raises Invalid."""
     name, _, path = form.partition("=")
-    if name not in ("jsonpath-file", "custom-columns-file"):
+    if name not in ("jsonpath-file", "custom-columns-file", "go-template-file"):
         return form
     try:
         text = Path(path).read_text()
@@ -100,6 +105,8 @@ def _from_file(form: str) -> str:
         raise Invalid(f"error reading template {path}: {error}") from error
     if name == "jsonpath-file":
         return f"jsonpath={text.rstrip()}"
+    if name == "go-template-file":
+        return f"go-template={text}"
     titles, _, paths = text.partition("\n")
     pairs = zip(titles.split(), paths.split(), strict=False)
     return f"custom-columns={','.join(f'{title}:{each}' for title, each in pairs)}"

@@ -39,6 +39,7 @@ Examples:
   knarr get pod/web-1 -o yaml
   knarr get pods -A -l app=web --field-selector spec.nodeName=n1
   knarr get pods -o jsonpath='{.items[*].metadata.name}'
+  knarr get pods -o go-template='{{range .items}}{{.metadata.name}} {{end}}'
   knarr get deployment web -w                      # and every change
   knarr get pods -L app,tier                       # with columns for these labels
   knarr get -f web.yaml                            # what the file names
