@@ -193,6 +193,12 @@ def controller(document: Document) -> str:
     return f"{owner['kind'].lower()}{'.' if group else ''}{group}/{owner['name']}"
 
 
+def owned_by(document: Document, owner: Document) -> bool:
+    """Whether that is its controller."""
+    references = at(document, "metadata.ownerReferences", [])
+    return any(each.get("controller") and each.get("uid") == at(owner, "metadata.uid") for each in references)
+
+
 def duration_of(job: Document, now: datetime.datetime) -> str:
     start, end = at(job, "status.startTime"), at(job, "status.completionTime")
     if not start:
@@ -213,10 +219,10 @@ def access_modes(document: Document) -> str:
 
 def targets(autoscaler: Document) -> str:
     """``cpu: 20%/50%``, as the status has it; ``<unknown>`` where it has nothing."""
-    current = {_metric_key(metric): metric for metric in at(autoscaler, "status.currentMetrics", [])}
+    current = {metric_key(metric): metric for metric in at(autoscaler, "status.currentMetrics", [])}
     shown = []
     for metric in at(autoscaler, "spec.metrics", []):
-        name, field = _metric_key(metric)
+        name, field = metric_key(metric)
         target = at(metric, f"{field}.target", {})
         values = at(current.get((name, field), {}), f"{field}.current", {})
         share = "averageUtilization" in target
@@ -227,7 +233,8 @@ def targets(autoscaler: Document) -> str:
     return ", ".join(shown) or NONE
 
 
-def _metric_key(metric: Document) -> tuple[str, str]:
+def metric_key(metric: Document) -> tuple[str, str]:
+    """Its name, and the field that has it."""
     kind = str(metric.get("type", ""))
     field = kind[:1].lower() + kind[1:]
     return str(at(metric, f"{field}.name", "") or at(metric, f"{field}.metric.name", "")), field

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from knarr_api.kinds import Kind
-from knarr_cli import cells, tables
+from knarr_cli import cells, describing_policies, tables
 from knarr_cli.cells import NONE, age, at, event_order
 
 Document = Mapping[str, Any]
@@ -15,17 +15,18 @@ WIDTH = 18
 
 
 def describe(
-    kind: Kind, item: Document, events: list[dict[str, Any]], now: datetime.datetime, *, pods: list[dict[str, Any]]
+    kind: Kind, item: Document, events: list[dict[str, Any]], now: datetime.datetime, *, more: list[dict[str, Any]]
 ) -> str:
-    """The whole text. pods: of a node."""
+    """The whole text. more: pods of a node; quotas and limits of a namespace, ReplicaSets of a Deployment."""
     lines = [*_head(kind, item)]
     match kind.kind:
         case "Pod":
             lines += _pod(item, now)
         case "Node":
-            lines += _node(item, pods, now)
+            lines += _node(item, more, now)
         case "Deployment" | "ReplicaSet" | "ReplicationController" | "StatefulSet":
             lines += _replicated(item)
+            lines += _replica_sets(item, more)
         case "DaemonSet":
             lines += _daemon_set(item)
         case "Job":
@@ -40,6 +41,12 @@ def describe(
             lines.append(_row("Type", item.get("type", "Opaque")))
             lines += ["", "Data", "===="]
             lines += [f"{key}:  {_decoded_size(value)} bytes" for key, value in (item.get("data") or {}).items()]
+        case "Namespace":
+            lines.append(_row("Status", at(item, "status.phase")))
+            for each in more:
+                lines += ["", f"{each['kind']}: {at(each, 'metadata.name')}", *describing_policies.policy(each)]
+        case "HorizontalPodAutoscaler" | "PodDisruptionBudget" | "ResourceQuota" | "LimitRange":
+            lines += describing_policies.policy({**item, "kind": kind.kind})
         case _:
             for part in ("spec", "status", "data", "rules", "subjects", "roleRef"):
                 if item.get(part):
@@ -145,11 +152,8 @@ def _node(item: Document, pods: list[dict[str, Any]], now: datetime.datetime) ->
         yield f"  {address['type']}: {address['address']}"
     yield from _pairs("Capacity", at(item, "status.capacity", {}), separator=": ")
     yield from _pairs("System Info", at(item, "status.nodeInfo", {}), separator=": ")
-    yield f"Pods: ({len(pods)})"
-    yield from _table(
-        ["Namespace", "Name", "Status"],
-        [[at(p, "metadata.namespace"), at(p, "metadata.name"), cells.pod_status(p)] for p in pods],
-    )
+    yield from _pairs("Allocatable", at(item, "status.allocatable", {}), separator=": ")
+    yield from describing_policies.given_away(item, pods, now)
 
 
 def _replicated(item: Document) -> Iterable[str]:
@@ -179,6 +183,30 @@ def _replicated(item: Document) -> Iterable[str]:
         yield "Volume Claims:"
         yield from _table(["Name", "Access Modes"], claims)
     yield from _conditions(item)
+
+
+def _replica_sets(item: Document, sets: list[dict[str, Any]]) -> Iterable[str]:
+    """Those of a Deployment: the one of its newest revision, and older ones that have pods yet."""
+    own = [each for each in sets if cells.owned_by(each, item)]
+    if not own:
+        return
+    newest = max(own, key=_revision)
+
+    def said(sets: list[dict[str, Any]]) -> str:
+        there = [
+            f"{at(each, 'metadata.name')} ({at(each, 'status.replicas', 0)}/{at(each, 'spec.replicas', 0)}"
+            for each in sets
+        ]
+        return ", ".join(f"{each} replicas created)" for each in there)
+
+    old = [each for each in own if each is not newest and at(each, "spec.replicas", 0)]
+    yield _row("OldReplicaSets", said(old) or NONE)
+    yield _row("NewReplicaSet", said([newest]))
+
+
+def _revision(item: Document) -> int:
+    text = (at(item, "metadata.annotations", {}) or {}).get("deployment.kubernetes.io/revision", "0")
+    return int(text) if text.isdecimal() else 0
 
 
 def _daemon_set(item: Document) -> Iterable[str]:
@@ -275,10 +303,8 @@ def _template(template: Document) -> Iterable[str]:
 
 
 def _conditions(item: Document) -> Iterable[str]:
-    conditions = [[c["type"], c["status"], c.get("reason", "")] for c in at(item, "status.conditions", [])]
-    if conditions:
-        yield "Conditions:"
-        yield from _table(["Type", "Status", "Reason"], conditions)
+    if at(item, "status.conditions", []):
+        yield from describing_policies.conditions(item)
 
 
 def _events(events: list[dict[str, Any]], now: datetime.datetime) -> Iterable[str]:
@@ -320,7 +346,9 @@ def _tree(value: Any, indent: str) -> Iterable[str]:
                 yield f"{indent}{key}: {inner}"
     elif isinstance(value, list):
         for inner in value:
-            yield from _tree(inner, indent + "  ") if isinstance(inner, Mapping | list) else [f"{indent}- {inner}"]
+            lines = list(_tree(inner, indent + "  ")) if isinstance(inner, Mapping | list) else [f"{indent}  {inner}"]
+            for number, line in enumerate(lines):
+                yield line if number else f"{indent}- {line[len(indent) + 2 :]}"
 
 
 def _short(value: Any) -> str:

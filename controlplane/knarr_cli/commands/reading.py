@@ -26,6 +26,8 @@ from knarr_client.grpc import GrpcClient
 
 EVENT = kinds.by_kind("v1", "Event")
 POD = kinds.by_kind("v1", "Pod")
+REPLICA_SET = kinds.by_kind("apps/v1", "ReplicaSet")
+QUOTA, LIMITS = kinds.by_kind("v1", "ResourceQuota"), kinds.by_kind("v1", "LimitRange")
 WATCH_ATTEMPTS, WATCH_PAUSE_S = 60, 0.5
 
 
@@ -389,15 +391,26 @@ def describe_command(ctx: click.Context, resources: tuple[str, ...], namespace: 
             events = await client.raw.list(
                 EVENT, space if kind.namespaced else "", field_selector=f"involvedObject.uid={uid}"
             )
-            more = []
-            if kind.kind == "Node":
-                page = await client.raw.list(POD, field_selector=f"spec.nodeName={at(item, 'metadata.name')}")
-                more = list(page.items)
+            more = await _belonging(client, kind, item)
             if number:
                 output.write("\n")
-            output.write(tables.printable(describe(kind, item, list(events.items), output.now(), pods=more)))
+            output.write(tables.printable(describe(kind, item, list(events.items), output.now(), more=more)))
 
     own.run(work)
+
+
+async def _belonging(client: GrpcClient, kind: Kind, item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is described with an object: a node's pods, a Deployment's ReplicaSets, a namespace's quotas and limits."""
+    name, space = at(item, "metadata.name"), at(item, "metadata.namespace")
+    if kind.kind == "Node":
+        return list((await client.raw.list(POD, field_selector=f"spec.nodeName={name}")).items)
+    if kind.kind == "Deployment":
+        labels = at(item, "spec.selector.matchLabels", {})
+        wanted = ",".join(f"{label}={value}" for label, value in labels.items())
+        return list((await client.raw.list(REPLICA_SET, space, label_selector=wanted)).items)
+    if kind.kind == "Namespace":
+        return [each for of_it in (QUOTA, LIMITS) for each in (await client.raw.list(of_it, name)).items]
+    return []
 
 
 @click.command(cls=Verb, name="events", epilog="\b\nExamples:\n  knarr events -A\n  knarr events --for pod/web-1 -w")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -147,8 +148,77 @@ def test_a_job_from_a_cron_job_is_its_own() -> None:
     assert job["spec"] == {"template": CONTAINERS}
 
 
-def text_of(kind: str, api_version: str, **item: Any) -> str:
-    return describe(kinds.by_kind(api_version, kind), {"metadata": {"name": "x"}, **item}, [], NOW, pods=[])
+def text_of(kind: str, api_version: str, more: Any = (), **item: Any) -> str:
+    return describe(
+        kinds.by_kind(api_version, kind), {"metadata": {"name": "x", "uid": "u"}, **item}, [], NOW, more=list(more)
+    )
+
+
+def test_descriptions_of_policies_are_tables() -> None:
+    hard = {"pods": "4", "requests.cpu": "2"}
+    quota = text_of("ResourceQuota", "v1", spec={"hard": hard}, status={"hard": hard, "used": {"pods": "3"}})
+    assert re.search(r"^Resource +Used +Hard\npods +3 +4\nrequests.cpu +0 +2$", quota, re.MULTILINE), quota
+    limit = {"type": "Container", "max": {"cpu": "1"}, "default": {"cpu": "100m"}}
+    limits = text_of("LimitRange", "v1", spec={"limits": [limit]})
+    assert re.search(r"^Container +cpu +- +1 +- +100m +-$", limits, re.MULTILINE), limits
+    budget = text_of(
+        "PodDisruptionBudget",
+        "policy/v1",
+        spec={"minAvailable": 0, "selector": {"matchLabels": {"a": "b"}}},
+        status={"disruptionsAllowed": 2, "expectedPods": 3},
+    )
+    assert re.search(r"Min available: +0\n.*Allowed disruptions: +2\n.*Total: +3\n", budget, re.DOTALL), budget
+    resource = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+    current = {"name": "cpu", "current": {"averageUtilization": 20, "averageValue": "10m"}}
+    autoscaler = text_of(
+        "HorizontalPodAutoscaler",
+        "autoscaling/v2",
+        spec={
+            "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+            "maxReplicas": 4,
+            "metrics": [{"type": "Resource", "resource": resource}],
+            "behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 15}]}},
+        },
+        status={
+            "currentReplicas": 3,
+            "desiredReplicas": 2,
+            "currentMetrics": [{"type": "Resource", "resource": current}],
+            "conditions": [{"type": "AbleToScale", "status": "True", "reason": "R", "message": "because"}],
+        },
+    )
+    assert "resource cpu on pods (as a percentage of request): 20% (10m) / 50%" in autoscaler
+    assert "3 current / 2 desired" in autoscaler and "because" in autoscaler and "- Type: Pods  Value: 2" in autoscaler
+
+
+def test_a_node_says_what_it_has_given_away() -> None:
+    def pod(name: str, *cpu: str, phase: str = "Running", **spec: Any) -> dict[str, Any]:
+        containers = [{"name": f"c{n}", "resources": {"requests": {"cpu": each}}} for n, each in enumerate(cpu)]
+        meta = {"name": name, "namespace": "shop"}
+        return {"metadata": meta, "spec": {"containers": containers, **spec}, "status": {"phase": phase}}
+
+    first = [{"name": "i", "resources": {"requests": {"cpu": "700m", "example.com/gpu": "1"}}}]
+    pods = [pod("a", "100m", "200m", initContainers=first, overhead={"cpu": "50m"}), pod("b", "500m", phase="Failed")]
+    node = text_of("Node", "v1", pods, status={"allocatable": {"cpu": "2", "memory": "4Gi", "example.com/gpu": "4"}})
+    assert re.search(r"shop +a +750m \(37%\) +0 \(0%\)", node) and "(1 in total)" in node, node
+    assert re.search(r"^  cpu +750m \(37%\) +0 \(0%\)$", node, re.MULTILINE), node
+    assert re.search(r"^  example.com/gpu +1 \(25%\)", node, re.MULTILINE), node
+
+
+def test_a_deployment_names_its_replica_sets() -> None:
+    def replica_set(name: str, revision: str, replicas: int, uid: str = "u") -> dict[str, Any]:
+        owner = {"controller": True, "uid": uid}
+        annotations = {"deployment.kubernetes.io/revision": revision}
+        metadata = {"name": name, "annotations": annotations, "ownerReferences": [owner]}
+        return {"metadata": metadata, "spec": {"replicas": replicas}, "status": {"replicas": 1}}
+
+    sets = [replica_set("x-10", "10", 3), replica_set("x-9", "9", 1), replica_set("x-1", "1", 0)]
+    text = text_of("Deployment", "apps/v1", [*sets, replica_set("y", "11", 1, uid="other")], spec={"template": {}})
+    assert re.search(r"OldReplicaSets: +x-9 \(1/1 replicas created\)\nNewReplicaSet: +x-10 \(1/3 rep", text), text
+
+
+def test_lists_of_a_kind_without_lines_of_its_own_are_told_apart() -> None:
+    text = text_of("Service", "v1", spec={"ports": [{"port": 1, "protocol": "TCP"}, {"port": 2}]})
+    assert "    - port: 1\n      protocol: TCP\n    - port: 2\n" in text, text
 
 
 def test_descriptions_say_what_matters() -> None:
