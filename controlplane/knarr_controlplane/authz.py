@@ -111,11 +111,11 @@ class Authorizer:
             return involved.name == node
         pod = kinds.of(Pod)
         entry = self._cache.get(pod, pod.key(involved.namespace, involved.name))
-        return involved.kind == "Pod" and (entry is None or entry.fields["spec.nodeName"] == node)
+        return involved.kind == "Pod" and (entry is None or entry.read("spec.nodeName") == node)
 
     def _is_on(self, node: str, kind: Kind, namespace: str, name: str) -> bool:
         entry = self._cache.get(kind, kind.key(namespace, name))
-        return entry is not None and entry.fields["spec.nodeName"] == node
+        return entry is not None and entry.read("spec.nodeName") == node
 
     def _is_needed(self, node: str, kind: Kind, namespace: str, name: str) -> bool:
         pods = self._cache.of(kinds.of(Pod)).by_node.get(node, {})

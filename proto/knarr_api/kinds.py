@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import functools
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -218,7 +219,11 @@ _BY_CLASS = {(kind.module, kind.kind): kind for kind in _ALL}
 
 def of(type_or_obj: Any) -> Kind:
     """The kind of a value or its type. Raises NotFound for what is no top-level object."""
-    type_ = type_or_obj if isinstance(type_or_obj, type) else type(type_or_obj)
+    return _of_type(type_or_obj if isinstance(type_or_obj, type) else type(type_or_obj))
+
+
+@functools.cache
+def _of_type(type_: type[Any]) -> Kind:
     try:
         return _BY_CLASS[(type_.__module__.rpartition(".")[2], type_.__name__)]
     except KeyError:

@@ -13,7 +13,7 @@ import asyncio
 import enum
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -218,7 +218,8 @@ def title_of(obj: msgspec.Struct) -> str:
 
 def meta_of(obj: msgspec.Struct) -> ObjectMeta:
     """The metadata of any top-level object."""
-    return cast(ObjectMeta, obj.metadata)  # type: ignore[attr-defined]
+    metadata: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
+    return metadata
 
 
 def key_of(obj: msgspec.Struct) -> Key:

@@ -12,7 +12,9 @@ import asyncio
 import datetime
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -52,8 +54,7 @@ class RecorderSettings:
     per_s: float = 250.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Topic:
+class _Topic(NamedTuple):
     """What makes two events the same. message: COMBINED for those that differ in it."""
 
     component: str
@@ -67,14 +68,14 @@ class _Topic:
     message: str
 
     @property
-    def subject(self) -> _Topic:
-        """What similar events share."""
-        return replace(self, message="")
+    def subject(self) -> Hashable:
+        """What similar events share: all but the message."""
+        return self[:-1]
 
     @property
-    def source(self) -> _Topic:
+    def source(self) -> Hashable:
         """Who speaks about what."""
-        return replace(self, type="", reason="", message="")
+        return self[:-3]
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ class EventRecorder:
         )
         if self._similar.is_one_too_many(topic.subject, topic.message, self._clock.monotonic()):
             message = f"{COMBINED}: {message}"
-            topic = replace(topic, message=COMBINED)
+            topic = topic._replace(message=COMBINED)
         self._keep(topic, message[:MESSAGE_MAX])
 
     def _keep(self, topic: _Topic, message: str) -> None:

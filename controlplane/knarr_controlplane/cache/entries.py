@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from google.protobuf import any_pb2
+from msgspec import structs
 
 from knarr_api import json, wire
 from knarr_api.kinds import Kind
@@ -18,13 +18,23 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.packing import Packed, Packing
 from knarr_controlplane.registry.unknown_fields import Unknown
 
-FieldOf = Callable[[Any], str]
-RECENT_MAX = 2048
+_replace = structs.replace
+
+RECENT_MAX = 12_288
+"""Values: those of a burst are looked at by several, one after the other."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fields:
+    """What field selectors may ask of a kind. read: all of it at once, in the order of ``places``."""
+
+    places: Mapping[str, int]
+    read: Callable[[Any], tuple[str, ...]]
 
 
 @dataclass(slots=True, eq=False)
 class CacheEntry:
-    """revision: packed."""
+    """revision: packed. values: what ``fields`` reads of the object."""
 
     kind: Kind
     key: str
@@ -33,8 +43,10 @@ class CacheEntry:
     uid: str
     revision: int
     labels: Mapping[str, str]
-    fields: Mapping[str, str]
+    fields: Fields
+    values: tuple[str, ...]
     _document: bytes | Packed = field(repr=False)
+    """The JSON without a revision, as the store has it."""
     unknown: Unknown | None = None
     """What of the stored value a newer version has written and this one has no place for."""
     replaced: bool = False
@@ -43,16 +55,27 @@ class CacheEntry:
     _value: Any = field(default=None, repr=False)
 
     @property
-    def json(self) -> bytes:
-        """Exactly Kubernetes JSON with metadata.resourceVersion."""
+    def document(self) -> bytes:
+        """The JSON without metadata.resourceVersion."""
         document = self._document
         return document if isinstance(document, bytes) else document.unpacked()
+
+    @property
+    def json(self) -> bytes:
+        """Exactly Kubernetes JSON with metadata.resourceVersion."""
+        # Right after the uid, where ``json.encode`` puts it: no string has this text, its quotes would be escaped.
+        uid = b'"uid":"%b"' % self.uid.encode()
+        head, found, tail = self.document.partition(uid)
+        if not self.uid or not found:
+            return json.encode(self.value())
+        return b'%b%b,"resourceVersion":"%d"%b' % (head, uid, self.revision, tail)
 
     @property
     def size_bytes(self) -> int:
         """Of the JSON."""
         document = self._document
-        return len(document) if isinstance(document, bytes) else document.size_bytes
+        plain = len(document) if isinstance(document, bytes) else document.size_bytes
+        return plain + len(',"resourceVersion":""') + len(str(self.revision))
 
     def value(self) -> Any:
         """The object, for everybody the same: not to be changed.
@@ -62,7 +85,7 @@ class CacheEntry:
         """
         value = self._value
         if value is None:
-            value = json.decode(self.json, self.kind.type)
+            value = _at_revision(json.decode(self.document, self.kind.type), self.revision)
             self.remember(value)
         return value
 
@@ -94,7 +117,8 @@ class CacheEntry:
             return self.name
         if path == "metadata.namespace":
             return self.namespace
-        return self.fields.get(path, "")
+        place = self.fields.places.get(path)
+        return self.values[place] if place is not None else ""
 
 
 _RECENT: deque[CacheEntry] = deque()
@@ -102,11 +126,15 @@ _RECENT: deque[CacheEntry] = deque()
 _PACKING = Packing()
 
 
-def make(kind: Kind, key: str, obj: Any, revision: int, *, remember: bool = False) -> CacheEntry:
-    """The entry of a decoded object at a packed revision. remember: somebody will ask for its value soon."""
+def make(
+    kind: Kind, key: str, obj: Any, revision: int, *, remember: bool = False, document: bytes | None = None
+) -> CacheEntry:
+    """The entry of a decoded object at a packed revision. remember: somebody will ask for its value soon.
+
+    document: its JSON without a revision, from who has it anyway.
+    """
     metadata: ObjectMeta = obj.metadata
-    metadata = msgspec.structs.replace(metadata, resource_version=str(revision))
-    obj = msgspec.structs.replace(obj, metadata=metadata)
+    fields = _FIELDS.get((kind.group, kind.kind), NO_FIELDS)
     entry = CacheEntry(
         kind=kind,
         key=key,
@@ -115,22 +143,25 @@ def make(kind: Kind, key: str, obj: Any, revision: int, *, remember: bool = Fals
         uid=metadata.uid,
         revision=revision,
         labels=metadata.labels,
-        fields=_fields(kind, obj),
-        _document=json.encode(obj),
+        fields=fields,
+        values=fields.read(obj),
+        _document=json.encode(_replace(obj, metadata=_replace(metadata, resource_version="")))
+        if document is None
+        else document,
     )
     if remember:
-        entry.remember(obj)
+        entry.remember(_at_revision(obj, revision))
     return entry
 
 
 def supported_fields(kind: Kind) -> frozenset[str]:
     """Fields that a selector may name: Kubernetes' for the kind."""
-    return frozenset({"metadata.name", "metadata.namespace", *(_FIELDS.get((kind.group, kind.kind)) or {})})
+    fields = _FIELDS.get((kind.group, kind.kind), NO_FIELDS)
+    return frozenset({"metadata.name", "metadata.namespace", *fields.places})
 
 
-def _fields(kind: Kind, obj: Any) -> dict[str, str]:
-    read = _FIELDS.get((kind.group, kind.kind))
-    return {name: one(obj) for name, one in read.items()} if read is not None else {}
+def _at_revision(obj: Any, revision: int) -> Any:
+    return _replace(obj, metadata=_replace(obj.metadata, resource_version=str(revision)))
 
 
 def _text(value: Any) -> str:
@@ -139,18 +170,37 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _at(path: str, *, absent: Any = None) -> FieldOf:
-    """Reads an attribute of an attribute: ``spec.node_name``."""
+def _paths(paths: Mapping[str, str], **absent: str) -> Fields:
+    """Reads attributes of attributes: ``spec.node_name``. absent: what stands for those that are not set."""
+    get = operator.attrgetter(*paths.values(), "metadata")  # one more, so that there is always a tuple
+    missing = tuple(absent.get(path.rpartition(".")[2], "") for path in paths.values())
+
+    def read(obj: Any) -> tuple[str, ...]:
+        *found, _ = get(obj)
+        return tuple(
+            [
+                value if value.__class__ is str else none if value is None else _text(value)
+                for value, none in zip(found, missing, strict=True)
+            ]
+        )
+
+    return Fields(_places(paths), read)
+
+
+def _functions(functions: Mapping[str, Callable[[Any], str]]) -> Fields:
+    return Fields(_places(functions), lambda obj: tuple(function(obj) for function in functions.values()))
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
+
+
+def _at(path: str) -> Callable[[Any], str]:
     get = operator.attrgetter(path)
-
-    def read(obj: Any) -> str:
-        value = get(obj)
-        return _text(absent if value is None else value)
-
-    return read
+    return lambda obj: _text(get(obj))
 
 
-def _involved(name: str, attribute: str) -> FieldOf:
+def _involved(name: str, attribute: str) -> Callable[[Any], str]:
     """Of the object that an event is about, if it says."""
 
     def read(event: Any) -> str:
@@ -174,36 +224,47 @@ REFERENCE = {
     "resourceVersion": "resource_version",
     "fieldPath": "field_path",
 }
-_FIELDS: dict[tuple[str, str], dict[str, FieldOf]] = {
-    ("", "Pod"): {
-        "spec.nodeName": _at("spec.node_name"),
-        "spec.restartPolicy": _at("spec.restart_policy"),
-        "spec.schedulerName": _at("spec.scheduler_name"),
-        "spec.serviceAccountName": _at("spec.service_account_name"),
-        "spec.hostNetwork": _at("spec.host_network", absent=False),
-        "status.phase": _at("status.phase"),
-        "status.podIP": _at("status.pod_ip"),
-        "status.nominatedNodeName": _at("status.nominated_node_name"),
-    },
-    ("", "Event"): {
-        **{f"involvedObject.{name}": _involved("involved_object", attribute) for name, attribute in REFERENCE.items()},
-        "reason": _at("reason"),
-        "type": _at("type"),
-        "source": _source,
-        "reportingComponent": _source,
-    },
-    ("events.k8s.io", "Event"): {
-        **{f"regarding.{name}": _involved("regarding", attribute) for name, attribute in REFERENCE.items()},
-        "reason": _at("reason"),
-        "type": _at("type"),
-        "reportingController": _at("reporting_controller"),
-    },
-    ("", "Node"): {"spec.unschedulable": _at("spec.unschedulable", absent=False)},
-    ("", "Secret"): {"type": _at("type")},
-    ("", "Namespace"): {"status.phase": _at("status.phase")},
-    ("", "Service"): {"spec.clusterIP": _at("spec.cluster_ip"), "spec.type": _at("spec.type")},
-    ("", "ReplicationController"): {"status.replicas": _at("status.replicas", absent=0)},
-    ("apps", "ReplicaSet"): {"status.replicas": _at("status.replicas", absent=0)},
-    ("batch", "Job"): {"status.successful": _at("status.succeeded", absent=0)},
-    ("certificates.k8s.io", "CertificateSigningRequest"): {"spec.signerName": _at("spec.signer_name")},
+NO_FIELDS = Fields({}, lambda obj: ())
+_FIELDS: dict[tuple[str, str], Fields] = {
+    ("", "Pod"): _paths(
+        {
+            "spec.nodeName": "spec.node_name",
+            "spec.restartPolicy": "spec.restart_policy",
+            "spec.schedulerName": "spec.scheduler_name",
+            "spec.serviceAccountName": "spec.service_account_name",
+            "spec.hostNetwork": "spec.host_network",
+            "status.phase": "status.phase",
+            "status.podIP": "status.pod_ip",
+            "status.nominatedNodeName": "status.nominated_node_name",
+        },
+        host_network="false",
+    ),
+    ("", "Event"): _functions(
+        {
+            **{
+                f"involvedObject.{name}": _involved("involved_object", attribute)
+                for name, attribute in REFERENCE.items()
+            },
+            "reason": _at("reason"),
+            "type": _at("type"),
+            "source": _source,
+            "reportingComponent": _source,
+        }
+    ),
+    ("events.k8s.io", "Event"): _functions(
+        {
+            **{f"regarding.{name}": _involved("regarding", attribute) for name, attribute in REFERENCE.items()},
+            "reason": _at("reason"),
+            "type": _at("type"),
+            "reportingController": _at("reporting_controller"),
+        }
+    ),
+    ("", "Node"): _paths({"spec.unschedulable": "spec.unschedulable"}, unschedulable="false"),
+    ("", "Secret"): _paths({"type": "type"}),
+    ("", "Namespace"): _paths({"status.phase": "status.phase"}),
+    ("", "Service"): _paths({"spec.clusterIP": "spec.cluster_ip", "spec.type": "spec.type"}),
+    ("", "ReplicationController"): _paths({"status.replicas": "status.replicas"}, replicas="0"),
+    ("apps", "ReplicaSet"): _paths({"status.replicas": "status.replicas"}, replicas="0"),
+    ("batch", "Job"): _paths({"status.successful": "status.succeeded"}, succeeded="0"),
+    ("certificates.k8s.io", "CertificateSigningRequest"): _paths({"spec.signerName": "spec.signer_name"}),
 }

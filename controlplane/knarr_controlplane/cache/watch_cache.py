@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -91,6 +91,11 @@ class Filter:
     labels: Selector | None = None
     fields: FieldSelector | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it admits everything."""
+        return not self.namespace and self.labels is None and self.fields is None
+
     def admits(self, entry: CacheEntry | None) -> bool:
         return (
             entry is not None
@@ -123,10 +128,15 @@ class Logged:
 
     def interests(self) -> tuple[Interest, ...]:
         """Whose followers it may concern; each once."""
-        found = dict.fromkeys([ALL])
-        for entry in (self.old, self.new):
-            if entry is not None:
-                found.update(((name, entry.read(name)), None) for name in INTERESTS)
+        old, new = self.old, self.new
+        found: list[Interest] = [ALL]
+        for name in INTERESTS:
+            before = old.read(name) if old is not None else ""
+            after = new.read(name) if new is not None else ""
+            if before:
+                found.append((name, before))
+            if after and after != before:
+                found.append((name, after))
         return tuple(found)
 
 
@@ -234,9 +244,10 @@ class KindCache:
 
     def _index(self, key: str, old: CacheEntry | None, new: CacheEntry | None) -> None:
         if old is not None:
-            self.by_node.get(old.fields["spec.nodeName"], {}).pop(key, None)
-        if new is not None and new.fields["spec.nodeName"]:
-            self.by_node.setdefault(new.fields["spec.nodeName"], {})[key] = new
+            self.by_node.get(old.read("spec.nodeName"), {}).pop(key, None)
+        node = new.read("spec.nodeName") if new is not None else ""
+        if new is not None and node:
+            self.by_node.setdefault(node, {})[key] = new
 
     def wake(self) -> None:
         """Wake whom the changes concern."""
@@ -264,7 +275,14 @@ class KindCache:
 
 
 Decode = Callable[[Kind, str, bytes, int], CacheEntry]
-Expected = tuple[bytes, Any]
+
+
+class Expected(NamedTuple):
+    """A value that is being written, and the object that it is. plain: the value is the object's document."""
+
+    value: bytes
+    obj: Any
+    plain: bool
 
 
 class WatchCache:
@@ -506,8 +524,9 @@ class WatchCache:
     def _entry(self, kind: Kind, key: str, value: bytes, at: int, *, strict: bool) -> CacheEntry | None:
         """None for a value that can't be read, which is logged: one damaged object must not hold up all others."""
         expected = self._expected.get(key)
-        if expected is not None and expected[0] == value:
-            return entries.make(kind, key, expected[1], at, remember=True)
+        if expected is not None and expected.value == value:
+            document = value if expected.plain else None
+            return entries.make(kind, key, expected.obj, at, remember=True, document=document)
         try:
             return self._decode(kind, key, value, at)
         except KnarrError as error:
@@ -531,7 +550,10 @@ def _too_late(future: asyncio.Future[None], after_s: float) -> None:
 
 def _change(logged: Logged, filter_: Filter) -> Change | None:
     """What a watcher with this filter sees of a change: an object may enter or leave what it asked for."""
-    before, after = filter_.admits(logged.old), filter_.admits(logged.new)
+    if filter_.is_open:
+        before, after = logged.old is not None, logged.new is not None
+    else:
+        before, after = filter_.admits(logged.old), filter_.admits(logged.new)
     if after:
         return Change(ChangeType.MODIFIED if before else ChangeType.ADDED, logged.new, logged.revision)
     if before:

@@ -159,8 +159,12 @@ class Siblings:
                 self._latest.popitem(last=False)
             return pod
         metadata, shared = pod.metadata, sibling.metadata
+        spec, template = pod.spec, sibling.spec
         if (
-            all(getattr(pod.spec, name) is getattr(sibling.spec, name) for name in SHARED)
+            spec.containers is template.containers
+            and spec.init_containers is template.init_containers
+            and spec.volumes is template.volumes
+            and spec.tolerations is template.tolerations
             and metadata.owner_references is shared.owner_references
             and metadata.labels is shared.labels
         ):

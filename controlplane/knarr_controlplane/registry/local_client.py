@@ -12,6 +12,7 @@ from knarr_api import json, kinds
 from knarr_api.errors import KnarrError
 from knarr_client.client import Applied, Binding, Event, EventType, Outcome, Page, Propagation
 from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.cache.watch_cache import ChangeType
 from knarr_controlplane.leader import Term
 from knarr_controlplane.registry import bulk, pages
 from knarr_controlplane.registry.bulk import Wanted
@@ -19,6 +20,7 @@ from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import POD, QUIET, Registry, binding, filter_of
 
 T = TypeVar("T", bound=msgspec.Struct)
+EVENT_TYPES = {type_: EventType(type_.value) for type_ in ChangeType}
 AT_A_TIME = 100
 """Objects of a list to decode before others of the process get their turn."""
 
@@ -138,12 +140,14 @@ class LocalClient:
         filter_ = filter_of(kind, namespace, label_selector, field_selector)
         async for batch in self._registry.watch(kind, filter_, resource_version):
             yield tuple(
-                Event(
-                    type=EventType(change.type.value),
-                    object=cast(T, change.entry.value()) if change.entry is not None else None,
-                    resource_version=str(change.revision),
-                )
-                for change in batch
+                [
+                    Event(
+                        type=EVENT_TYPES[change.type],
+                        object=cast(T, change.entry.value()) if change.entry is not None else None,
+                        resource_version=str(change.revision),
+                    )
+                    for change in batch
+                ]
             )
 
     def request_bookmarks(self) -> str:

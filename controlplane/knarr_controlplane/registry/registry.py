@@ -500,7 +500,7 @@ class Registry:
         replaced = self.cache.get(kind, key) if expected else None
         unknown = replaced.unknown if replaced is not None else None
         value = self._storage.encode(kind, key, obj, unknown)
-        return value, {key: (value, obj)} if unknown is None else {}
+        return value, {key: Expected(value, obj, not self._storage.seals(kind))} if unknown is None else {}
 
     def _stored(self, kind: Kind, key: str, obj: Any, at: int) -> CacheEntry:
         """The cache's entry of a write of our own, unless it has gone on since."""
@@ -525,7 +525,7 @@ class Registry:
         entry = self.cache.get(NAMESPACE, NAMESPACE.key("", metadata.namespace))
         if entry is None:
             raise errors.not_found("namespaces", metadata.namespace)
-        if entry.fields["status.phase"] == "Terminating":
+        if entry.read("status.phase") == "Terminating":
             raise errors.Forbidden(
                 f'{kind.qualified} "{metadata.name or metadata.generate_name}" is forbidden: unable to create new '
                 f"content in namespace {metadata.namespace} because it is being terminated"

@@ -43,6 +43,11 @@ class Storage:
             raise Internal(f"{path} is damaged: {len(key)} bytes, expected {KEY_BYTES}; restore it from a backup")
         return cls(key)
 
+    @staticmethod
+    def seals(kind: Kind) -> bool:
+        """Whether what is stored of it is encrypted, and not the document itself."""
+        return kind.kind == "Secret"
+
     def encode(self, kind: Kind, key: str, obj: Any, unknown: Unknown | None = None) -> bytes:
         """The value to store; the revision is not in it, the store knows it.
 
@@ -52,7 +57,7 @@ class Storage:
         plain = json.encode(msgspec.structs.replace(obj, metadata=metadata))
         if unknown:
             plain = json.encode(restored(json.load(plain), unknown))
-        if kind.kind != "Secret":
+        if not self.seals(kind):
             return plain
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, plain, key.encode())
@@ -62,15 +67,14 @@ class Storage:
 
     def decode(self, kind: Kind, key: str, value: bytes, revision: int) -> CacheEntry:
         """The entry of a stored value. Raises Internal when it was damaged or sealed with another key."""
-        if kind.kind == "Secret":
+        if self.seals(kind):
             sealed = base64.b64decode(json.load(value)["encrypted"])
             try:
                 value = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], key.encode())
             except InvalidTag:
                 raise Internal(f"{key} can't be decrypted: it was stored with another key or damaged") from None
         entry = entries.make(kind, key, json.decode(value, kind.type), revision)
-        # What this version has written differs in its revision alone; anything else is looked at closely.
-        if entry.size_bytes - len(value) != len(f'"resourceVersion":"{revision}",'):
+        if entry.document != value:  # written by another version
             unknown = lost(json.load(value), json.load(entry.json))
             entry.unknown = unknown or None
         return entry

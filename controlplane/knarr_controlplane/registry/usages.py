@@ -92,7 +92,7 @@ class Usages:
             if namespace and usage.namespace != namespace:
                 continue
             pod = self._cache.get(POD, POD.key(usage.namespace, usage.name))
-            if pod is None or pod.uid != usage.uid or pod.fields["spec.nodeName"] != node:
+            if pod is None or pod.uid != usage.uid or pod.read("spec.nodeName") != node:
                 continue
             metrics = PodMetrics(
                 metadata=self._metadata(pod),

@@ -6,15 +6,19 @@ most look at each node by itself, so that one node is judged anew instead of all
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.scheduler.columns import Columns, Mask, Rows, Scores
-from knarr_controlplane.scheduler.framework import Placed, Plugin, PodToPlace, Reach, best_of
+from knarr_controlplane.scheduler.framework import Placed, Plugin, PodToPlace, Prepares, Reach, Scorer, best_of
 from knarr_controlplane.scheduler.records import record_of
+
+MAX_NODES = 10_000
+"""Kinds of nodes, by what they have left, whose worth is remembered."""
 
 
 class Alike:
@@ -34,6 +38,10 @@ class Alike:
         """The sum of the scores that pods like this one do not change."""
         self._total: Scores = np.zeros(0)
         """With those of each node by itself."""
+        self._scorers: list[tuple[float, Scorer]] = []
+        """Of those who look at all nodes for each pod."""
+        self._nodes: dict[bytes, float | None] = {}
+        """What nodes with these resources and requests are worth by themselves; None where they are refused."""
         self._seen = -1
         """What of ``columns.changes`` this has taken in."""
 
@@ -56,12 +64,16 @@ class Alike:
             self._look()
         if len(self._rows) < 2:
             return None
-        total = self._total + self._sum(Reach.ALL, columns, self._feasible)
+        total = self._total
+        for weight, scorer in self._scorers:
+            scores = scorer()
+            if scores is not None:
+                total = total + weight * scores
         placed = best_of(total, self._rows, columns, tie_break=tie_break)
         metadata, before = pod.metadata, columns.changes
         made = metadata.creation_timestamp
         columns.put_back(
-            dataclasses.replace(
+            replace(
                 self._record,
                 name=metadata.name,
                 uid=metadata.uid,
@@ -87,15 +99,39 @@ class Alike:
             return
         self._steady = self._sum(Reach.NOTHING, columns, self._feasible)
         self._total = self._steady + self._sum(Reach.NODE, columns, self._feasible)
+        self._scorers = [
+            (plugin.weight, _scorer(plugin, self._pod, columns, self._feasible))
+            for plugin in self._of[Reach.ALL]
+            if plugin.weight
+        ]
 
     def _look_at(self, row: int) -> None:
         """At the node that a pod was placed on, and whether any node can't take another now: then scores that compare
         nodes may be others as well, and all is looked at again."""
-        columns, node = self._columns, self._columns.only(row)
-        if self._refused(node, Reach.NODE).any() or (self._refused(columns, Reach.ALL) & self._feasible).any():
+        worth = self._worth(row)
+        if worth is None or self._others_refuse():
             return
-        self._total[row] = self._steady[row] + self._sum(Reach.NODE, node, node.present)[0]
-        self._seen = columns.changes
+        self._total[row] = self._steady[row] + worth
+        self._seen = self._columns.changes
+
+    def _worth(self, row: int) -> float | None:
+        """Of a node by itself: the same for all that have the same and of which the same is asked."""
+        columns = self._columns
+        key = b"".join(part[row].tobytes() for part in (columns.allocatable, columns.requested, columns.nonzero))
+        if key not in self._nodes:
+            node = columns.only(row)
+            refused = self._refused(node, Reach.NODE).any()
+            if len(self._nodes) >= MAX_NODES:
+                self._nodes.clear()
+            self._nodes[key] = None if refused else float(self._sum(Reach.NODE, node, node.present)[0])
+        return self._nodes[key]
+
+    def _others_refuse(self) -> bool:
+        return any(
+            (refusal.rows & self._feasible).any()
+            for plugin in self._of[Reach.ALL]
+            for refusal in plugin.filter(self._pod, self._columns)
+        )
 
     def _refused(self, columns: Columns, *reaches: Reach) -> Mask:
         refused = np.zeros(columns.capacity, dtype=np.bool_)
@@ -112,3 +148,8 @@ class Alike:
             if scores is not None:
                 total += plugin.weight * scores
         return total
+
+
+def _scorer(plugin: Plugin, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scorer:
+    found = plugin.prepare(pod, columns, feasible) if isinstance(plugin, Prepares) else None
+    return found or functools.partial(plugin.score, pod, columns, feasible)

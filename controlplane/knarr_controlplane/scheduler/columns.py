@@ -11,10 +11,10 @@ with every pod that may concern them.
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -250,7 +250,7 @@ class Columns:
 
     def _add(self, record: PodRecord, row: int) -> None:
         if record.row != row:
-            record = dataclasses.replace(record, row=row)
+            record = msgspec.structs.replace(record, row=row)
         self.pods[record.key] = self._on_row[row][record.key] = record
         self._count(record, 1)
 
@@ -269,7 +269,9 @@ class Columns:
             ranked = self._ranked(record.priority)
         for resource, number in record.requests.items():
             ranked[row, self.resources[resource]] += step * number
-        self.nonzero[row] += (step * record.nonzero[0], step * record.nonzero[1])
+        cpu, memory = record.nonzero
+        self.nonzero[row, 0] += step * cpu
+        self.nonzero[row, 1] += step * memory
         for scope in scopes(record):
             for key, count in self._counts_of.get(scope, {}).items():
                 if counted(key, count.matches, record):
@@ -320,7 +322,7 @@ class Columns:
         self._images_on_row[row] = names
 
     def _park(self, key: tuple[str, str], record: PodRecord) -> None:
-        self.pods[key] = dataclasses.replace(record, row=-1)
+        self.pods[key] = msgspec.structs.replace(record, row=-1)
         self._pods_of_unknown.setdefault(record.node, set()).add(key)
 
     def _taint_set(self, taints: tuple[Taint, ...]) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,7 +69,8 @@ class Reach(enum.Enum):
 
     NOTHING = enum.auto()
     NODE = enum.auto()
-    """That of the pod's node; each node is looked at by itself."""
+    """That of the pod's node; each is looked at by itself, and at nothing of it that pods change but its columns
+    ``requested`` and ``nonzero``."""
     ALL = enum.auto()
 
 
@@ -102,6 +103,18 @@ class Plugin(Protocol):
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         """Per row 0 to MAX_SCORE, or None where the plugin has no preference for this pod."""
+        ...
+
+
+Scorer = Callable[[], Scores | None]
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A plugin that can work out once what stays the same while pods like one are placed."""
+
+    def prepare(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scorer | None:
+        """Gives what ``score`` would, until anything but pods like this one has changed; None where it can't."""
         ...
 
 

@@ -55,6 +55,11 @@ class SchedulingQueue:
     def __len__(self) -> int:
         return len(self._pods)
 
+    @property
+    def active(self) -> int:
+        """How many may be placed now, about: some may have been placed or gone meanwhile."""
+        return len(self._active)
+
     def count(self, state: str) -> int:
         """How many pods are ``active``, in ``backoff`` or ``unschedulable``. May be asked from another thread."""
         now_s = self._latest_s

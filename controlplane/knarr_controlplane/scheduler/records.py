@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.scheduler import affinity, requests
 from knarr_controlplane.scheduler.affinity import Wishes
 from knarr_controlplane.scheduler.requests import HostPort
 
 
-@dataclass(frozen=True, slots=True)
-class PodRecord:
+class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """What must be known of a placed pod. ``row`` is its node's, -1 while that node is not known.
 
     started_s: when it was started, or else made, as a time stamp.

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
+from prometheus_client import Counter, Histogram
 
 from knarr_api import errors
 from knarr_api.labels import Selector
@@ -42,18 +43,22 @@ MANY_ATTEMPTS = 16
 FINISHED = ("Succeeded", "Failed")
 AT_A_TIME = 128
 """Decisions between two looks at other work."""
+MANY, GATHER_S, CALM_S = 100, 0.5, 0.05
+"""So many pods that wait are the beginning of more: they are decided once none has come for ``CALM_S``, at the latest
+after ``GATHER_S``. What then goes to a node goes in one commit and one message, which is most of what a pod costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerSettings:
-    """batch: decisions whose bindings go out together. binding: batches under way at once. reporting: verdicts of pods
-    that fit nowhere which are being written at once.
+    """batch: decisions that are taken before any is carried out. bindings: of them that go out together. binding: such
+    parts under way at once. reporting: verdicts of pods that fit nowhere which are being written at once.
 
     profiles: pods that ask for a scheduler that is not among them are left alone.
     """
 
     profiles: Profiles = field(default_factory=default_profiles)
-    batch: int = 1024
+    batch: int = 8192
+    bindings: int = 1024
     binding: int = 4
     reporting: int = 256
 
@@ -132,12 +137,13 @@ class Scheduler:
                     else:
                         await reporting.acquire()
                         start(reporting, self._refuse(pod, verdict), str(key))
-                if placed:
-                    # By node: one commit, and so one message to its agent, has all that is bound to it now.
-                    placed.sort(key=lambda each: each[1].node)
+                # By node: one commit, and so one message to its agent, has all that is bound to it now.
+                placed.sort(key=lambda each: each[1].node)
+                for part in parts(placed, self.settings.bindings):
                     await binding.acquire()
-                    start(binding, self._bind(placed), f"{len(placed)} bindings")
+                    start(binding, self._bind(part), f"{len(part)} bindings")
                 await self._wait_for_work()
+                await self._gather()
 
     def node_changed(self, change: Change[Node]) -> None:
         """Take a node's change into the columns and wake whom it could help."""
@@ -343,6 +349,15 @@ class Scheduler:
             pass
         self._work.clear()
 
+    async def _gather(self) -> None:
+        """While many pour in: until the rest has come."""
+        waiting, until_s = self.queue.active, self.clock.monotonic() + GATHER_S
+        while MANY <= waiting < self.settings.batch and self.clock.monotonic() < until_s:
+            await self.clock.sleep(CALM_S)
+            before, waiting = waiting, self.queue.active
+            if waiting == before:
+                return
+
     def _is_ours(self, pod: Pod) -> bool:
         return (
             not pod.spec.node_name
@@ -370,6 +385,17 @@ async def run(client: Client, *, settings: SchedulerSettings, clock: Clock, info
     await Scheduler(client=client, settings=settings, clock=clock, informers=informers).run()
 
 
+def parts(placed: Sequence[tuple[Pod, Placed]], size: int) -> Iterator[Sequence[tuple[Pod, Placed]]]:
+    """In the same order, no more than ``size`` each, where that does not part what goes to one node."""
+    first = 0
+    while first < len(placed):
+        end = min(first + size, len(placed))
+        while end < len(placed) and placed[end][1].node == placed[end - 1][1].node and end - first < 2 * size:
+            end += 1
+        yield placed[first:end]
+        first = end
+
+
 def _node_event(old: Node | None, new: Node) -> ClusterEvent:
     if old is None:
         return ClusterEvent.NODE_ADDED
@@ -385,14 +411,22 @@ def _node_event(old: Node | None, new: Node) -> ClusterEvent:
 
 def _span(name: str, pod: Pod, **attributes: str) -> tracing.Span:
     """In the trace of the call that made the pod."""
+    if not tracing.is_on():
+        return tracing.span(name, None)
     parent = tracing.of_annotations(pod.metadata.annotations)
     return tracing.span(name, parent, object=title_of(pod) if parent else "", **attributes)
 
 
 def _attempted(pod: Pod, result: str, took_s: float) -> None:
-    labels = (result, scheduler_of(pod))
-    metrics.ATTEMPTS.labels(*labels).inc()
-    metrics.ATTEMPT_DURATION.labels(*labels).observe(took_s)
+    attempts, duration = _meters(result, scheduler_of(pod))
+    attempts.inc()
+    duration.observe(took_s)
+
+
+@functools.cache
+def _meters(result: str, profile: str) -> tuple[Counter, Histogram]:
+    """Finding them takes longer than counting."""
+    return metrics.ATTEMPTS.labels(result, profile), metrics.ATTEMPT_DURATION.labels(result, profile)
 
 
 def _placement(pod: Pod) -> tuple[object, ...]:

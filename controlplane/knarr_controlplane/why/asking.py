@@ -84,8 +84,8 @@ class Why:
         for entry in self._registry.cache.of(kinds.of(Node)).entries.values():
             columns.set_node(entry.value())
         for entry in self._registry.cache.of(kinds.of(Pod)).entries.values():
-            if entry.fields["spec.nodeName"] and entry.fields["status.phase"] not in FINISHED:
-                columns.add_pod(entry.value(), entry.fields["spec.nodeName"])
+            if entry.read("spec.nodeName") and entry.read("status.phase") not in FINISHED:
+                columns.add_pod(entry.value(), entry.read("spec.nodeName"))
         asked = PodToPlace.of(pod)
         found = verdicts(asked, columns, plugins)
         return {name: tuple(_told(text, asked, columns, name) for text in texts) for name, texts in found.items()}

@@ -6,16 +6,19 @@ score over nodes and zones, as Kubernetes' default constraints do. Source: Kuber
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from knarr_api.labels import Requirement, Selector
 from knarr_api.types.core_v1 import Pod, TopologySpreadConstraint
 from knarr_controlplane.scheduler.columns import Columns, IntColumn, Mask, Scores
-from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
+from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal, Scorer
 from knarr_controlplane.scheduler.plugins.node_affinity import eligible
 from knarr_controlplane.scheduler.records import CountKey, PodRecord, of_namespace, of_owner
 from knarr_controlplane.scheduler.tolerations import first_untolerated
@@ -32,7 +35,7 @@ class Wish:
 
     topology_key: str
     max_skew: int
-    pods: IntColumn
+    pods: Callable[[], IntColumn]
     counted: Mask
 
 
@@ -72,55 +75,94 @@ class PodTopologySpread:
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         constraints = pod.pod.spec.topology_spread_constraints
         if not constraints:
-            return _score(_default_wishes(pod.pod, columns), columns, feasible)
+            wishes = _default_wishes(pod.pod, columns)
+            return _scorer(wishes, columns, feasible, feasible)() if wishes and wishes[0].pods().any() else None
         soft = [constraint for constraint in constraints if constraint.when_unsatisfiable == "ScheduleAnyway"]
         located = _located([constraint.topology_key for constraint in soft], columns)
         wishes = [
             Wish(
                 constraint.topology_key,
                 constraint.max_skew or 1,
-                _counts(pod.pod, _selector(pod.pod, constraint), columns),
+                functools.partial(_counts, pod.pod, _selector(pod.pod, constraint), columns),
                 _considered(pod.pod, constraint, columns) & located,
             )
             for constraint in soft
         ]
-        return _score(wishes, columns, feasible, ignored=~located)
+        return _scorer(wishes, columns, feasible, feasible & located)()
+
+    def prepare(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scorer | None:
+        if pod.pod.spec.topology_spread_constraints:
+            return None
+        wishes = _default_wishes(pod.pod, columns)
+        scorer = _scorer(wishes, columns, feasible, feasible)
+        return lambda: scorer() if wishes and wishes[0].pods().any() else None
 
 
 def _default_wishes(pod: Pod, columns: Columns) -> list[Wish]:
-    """Of those who make no demands: apart from those of the same owner."""
+    """Of those who make no demands: apart from those of the same owner, once there are any."""
     owner = next((o for o in pod.metadata.owner_references if o.controller and o.kind in SPREAD_OWNERS), None)
     if owner is None:
         return []
-    pods = columns.counts(CountKey(of_owner(owner.uid), "all"), lambda record: True)
-    if not pods.any():
-        return []
+    key = CountKey(of_owner(owner.uid), "all")
     admitted = eligible(pod.spec, columns)
     counted = columns.present if admitted is None else columns.present & admitted
+
+    def pods() -> IntColumn:
+        return columns.counts(key, lambda record: True)
+
     return [Wish(HOSTNAME, 3, pods, counted), Wish(ZONE, 5, pods, counted)]
 
 
-def _score(wishes: Sequence[Wish], columns: Columns, feasible: Mask, *, ignored: Mask | None = None) -> Scores | None:
-    """Fewer is better, the more domains a key has the more it weighs. ignored: nodes that lack a key that they need."""
-    rated = feasible if ignored is None else feasible & ~ignored
+def _scorer(wishes: Sequence[Wish], columns: Columns, feasible: Mask, rated: Mask) -> Scorer:
+    """Fewer is better, the more domains a key has the more it weighs. rated: of the feasible nodes those that have all
+    keys. What does not change while pods are placed is worked out here; counts are read at each call."""
     if not wishes or not rated.any():
-        return None
-    total = np.zeros(columns.capacity)
-    for wish in wishes:
-        domains, number_of_domains = columns.domains(wish.topology_key)
-        known = domains >= 0
-        if wish.topology_key == HOSTNAME:
-            size, crowd = np.count_nonzero(rated), wish.pods
+        return lambda: None
+    rows = np.flatnonzero(rated)
+    costs = [_cost(wish, columns, rated) for wish in wishes]
+
+    def scores() -> Scores | None:
+        total = np.zeros(columns.capacity)
+        for cost in costs:
+            total += cost()
+        total = np.rint(total)
+        compared = total[rows]
+        least, most = float(compared.min()), float(compared.max())
+        if most <= least and rated is feasible:
+            return None
+        found = np.full(columns.capacity, MAX_SCORE) if most == 0 else (MAX_SCORE / most) * (most + least - total)
+        return found if rated is feasible else np.where(rated, found, 0.0)
+
+    return scores
+
+
+def _cost(wish: Wish, columns: Columns, rated: Mask) -> Callable[[], Scores]:
+    """Of another pod on each node, by one wish; 0 where its key is missing."""
+    domains, number_of_domains = columns.domains(wish.topology_key)
+    known = domains >= 0
+    base = wish.max_skew - 1
+    everywhere = bool(known[columns.present].all())
+    if wish.topology_key == HOSTNAME:
+        weight = math.log(np.count_nonzero(rated) + 2)
+        considered, numbers = None, None
+    else:
+        weight = math.log(np.count_nonzero(np.bincount(domains[rated & known], minlength=1)) + 2)
+        counted = wish.counted & known
+        considered = None if not (columns.present & ~counted).any() else counted
+        numbers = domains + 1  # so that what has no domain (-1) is counted first, and left out
+
+    def cost() -> Scores:
+        pods = wish.pods()
+        if numbers is None:
+            found: NDArray[Any] = pods * weight + base
         else:
-            size = np.count_nonzero(np.bincount(domains[rated & known], minlength=1))
-            crowd = _per_domain(wish.pods, domains, number_of_domains, wish.counted & known)[domains]
-        total += known * (crowd * math.log(size + 2) + (wish.max_skew - 1))
-    total = np.rint(total)
-    least, most = float(total[rated].min()), float(total[rated].max())
-    if most <= least and rated is feasible:
-        return None
-    scores = np.full(columns.capacity, MAX_SCORE) if most == 0 else (MAX_SCORE / most) * (most + least - total)
-    return np.where(rated, scores, 0.0)
+            weights = pods if considered is None else pods * considered
+            crowd: NDArray[Any] = np.bincount(numbers, weights=weights, minlength=number_of_domains + 1)
+            crowd[0] = 0
+            found = crowd[numbers] * weight + base
+        return found if everywhere else known * found
+
+    return cost
 
 
 def _located(keys: Sequence[str], columns: Columns) -> Mask:

@@ -58,7 +58,7 @@ async def test_bindings_each_for_itself(registry):
     wanted = [Wanted("default", name, binding("", "n1", registry.now)) for name in ("a", "b", "gone")]
     done = await bulk.change_all(registry, POD, wanted)
     assert [type(each).__name__ for each in done] == ["CacheEntry", "Conflict", "NotFound"]
-    assert registry.get(POD, "default", "a").fields["spec.nodeName"] == "n1"
+    assert registry.get(POD, "default", "a").read("spec.nodeName") == "n1"
 
 
 async def test_two_changes_of_one_object_come_one_after_the_other(registry):
