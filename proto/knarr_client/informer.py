@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -142,6 +142,10 @@ class Informer(Generic[T]):
     def by_index(self, index: str, value: str) -> tuple[T, ...]:
         """The objects for which the index's function gave this value."""
         return tuple(self._objects[key] for key in self._indexes[index].get(value, ()))
+
+    def values(self, index: str) -> Set[str]:
+        """All values that the index's function gives at present."""
+        return self._indexes[index].keys()
 
     # Who is told
 

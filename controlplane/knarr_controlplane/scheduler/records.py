@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from knarr_api.types.core_v1 import Pod
+from knarr_api.types.core_v1 import Pod, PodSpec
 from knarr_controlplane.scheduler import affinity, requests
 from knarr_controlplane.scheduler.affinity import Wishes
 from knarr_controlplane.scheduler.requests import HostPort
@@ -64,9 +64,39 @@ def of_owner(uid: str) -> tuple[str, str]:
     return ("owner", uid)
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a pod asks of its node."""
+
+    spec: PodSpec
+    requests: Mapping[str, int]
+    nonzero: tuple[int, int]
+    host_ports: tuple[HostPort, ...]
+
+    def are_of(self, spec: PodSpec) -> bool:
+        """Whether a pod asks for the same, as far as that is seen without looking into its containers."""
+        own = self.spec
+        return (
+            spec.containers is own.containers
+            and spec.init_containers is own.init_containers
+            and spec.resources == own.resources
+            and spec.overhead == own.overhead
+        )
+
+
+_LATEST: list[Needs] = []
+"""Those of the pod that was asked about last: pods of one owner come one after the other."""
+
+
+def needs_of(pod: Pod) -> Needs:
+    if not _LATEST or not _LATEST[0].are_of(pod.spec):
+        _LATEST[:] = [Needs(pod.spec, requests.of_pod(pod), requests.nonzero_of_pod(pod), requests.host_ports(pod))]
+    return _LATEST[0]
+
+
 def record_of(pod: Pod, node: str) -> PodRecord:
     """What is remembered of a pod on a node."""
-    metadata = pod.metadata
+    metadata, needs = pod.metadata, needs_of(pod)
     started = pod.status.start_time or metadata.creation_timestamp
     return PodRecord(
         namespace=metadata.namespace,
@@ -77,11 +107,11 @@ def record_of(pod: Pod, node: str) -> PodRecord:
         labels=metadata.labels,
         owner_uid=next((owner.uid for owner in metadata.owner_references if owner.controller), ""),
         terminating=metadata.deletion_timestamp is not None,
-        requests=requests.of_pod(pod),
-        nonzero=requests.nonzero_of_pod(pod),
+        requests=needs.requests,
+        nonzero=needs.nonzero,
         priority=pod.spec.priority or 0,
         started_s=started.timestamp() if started is not None else 0.0,
-        host_ports=requests.host_ports(pod),
+        host_ports=needs.host_ports,
         wishes=affinity.wishes(pod),
     )
 

@@ -34,23 +34,30 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    heard: Mapping[str, Heard] = field(default_factory=dict)
-    """By node."""
+    heard: dict[str, Heard] = field(default_factory=dict)
+    """By node; who was heard last comes last. Not to be changed."""
     all_silent_since_s: float | None = None
     calm_since_s: float = 0.0
     """Silences are counted, for evictions, from here at the earliest."""
 
 
-def looked(health: Health, renewals: Mapping[str, str], now_s: float, settings: HealthSettings) -> Health:
-    """After looking at the Leases: ``renewals`` has an entry for every node, empty where it has no Lease."""
-    heard = {
-        node: before
-        if (before := health.heard.get(node)) is not None and before.renewal == renewal
-        else Heard(renewal=renewal, at_s=now_s)
-        for node, renewal in renewals.items()
-    }
+def looked(health: Health, changed: Mapping[str, str | None], now_s: float, settings: HealthSettings) -> Health:
+    """After looking at the Leases, never earlier than at the last look.
+
+    changed: of each node that may differ from the last look its renewal, empty where it has no Lease, None where the
+    node is gone.
+    """
+    heard = dict(health.heard)
+    for node, renewal in changed.items():
+        before = heard.get(node)
+        if renewal is None:
+            heard.pop(node, None)
+        elif before is None or before.renewal != renewal:
+            heard.pop(node, None)  # to the end
+            heard[node] = Heard(renewal=renewal, at_s=now_s)
     after = replace(health, heard=heard)
-    everybody_silent = bool(heard) and all(is_silent(after, node, now_s, settings) for node in heard)
+    last = next(reversed(heard), None)
+    everybody_silent = last is not None and is_silent(after, last, now_s, settings)
     if everybody_silent:
         return after if after.all_silent_since_s is not None else replace(after, all_silent_since_s=now_s)
     if after.all_silent_since_s is not None:
@@ -70,9 +77,13 @@ def is_silent(health: Health, node: str, now_s: float, settings: HealthSettings)
 
 
 def silent(health: Health, now_s: float, settings: HealthSettings) -> dict[str, None]:
-    """All nodes that are, in their order. Looked at several times a second, for thousands of nodes."""
-    grace_s = settings.grace_s
-    return {node: None for node, heard in health.heard.items() if now_s - heard.at_s > grace_s}
+    """All nodes that are, in the order in which they were heard last; of the others no more than one is looked at."""
+    found: dict[str, None] = {}
+    for node in health.heard:
+        if not is_silent(health, node, now_s, settings):
+            break
+        found[node] = None
+    return found
 
 
 def may_evict(health: Health, now_s: float, settings: HealthSettings) -> bool:

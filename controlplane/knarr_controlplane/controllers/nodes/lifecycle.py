@@ -28,8 +28,6 @@ from knarr_controlplane.controllers.nodes.eviction import Eviction, evictions
 from knarr_controlplane.controllers.pods import state
 
 LEASE_NAMESPACE = "kube-node-lease"
-LOOK_S_PER_NODE = 0.0002
-"""The least time between two looks at all Leases, for each node: some percent of a processor however many there are."""
 
 
 class NodeLifecycleController:
@@ -62,9 +60,12 @@ class NodeLifecycleController:
         """The nodes that were silent at the last look."""
         self._renewals: dict[str, str] = {}
         """Of each Lease, by its name: what tells this renewal from the next."""
+        self._changed: dict[str, None] = {}
+        """The nodes that came, went or renewed since the last look."""
         self._leases.add_handler(self._lease_changed)
         self._log = structlog.get_logger("knarr.nodes")
         self._nodes.enqueue_to(queue)
+        self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
 
     async def watch_health(self) -> None:
@@ -74,21 +75,18 @@ class NodeLifecycleController:
         self._health = health.forgiven(self._health, looked_s)
         while True:
             now_s = self._clock.monotonic()
-            if now_s - looked_s > self._interval_s() + self._stall_s or self._leases.last_failure_s != failure_s:
+            if now_s - looked_s > self._look_s + self._stall_s or self._leases.last_failure_s != failure_s:
                 self._log.warning("was away, nodes get their full grace period anew", away_s=round(now_s - looked_s, 1))
                 self._health = health.forgiven(self._health, now_s)
             before_s, looked_s, failure_s = looked_s, now_s, self._leases.last_failure_s
             self._look(now_s, before_s)
-            await self._clock.sleep(self._interval_s())
-
-    def _interval_s(self) -> float:
-        """Looking at thousands of nodes takes its time: then it is done less often."""
-        return max(self._look_s, LOOK_S_PER_NODE * len(self._nodes))
+            await self._clock.sleep(self._look_s)
 
     def _look(self, now_s: float, before_s: float) -> None:
         before = self._health
         could_evict = health.may_evict(before, before_s, self._settings)
-        renewals = {node.metadata.name: self._renewals.get(node.metadata.name, "") for node in self._nodes.items()}
+        changed, self._changed = self._changed, {}
+        renewals = {name: self._renewals.get(name, "") if self._nodes.get(name) else None for name in changed}
         self._health = health.looked(before, renewals, now_s, self._settings)
         released = health.may_evict(self._health, now_s, self._settings) and not could_evict
         silent = health.silent(self._health, now_s, self._settings)
@@ -102,10 +100,15 @@ class NodeLifecycleController:
                 self.queue.add(Key("", name))
         self._silent = silent
 
+    def _node_changed(self, change: Change[Node]) -> None:
+        if change.old is None or change.new is None:
+            self._changed[change.key.name] = None
+
     def _lease_changed(self, change: Change[Lease]) -> None:
         lease, name = change.new, change.key.name
         if change.key.namespace != LEASE_NAMESPACE:
             return
+        self._changed[name] = None
         if lease is None or lease.spec.renew_time is None:
             self._renewals.pop(name, None)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 import structlog
 
@@ -11,8 +13,19 @@ from knarr_client.client import Client
 from knarr_client.clock import Clock
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.nodes import taints
+from knarr_controlplane.controllers.nodes.lifecycle import node_name
 from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.pods.collect import Removal, removals
+
+TERMINATING, ENDED = "terminating", "ended"
+
+
+def collectable(pod: Pod) -> tuple[str, ...]:
+    """Index function."""
+    terminating = pod.metadata.deletion_timestamp is not None
+    if state.is_ended(pod):
+        return (TERMINATING, ENDED) if terminating else (ENDED,)
+    return (TERMINATING,) if terminating else ()
 
 
 class PodCollector:
@@ -33,6 +46,8 @@ class PodCollector:
         self._ended_max = ended_max
         self._nodes = informers.of(Node)
         self._pods = informers.of(Pod)
+        self._pods.add_index("node", node_name)
+        self._pods.add_index("collectable", collectable)
         self._missing_since_s: dict[str, float] = {}
         self._log = structlog.get_logger("knarr.pods")
 
@@ -45,10 +60,10 @@ class PodCollector:
             await self._clock.sleep(self._interval_s)
 
     async def collect(self) -> None:
-        pods = self._pods.items()
         present = {node.metadata.name: node for node in self._nodes.items()}
         now_s = self._clock.monotonic()
-        missing = {pod.spec.node_name for pod in pods if pod.spec.node_name} - present.keys()
+        missing = self._pods.values("node") - present.keys()
+        pods = self._candidates(missing)
         self._missing_since_s = {name: self._missing_since_s.get(name, now_s) for name in sorted(missing)}
         gone: dict[str, bool] = {}
         for removal in removals(
@@ -69,6 +84,12 @@ class PodCollector:
                 gone[node] = await self._is_gone(node)
             if not node or gone[node]:
                 await self._remove(removal)
+
+    def _candidates(self, missing: Collection[str]) -> tuple[Pod, ...]:
+        """Each once: of thousands of pods the few that may have to go."""
+        found = [pod for name in sorted(missing) for pod in self._pods.by_index("node", name)]
+        found += [pod for why in (TERMINATING, ENDED) for pod in self._pods.by_index("collectable", why)]
+        return tuple({pod.metadata.uid: pod for pod in found}.values())
 
     async def _is_gone(self, node: str) -> bool:
         """The cache may lag; deleting a running pod's object because of that would leave it running unseen."""

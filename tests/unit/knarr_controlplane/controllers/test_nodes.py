@@ -108,6 +108,24 @@ def test_only_nodes_that_did_not_renew_for_the_grace_are_silent(steps):
         state = health.looked(state, {name: str(count) for name, count in renewals.items()}, now_s, SETTINGS)
         for name in "abc":
             assert health.is_silent(state, name, now_s, SETTINGS) == (now_s - heard_s[name] > 10)
+        silent = {name for name in "abc" if now_s - heard_s[name] > 10}
+        assert set(health.silent(state, now_s, SETTINGS)) == silent
+        assert (state.all_silent_since_s is not None) == (len(silent) == 3)
+
+
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["", "1", "2", None])), max_size=30))
+def test_only_what_changed_needs_to_be_told(steps):
+    """As if every node were looked at each time."""
+    told, looked, renewals = Health(), Health(), {}
+    for number, changed in enumerate(steps):
+        now_s = 4.0 * number
+        renewals = {name: each for name, each in {**renewals, **changed}.items() if each is not None}
+        gone = dict.fromkeys(set("abcd") - renewals.keys())
+        told = health.looked(told, changed, now_s, SETTINGS)
+        looked = health.looked(looked, {**gone, **renewals}, now_s, SETTINGS)
+        assert told == looked
+        assert health.silent(told, now_s, SETTINGS).keys() == health.silent(looked, now_s, SETTINGS).keys()
 
 
 # Taints
