@@ -163,16 +163,16 @@ class Columns:
         else:
             self._add(record, row)
 
-    def remove_pod(self, namespace: str, name: str) -> bool:
-        """Stop counting a pod; says whether it was counted."""
+    def remove_pod(self, namespace: str, name: str) -> str:
+        """Stop counting a pod; says on which node it was counted, empty for none."""
         record = self.pods.pop((namespace, name), None)
         if record is None:
-            return False
+            return ""
         if record.row < 0:
             self._pods_of_unknown.get(record.node, set()).discard((namespace, name))
         else:
             self._subtract(record)
-        return True
+        return record.node
 
     def on_row(self, row: int) -> tuple[PodRecord, ...]:
         """The pods counted there."""

@@ -90,6 +90,11 @@ class Plugin(Protocol):
         """What can make a pod fit that this plugin refused."""
         ...
 
+    @property
+    def by_node(self) -> bool:
+        """Whether it judges each node by itself: see ``hints``."""
+        ...
+
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
         """See ``alike``. Asked again when anything else than pods like this one has changed."""
         ...
@@ -155,7 +160,7 @@ def told(nodes: int, reasons: Mapping[str, int], whole: str = "") -> str:
 def verdicts(pod: PodToPlace, columns: Columns, plugins: Sequence[Plugin]) -> dict[str, tuple[str, ...]]:
     """For every node, by name, why it can't take the pod; nothing for one that can."""
     reasons: dict[int, list[str]] = {row: [] for row in columns.rows.values()}
-    for row in np.flatnonzero(columns.present & ~_named(pod, columns)):
+    for row in np.flatnonzero(columns.present & ~named(pod, columns)):
         reasons[int(row)].append(PINNED_ELSEWHERE)
     for plugin in plugins:
         for refusal in plugin.filter(pod, columns):
@@ -179,7 +184,7 @@ def decide(
     if pod.pinned is not None:
         if not pod.pinned:
             return Unschedulable(nodes, (), frozenset((pinning.PLUGIN,)), perhaps, pinning.CONFLICT)
-        here = _named(pod, columns)
+        here = named(pod, columns)
         if elsewhere := int((feasible & ~here).sum()):
             reasons[PINNED_ELSEWHERE] = elsewhere
             refusing.add(pinning.PLUGIN)
@@ -227,7 +232,7 @@ def best_of(total: Scores, rows: Rows, columns: Columns, *, tie_break: int) -> P
     return Placed(node=columns.names[row], score=float(best), feasible=len(rows))
 
 
-def _named(pod: PodToPlace, columns: Columns) -> Mask:
+def named(pod: PodToPlace, columns: Columns) -> Mask:
     """The rows of the nodes it is pinned to; all rows where it is not."""
     if pod.pinned is None:
         return np.ones(columns.capacity, dtype=np.bool_)

@@ -45,6 +45,10 @@ class Chosen:
     def wakes_on(self) -> ClusterEvent:
         return self.plugin.wakes_on
 
+    @property
+    def by_node(self) -> bool:
+        return self.plugin.by_node
+
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
         return self.plugin.reach(pod, columns)
 

@@ -5,19 +5,23 @@
       └──── time is over ── back-off ◄──────────────────────────────────────────────────────────┘
 
 Active pods are served by priority, then age. A parked pod waits for a change that one of the plugins that refused it
-named (``wakes_on``), or for ``PARK_LIMIT_S``. Back-off doubles from 1 s to 10 s per failed attempt, as in Kubernetes.
+named (``wakes_on``), or for one on a node that can take it now (``wakes_near``), or for ``PARK_LIMIT_S``. Back-off
+doubles from 1 s to 10 s per failed attempt, as in Kubernetes.
 Pure but for its own state: time is an argument, in seconds of any monotonic clock.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from knarr_client.client import Key
 from knarr_controlplane.scheduler.framework import ClusterEvent
+from knarr_controlplane.scheduler.hints import Asked
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, PARK_LIMIT_S = 1.0, 10.0, 300.0
+NOTHING = ClusterEvent(0)
 
 
 @dataclass(slots=True)
@@ -31,6 +35,9 @@ class Waiting:
     ticket: int = 0
     ready_at_s: float = 0.0
     wakes_on: ClusterEvent | None = None
+    wakes_near: ClusterEvent = NOTHING
+    asked: Asked | None = None
+    """Who is asked whether an event of ``wakes_near`` helps."""
     parked_at_s: float = 0.0
     taken: int = 0
     """Being placed, since that event (counted from 1); what has happened since then it has missed."""
@@ -110,7 +117,15 @@ class SchedulingQueue:
             keys.append(key)
         return keys
 
-    def refused(self, key: Key, wakes_on: ClusterEvent, now_s: float) -> None:
+    def refused(
+        self,
+        key: Key,
+        wakes_on: ClusterEvent,
+        now_s: float,
+        *,
+        near: ClusterEvent = NOTHING,
+        asked: Asked | None = None,
+    ) -> None:
         """No node fits. Parked, unless what could help happened while it was being decided."""
         waiting = self._pods.get(key)
         if waiting is None:
@@ -121,11 +136,12 @@ class SchedulingQueue:
                 missed |= event
         waiting.taken = 0
         waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
-        if missed & wakes_on.value:
+        if missed & (wakes_on | near).value:
             self._rest_or_activate(waiting, now_s)
             return
         self._parked[key] = waiting
         waiting.wakes_on, waiting.parked_at_s = wakes_on, now_s
+        waiting.wakes_near, waiting.asked = near, asked
 
     def failed(self, key: Key, now_s: float) -> None:
         """It fitted but could not be bound: again after its back-off."""
@@ -135,13 +151,18 @@ class SchedulingQueue:
             waiting.ready_at_s = now_s + backoff_s(waiting.attempts)
             self._rest_or_activate(waiting, now_s)
 
-    def wake(self, event: ClusterEvent, now_s: float) -> None:
-        """Something changed in the cluster."""
+    def wake(
+        self, event: ClusterEvent, now_s: float, helps: Callable[[Asked, ClusterEvent], bool] = lambda *_: True
+    ) -> None:
+        """Something changed in the cluster. helps: whether it was on a node that can take the pod now."""
         value = event.value
         self._events += 1
         self._happened[value] = self._events
         for waiting in tuple(self._parked.values()):
-            if waiting.wakes_on is not None and waiting.wakes_on.value & value:
+            if waiting.wakes_on is None:
+                continue
+            near, asked = waiting.wakes_near, waiting.asked
+            if waiting.wakes_on.value & value or (near.value & value and (asked is None or helps(asked, near))):
                 self._rest_or_activate(waiting, now_s)
 
     def next_due_s(self) -> float | None:
@@ -164,7 +185,7 @@ class SchedulingQueue:
 
     def _rest_or_activate(self, waiting: Waiting, now_s: float) -> None:
         self._parked.pop(waiting.key, None)
-        waiting.wakes_on = None
+        waiting.wakes_on = waiting.asked = None
         if waiting.ready_at_s <= now_s:
             self._activate(waiting)
             return
@@ -173,7 +194,7 @@ class SchedulingQueue:
 
     def _activate(self, waiting: Waiting) -> None:
         self._parked.pop(waiting.key, None)
-        waiting.wakes_on = None
+        waiting.wakes_on = waiting.asked = None
         waiting.ticket += 1
         heapq.heappush(self._active, (-waiting.priority, waiting.order, waiting.ticket, waiting.key))
 

@@ -31,6 +31,7 @@ from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.alike import Alike
 from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
+from knarr_controlplane.scheduler.hints import Asked, Hints
 from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption
 from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles, scheduler_of
 from knarr_controlplane.scheduler.queue import SchedulingQueue
@@ -88,6 +89,10 @@ class Scheduler:
     _gated: set[Key] = field(default_factory=set)
     _decisions: int = 0
     _alike: Alike | None = None
+    _hints: Hints = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hints = Hints(self.columns)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -124,6 +129,7 @@ class Scheduler:
 
             while True:
                 placed: list[tuple[Pod, Placed]] = []
+                self._wake_helped()
                 for number, key in enumerate(self.queue.pop(self.clock.monotonic(), self.settings.batch), 1):
                     if number % AT_A_TIME == 0:
                         await asyncio.sleep(0)
@@ -152,7 +158,7 @@ class Scheduler:
             self._wake(ClusterEvent.NODE_REMOVED)
             return
         self.columns.set_node(change.new)
-        self._wake(_node_event(change.old, change.new))
+        self._wake(_node_event(change.old, change.new), change.key.name)
 
     def namespace_changed(self, change: Change[Namespace]) -> None:
         """Its labels choose whom affinity is about."""
@@ -179,15 +185,16 @@ class Scheduler:
         elif pod.metadata.deletion_timestamp is None:
             self._gated.add(key)
         if pod is None or pod.spec.node_name or pod.status.phase in FINISHED or not pod.status.nominated_node_name:
-            if self._nominated.pop(key, None) is not None and pod is None:
-                self._wake(ClusterEvent.POD_REMOVED)
+            nominated = self._nominated.pop(key, None)
+            if nominated is not None and pod is None:
+                self._wake(ClusterEvent.POD_REMOVED, nominated.status.nominated_node_name)
         else:
             self._nominated[key] = pod
         if pod is None or pod.status.phase in FINISHED:
             self.queue.remove(key)
             self._assumed.pop(key, None)
-            if self.columns.remove_pod(key.namespace, key.name):
-                self._wake(ClusterEvent.POD_REMOVED)
+            if node := self.columns.remove_pod(key.namespace, key.name):
+                self._wake(ClusterEvent.POD_REMOVED, node)
             return
         if pod.spec.node_name:
             self.queue.remove(key)
@@ -195,7 +202,7 @@ class Scheduler:
             if change.old is None or _placement(change.old) != _placement(pod):
                 if not assumed or not self.columns.shows(pod):
                     self.columns.add_pod(pod, pod.spec.node_name)
-                self._wake(ClusterEvent.POD_ADDED)
+                self._wake(ClusterEvent.POD_ADDED, pod.spec.node_name)
             return
         if not self._is_ours(pod):
             self.queue.remove(key)
@@ -311,7 +318,7 @@ class Scheduler:
             if self._assumed.pop(key, None) is not None:
                 self.columns.remove_pod(*key)
                 self.queue.failed(key, self.clock.monotonic())
-                self._wake(ClusterEvent.POD_REMOVED)
+                self._wake(ClusterEvent.POD_REMOVED, node)
             structlog.get_logger("knarr.scheduler").info("binding failed", object=f"Pod/{key}", error=str(error))
             return
         since = metadata.creation_timestamp
@@ -325,11 +332,16 @@ class Scheduler:
     def _refuse(self, pod: Pod, verdict: Unschedulable) -> Coroutine[Any, Any, None]:
         """Park it until something happens that one of those who refused it waits for; the rest is to be awaited."""
         room = self.preempt(pod, verdict)
-        wakes_on = ClusterEvent.NODE_ADDED
-        for plugin in self._plugins(pod):
-            if plugin.name in verdict.plugins:
+        plugins = self._plugins(pod)
+        wakes_on, near = ClusterEvent(0), ClusterEvent.NODE_ADDED
+        for plugin in plugins:
+            if plugin.name in verdict.plugins and plugin.by_node:
+                near |= plugin.wakes_on
+            elif plugin.name in verdict.plugins:
                 wakes_on |= plugin.wakes_on
-        self.queue.refused(Key(pod.metadata.namespace, pod.metadata.name), wakes_on, self.clock.monotonic())
+        key = Key(pod.metadata.namespace, pod.metadata.name)
+        asked = Asked.of(PodToPlace.of(pod), plugins)
+        self.queue.refused(key, wakes_on, self.clock.monotonic(), near=near, asked=asked)
         return Refusals(self.client, self.clock, self._recorder, self._nominated, self._again).tell(pod, verdict, room)
 
     def _again(self, key: Key) -> None:
@@ -374,10 +386,16 @@ class Scheduler:
         assert self.events is not None, "run() makes it"
         return self.events.named(scheduler_of(pod))
 
-    def _wake(self, event: ClusterEvent) -> None:
+    def _wake(self, event: ClusterEvent, node: str = "") -> None:
+        """Something changed, on that node. Whom it helps is looked at before the next decisions, for all at once."""
         if event:
-            self.queue.wake(event, self.clock.monotonic())
+            self._hints.note(event, node)
             self._work.set()
+
+    def _wake_helped(self) -> None:
+        if self._hints.events:
+            look = self._hints.take()
+            self.queue.wake(look.events, self.clock.monotonic(), look.helps)
 
 
 async def run(client: Client, *, settings: SchedulerSettings, clock: Clock, informers: Informers | None = None) -> None:

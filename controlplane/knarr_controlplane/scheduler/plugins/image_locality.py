@@ -19,6 +19,7 @@ LEAST_BYTES, MOST_BYTES = 23 << 20, 1000 << 20
 class ImageLocality:
     name = "ImageLocality"
     weight = 1.0
+    by_node = True
     wakes_on = ClusterEvent(0)
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

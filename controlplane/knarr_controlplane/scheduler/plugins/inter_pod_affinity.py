@@ -21,6 +21,7 @@ ORDER = 45
 class InterPodAffinity:
     name = "InterPodAffinity"
     weight = 2.0
+    by_node = False
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS | ClusterEvent.POD_REMOVED | ClusterEvent.POD_ADDED
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

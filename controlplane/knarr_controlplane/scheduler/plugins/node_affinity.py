@@ -22,6 +22,7 @@ WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 class NodeAffinity:
     name = "NodeAffinity"
     weight = 2.0
+    by_node = True
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

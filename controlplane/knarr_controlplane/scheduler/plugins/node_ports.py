@@ -17,6 +17,7 @@ ORDER = 25
 class NodePorts:
     name = "NodePorts"
     weight = 0.0
+    by_node = True
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.POD_REMOVED
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

@@ -19,6 +19,7 @@ ORDER = 31
 class NodeResourcesBalancedAllocation:
     name = "NodeResourcesBalancedAllocation"
     weight = 1.0
+    by_node = True
     wakes_on = ClusterEvent(0)
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

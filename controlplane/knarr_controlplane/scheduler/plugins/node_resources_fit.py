@@ -22,6 +22,7 @@ class NodeResourcesFit:
 
     name = "NodeResourcesFit"
     weight = 1.0
+    by_node = True
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_ALLOCATABLE | ClusterEvent.POD_REMOVED
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

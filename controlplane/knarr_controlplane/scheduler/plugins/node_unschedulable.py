@@ -16,6 +16,7 @@ CORDON = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 class NodeUnschedulable:
     name = "NodeUnschedulable"
     weight = 0.0
+    by_node = True
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINTS
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

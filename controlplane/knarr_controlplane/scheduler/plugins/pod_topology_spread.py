@@ -42,6 +42,7 @@ class Wish:
 class PodTopologySpread:
     name = "PodTopologySpread"
     weight = 2.0
+    by_node = False
     wakes_on = (
         ClusterEvent.NODE_ADDED
         | ClusterEvent.NODE_REMOVED

@@ -16,6 +16,7 @@ ORDER = 10
 class TaintToleration:
     name = "TaintToleration"
     weight = 3.0
+    by_node = True
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_TAINTS
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:

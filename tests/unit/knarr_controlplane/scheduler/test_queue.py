@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from knarr_api.types.core_v1 import Pod
 from knarr_client.client import Key
-from knarr_controlplane.scheduler.framework import ClusterEvent
+from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace
+from knarr_controlplane.scheduler.hints import Asked
 from knarr_controlplane.scheduler.queue import PARK_LIMIT_S, SchedulingQueue, backoff_s
 
 A, B, C = Key("d", "a"), Key("d", "b"), Key("d", "c")
@@ -26,6 +28,19 @@ def test_a_refused_pod_waits_for_what_could_help() -> None:
     queue.wake(ClusterEvent.POD_REMOVED, 100.0)
     assert queue.pop(100.0, 1) == []
     queue.wake(ClusterEvent.NODE_TAINTS, 100.0)
+    assert queue.pop(100.0, 1) == [A]
+
+
+def test_what_happens_on_a_node_wakes_only_whom_it_helps() -> None:
+    queue = SchedulingQueue()
+    queue.add(A, priority=0)
+    queue.pop(0.0, 1)
+    asked = Asked.of(PodToPlace.of(Pod()), ())
+    queue.refused(A, ClusterEvent.NODE_TAINTS, 0.0, near=ClusterEvent.POD_REMOVED, asked=asked)
+    queue.wake(ClusterEvent.POD_REMOVED, 100.0, lambda *_: False)
+    queue.wake(ClusterEvent.NODE_LABELS, 100.0, lambda *_: True)
+    assert queue.pop(100.0, 1) == []
+    queue.wake(ClusterEvent.POD_REMOVED, 100.0, lambda *_: True)
     assert queue.pop(100.0, 1) == [A]
 
 
