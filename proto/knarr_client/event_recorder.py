@@ -214,7 +214,13 @@ class EventRecorder:
             pass
 
     def _next_due_s(self) -> float | None:
-        return min((self._due_in_s(topic) for topic in self._pending), default=None)
+        soonest_s = None
+        for topic in self._pending:
+            due_s = self._due_in_s(topic)
+            if due_s <= 0:
+                return due_s  # what is new is due at once, and there may be many
+            soonest_s = due_s if soonest_s is None else min(soonest_s, due_s)
+        return soonest_s
 
     def _due_in_s(self, topic: _Topic) -> float:
         written = self._written.get(topic)

@@ -25,6 +25,9 @@ def names_write(given: str, packed: int) -> bool:
 
 
 def without_revision(obj: Any) -> Any:
+    """The object as it is stored."""
+    if not obj.metadata.resource_version:
+        return obj
     return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, resource_version=""))
 
 

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -21,6 +20,7 @@ from knarr_api.kinds import Kind
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki.authority import alone, write_private
+from knarr_controlplane.registry.addressing import without_revision
 from knarr_controlplane.registry.unknown_fields import Unknown, lost, restored
 
 KEY_BYTES, NONCE_BYTES = 32, 12
@@ -53,8 +53,7 @@ class Storage:
 
         unknown: what was in the value that this one replaces and no version but a newer one knows.
         """
-        metadata = msgspec.structs.replace(obj.metadata, resource_version="")
-        plain = json.encode(msgspec.structs.replace(obj, metadata=metadata))
+        plain = json.encode(without_revision(obj))
         if unknown:
             plain = json.encode(restored(json.load(plain), unknown))
         if not self.seals(kind):

@@ -44,9 +44,9 @@ MANY_ATTEMPTS = 16
 FINISHED = ("Succeeded", "Failed")
 AT_A_TIME = 128
 """Decisions between two looks at other work."""
-MANY, GATHER_S, CALM_S = 100, 0.5, 0.05
-"""So many pods that wait are the beginning of more: they are decided once none has come for ``CALM_S``, at the latest
-after ``GATHER_S``. What then goes to a node goes in one commit and one message, which is most of what a pod costs."""
+MANY, GATHER_S, CALM_S = 100, 1.0, 0.05
+"""So many pods that wait are the beginning of more: they are decided once fewer than that have come in ``CALM_S``, at
+the latest after ``GATHER_S``. What then goes to a node goes in one commit and one message, a good part of the cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,7 +367,7 @@ class Scheduler:
         while MANY <= waiting < self.settings.batch and self.clock.monotonic() < until_s:
             await self.clock.sleep(CALM_S)
             before, waiting = waiting, self.queue.active
-            if waiting == before:
+            if waiting < before + MANY:
                 return
 
     def _is_ours(self, pod: Pod) -> bool:
