@@ -63,7 +63,7 @@ READY_FILE = "controlplane.ready"
 COMPACTION_INTERVAL_S = 30.0
 HEALTH_TIMEOUT_S = 2.0
 LOAD_TIMEOUT_S = 60.0
-GC_THRESHOLDS = (5_000, 5, 100)
+GC_THRESHOLDS = (5_000, 2, 200)
 """Objects have no cycles: looking for some as often as Python does costs a tenth of the time of every write. A look at
 5,000 new objects takes some milliseconds, in which nothing else is done; at 100,000, as long as a call may take."""
 

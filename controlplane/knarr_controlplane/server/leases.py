@@ -1,7 +1,7 @@
 """The nodes' Leases, renewed for all agents together.
 
-Heartbeats only say that a node was heard; a few times a second the Leases of all nodes heard since are written at once,
-so that they share transactions, and one wait.
+Heartbeats only say that a node was heard; a few times a second the Leases of all nodes heard since are written, many at
+a time, so that they share transactions.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from knarr_controlplane.registry.registry import Registry
 LEASE = kinds.of(Lease)
 ROUND_S = 0.5
 """Between two rounds of writing: what a renewal may wait."""
+AT_A_TIME = 100
+"""Leases that share transactions: some milliseconds in which nothing else is done."""
 
 
 class Leases:
@@ -48,8 +50,11 @@ class Leases:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            heard, self._heard = self._heard, {}
-            await self._renew_all(heard)
+            heard, self._heard = tuple(self._heard.items()), {}
+            async with asyncio.TaskGroup() as group:
+                for first in range(0, len(heard), AT_A_TIME):
+                    group.create_task(self._renew_all(dict(heard[first : first + AT_A_TIME])))
+                    await asyncio.sleep(0)  # others get their turn, but no part waits for the store's word on another
             await asyncio.sleep(ROUND_S)
 
     async def renew(self, node: str, uid: str) -> None:
