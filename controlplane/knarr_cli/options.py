@@ -63,6 +63,11 @@ class Manner:
     form: str = ""
 
     @property
+    def in_earnest(self) -> bool:
+        """It is no dry run."""
+        return self.dry_run == "none"
+
+    @property
     def only_said(self) -> bool:
         """Nothing is sent."""
         return self.dry_run == "client"

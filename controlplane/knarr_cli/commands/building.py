@@ -15,7 +15,7 @@ from knarr_build import client
 from knarr_build.context import ContextError
 from knarr_cli import output
 from knarr_cli.cluster.state import LocalNode
-from knarr_cli.commands.machines import data_dir_option, local_nodes, nodes_option, runtime_channel
+from knarr_cli.commands.images import data_dir_option, local_nodes, nodes_option, runtime_channel
 from knarr_cli.verb import Verb
 from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
 

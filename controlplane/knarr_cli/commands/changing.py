@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,9 @@ from knarr_api.errors import Invalid
 from knarr_cli import manifests, output
 from knarr_cli.cells import at
 from knarr_cli.manifests import Refused
-from knarr_cli.options import (
-    DRY_RUN,
-    all_namespaces_option,
-    dry_run_option,
-    everything_option,
-    field_selector_option,
-    files_option,
-    form_option,
-    manager_option,
-    namespace_option,
-    recursive_option,
-    selector_option,
-)
+from knarr_cli.options import Manner, manner_options
 from knarr_cli.rollouts import CAUSE
-from knarr_cli.selecting import Choice, Target, resources_argument
+from knarr_cli.selecting import Choice, Target, choice_options, resources_argument
 from knarr_cli.session import session, shown, warn
 from knarr_cli.taints import TaintChange, tainted
 from knarr_cli.verb import Verb
@@ -45,10 +34,8 @@ def change(
     ctx: click.Context,
     choice: Choice,
     make: MakePatch,
+    manner: Manner,
     *,
-    manager: str,
-    form: str = "",
-    dry_run: str = "none",
     type_: PatchType = PatchType.MERGE,
     subresource: str = "",
     quiet_without_change: bool = False,
@@ -59,8 +46,8 @@ def change(
     async def one(client: GrpcClient, target: Target) -> None:
         present = await client.raw.get(target.kind, target.name, target.namespace)
         patch, word = make(present)
-        if dry_run == "client" and not form:
-            output.write(f"{shown(target.kind, target.name)} {word}{DRY_RUN[dry_run]}")
+        if manner.only_said and not manner.form:
+            output.write(f"{shown(target.kind, target.name)} {word}{manner.mark}")
             return
         answer = await client.raw.patch(
             target.kind,
@@ -69,17 +56,17 @@ def change(
             patch=patch,
             type_=type_,
             subresource=subresource,
-            field_manager=manager,
-            dry_run=dry_run != "none",
+            field_manager=manner.manager,
+            dry_run=manner.only_said or manner.tried,
         )
         warn(answer.warnings)
-        if form:
-            output.document(form, answer.object, target.kind)
+        if manner.form:
+            output.document(manner.form, answer.object, target.kind)
             return
         same = _same(present, answer.object)
         if not (same and quiet_without_change):
             unchanged = " (no change)" if same and not word.startswith("not ") else ""
-            output.write(f"{shown(target.kind, target.name)} {word}{unchanged}{DRY_RUN[dry_run]}")
+            output.write(f"{shown(target.kind, target.name)} {word}{unchanged}{manner.mark}")
 
     async def work(client: GrpcClient) -> None:
         for target in await choice.targets(client, own):
@@ -105,9 +92,7 @@ Examples:
   knarr patch deployment web --subresource scale --type merge -p '{"spec":{"replicas":2}}'""",
 )
 @resources_argument()
-@files_option
-@recursive_option
-@namespace_option
+@choice_options("files", "recursive", "namespace")
 @click.option("-p", "--patch", "text", default="", help="JSON or YAML.")
 @click.option("--patch-file", type=click.Path(path_type=Path), help="A file with the patch instead.")
 @click.option(
@@ -119,23 +104,17 @@ Examples:
     help="Operations of RFC 6902; RFC 7396; or as RFC 7396 with lists merged by their keys.",
 )
 @click.option("--subresource", default="", help="status or scale")
-@dry_run_option
-@manager_option("knarr-patch")
-@form_option
+@manner_options("knarr-patch")
 @click.pass_context
 def patch_command(
     ctx: click.Context,
     resources: tuple[str, ...],
-    files: tuple[str, ...],
-    recursive: bool,
-    namespace: str,
+    choice: Choice,
     text: str,
     patch_file: Path | None,
     kind_of_patch: str,
     subresource: str,
-    dry_run: str,
-    manager: str,
-    form: str,
+    manner: Manner,
 ) -> None:
     """Change fields of an object by a patch."""
     if bool(text) == (patch_file is not None):
@@ -143,11 +122,9 @@ def patch_command(
     patch = _read_patch(text, patch_file, wants_list=kind_of_patch == "json")
     change(
         ctx,
-        Choice(resources=resources, namespace=namespace, files=files, recursive=recursive),
+        choice.of(resources),
         lambda _: (patch, "patched"),
-        manager=manager,
-        form=form,
-        dry_run=dry_run,
+        manner,
         type_=TYPES[kind_of_patch],
         subresource=subresource,
     )
@@ -185,49 +162,24 @@ Examples:
   knarr {name} pod web-1 --list""",
     )
     @resources_argument("KIND NAME | KIND/NAME KEY=VALUE… KEY-…", name="words", required=True)
-    @files_option
-    @recursive_option
-    @namespace_option
-    @all_namespaces_option
-    @selector_option
-    @field_selector_option
-    @everything_option
+    @choice_options("files", "recursive", "namespace", "all_namespaces", "selector", "field_selector", "everything")
     @click.option("--overwrite", is_flag=True, help="Change what is set already.")
     @click.option("--resource-version", default="", help="Only if the object is still this.")
     @click.option("--list", "listing", is_flag=True, help=f"Show the {field} instead.")
-    @dry_run_option
-    @manager_option(f"knarr-{name}")
-    @form_option
+    @manner_options(f"knarr-{name}")
     @click.pass_context
     def command(
         ctx: click.Context,
         words: tuple[str, ...],
-        files: tuple[str, ...],
-        recursive: bool,
-        namespace: str,
-        all_namespaces: bool,
-        selector: str,
-        field_selector: str,
-        everything: bool,
+        choice: Choice,
         overwrite: bool,
         resource_version: str,
         listing: bool,
-        dry_run: str,
-        manager: str,
-        form: str,
+        manner: Manner,
     ) -> None:
         resources = tuple(word for word in words if "=" not in word and not word.endswith("-"))
         changes = _changes(words)
-        choice = Choice(
-            resources=resources,
-            namespace=namespace,
-            selector=selector,
-            everything=everything or all_namespaces,
-            all_namespaces=all_namespaces,
-            files=files,
-            recursive=recursive,
-            field_selector=field_selector,
-        )
+        choice = replace(choice.of(resources), everything=choice.everything or choice.all_namespaces)
         if listing:
             _list(ctx, choice, field)
             return
@@ -256,7 +208,7 @@ Examples:
             word = f"not {done}" if nothing and name == "label" else undone if only_removed and undone else done
             return {"metadata": metadata}, word
 
-        change(ctx, choice, make, manager=manager, form=form, dry_run=dry_run)
+        change(ctx, choice, make, manner)
 
     return command
 
@@ -303,22 +255,16 @@ Examples:
   knarr taint nodes -l zone=a maintenance:NoExecute --overwrite""",
 )
 @resources_argument("node NAME | node/NAME KEY[=VALUE]:EFFECT… KEY[:EFFECT]-…", name="words", required=True)
-@selector_option
-@everything_option
+@choice_options("selector", "everything")
 @click.option("--overwrite", is_flag=True, help="Change what is there already.")
-@dry_run_option
-@manager_option("knarr-taint")
-@form_option
+@manner_options("knarr-taint")
 @click.pass_context
 def taint_command(
     ctx: click.Context,
     words: tuple[str, ...],
-    selector: str,
-    everything: bool,
+    choice: Choice,
     overwrite: bool,
-    dry_run: str,
-    manager: str,
-    form: str,
+    manner: Manner,
 ) -> None:
     """Keep pods away from nodes. Effects: NoSchedule, PreferNoSchedule, NoExecute."""
     resources = tuple(word for word in words if ":" not in word and "=" not in word and not word.endswith("-"))
@@ -331,8 +277,7 @@ def taint_command(
         metadata = {"resourceVersion": at(present, "metadata.resourceVersion")}
         return {"metadata": metadata, "spec": {"taints": taints or None}}, word
 
-    choice = Choice(resources=resources, selector=selector, everything=everything)
-    change(ctx, choice, make, manager=manager, form=form, dry_run=dry_run)
+    change(ctx, choice.of(resources), make, manner)
 
 
 commands: tuple[click.Command, ...] = (

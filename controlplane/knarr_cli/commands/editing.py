@@ -15,9 +15,9 @@ import click
 from knarr_api.errors import Conflict, Invalid, KnarrError
 from knarr_cli import manifests, output
 from knarr_cli.manifests import Refused
-from knarr_cli.options import manager_option, namespace_option
+from knarr_cli.options import manager_option
 from knarr_cli.refusal import explain
-from knarr_cli.selecting import Choice, Target, resources_argument
+from knarr_cli.selecting import Choice, Target, choice_options, resources_argument
 from knarr_cli.session import Session, session, shown, warn
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
@@ -39,7 +39,7 @@ Examples:
   knarr edit deployment/web --subresource status""",
 )
 @resources_argument("KIND NAME | KIND/NAME…", required=True)
-@namespace_option
+@choice_options("namespace")
 @click.option("--subresource", type=click.Choice(["status"]), help="Only this of it.")
 @click.option("--show-managed-fields", is_flag=True, help="Also who owns which field.")
 @manager_option("knarr-edit")
@@ -47,7 +47,7 @@ Examples:
 def edit_command(
     ctx: click.Context,
     resources: tuple[str, ...],
-    namespace: str,
+    choice: Choice,
     subresource: str | None,
     show_managed_fields: bool,
     manager: str,
@@ -56,7 +56,7 @@ def edit_command(
     own = session(ctx)
 
     async def find(client: GrpcClient) -> list[tuple[Target, Document]]:
-        found = await Choice(resources=resources, namespace=namespace).targets(client, own)
+        found = await choice.of(resources).targets(client, own)
         return [(each, await client.raw.get(each.kind, each.name, each.namespace)) for each in found]
 
     failed = False

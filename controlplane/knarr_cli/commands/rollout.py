@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -18,14 +19,11 @@ from knarr_cli.commands.workloads import named, timed, until
 from knarr_cli.options import (
     DRY_RUN,
     dry_run_option,
-    files_option,
     form_option,
     manager_option,
     namespace_option,
-    recursive_option,
-    selector_option,
 )
-from knarr_cli.selecting import Choice, resources_argument
+from knarr_cli.selecting import Choice, choice_options, resources_argument
 from knarr_cli.session import seconds, session, shown
 from knarr_cli.verb import VerbGroup
 from knarr_client.grpc import GrpcClient
@@ -166,37 +164,24 @@ def _change_command(
 
     @rollout_group.command(name, help=help_text, epilog=f"\b\nExamples:\n  knarr rollout {name} deployment/web")
     @resources_argument()
-    @files_option
-    @recursive_option
-    @namespace_option
-    @selector_option
+    @choice_options("files", "recursive", "namespace", "selector")
     @manager_option(ROLLOUT)
     @form_option
     @click.pass_context
     def command(
         ctx: click.Context,
         resources: tuple[str, ...],
-        files: tuple[str, ...],
-        recursive: bool,
-        namespace: str,
-        selector: str,
+        choice: Choice,
         manager: str,
         form: str,
     ) -> None:
         own = session(ctx)
         everything = bool(resources) and "/" not in resources[0] and len(resources) == 1
-        choice = Choice(
-            resources=resources,
-            namespace=namespace,
-            selector=selector,
-            everything=everything,
-            files=files,
-            recursive=recursive,
-        )
+        chosen = replace(choice.of(resources), everything=everything)
         failed: list[str] = []
 
         async def work(client: GrpcClient) -> None:
-            for target in await choice.targets(client, own):
+            for target in await chosen.targets(client, own):
                 kind = target.kind
                 rollouts.check(kind)
                 if only and kind.kind != only:

@@ -1,4 +1,4 @@
-"""``set image``, ``set env``, ``set resources`` and ``autoscale``."""
+"""``set image``, ``set env``, ``set resources`` and ``set serviceaccount``."""
 
 from __future__ import annotations
 
@@ -9,25 +9,16 @@ import click
 
 from knarr_api import kinds
 from knarr_api.errors import Invalid
-from knarr_api.quantity import Quantity
 from knarr_cli import output, podtemplates
 from knarr_cli.cells import at
 from knarr_cli.commands.changing import Patch, change
-from knarr_cli.options import (
-    DRY_RUN,
-    dry_run_option,
-    everything_option,
-    form_option,
-    manager_option,
-    namespace_option,
-    selector_option,
-)
-from knarr_cli.selecting import Choice, Target, resources_argument
-from knarr_cli.session import Session, session, shown, warn
-from knarr_cli.verb import Verb, VerbGroup
+from knarr_cli.options import Manner, manner_options
+from knarr_cli.selecting import Choice, Target, choice_options, resources_argument
+from knarr_cli.session import Session, session, shown
+from knarr_cli.verb import VerbGroup
 from knarr_client.client import PatchType
 from knarr_client.grpc import GrpcClient
-from knarr_client.raw import Answer, Document
+from knarr_client.raw import Document
 
 CONTAINERS_HELP = "Only containers of this name; * is any."
 
@@ -42,10 +33,7 @@ def _set(
     choice: Choice,
     make: Callable[[kinds.Kind, Document], dict[str, Any]],
     word: str,
-    *,
-    manager: str,
-    form: str,
-    dry_run: str,
+    manner: Manner,
 ) -> None:
     """One strategic patch per object; what it already is nothing is said of, as with kubectl."""
     own = session(ctx)
@@ -64,9 +52,7 @@ def _set(
             ctx,
             one,
             patch,
-            manager=manager,
-            form=form,
-            dry_run=dry_run,
+            manner,
             type_=PatchType.STRATEGIC,
             quiet_without_change=True,
         )
@@ -81,41 +67,25 @@ Examples:
   knarr set image deployments --all '*=shop:2' --dry-run=server""",
 )
 @resources_argument("KIND NAME | KIND/NAME CONTAINER=IMAGE…", name="words", required=True)
-@namespace_option
-@selector_option
-@everything_option
-@dry_run_option
-@manager_option("knarr-set")
-@form_option
+@choice_options("namespace", "selector", "everything")
+@manner_options("knarr-set")
 @click.pass_context
 def image_command(
     ctx: click.Context,
     words: tuple[str, ...],
-    namespace: str,
-    selector: str,
-    everything: bool,
-    dry_run: str,
-    manager: str,
-    form: str,
+    choice: Choice,
+    manner: Manner,
 ) -> None:
     """Set the images of containers."""
     wanted = dict(word.split("=", 1) for word in words if "=" in word)
     if not wanted or not all(wanted.values()):
         raise Invalid("at least one image update is required: CONTAINER=IMAGE")
-    choice = Choice(
-        resources=tuple(word for word in words if "=" not in word),
-        namespace=namespace,
-        selector=selector,
-        everything=everything,
-    )
     _set(
         ctx,
-        choice,
+        choice.of(tuple(word for word in words if "=" not in word)),
         lambda kind, present: podtemplates.images(kind, present, wanted),
         "image updated",
-        manager=manager,
-        form=form,
-        dry_run=dry_run,
+        manner,
     )
 
 
@@ -128,51 +98,38 @@ Examples:
   knarr set env deployment/web --list""",
 )
 @resources_argument("KIND NAME | KIND/NAME KEY=VALUE… KEY-…", name="words", required=True)
-@namespace_option
-@selector_option
-@everything_option
+@choice_options("namespace", "selector", "everything")
 @click.option("-c", "--containers", default="*", show_default=True, help=CONTAINERS_HELP)
 @click.option("--from", "source", default="", metavar="configmap/NAME|secret/NAME", help="Take all its keys.")
 @click.option("--keys", default="", help="With --from: only these, separated by commas.")
 @click.option("--prefix", default="", help="With --from: before every name.")
 @click.option("--overwrite/--no-overwrite", default=True, help="Change what is set already.  [default: overwrite]")
 @click.option("--list", "listing", is_flag=True, help="Show the variables instead.")
-@dry_run_option
-@manager_option("knarr-set")
-@form_option
+@manner_options("knarr-set")
 @click.pass_context
 def env_command(
     ctx: click.Context,
     words: tuple[str, ...],
-    namespace: str,
-    selector: str,
-    everything: bool,
+    choice: Choice,
     containers: str,
     source: str,
     keys: str,
     prefix: str,
     overwrite: bool,
     listing: bool,
-    dry_run: str,
-    manager: str,
-    form: str,
+    manner: Manner,
 ) -> None:
     """Set or remove environment variables of containers."""
     own = session(ctx)
     named = [word for word in words if "=" in word or word.endswith("-")]
     given, removed = podtemplates.variables(named)
-    choice = Choice(
-        resources=tuple(word for word in words if word not in named),
-        namespace=namespace,
-        selector=selector,
-        everything=everything,
-    )
+    choice = choice.of(tuple(word for word in words if word not in named))
     if listing:
         _list_variables(own, choice, containers)
         return
     entries: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in given.items()]
     if source:
-        entries += _from(own, own.namespace(namespace), source, keys, prefix)
+        entries += _from(own, own.namespace(choice.namespace), source, keys, prefix)
     if not entries and not removed:
         raise Invalid("at least one environment variable must be provided: KEY=VALUE, KEY- or --from")
 
@@ -180,7 +137,7 @@ def env_command(
         chosen = podtemplates.matching(containers, kind, present)
         return podtemplates.environment(kind, present, chosen, entries, removed, overwrite=overwrite)
 
-    _set(ctx, choice, make, "env updated", manager=manager, form=form, dry_run=dry_run)
+    _set(ctx, choice, make, "env updated", manner)
 
 
 def _from(own: Session, space: str, source: str, keys: str, prefix: str) -> list[dict[str, Any]]:
@@ -235,28 +192,20 @@ Examples:
   knarr set resources deployment web -c main --limits memory=1Gi""",
 )
 @resources_argument(required=True)
-@namespace_option
-@selector_option
-@everything_option
+@choice_options("namespace", "selector", "everything")
 @click.option("-c", "--containers", default="*", show_default=True, help=CONTAINERS_HELP)
 @click.option("--limits", default="", metavar="NAME=QUANTITY,…", help="What it may use at most.")
 @click.option("--requests", default="", metavar="NAME=QUANTITY,…", help="What is kept for it.")
-@dry_run_option
-@manager_option("knarr-set")
-@form_option
+@manner_options("knarr-set")
 @click.pass_context
 def resources_command(
     ctx: click.Context,
     resources: tuple[str, ...],
-    namespace: str,
-    selector: str,
-    everything: bool,
+    choice: Choice,
     containers: str,
     limits: str,
     requests: str,
-    dry_run: str,
-    manager: str,
-    form: str,
+    manner: Manner,
 ) -> None:
     """Set what containers may use, and what is kept for them."""
     most = podtemplates.quantities(limits, "--limits")
@@ -268,135 +217,31 @@ def resources_command(
         chosen = podtemplates.matching(containers, kind, present)
         return podtemplates.resources(kind, present, chosen, most, kept)
 
-    choice = Choice(resources=resources, namespace=namespace, selector=selector, everything=everything)
-    _set(ctx, choice, make, "resource requirements updated", manager=manager, form=form, dry_run=dry_run)
+    _set(ctx, choice.of(resources), make, "resource requirements updated", manner)
 
 
 @set_group.command("serviceaccount", epilog="\b\nExamples:\n  knarr set serviceaccount deployment web robot")
 @resources_argument("KIND NAME | KIND/NAME ACCOUNT", name="words", required=True)
-@namespace_option
-@selector_option
-@everything_option
-@dry_run_option
-@manager_option("knarr-set")
-@form_option
+@choice_options("namespace", "selector", "everything")
+@manner_options("knarr-set")
 @click.pass_context
 def serviceaccount_command(
     ctx: click.Context,
     words: tuple[str, ...],
-    namespace: str,
-    selector: str,
-    everything: bool,
-    dry_run: str,
-    manager: str,
-    form: str,
+    choice: Choice,
+    manner: Manner,
 ) -> None:
     """Set as which service account pods run."""
     *resources, account = words
     if not resources:
         raise Invalid("serviceaccount is required: KIND NAME ACCOUNT")
-    choice = Choice(resources=tuple(resources), namespace=namespace, selector=selector, everything=everything)
     _set(
         ctx,
-        choice,
+        choice.of(tuple(resources)),
         lambda kind, present: podtemplates.account(kind, present, account),
         "serviceaccount updated",
-        manager=manager,
-        form=form,
-        dry_run=dry_run,
+        manner,
     )
 
 
-@click.command(
-    cls=Verb,
-    name="autoscale",
-    epilog="""\b
-Examples:
-  knarr autoscale deployment web --min 2 --max 10 --cpu-percent 80
-  knarr autoscale deployment/web --max 5 --cpu 500m --memory 60%
-  knarr autoscale deployment/web --max 5 --name busy --dry-run=client -o yaml""",
-)
-@resources_argument(required=True)
-@namespace_option
-@click.option("--min", "least", type=click.IntRange(min=1), default=1, show_default=True, help="Fewest replicas.")
-@click.option("--max", "most", type=click.IntRange(min=1), required=True, help="Most replicas.")
-@click.option("--cpu-percent", type=click.IntRange(min=1), help="Of the requests, on average over all pods.")
-@click.option("--cpu", default="", metavar="PERCENT%|QUANTITY", help="Of the requests, or absolute: 80%, 500m.")
-@click.option("--memory", default="", metavar="PERCENT%|QUANTITY", help="Of the requests, or absolute: 60%, 200Mi.")
-@click.option("--name", default="", help="Of the autoscaler.  [default: that of what it scales]")
-@dry_run_option
-@manager_option("knarr-autoscale")
-@form_option
-@click.pass_context
-def autoscale_command(
-    ctx: click.Context,
-    resources: tuple[str, ...],
-    namespace: str,
-    least: int,
-    most: int,
-    cpu_percent: int | None,
-    cpu: str,
-    memory: str,
-    name: str,
-    dry_run: str,
-    manager: str,
-    form: str,
-) -> None:
-    """Make an autoscaler, which sets the number of replicas by their load."""
-    if most < least:
-        raise Invalid(f"--max={most} must be larger or equal to --min={least}")
-    if cpu_percent is not None and cpu:
-        raise Invalid("--cpu-percent and --cpu say the same: give one of them")
-    metrics = [usage("cpu", f"{cpu_percent}%" if cpu_percent is not None else cpu), usage("memory", memory)]
-    own = session(ctx)
-    choice = Choice(resources=resources, namespace=namespace)
-    kind = kinds.by_kind("autoscaling/v2", "HorizontalPodAutoscaler")
-
-    async def work(client: GrpcClient) -> None:
-        for target in await choice.targets(client, own):
-            # Reading the scale says whether it is there, and can be scaled.
-            await client.raw.get(target.kind, target.name, target.namespace, subresource="scale")
-            document = autoscaler(target, name or target.name, least, most, [each for each in metrics if each])
-            answer = Answer(object=document)
-            if dry_run != "client":
-                answer = await client.raw.create(
-                    document, namespace=target.namespace, field_manager=manager, dry_run=dry_run == "server"
-                )
-            warn(answer.warnings)
-            if form:
-                output.document(form, answer.object, kind)
-            else:
-                output.write(f"{shown(kind, name or target.name)} autoscaled{DRY_RUN[dry_run]}")
-
-    own.run(work)
-
-
-def usage(resource: str, text: str) -> dict[str, Any]:
-    """A metric for ``80%`` of what is requested, or for an amount; nothing for no text. Raises Invalid."""
-    if not text:
-        return {}
-    percent = text.removesuffix("%")
-    if text.endswith("%") and percent.isdecimal() and int(percent) > 0:
-        target: dict[str, Any] = {"type": "Utilization", "averageUtilization": int(percent)}
-    elif not text.endswith("%"):
-        target = {"type": "AverageValue", "averageValue": str(Quantity(text))}
-    else:
-        raise Invalid(f'--{resource}="{text}": must be like 80% or an amount')
-    return {"type": "Resource", "resource": {"name": resource, "target": target}}
-
-
-def autoscaler(target: Target, name: str, least: int, most: int, metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """The document. Pure."""
-    reference = {"apiVersion": target.kind.api_version, "kind": target.kind.kind, "name": target.name}
-    spec: dict[str, Any] = {"scaleTargetRef": reference, "minReplicas": least, "maxReplicas": most}
-    if metrics:
-        spec["metrics"] = metrics
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": name, "namespace": target.namespace},
-        "spec": spec,
-    }
-
-
-commands: tuple[click.Command, ...] = (set_group, autoscale_command)
+commands: tuple[click.Command, ...] = (set_group,)

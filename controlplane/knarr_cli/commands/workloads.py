@@ -13,20 +13,8 @@ from knarr_api.errors import Expired, Invalid, NotFound, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli import jsonpath, output
 from knarr_cli.cells import at
-from knarr_cli.options import (
-    DRY_RUN,
-    all_namespaces_option,
-    dry_run_option,
-    everything_option,
-    field_selector_option,
-    files_option,
-    form_option,
-    manager_option,
-    namespace_option,
-    recursive_option,
-    selector_option,
-)
-from knarr_cli.selecting import Choice, Target, resources_argument
+from knarr_cli.options import Manner, manner_options
+from knarr_cli.selecting import Choice, Target, choice_options, resources_argument
 from knarr_cli.session import seconds, session, shown, targets
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType
@@ -47,45 +35,25 @@ Examples:
   knarr scale -f web.yaml --current-replicas 2 --replicas 3 --timeout 30s""",
 )
 @resources_argument("KIND NAME | KIND/NAME…")
-@files_option
-@recursive_option
-@namespace_option
-@selector_option
-@everything_option
+@choice_options("files", "recursive", "namespace", "selector", "everything")
 @click.option("--replicas", type=click.IntRange(min=0), required=True, help="How many.")
 @click.option("--current-replicas", type=int, default=-1, help="Only if there are so many now.")
 @click.option("--resource-version", default="", help="Only if the object is still this.")
 @click.option("--timeout", default="", metavar="DURATION", help="Wait so long until there are so many.")
-@dry_run_option
-@manager_option("knarr-scale")
-@form_option
+@manner_options("knarr-scale")
 @click.pass_context
 def scale_command(
     ctx: click.Context,
     resources: tuple[str, ...],
-    files: tuple[str, ...],
-    recursive: bool,
-    namespace: str,
-    selector: str,
-    everything: bool,
+    choice: Choice,
     replicas: int,
     current_replicas: int,
     resource_version: str,
     timeout: str,
-    dry_run: str,
-    manager: str,
-    form: str,
+    manner: Manner,
 ) -> None:
     """Set the number of replicas."""
     own = session(ctx)
-    choice = Choice(
-        resources=resources,
-        namespace=namespace,
-        selector=selector,
-        everything=everything,
-        files=files,
-        recursive=recursive,
-    )
 
     async def one(client: GrpcClient, target: Target) -> None:
         kind, name, space = target.kind, target.name, target.namespace
@@ -99,27 +67,27 @@ def scale_command(
         given = resource_version or (at(present, "metadata.resourceVersion") if current_replicas >= 0 else "")
         if given:
             patch["metadata"] = {"resourceVersion": given}
-        if dry_run != "client":
+        if not manner.only_said:
             await client.raw.patch(
                 kind,
                 name,
                 space,
                 patch=patch,
                 subresource="scale",
-                field_manager=manager,
-                dry_run=dry_run == "server",
+                field_manager=manner.manager,
+                dry_run=manner.tried,
             )
-        if timeout and dry_run == "none":
+        if timeout and manner.in_earnest:
             await until(client, kind, name, space, lambda now: at(now or {}, "status.replicas", 0) == replicas)
-        if form:
+        if manner.form:
             document = await client.raw.get(kind, name, space)
-            output.document(form, {**document, "spec": {**document["spec"], "replicas": replicas}}, kind)
+            output.document(manner.form, {**document, "spec": {**document["spec"], "replicas": replicas}}, kind)
         else:
-            output.write(f"{shown(kind, name)} scaled{DRY_RUN[dry_run]}")
+            output.write(f"{shown(kind, name)} scaled{manner.mark}")
 
     async def work(client: GrpcClient) -> None:
         async with asyncio.timeout(seconds(timeout) if timeout else None):
-            for target in await choice.targets(client, own):
+            for target in await choice.of(resources).targets(client, own):
                 await one(client, target)
 
     timed(own.run, work, "timed out waiting for the condition")
@@ -137,13 +105,7 @@ Examples:
   knarr wait --for=jsonpath='{.status.phase}'=Succeeded pod/once""",
 )
 @resources_argument("KIND NAME… | KIND/NAME…")
-@files_option
-@recursive_option
-@namespace_option
-@all_namespaces_option
-@selector_option
-@field_selector_option
-@everything_option
+@choice_options("files", "recursive", "namespace", "all_namespaces", "selector", "field_selector", "everything")
 @click.option(
     "--for",
     "conditions",
@@ -159,34 +121,18 @@ Examples:
 def wait_command(
     ctx: click.Context,
     resources: tuple[str, ...],
-    files: tuple[str, ...],
-    recursive: bool,
-    namespace: str,
-    all_namespaces: bool,
-    selector: str,
-    field_selector: str,
-    everything: bool,
+    choice: Choice,
     conditions: tuple[str, ...],
     timeout: str,
 ) -> None:
     """Wait until a condition holds for all that are named; exit status 1 when the time is over."""
     own = session(ctx)
     checks = [(wanted, *condition(wanted)) for wanted in conditions]
-    choice = Choice(
-        resources=resources,
-        namespace=namespace,
-        selector=selector,
-        everything=everything,
-        all_namespaces=all_namespaces,
-        files=files,
-        recursive=recursive,
-        field_selector=field_selector,
-    )
     waited: list[Target] = []
     limit_s = WEEK_S if timeout.startswith("-") else seconds(timeout)
 
     async def work(client: GrpcClient) -> None:
-        found = await choice.targets(client, own)
+        found = await choice.of(resources).targets(client, own)
         if not found and conditions != ("delete",):
             raise Invalid("no matching resources found")
         async with asyncio.timeout(limit_s):

@@ -13,13 +13,13 @@ from knarr_cli import output, sending
 from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
+    Manner,
     all_namespaces_option,
     dry_run_option,
     everything_option,
     field_selector_option,
     files_option,
-    form_option,
-    manager_option,
+    manner_options,
     namespace_option,
     recursive_option,
     selector_option,
@@ -49,10 +49,8 @@ Examples:
 @namespace_option
 @click.option("--force", is_flag=True, help="Delete it, at once, and create it again.")
 @click.option("--subresource", type=click.Choice(["status", "scale"]), help="Only this of it.")
-@dry_run_option
 @validate_option
-@manager_option("knarr-replace")
-@form_option
+@manner_options("knarr-replace")
 @click.pass_context
 def replace_command(
     ctx: click.Context,
@@ -61,10 +59,8 @@ def replace_command(
     namespace: str,
     force: bool,
     subresource: str | None,
-    dry_run: str,
     validate: str,
-    manager: str,
-    form: str,
+    manner: Manner,
 ) -> None:
     """Put other objects in the place of those of the same names.
 
@@ -72,25 +68,25 @@ def replace_command(
     """
 
     async def send(client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
-        if dry_run == "client":
+        if manner.only_said:
             await client.raw.get(manifest.kind, manifest.name, space)
             return "replaced", Answer(object=manifest.document)
-        if force and dry_run == "none":
+        if force and manner.in_earnest:
             await _remove(client, manifest, space)
             return "replaced", await client.raw.create(
-                manifest.document, namespace=space, field_manager=manager, validation=VALIDATIONS[validate]
+                manifest.document, namespace=space, field_manager=manner.manager, validation=VALIDATIONS[validate]
             )
         return "replaced", await client.raw.update(
             manifest.document,
             namespace=space,
             subresource=subresource or "",
-            field_manager=manager,
+            field_manager=manner.manager,
             validation=VALIDATIONS[validate],
-            dry_run=dry_run == "server",
+            dry_run=manner.tried,
         )
 
     found = sending.read(ctx, files, recursive=recursive, validate=validate)
-    sending.send(ctx, found, namespace, send, dry_run=dry_run, form=form)
+    sending.send(ctx, found, namespace, send, dry_run=manner.dry_run, form=manner.form)
 
 
 async def _remove(client: GrpcClient, manifest: Manifest, space: str) -> None:

@@ -10,9 +10,10 @@ from knarr_api import kinds, shapes
 from knarr_api.errors import Invalid
 from knarr_api.types.apps_v1 import Deployment
 from knarr_cli import podtemplates
-from knarr_cli.commands.applying import difference, masked, was_applied
+from knarr_cli.commands.applying import was_applied
+from knarr_cli.commands.autoscaling import autoscaler, usage
+from knarr_cli.commands.diffing import difference, masked
 from knarr_cli.commands.editing import difference as edited
-from knarr_cli.commands.setting import autoscaler, usage
 from knarr_cli.selecting import Target
 from knarr_cli.taints import TaintChange, tainted
 from knarr_controlplane.registry import strategic_patch

@@ -9,7 +9,7 @@ import pytest
 
 from knarr_api import kinds
 from knarr_cli import cells, rollouts, tables
-from knarr_cli.commands.machines import plan_drain
+from knarr_cli.commands.draining import plan_drain
 from knarr_cli.commands.workloads import condition
 
 NOW = datetime.datetime(2026, 1, 1, 12, 0, 0, tzinfo=datetime.UTC)

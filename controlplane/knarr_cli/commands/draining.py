@@ -1,42 +1,26 @@
-"""``cordon``, ``uncordon``, ``drain``, ``token`` and ``image``."""
+"""``cordon``, ``uncordon`` and ``drain``."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import sys
-import tarfile
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
-import grpc
-import grpc.aio
 
-from knarr_api import grpc_status, kinds
-from knarr_api.errors import Conflict, Invalid, NotFound, ResourceExhausted, Unavailable
+from knarr_api import kinds
+from knarr_api.errors import Conflict, Invalid, NotFound, ResourceExhausted
 from knarr_cli import completing, output
 from knarr_cli.cells import at
-from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode
 from knarr_cli.commands.writing import until_gone
 from knarr_cli.options import DRY_RUN, selector_option
 from knarr_cli.session import seconds, session, warn
-from knarr_cli.verb import Verb, VerbGroup
+from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
-from knarr_proto.cri import api_pb2 as cri
-from knarr_proto.cri import api_pb2_grpc
-from knarr_proto.runtime.v1 import images_pb2, images_pb2_grpc
-from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 NODE, POD = kinds.by_kind("v1", "Node"), kinds.by_kind("v1", "Pod")
-CHUNK_BYTES = 1024 * 1024
 EVICT_AGAIN_S = 5.0
-IMPORT_TIMEOUT_S = 600.0
 node_dry_run_option = click.option(
     "--dry-run",
     type=click.Choice(list(DRY_RUN)),
@@ -227,192 +211,8 @@ async def _move(client: GrpcClient, namespace: str, name: str, uid: str, grace_s
     output.write(f"pod/{name} {'evicted' if evict else 'deleted'}")
 
 
-@click.group("token", cls=VerbGroup)
-def token_group() -> None:
-    """Tokens with which machines join the cluster."""
-
-
-@token_group.command("create", epilog="\b\nExamples:\n  knarr token create --ttl 2h --description rack-3")
-@click.option("--ttl", default="24h", show_default=True, metavar="DURATION", help="How long it is good.")
-@click.option("--description", default="", help="For people, shown by 'token list'.")
-@click.option("--node-name", default="", help="The only node name it is good for.")
-@click.option("--print-join-command", is_flag=True, help="The whole command for the new machine.")
-@click.pass_context
-def token_create(ctx: click.Context, ttl: str, description: str, node_name: str, print_join_command: bool) -> None:
-    """Make a token and print it; it can't be shown again."""
-    own = session(ctx)
-
-    async def work(client: GrpcClient) -> None:
-        stub: Any = nodes_pb2_grpc.NodesStub(client.channel)
-        request = nodes_pb2.CreateTokenRequest(
-            ttl_seconds=int(seconds(ttl)), description=description, node_name=node_name
-        )
-        answer = await _call(stub.CreateToken, request)
-        if print_join_command:
-            output.write(f"knarr node join --server {own.access.endpoints[0]} --token {answer.token}")
-        else:
-            output.write(answer.token)
-
-    own.run(work)
-
-
-@token_group.command("list", epilog="\b\nExamples:\n  knarr token list")
-@click.pass_context
-def token_list(ctx: click.Context) -> None:
-    """Show which tokens there are, without their secrets."""
-
-    async def work(client: GrpcClient) -> None:
-        stub: Any = nodes_pb2_grpc.NodesStub(client.channel)
-        answer = await _call(stub.ListTokens, nodes_pb2.ListTokensRequest())
-        rows = [
-            [token.id, token.expires_at.ToJsonString(), token.node_name or "<any>", token.description]
-            for token in answer.tokens
-        ]
-        output.table(["ID", "EXPIRES", "NODE", "DESCRIPTION"], rows)
-
-    session(ctx).run(work)
-
-
-@token_group.command(
-    "revoke", epilog="\b\nExamples:\n  knarr token revoke 8k2m4x   # the ID that 'knarr token list' shows"
-)
-@click.argument("identifier", metavar="ID")
-@click.pass_context
-def token_revoke(ctx: click.Context, identifier: str) -> None:
-    """Make a token useless."""
-
-    async def work(client: GrpcClient) -> None:
-        stub: Any = nodes_pb2_grpc.NodesStub(client.channel)
-        await _call(stub.RevokeToken, nodes_pb2.RevokeTokenRequest(id=identifier))
-        output.write(f"token {identifier} revoked")
-
-    session(ctx).run(work)
-
-
-async def _call(method: Any, request: Any) -> Any:
-    try:
-        return await method(request, timeout=30.0)
-    except grpc.aio.AioRpcError as error:
-        raise grpc_status.from_rpc(error) from error
-
-
-@click.group("image", cls=VerbGroup)
-def image_group() -> None:
-    """Images of the nodes of this machine's cluster."""
-
-
-data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), default=None, help="The cluster's.  [default: beside the kubeconfig]"
-)
-nodes_option = click.option("--node", "nodes", multiple=True, help="Only these nodes; may be given several times.")
-
-
-@image_group.command(
-    "import",
-    epilog="\b\nExamples:\n  knarr image import busybox.tar\n  podman save app | knarr image import - --node n1",
-)
-@click.argument("archive", metavar="FILE|DIR|-")
-@nodes_option
-@data_dir_option
-@click.pass_context
-def image_import(ctx: click.Context, archive: str, nodes: tuple[str, ...], data_dir: Path | None) -> None:
-    """Import a docker-archive or an OCI layout, as a tar file or a directory, on every node."""
-    chosen = local_nodes(ctx, data_dir, nodes)
-    names: list[str] = []
-    with _opened(archive) as file:
-        for node in chosen:
-            file.seek(0)
-            with runtime_channel(node) as channel:
-                stub: Any = images_pb2_grpc.ImagesStub(channel)
-                answer = stub.Import(_chunks(file), timeout=IMPORT_TIMEOUT_S)
-            names = list(answer.names) or list(answer.ids)
-            sys.stderr.write(f"imported on node {node.name}\n")
-    for name in names:
-        output.write(name)
-
-
-@image_group.command("ls", epilog="\b\nExamples:\n  knarr image ls --node n1")
-@nodes_option
-@data_dir_option
-@click.pass_context
-def image_ls(ctx: click.Context, nodes: tuple[str, ...], data_dir: Path | None) -> None:
-    """Show the images on every node."""
-    rows: list[list[str]] = []
-    for node in local_nodes(ctx, data_dir, nodes):
-        with runtime_channel(node) as channel:
-            stub: Any = api_pb2_grpc.ImageServiceStub(channel)
-            answer = stub.ListImages(cri.ListImagesRequest(), timeout=30.0)
-        for image in answer.images:
-            for tag in image.repo_tags or ["<none>"]:
-                rows.append([node.name, tag, image.id.removeprefix("sha256:")[:12], f"{image.size / 1e6:.1f}MB"])
-    output.table(["NODE", "IMAGE", "IMAGE ID", "SIZE"], rows)
-
-
-@contextmanager
-def _opened(archive: str) -> Iterator[IO[bytes]]:
-    """The archive, to be read several times; a directory is packed. Raises ClickException."""
-    try:
-        if archive != "-" and not Path(archive).is_dir():
-            with open(archive, "rb") as file:
-                yield file
-            return
-        with tempfile.TemporaryFile(prefix="knarr-image-") as file:
-            if archive == "-":
-                shutil.copyfileobj(sys.stdin.buffer, file, CHUNK_BYTES)
-            else:
-                with tarfile.open(fileobj=file, mode="w") as packed:
-                    packed.add(archive, arcname=".")
-            yield file
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or archive}: cannot be read: {error.strerror}") from error
-
-
-@contextmanager
-def runtime_channel(node: LocalNode) -> Iterator[grpc.Channel]:
-    """A channel to the runtime of a local node. Raises ClickException with the remedy."""
-    socket = Path(node.runtime_socket)
-    not_running = (
-        f"the runtime of node {node.name} does not run; 'knarr node start {node.name}' or 'knarr up' starts it"
-    )
-    try:
-        socket.stat()
-    except PermissionError as error:
-        raise click.ClickException(f"{socket}: {error.strerror}: run it as root") from error
-    except OSError as error:
-        raise click.ClickException(f"{not_running} ({socket}: {error.strerror})") from error
-    if not os.access(socket, os.W_OK):
-        raise click.ClickException(f"{socket}: permission denied: run it as root")
-    try:
-        with grpc.insecure_channel(f"unix:{socket}") as channel:
-            yield channel
-    except grpc.RpcError as error:
-        refused = grpc_status.from_rpc(error)
-        if isinstance(refused, Unavailable):
-            raise click.ClickException(not_running) from error
-        raise click.ClickException(f"node {node.name}: {refused}") from error
-
-
-def _chunks(file: IO[bytes]) -> Iterator[Any]:
-    while chunk := file.read(CHUNK_BYTES):
-        yield images_pb2.ImportRequest(data=chunk)
-
-
-def local_nodes(ctx: click.Context, data_dir: Path | None, names: tuple[str, ...]) -> list[LocalNode]:
-    """The local cluster's nodes. Raises ClickException with the remedy."""
-    directory = data_dir
-    if directory is None:
-        directory = session(ctx).kubeconfig.resolve().parent
-    try:
-        cluster = LocalCluster.load(directory)
-        return [cluster.node(name) for name in names] if names else list(cluster.nodes)
-    except ClusterStateError as error:
-        raise click.ClickException(f"{error}; images are imported on the machine that runs the nodes") from error
-
-
 commands: tuple[click.Command, ...] = (
     _cordoning("cordon", True, "Let no new pods onto nodes."),
     _cordoning("uncordon", False, "Let new pods onto nodes again."),
     drain_command,
-    token_group,
-    image_group,
 )
