@@ -9,6 +9,7 @@ import click
 
 from knarr_api import kinds
 from knarr_api.errors import Invalid
+from knarr_api.merge_patch import merge_patch
 from knarr_cli import generators, manifests
 from knarr_cli.commands.creating.making import RESTARTS, create_all
 from knarr_cli.manifests import Manifest, Refused
@@ -82,7 +83,7 @@ def run_command(
     )
     if overrides:
         try:
-            made = _merged(made, manifests.read_value(overrides, "--overrides"))
+            made = merge_patch(made, manifests.read_value(overrides, "--overrides"))
         except Refused as error:
             raise Invalid(f"invalid JSON: {error}") from error
     found = [Manifest(kinds.by_kind("v1", "Pod"), made, "")]
@@ -92,14 +93,6 @@ def run_command(
         )
         found.insert(0, Manifest(kinds.by_kind("v1", "Service"), service, ""))
     create_all(ctx, found, namespace, manner)
-
-
-def _merged(base: Any, change: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(base, dict) or not isinstance(change, dict):
-        return change
-    merged = {**base, **{name: _merged(base.get(name), value) for name, value in change.items()}}
-    return {name: value for name, value in merged.items() if value is not None}
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""JSON merge patch and apply, on plain dicts. Pure: arguments are not changed."""
+"""Applying, on plain dicts. Pure: arguments are not changed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,6 @@ UNIONS = frozenset({"updateStrategy"})
 """Objects of which another kind may be chosen, besides those marked ``retainKeys``: what is not wanted goes."""
 
 Identity = tuple[Any, ...]
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396, section 2."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merge_patch(result.get(name), value)
-    return result
 
 
 def to_apply(document: Mapping[str, Any], namespace: str) -> dict[str, Any]:

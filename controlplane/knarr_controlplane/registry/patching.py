@@ -11,6 +11,7 @@ import msgspec
 
 from knarr_api import defaults, errors, json, shapes, strict
 from knarr_api.kinds import Kind
+from knarr_api.merge_patch import merge_patch
 from knarr_api.shapes import Form, Shape
 from knarr_client.client import PatchType
 from knarr_controlplane.registry import (
@@ -50,7 +51,7 @@ def changed_document(old: Any, patch: Any, type_: PatchType) -> dict[str, Any]:
         case PatchType.STRATEGIC:
             after = strategic_patch.patched(before, patch, shapes.of(type(old)))
         case PatchType.MERGE:
-            after = merging.merge_patch(before, patch)
+            after = merge_patch(before, patch)
         case PatchType.APPLY:
             raise errors.Invalid("this can't be applied: use another patch")
     if not isinstance(after, dict):

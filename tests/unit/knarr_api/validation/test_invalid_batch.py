@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knarr_api import defaults, json, kinds, validation
-from knarr_client.memory import merge_patch
+from knarr_api.merge_patch import merge_patch
 
 POD = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "work:1"}]}
 JOB = {

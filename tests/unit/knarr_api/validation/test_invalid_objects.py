@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from knarr_api import defaults, json, kinds, validation
+from knarr_api.merge_patch import merge_patch
 
 POD = {
     "apiVersion": "v1",
@@ -49,16 +50,6 @@ GOOD = {
         "metadata": {"name": "r", "namespace": "default"},
     },
 }
-
-
-def merge_patch(target, patch):
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        merged[key] = merge_patch(merged.get(key), value)
-    return {key: value for key, value in merged.items() if value is not None}
 
 
 def meta(**fields):

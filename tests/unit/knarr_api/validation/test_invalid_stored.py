@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from knarr_api import defaults, json, kinds, validation
+from knarr_api.merge_patch import merge_patch
 
 
 def made(api_version: str, kind: str, name: str = "x", **fields: Any) -> dict[str, Any]:
@@ -713,16 +714,6 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         'spec.unhealthyPodEvictionPolicy: Unsupported value: "x": supported values: "AlwaysAllow", "IfHealthyBudget"',
     ),
 ]
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        merged[key] = merge_patch(merged.get(key), value)
-    return {key: value for key, value in merged.items() if value is not None}
 
 
 def problems(document: dict[str, Any]) -> list[str]:

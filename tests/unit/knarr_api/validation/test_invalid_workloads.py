@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knarr_api import defaults, json, kinds, validation
-from knarr_client.memory import merge_patch
+from knarr_api.merge_patch import merge_patch
 
 TEMPLATE = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "main", "image": "a:1"}]}}
 DAEMON_SET = {

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knarr_api import shapes
+from knarr_api.merge_patch import merge_patch
 from knarr_api.types.core_v1 import ConfigMap, Container, PodSpec
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_controlplane.registry.merging import LAST_APPLIED, applied, merge_patch, three_way, to_apply
+from knarr_controlplane.registry.merging import LAST_APPLIED, applied, three_way, to_apply
 
 SPEC, CONTAINER = shapes.of(PodSpec), shapes.of(Container)
 

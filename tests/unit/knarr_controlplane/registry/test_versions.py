@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knarr_api.merge_patch import merge_patch
 from knarr_api.types.meta_v1 import ManagedFieldsEntry
 from knarr_cli.commands.past import moment, reverted
-from knarr_controlplane.registry import merging
 from knarr_controlplane.registry.versions import ABSENT, author, changes
 
 NOW = datetime.datetime(2030, 1, 1, 12, tzinfo=datetime.UTC)
@@ -79,7 +79,7 @@ def _clean(value: Any) -> Any:
 @given(DOCUMENTS, DOCUMENTS)
 def test_what_is_reverted_is_as_before(before: Any, after: Any) -> None:
     before, after = _clean(before), _clean(after)
-    assert merging.merge_patch(after, reverted(before, after)) == before
+    assert merge_patch(after, reverted(before, after)) == before
 
 
 def test_what_is_not_the_users_is_not_reverted() -> None:
