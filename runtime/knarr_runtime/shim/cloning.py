@@ -13,6 +13,8 @@ from knarr_runtime.kernel.cgroup import Cgroups
 
 Child = Callable[[bool], None]
 """Its argument says whether it was born in the cgroup."""
+Clone = Callable[[int, str, int, socket.socket, Child], int]
+"""flags, cgroup, pidfd of a pid namespace or -1, the child's status socket, the child: see Cloner.clone."""
 
 
 class Cloner:

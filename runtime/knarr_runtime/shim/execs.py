@@ -27,14 +27,12 @@ from knarr_runtime.kernel import process
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.loop import Connection, Server
 from knarr_runtime.shim import join
+from knarr_runtime.shim.cloning import Clone
 from knarr_runtime.shim.spare import Spare
 from knarr_runtime.shim.starting import Starting
 
 _KEEP_S = 5.0
 """It costs a megabyte."""
-
-Clone = Callable[[int, str, int, socket.socket, Callable[[bool], None]], int]
-"""flags, cgroup, pidfd of a pid namespace or -1, the child's status socket, the child: see Cloner.clone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,21 @@ away), the masters of their terminals, a pidfd. It keeps the pod's namespaces al
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
 
-from knarr_runtime import channel, compact_json, layout
+from knarr_runtime import channel, layout
 from knarr_runtime.channel import Message
-from knarr_runtime.errors import KernelRefused, NotFound, RuntimeFailure, StartFailed, WrongState
-from knarr_runtime.kernel import mounts, process, rtnetlink, syscalls
+from knarr_runtime.errors import NotFound, RuntimeFailure, StartFailed, WrongState
+from knarr_runtime.kernel import process
 from knarr_runtime.kernel.cgroup import Cgroups
 from knarr_runtime.loop import Connection, Loop, Server
-from knarr_runtime.shim import container, pause, spare, users
+from knarr_runtime.shim import spare
+from knarr_runtime.shim.births import Births
 from knarr_runtime.shim.cloning import Cloner
 from knarr_runtime.shim.execs import Execs, Target
-from knarr_runtime.shim.preparation import Preparation
+from knarr_runtime.shim.pod import Pod
 from knarr_runtime.shim.running import RunningContainer
 from knarr_runtime.shim.starting import Starting
 from knarr_runtime.shim.terminal import Terminal
@@ -41,45 +41,29 @@ class Shim:
         self._version = version
         self._directory = layout.sandbox_directory(state_dir, spec.id)
         self._cgroups = cgroups
-        self._last_capability = last_capability
-        self._clone = Cloner(cgroups).clone
+        clone = Cloner(cgroups).clone
+        self._pod = Pod(spec, self._directory, last_capability)
+        self._births = Births(self._pod, f"{self._directory}/{layout.CONTAINERS}", cgroups, last_capability, clone)
         self._loop = Loop()
         self._containers: dict[str, RunningContainer] = {}
         self._starting: dict[int, Starting] = {}
         self._by_pid: dict[int, RunningContainer] = {}
-        self._users: users.UserNamespace | None = None
         self._execs = Execs(
             cgroups=cgroups,
             last_capability=last_capability,
             host_pids=spec.namespaces.pid == "host",
             own_users=bool(spec.uids),
-            clone=self._clone,
+            clone=clone,
             watch=self._watch,
         )
-        self._pause = 0
-        self._pause_fd = -1
         self._stopping: list[tuple[Connection, Message]] = []
         self._server: Server | None = None
-        self._spare: spare.Spare | None = None
 
     def set_up(self) -> None:
-        """Hostname, sysctls, /dev/shm, the shared pid namespace, the socket. Raises OSError, RuntimeFailure."""
-        if self._spec.uids:
-            self._users = users.make(self._spec.uids, self._spec.gids, self._name_and_tune)
-        else:
-            self._name_and_tune()
-        shared = f"{self._directory}/{layout.SHARED_MEMORY}"
-        os.makedirs(shared, 0o700, exist_ok=True)
-        if self._spec.namespaces.ipc == "host":
-            mounts.attach(mounts.bind("/dev/shm"), os.open(shared, os.O_PATH | os.O_CLOEXEC))
-        else:
-            uid, gid = self._users.outside(0, 0) if self._users else (0, 0)
-            options = f"mode=1777,size={self._spec.shm_size_bytes},uid={uid},gid={gid}"
-            memory = mounts.tmpfs(options, mounts.NO_PRIVILEGE, self._spec.mount_label)
-            mounts.attach(memory, os.open(shared, os.O_PATH | os.O_CLOEXEC))
+        """What the pod shares, and the socket. Raises OSError, RuntimeFailure."""
+        self._pod.set_up()
         self._loop.on_children(self._reap)
-        if self._spec.namespaces.pid == "pod":
-            self._start_pause()
+        self._pod.share_processes()
         self._server = Server(
             self._loop,
             channel.listen(self._directory, layout.SHIM_SOCKET),
@@ -110,33 +94,8 @@ class Shim:
         }
         layout.write(self._directory, layout.SHIM_RECORD, record)
 
-    def _name_and_tune(self) -> None:
-        if self._spec.hostname:
-            syscalls.sethostname(self._spec.hostname)
-        for name, value in self._spec.sysctls.items():
-            self._set_sysctl(name, value)
-
-    def _set_sysctl(self, name: str, value: str) -> None:
-        try:
-            with open(f"/proc/sys/{name.replace('.', '/')}", "w", encoding="ascii") as file:
-                file.write(value)
-        except OSError as error:
-            raise KernelRefused(f"sysctl {name}={value}: {error.strerror}") from error
-
-    def _start_pause(self) -> None:
-        flags = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS
-        pid = users.fork_in(self._users, flags) if self._users else syscalls.clone3(flags)
-        if pid == 0:
-            try:
-                pause.run(self._last_capability)
-            finally:
-                os._exit(1)
-        self._pause = pid
-        self._pause_fd = os.pidfd_open(pid)
-
     def run(self) -> None:
-        if self._cgroups.version == 1 and not self._users:
-            self._make_spare()
+        self._births.prepare()
         self._loop.run(self._execs.prepare)
 
     # --- starting ---
@@ -155,15 +114,13 @@ class Shim:
                 raise WrongState(f"container {identifier} was started already")
             directory = f"{self._directory}/{layout.CONTAINERS}/{identifier}"
             holds = self._open_fifos(directory, spec)
-            shares_pids = not self._has_own_pids(str(spec["pids"]))
+            shares_pids = not self._pod.has_own_pids(str(spec["pids"]))
             one = RunningContainer(
                 identifier, directory, self._cgroups, str(spec["cgroup"]), holds, shares_pids=shares_pids
             )
             one.stdin = holds[0] if spec["stdin"] else -1
             self._containers[identifier] = one
-            ours = self._take_spare(one, message, descriptors)
-            if ours is None:
-                ours = self._fork(one, message, descriptors, directory)
+            ours = self._births.bear(one, message, descriptors, self._pids_of)
         except (OSError, RuntimeFailure):
             self._forget(identifier)
             raise
@@ -176,92 +133,21 @@ class Shim:
 
         self._watch(Starting(one.pid, ours, finished))
 
-    def _fork(self, one: RunningContainer, message: Message, descriptors: list[int], directory: str) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        preparation = self._preparation(theirs, compact_json.decode(message["body"]), descriptors, directory)
-        pids = str(message["spec"]["pids"])
-        flags, pids_of = self._container_flags(pids), self._pids_of(pids)
-        if self._users:  # whose child gets them
-            preparation.users, preparation.flags, preparation.pids_of = self._users, flags, pids_of
-            flags, pids_of = syscalls.CLONE_NEWNS, -1
-        one.pid = self._clone(flags, one.cgroup, pids_of, theirs, lambda attached: container.run(preparation, attached))
-        theirs.close()
-        one.pidfd = os.pidfd_open(one.pid)  # nobody else reaps, so this is still the same process
-        one.start_time = process.start_time(one.pid) or 0
-        return ours
-
-    def _preparation(
-        self, status: socket.socket, message: Message, descriptors: list[int], directory: str
-    ) -> Preparation:
-        return Preparation(
-            request=message,
-            descriptors=descriptors,
-            directory=directory,
-            shared_memory=f"{self._directory}/{layout.SHARED_MEMORY}",
-            cgroups=self._cgroups,
-            status=status,
-            last_capability=self._last_capability,
-        )
-
-    def _has_own_pids(self, pids: str) -> bool:
-        return pids == OWN_PIDS or (not pids and self._spec.namespaces.pid == "container")
-
     def _pids_of(self, pids: str) -> int:
         """A pidfd of the process whose pid namespace a container joins, -1 for none. Raises WrongState."""
         if pids == OWN_PIDS:
             return -1
         if not pids:
-            return self._pause_fd
+            return self._pod.processes
         target = self._containers.get(pids)
         if target is None or not target.running:
             raise WrongState(f"container {pids}, whose processes are to be seen, does not run")
         return target.pidfd
 
-    def _container_flags(self, pids: str = "") -> int:
-        return syscalls.CLONE_NEWNS | (syscalls.CLONE_NEWPID if self._has_own_pids(pids) else 0)
-
-    def _make_spare(self, cgroup: str = "") -> None:
-        """cgroup: where it is to be born, if anywhere."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        preparation = self._preparation(theirs, {}, [], "")
-        containers = f"{self._directory}/{layout.CONTAINERS}"
-        pid = self._clone(
-            self._container_flags(),
-            cgroup,
-            self._pause_fd,
-            theirs,
-            lambda attached: spare.wait(preparation, containers, attached=attached, idle=not cgroup),
-        )
-        theirs.close()
-        self._spare = spare.Spare(pid, ours)
-
     def _expect(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
-        """A container is about to be started: the spare becomes its first process, a new one if there is none."""
-        spec = message["spec"]
-        if self._users or not spare.suits(spec) or (self._spare is not None and self._spare.container):
-            return {}
-        if self._spare is None:
-            self._make_spare(str(spec["cgroup"]))
-        assert self._spare is not None
-        self._spare.expect(spec)
+        """A container is about to be started."""
+        self._births.expect(message["spec"])
         return {}
-
-    def _take_spare(self, one: RunningContainer, message: Message, descriptors: list[int]) -> socket.socket | None:
-        """The status socket of a spare that becomes ``one``; None if there is none that can."""
-        waiting = self._spare
-        if waiting is None or waiting.container not in ("", one.id):
-            return None
-        self._spare = None
-        if not spare.suits(message["spec"]) or not waiting.take(message, descriptors):
-            waiting.discard()
-            return None
-        one.pid, one.pidfd, one.start_time = waiting.pid, waiting.pidfd, waiting.start_time
-        return waiting.socket
-
-    def _discard_spare(self) -> None:
-        if self._spare is not None:
-            self._spare.discard()
-            self._spare = None
 
     def _open_fifos(self, directory: str, spec: Mapping[str, object]) -> list[int]:
         names = [layout.STDIN] if spec["stdin"] else []
@@ -325,9 +211,8 @@ class Shim:
                 self._record_exit(self._by_pid.pop(pid), status)
             else:
                 self._execs.ended(pid, status)
-        elif self._spare is not None and self._spare.pid == pid:
-            self._spare.close()
-            self._spare = None
+        elif self._births.ended(pid):
+            pass
         elif pid in self._by_pid:
             self._record_exit(self._by_pid.pop(pid), status)
         elif not self._execs.discard_helper(pid) and not self._execs.ended(pid, status):
@@ -372,9 +257,7 @@ class Shim:
         return {}
 
     def _network(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
-        config = message["config"]
-        routes = [(str(route["destination"]), str(route["gateway"])) for route in config["routes"]]
-        rtnetlink.configure(config["address"], config["gateway"], int(config["mtu"]), config["ifname"], routes)
+        self._pod.configure_network(message["config"])
         return {}
 
     def _terminal(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
@@ -399,9 +282,9 @@ class Shim:
     def _user_namespace(self, connection: Connection, message: Message, descriptors: list[int]) -> None:
         """The pod's, for the daemon to mount with its mapping."""
         assert self._server is not None
-        if self._users is None:
+        if self._pod.users is None:
             raise WrongState(f"sandbox {self._spec.id} has no user namespace of its own")
-        self._server.reply(connection, message, {}, (self._users.fd,))
+        self._server.reply(connection, message, {}, (self._pod.users.fd,))
 
     def _list(self, connection: Connection, message: Message, descriptors: list[int]) -> Message:
         return {
@@ -419,8 +302,7 @@ class Shim:
         if one is not None and one.running:
             raise WrongState(f"container {one.id} is running")
         self._forget(str(message["container"]))
-        if self._spare is not None and self._spare.container == str(message["container"]):
-            self._discard_spare()
+        self._births.discard(str(message["container"]))
         return {}
 
     def _forget(self, identifier: str) -> None:
@@ -442,11 +324,9 @@ class Shim:
         for one in self._containers.values():  # the pod's own cgroup may be that of a newer sandbox, too
             if one.cgroup:
                 self._cgroups.kill(one.cgroup)
-        self._discard_spare()
+        self._births.discard()
         self._execs.discard_helper()
-        if self._pause:
-            process.kill(self._pause, signal.SIGKILL)
-            os.waitpid(self._pause, 0)
+        self._pod.end_processes()
         layout.touch(self._directory, layout.STOPPED)
         for connection, message in self._stopping:
             self._server.reply(connection, message, {})

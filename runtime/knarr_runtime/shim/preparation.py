@@ -33,7 +33,7 @@ class Preparation:
         self.status = status
         self.last_capability = last_capability
         self.users: UserNamespace | None = None
-        """The pod's own, whose the container's namespaces (``flags``, ``pids_of`` as for Shim._clone) are to be."""
+        """The pod's own, whose the container's namespaces (``flags``, ``pids_of`` as for Cloner.clone) are to be."""
         self.flags = 0
         self.pids_of = -1
 
