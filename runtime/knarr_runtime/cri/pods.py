@@ -20,14 +20,14 @@ from typing import Any
 import structlog
 
 from knarr_proto.cri import api_pb2 as cri
-from knarr_runtime import cdi, start_request
+from knarr_runtime import cdi
 from knarr_runtime import launcher as launching
-from knarr_runtime.cri import host_files, selinux, specs, standalone
+from knarr_runtime.cri import host_files, limits, recovery, specs, standalone
+from knarr_runtime.cri.container_specs import ContainerSpecs, prepare_mounts
 from knarr_runtime.cri.events import Event, Followers
 from knarr_runtime.cri.records import ContainerRecord, Records, SandboxRecord
 from knarr_runtime.errors import AlreadyExists, Invalid, NotFound, RuntimeFailure, Unavailable
 from knarr_runtime.images.store import ImageStore
-from knarr_runtime.kernel.cgroup import delegates_to_namespaces, huge_pages
 from knarr_runtime.launcher import ContainerState, Launcher
 from knarr_runtime.network.pod_network import PodNetwork
 from knarr_runtime.network.ports import PortMapping
@@ -52,7 +52,7 @@ class Pods:
         self._images = images
         self._records = records
         self.network = network
-        self._cdi_directories = cdi_directories
+        self._specs = ContainerSpecs(images, records, cdi_directories)
         self.sandboxes: dict[str, SandboxRecord] = {}
         self.containers: dict[str, ContainerRecord] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -65,26 +65,7 @@ class Pods:
 
     async def recover(self) -> None:
         """Bring records and launcher together after a restart. Call once, first."""
-        recovered = await self._launcher.recover()
-        self.sandboxes, self.containers = self._records.load()
-        for identifier in [i for i, record in self.sandboxes.items() if not record.made]:  # the last daemon died at it
-            self._log.info("removing a sandbox that was half made", sandbox=identifier)
-            self._records.remove_sandbox(identifier)
-            del self.sandboxes[identifier]
-        known_sandboxes = {sandbox.spec.id for sandbox in recovered.sandboxes}
-        known_containers = {container.spec.id for container in recovered.containers}
-        for identifier in known_containers - self.containers.keys():
-            await self._launcher.remove_container(identifier)
-        for identifier in known_sandboxes - self.sandboxes.keys():
-            await self._launcher.remove_sandbox(identifier)
-        half_renewed = {i for i, one in self.containers.items() if standalone.is_own(one.config)} - known_containers
-        known_sandboxes |= {self.containers[i].sandbox_id for i in half_renewed}  # what they wrote is not lost
-        for identifier in [i for i in self.containers if i not in known_containers | half_renewed]:
-            self._records.remove_container(identifier)
-            del self.containers[identifier]
-        for identifier in [i for i in self.sandboxes if i not in known_sandboxes]:
-            self._records.remove_sandbox(identifier)
-            del self.sandboxes[identifier]
+        self.sandboxes, self.containers = await recovery.recover(self._launcher, self._records)
         attached = [record for record in self.sandboxes.values() if not record.stopped]
         await self.network.load({record.id: specs.port_mappings(record.config) for record in attached})
         self._log.info("recovered", sandboxes=len(self.sandboxes), containers=len(self.containers))
@@ -243,15 +224,8 @@ class Pods:
         identifier = container.id
         spec = await self.spec(container)
         self.check_limits(spec.resources)
-        self._check_cgroup_access(spec.cgroup_access)
-        for mount in spec.mounts:
-            if mount.layers:  # tells now what is missing in the image
-                os.close(await asyncio.to_thread(start_request.open_volume, mount))
-            elif mount.kind == "bind":
-                host_files.make_source(mount)
-        for mount in config.mounts:
-            if mount.selinux_relabel and mount.host_path and spec.mount_label:
-                await asyncio.to_thread(selinux.relabel, mount.host_path, spec.mount_label)
+        limits.check_cgroup_access(spec.cgroup_access, self._launcher)
+        await prepare_mounts(spec, config)
         for other in self.containers.values():
             if other.sandbox_id == record.id and other.config.metadata == config.metadata:
                 raise AlreadyExists(
@@ -273,24 +247,7 @@ class Pods:
 
     async def spec(self, record: ContainerRecord) -> ContainerSpec:
         """What the launcher is told of it. Raises Invalid, NotFound."""
-        sandbox = self.sandbox(record.sandbox_id)
-        image = self._images.find(record.image_id)
-        config = record.config
-        spec = specs.container(
-            record.id,
-            sandbox.id,
-            config,
-            sandbox.config,
-            image,
-            self._images.layer_paths(image),
-            self._records.container_directory(record.id),
-            host_files.mounts(self._records.sandbox_directory(sandbox.id)),
-            {path: self._images.layer_paths(self._images.find(of)) for path, of in record.volume_images.items()},
-        )
-        devices = cdi.requested([device.name for device in config.CDI_devices], config.annotations)
-        if not devices:
-            return spec
-        return cdi.apply(spec, await asyncio.to_thread(cdi.edits, devices, self._cdi_directories))
+        return await self._specs.of(record, self.sandbox(record.sandbox_id))
 
     def change_container(self, record: ContainerRecord, change: Callable[[Any], None]) -> ContainerRecord:
         """change: what to do to a copy of its ContainerConfig, which is kept."""
@@ -346,23 +303,9 @@ class Pods:
             await asyncio.to_thread(self._records.remove_container, record.id)
             self._tell(record.sandbox_id, record.id, cri.CONTAINER_DELETED_EVENT)
 
-    def check_limits(self, limits: Resources) -> None:
+    def check_limits(self, asked: Resources) -> None:
         """Raises Invalid for what this machine's cgroups can't do."""
-        if limits.unified and self._launcher.cgroup_version == 1:
-            names = ", ".join(limits.unified)
-            raise Invalid(f"resources.unified: {names}: files of cgroup v2, and this machine has v1")
-        sizes = huge_pages.sizes()
-        for size, limit_bytes in limits.huge_pages.items():
-            if size not in sizes:
-                there = f"only of {' and '.join(sizes)}" if sizes else "none at all"
-                raise Invalid(f"resources.hugepage_limits: no pages of {size} on this machine, {there}")
-            if limit_bytes and not self._launcher.limits_huge_pages:
-                raise Invalid(f"resources.hugepage_limits: {size}: no hugetlb controller is mounted on this machine")
-
-    def _check_cgroup_access(self, access: str) -> None:
-        if access == "rw" and not (self._launcher.cgroup_version == 2 and delegates_to_namespaces()):
-            reason = "needs cgroup v2, mounted with nsdelegate"
-            raise Invalid(f"security_context.cgroup_mount_mode: CGROUP_MOUNT_MODE_WRITABLE {reason}")
+        limits.check(asked, self._launcher)
 
     def container(self, identifier: str) -> ContainerRecord:
         """By id or its unique beginning. Raises NotFound."""
