@@ -20,14 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import scale_plot
+from scale_agents import DECODER as SEEN
+from scale_agents import PODS
+from scale_calls import Connection, Lost
 from scale_world import Options, World, cpu_s, main_thread_s, memory_mb, world
 
+from knarr_api import json
 from knarr_api.quantity import Quantity
 from knarr_api.types.apps_v1 import Deployment, DeploymentSpec
 from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import Container, Pod, PodSpec, PodTemplateSpec, ResourceRequirements
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_client.grpc import GrpcClient
+from knarr_client.kubeconfig import load
+from knarr_proto.v1 import objects_pb2
 
 PHASES = ("idle", "deployment", "clients", "bound", "rest", "hold", "term", "restart")
 CLIENTS = 64
@@ -78,7 +84,7 @@ async def measure(options: Options, phases: tuple[str, ...], *, held: int, plot:
             if "deployment" in phases:
                 await one_deployment(there, client)
             if "clients" in phases:
-                await many_clients(there, client)
+                await many_clients(there)
             if "bound" in phases:
                 await create_to_bound(client, "rate")
             if "rest" in phases:
@@ -148,36 +154,54 @@ async def settled(client: GrpcClient, name: str, replicas: int) -> None:
                 return
 
 
-async def many_clients(there: World, client: GrpcClient) -> None:
+async def many_clients(there: World) -> None:
     """Each creates one pod after the other, on a connection of its own; their statuses are streamed back."""
     total = there.options.pods
     numbers = iter(range(total))
     running: set[str] = set()
-    done = asyncio.Event()
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    access = load(there.data_dir / "admin.kubeconfig")
 
     async def create() -> None:
-        async with there.client() as own:
+        connection = await Connection.open(access)
+        try:
             for number in numbers:
-                await own.create(pod(f"single-{number}", app="single"))
+                given = json.encode(pod(f"single-{number}", app="single"))
+                request = objects_pb2.CreateRequest(
+                    type=PODS, namespace="default", object=objects_pb2.Object(json=given)
+                )
+                answer = await connection.unary("/knarr.v1.Objects/Create", request.SerializeToString())
+                json.decode(objects_pb2.ObjectResponse.FromString(answer).object.json, Pod)
+        finally:
+            connection.close()
 
-    async def follow() -> None:
-        async for batch in client.watch(Pod, "default", label_selector="app=single"):
-            for event in batch:
-                if event.object is not None and event.object.status.phase == "Running":
-                    running.add(event.object.metadata.name)
-            if len(running) >= total:
-                done.set()
+    def seen(data: bytes) -> None:
+        for event in objects_pb2.WatchResponse.FromString(data).events:
+            if event.type in (objects_pb2.WatchEvent.ADDED, objects_pb2.WatchEvent.MODIFIED):
+                shown = SEEN.decode(event.object.json)
+                if shown.status.phase == "Running":
+                    running.add(shown.metadata.name)
+        if len(running) >= total and not done.done():
+            done.set_result(None)
 
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(follow())
+    def ended(error: Lost | None) -> None:
+        if not done.done():
+            done.set_exception(error or Lost("the watch has ended"))
+
+    watching = await Connection.open(access)
+    request = objects_pb2.WatchRequest(type=PODS, namespace="default", label_selector="app=single")
+    watching.call("/knarr.v1.Objects/Watch", seen, ended).send(request.SerializeToString(), last=True)
+    try:
         await asyncio.sleep(0.2)
         own = time.process_time()
         with used(there, f"{CLIENTS} clients creating pods one by one, until all are seen Running", total):
-            creating = [group.create_task(create()) for _ in range(CLIENTS)]
-            await asyncio.wait(creating)
-            await done.wait()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(CLIENTS):
+                    group.create_task(create())
+            await done
         print(f"  clients' own CPU {1000 * (time.process_time() - own) / total:.2f} ms a pod", flush=True)
-        following.cancel()
+    finally:
+        watching.close()
 
 
 async def create_to_bound(client: GrpcClient, app: str) -> None:

@@ -1,9 +1,9 @@
 """A process of simulated node agents: real connections, certificates, heartbeats, watches and statuses, no runtime.
 
-Each agent has a channel of its own with its node's certificate, registers over ``Agent.Connect``, watches its pods and
-says of each new one that it is Running, or that nothing is left of one that is being deleted. Every 100 ms the process
-writes a line of JSON to standard output: how many agents are connected, how many statuses were sent, how many of them
-are acknowledged, that is stored.
+Each agent has a connection of its own with its node's certificate, registers over ``Agent.Connect``, watches its pods
+and says of each new one that it is Running, or that nothing is left of one that is being deleted. Every 100 ms the
+process writes a line of JSON to standard output: how many agents are connected, how many statuses were sent, how many
+of them are acknowledged, that is stored.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from scale_calls import Call, Connection, Lost
 
-from knarr_client.channel import open_channel
 from knarr_client.kubeconfig import Access
 from knarr_controlplane.pki.authority import Authority
-from knarr_proto.v1 import agent_pb2, agent_pb2_grpc, objects_pb2, objects_pb2_grpc
+from knarr_proto.v1 import agent_pb2, objects_pb2
 
 JOINING = 16
 """Agents of this process that register at the same time."""
+JOINED = 2
+"""The message with which an agent has said all of its node."""
 REPORT_S = 0.1
 PODS = objects_pb2.ResourceType(version="v1", resource="pods")
 ALLOCATABLE = {"cpu": "64", "memory": "256Gi", "pods": "500", "ephemeral-storage": "100Gi"}
@@ -76,89 +77,96 @@ class Agent:
 
     name: str
     number: int
-    channel: grpc.aio.Channel
+    access: Access
     totals: Totals
     waiting: list[Any] = field(default_factory=list)
     said: set[str] = field(default_factory=set)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    joined: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     counts: dict[int, int] = field(default_factory=dict)
     sequence: int = 0
     heartbeat_s: float = 10.0
+    stream: Call | None = None
 
     async def run(self, joining: asyncio.Semaphore) -> None:
         """Until cancelled, connected again whenever the connection is lost."""
         while True:
             try:
                 await self._converse(joining)
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            except (Lost, OSError):
                 pass
             await asyncio.sleep(0.5 + self.number % 10 / 10)
 
     async def _converse(self, joining: asyncio.Semaphore) -> None:
-        call = agent_pb2_grpc.AgentStub(self.channel).Connect()
-        parts: list[asyncio.Task[None]] = []
-        connected = False
+        connection: Connection | None = None
+        self.joined.clear()
+        self.over.clear()
+        self.counts.clear()
+        self.sequence = 0
         try:
             async with joining:
+                connection = await Connection.open(self.access)
+                self.stream = connection.call("/knarr.v1.Agent/Connect", self._heard, self._ended)
                 hello = agent_pb2.Hello(node_name=self.name, agent_version="bench", node_json=self._node())
-                await call.write(self._message(hello=hello))
-                await call.write(self._message(node_status=agent_pb2.NodeStatus(status_json=self._node_status())))
-                while (message := await call.read()).ack.sequence < self.sequence:
-                    if message.WhichOneof("content") == "welcome":
-                        self.heartbeat_s = message.welcome.heartbeat_interval_ms / 1000
-            connected = True
-            self.totals.connected += 1
+                self._send(hello=hello)
+                self._send(node_status=agent_pb2.NodeStatus(status_json=self._node_status()))
+                await self.joined.wait()
             self.waiting.clear()
             self.said.clear()
-            for part in (self._listen(call), self._speak(call), self._watch()):
-                parts.append(asyncio.create_task(part))
-            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-        except AttributeError:
-            return  # the stream has ended while it was read
+            request = objects_pb2.WatchRequest(type=PODS, field_selector=f"spec.nodeName={self.name}")
+            watch = connection.call("/knarr.v1.Objects/Watch", self._watched, self._ended)
+            watch.send(request.SerializeToString(), last=True)
+            self.totals.connected += 1
+            try:
+                await self._heartbeats()
+            finally:
+                self.totals.connected -= 1
         finally:
-            self.totals.connected -= connected
-            for task in parts:
-                task.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
-            call.cancel()
+            if connection is not None:
+                connection.close()
 
-    async def _speak(self, call: Any) -> None:
+    async def _heartbeats(self) -> None:
+        """Until the connection is lost."""
         due_s = time.monotonic() + self.number * 0.618 % 1 * self.heartbeat_s
-        while True:
-            self.wake.clear()
-            while self.waiting:
-                updates, self.waiting = self.waiting[:256], self.waiting[256:]
-                message = self._message(pod_statuses=agent_pb2.PodStatuses(updates=updates))
-                self.counts[message.sequence] = len(updates)
-                self.totals.sent += len(updates)
-                await call.write(message)
-            if time.monotonic() >= due_s:
-                await call.write(self._message(heartbeat=agent_pb2.Heartbeat()))
-                self.totals.heartbeats += 1
-                due_s += self.heartbeat_s
+        while not self.over.is_set():
             try:
                 async with asyncio.timeout(max(due_s - time.monotonic(), 0)):
-                    await self.wake.wait()
+                    await self.over.wait()
             except TimeoutError:
-                continue
+                self._send(heartbeat=agent_pb2.Heartbeat())
+                self.totals.heartbeats += 1
+                due_s += self.heartbeat_s
 
-    async def _listen(self, call: Any) -> None:
-        while isinstance(message := await call.read(), agent_pb2.ServerMessage):
-            if message.WhichOneof("content") == "ack":
-                self.totals.stored += self.counts.pop(message.ack.sequence, 0) - len(message.ack.refused)
+    def _ended(self, error: Lost | None) -> None:
+        self.over.set()
+        self.joined.set()
+
+    def _heard(self, data: bytes) -> None:
+        message = agent_pb2.ServerMessage.FromString(data)
+        match message.WhichOneof("content"):
+            case "welcome":
+                self.heartbeat_s = message.welcome.heartbeat_interval_ms / 1000
+            case "ack":
+                for sequence in [each for each in self.counts if each <= message.ack.sequence]:
+                    self.totals.stored += self.counts.pop(sequence)
+                self.totals.stored -= len(message.ack.refused)
                 self.totals.refused += len(message.ack.refused)
+                if message.ack.sequence >= JOINED:
+                    self.joined.set()
 
-    async def _watch(self) -> None:
-        request = objects_pb2.WatchRequest(type=PODS, field_selector=f"spec.nodeName={self.name}")
-        watch = objects_pb2_grpc.ObjectsStub(self.channel).Watch(request)
-        try:
-            while isinstance(answer := await watch.read(), objects_pb2.WatchResponse):
-                for event in answer.events:
-                    self._seen(event)
-                if self.waiting:
-                    self.wake.set()
-        finally:
-            watch.cancel()
+    def _watched(self, data: bytes) -> None:
+        for event in objects_pb2.WatchResponse.FromString(data).events:
+            self._seen(event)
+        while self.waiting:
+            updates, self.waiting = self.waiting[:256], self.waiting[256:]
+            self._send(pod_statuses=agent_pb2.PodStatuses(updates=updates))
+            self.counts[self.sequence] = len(updates)
+            self.totals.sent += len(updates)
+
+    def _send(self, **content: Any) -> None:
+        self.sequence += 1
+        if self.stream is not None:
+            self.stream.send(agent_pb2.AgentMessage(sequence=self.sequence, **content).SerializeToString())
 
     def _seen(self, event: Any) -> None:
         if event.type not in (objects_pb2.WatchEvent.ADDED, objects_pb2.WatchEvent.MODIFIED):
@@ -177,10 +185,6 @@ class Agent:
             namespace=pod.namespace, name=pod.name, uid=pod.uid, status_json=status, terminated=terminated
         )
         self.waiting.append(update)
-
-    def _message(self, **content: Any) -> Any:
-        self.sequence += 1
-        return agent_pb2.AgentMessage(sequence=self.sequence, **content)
 
     def _node(self) -> bytes:
         zone = f"zone-{self.number % 3}"
@@ -234,7 +238,7 @@ RUNNING = plain_json.dumps(
 ).encode()
 
 
-def channels(data_dir: Path, server: str, names: list[str]) -> list[grpc.aio.Channel]:
+def accesses(data_dir: Path, server: str, names: list[str]) -> list[Access]:
     """One for each node, with a certificate of its own; all certificates are of one key, which is made once."""
     now = datetime.now(UTC)
     authority = Authority.open(data_dir / "pki", now)
@@ -252,8 +256,7 @@ def channels(data_dir: Path, server: str, names: list[str]) -> list[grpc.aio.Cha
         )
         request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
         certificate = authority.sign_node(request.public_bytes(serialization.Encoding.PEM), name, now)
-        access = Access(endpoints=(server,), ca_pem=authority.pem, certificate_pem=certificate, key_pem=key_pem)
-        found.append(open_channel(access))
+        found.append(Access(endpoints=(server,), ca_pem=authority.pem, certificate_pem=certificate, key_pem=key_pem))
     return found
 
 
@@ -263,8 +266,8 @@ async def run(data_dir: Path, server: str, first: int, count: int) -> None:
     numbers = range(first, first + count)
     names = [f"node-{number}" for number in numbers]
     agents = [
-        Agent(name, number, channel, totals)
-        for number, name, channel in zip(numbers, names, channels(data_dir, server, names), strict=True)
+        Agent(name, number, access, totals)
+        for number, name, access in zip(numbers, names, accesses(data_dir, server, names), strict=True)
     ]
     gc.freeze()
     async with asyncio.TaskGroup() as group:

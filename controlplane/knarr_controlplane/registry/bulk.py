@@ -10,22 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from knarr_api import errors, kinds
 from knarr_api.errors import KnarrError
 from knarr_api.kinds import Kind
-from knarr_api.types.core_v1 import Pod
-from knarr_api.validation import names
 from knarr_client.client import outcomes
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.registry import managed_fields, rules
 from knarr_controlplane.registry.addressing import key_of, without_revision
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import QUIET, Registry
+from knarr_controlplane.registry.siblings import Sibling
 from knarr_controlplane.store.protocol import KeyConflict
 
-replace = msgspec.structs.replace
 Outcome = CacheEntry | KnarrError
 
 
@@ -46,7 +42,7 @@ async def create_all(registry: Registry, objs: Sequence[Any], *, writer: Writer 
     found: dict[int, Outcome] = {}
     alone: list[int] = []
     puts: dict[int, tuple[str, Any, int]] = {}
-    sibling: _Sibling | None = None
+    sibling: Sibling | None = None
     for place, obj in enumerate(objs):
         metadata = obj.metadata
         if not metadata.name or registry.is_charged(kind, metadata.namespace, creation=True):
@@ -57,7 +53,7 @@ async def create_all(registry: Registry, objs: Sequence[Any], *, writer: Writer 
                 new = sibling.named(metadata.name, registry.uid())
             else:
                 new = registry.newborn(obj, writer)
-                sibling = _Sibling(obj, new)
+                sibling = Sibling(obj, new)
         except (errors.NotFound, errors.Forbidden):
             alone.append(place)
         except KnarrError as error:
@@ -139,24 +135,3 @@ async def _newest(
         return entry is None or not entry.replaced
 
     return {place: outcome for place, (entry, outcome) in seen.items() if holds(changes[place], entry, outcome)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Sibling:
-    """A pod of the same call as it was given and as it is stored: what was made of it holds for all that differ from it
-    in nothing but their names, so that a template is admitted, filled in and checked once."""
-
-    given: Any
-    made: Any
-
-    def is_like(self, obj: Any) -> bool:
-        given, name = self.given, obj.metadata.name
-        return (
-            isinstance(obj, Pod)
-            and obj.spec is given.spec
-            and replace(obj.metadata, name=given.metadata.name) == given.metadata
-            and not any(names.dns_subdomain("metadata.name", name))
-        )
-
-    def named(self, name: str, uid: str) -> Any:
-        return replace(self.made, metadata=replace(self.made.metadata, name=name, uid=uid))

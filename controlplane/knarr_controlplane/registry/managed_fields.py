@@ -173,8 +173,12 @@ def created(obj: Any, writer: Writer, now: datetime.datetime) -> Any:
         entries = _of_new_pod(json.encode(_with(_nameless(obj), ())), writer)
     else:
         entries = _of_new(obj, writer)
-    now = now.replace(microsecond=0)
-    return _with(obj, tuple(replace(entry, time=now) for entry in entries))
+    return _with(obj, at(entries, now.replace(microsecond=0)))
+
+
+def at(entries: tuple[ManagedFieldsEntry, ...], now: datetime.datetime) -> tuple[ManagedFieldsEntry, ...]:
+    """Those of an object that is made at that time, in whole seconds."""
+    return tuple(replace(entry, time=now) for entry in entries)
 
 
 def _nameless(pod: Pod) -> Pod:

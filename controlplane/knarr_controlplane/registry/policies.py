@@ -49,6 +49,11 @@ class Policies:
         limit_ranges.check(obj, ranges)
         return obj
 
+    def ranges(self, namespace: str) -> tuple[tuple[str, int], ...]:
+        """Which LimitRanges ``limited`` looks at there."""
+        entries = self._cache.of(RANGE).entries
+        return tuple((key, entry.revision) for key, entry in entries.items() if entry.namespace == namespace)
+
     @contextlib.asynccontextmanager
     async def turn(self, kind: Kind, namespace: str, *, creation: bool) -> AsyncIterator[None]:
         """While a write is decided and stored that quotas may concern."""

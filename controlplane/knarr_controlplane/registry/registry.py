@@ -41,6 +41,7 @@ from knarr_controlplane.registry.pages import Page, Wanted
 from knarr_controlplane.registry.patching import Config, Decode
 from knarr_controlplane.registry.policies import Policies
 from knarr_controlplane.registry.rules import Admission
+from knarr_controlplane.registry.siblings import Sibling, Siblings, template_of
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.registry.usages import Usages
 from knarr_controlplane.store import revision
@@ -79,6 +80,7 @@ class Registry:
         self._lists = pages.Lists()
         self._policies = Policies(cache, storage, now)
         self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
+        self._siblings = Siblings()
 
     def fenced(self, key: str, expected: int, lost: Callable[[], None]) -> Registry:
         """The same objects, written only while that key has that revision. lost: called when it has another."""
@@ -203,15 +205,34 @@ class Registry:
         if not metadata.name and metadata.generate_name:
             name = rules.generated_name(metadata.generate_name, self._random.getrandbits(64))
             obj = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
+        if isinstance(obj, PriorityClass):
+            priorities.check(obj)
+        if config is not None:
+            return _traced(config.created(self._admitted(obj), writer, self.now()))
+        if not isinstance(obj, Pod):
+            return _traced(managed_fields.created(self._admitted(obj), writer, self.now()))
+        document = template_of(obj)
+        template = (document, writer, self._circumstances(obj))
+        sibling = self._siblings.of(template)
+        if sibling is not None:
+            return _traced(sibling.born(obj.metadata.name, self.uid(), self.now()))
+        new = managed_fields.created(self._admitted(obj), writer, self.now())
+        if document is not None:
+            self._siblings.remember(template, Sibling(obj, new))
+        return _traced(new)
+
+    def _admitted(self, obj: Any) -> Any:
         if isinstance(obj, Pod):
             obj = self._accounted(priorities.prioritised(obj, self._priority_classes()))
-        elif isinstance(obj, PriorityClass):
-            priorities.check(obj)
         obj = self._policies.limited(obj)
-        new = rules.created(obj, now=self.now(), uid=self.uid(), admission=self.admission)
-        if config is not None:
-            return _traced(config.created(new, writer, self.now()))
-        return _traced(managed_fields.created(new, writer, self.now()))
+        return rules.created(obj, now=self.now(), uid=self.uid(), admission=self.admission)
+
+    def _circumstances(self, pod: Pod) -> tuple[Any, ...]:
+        """All that ``_admitted`` looks at besides the pod."""
+        self._priority_classes()
+        entry = self.cache.get(ACCOUNT, ACCOUNT.key(pod.metadata.namespace, accounts.named(pod)))
+        account = (entry.uid, entry.revision) if entry is not None else ()
+        return self._classes[0], account, self._policies.ranges(pod.metadata.namespace), self.admission
 
     def place(self, kind: Kind, namespace: str) -> tuple[Check, ...]:
         """What a new object is stored upon: its namespace is there and is not being deleted, as it was found."""
