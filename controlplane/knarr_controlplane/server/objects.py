@@ -13,13 +13,14 @@ from knarr_api.types.autoscaling_v1 import Scale
 from knarr_api.types.core_v1 import Pod
 from knarr_client.client import PatchType
 from knarr_controlplane.authz import Authorizer
-from knarr_controlplane.cache.watch_cache import ChangeType, Filter
+from knarr_controlplane.cache.watch_cache import ALL, ChangeType, Filter
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry import applying, conversion, patching, scale, subresources
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.server import documents
 from knarr_controlplane.server.calls import read_in_time, streaming, unary
+from knarr_controlplane.server.watching import SharedEvents
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
 
 M = TypeVar("M")
@@ -49,6 +50,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
     def __init__(self, registry: Registry, authorizer: Authorizer) -> None:
         self._registry = registry
         self._authorizer = authorizer
+        self._events = SharedEvents()
 
     @unary
     async def Get(self, request: Any, context: Any) -> Any:
@@ -269,19 +271,19 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         asked = request.send_initial_events if request.HasField("send_initial_events") else None
         documents.check_initial(asked, request.resource_version_match)
         initial = asked or (asked is None and request.resource_version in ("", "0"))
-        form = documents.form_of(request)
+        form, shared = documents.form_of(request), filter_.interest() == ALL
         if initial and request.resource_version != "0":
             await self._registry.catch_up()
         self._allow(context, "watch", kind, request.namespace, filter_=filter_)
         async for batch in self._registry.watch(kind, filter_, request.resource_version, initial=asked):
-            events = [
-                documents.event(kind, change, form, initial=initial)
+            told = [
+                change
                 for change in batch
                 if change.type is not ChangeType.BOOKMARK or request.allow_bookmarks or initial
             ]
+            if told:
+                yield self._events.response(kind, told, form, initial=initial, shared=shared)
             initial = initial and all(change.type is not ChangeType.BOOKMARK for change in batch)
-            if events:
-                yield objects_pb2.WatchResponse(events=events)
 
     @unary
     async def Bind(self, request: Any, context: Any) -> Any:

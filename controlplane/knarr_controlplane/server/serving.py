@@ -19,6 +19,7 @@ from knarr_api.errors import Invalid, Unauthenticated, Unavailable
 from knarr_controlplane.pki import identity
 from knarr_controlplane.pki.authority import KeyPair
 from knarr_controlplane.pki.identity import Identity
+from knarr_controlplane.server import watching
 from knarr_proto.v1 import (
     accounts_pb2,
     accounts_pb2_grpc,
@@ -31,7 +32,6 @@ from knarr_proto.v1 import (
     nodes_pb2,
     nodes_pb2_grpc,
     objects_pb2,
-    objects_pb2_grpc,
     pods_pb2,
     pods_pb2_grpc,
 )
@@ -111,7 +111,7 @@ class Serving:
     ) -> None:
         """identify: whose a bearer token is; raises Unauthenticated."""
         self._api = grpc.aio.server(options=(*OPTIONS, ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)))
-        objects_pb2_grpc.add_ObjectsServicer_to_server(services.objects, self._api)
+        watching.add_objects(services.objects, self._api)
         pods_pb2_grpc.add_PodsServicer_to_server(services.pods, self._api)
         nodes_pb2_grpc.add_NodesServicer_to_server(services.nodes, self._api)
         agent_pb2_grpc.add_AgentServicer_to_server(services.agents, self._api)
@@ -138,7 +138,7 @@ class Serving:
             options=join_options, maximum_concurrent_rpcs=MAX_JOIN_CALLS, interceptors=(Bearers(identify),)
         )
         nodes_pb2_grpc.add_JoinServicer_to_server(services.join, self._join)
-        objects_pb2_grpc.add_ObjectsServicer_to_server(services.objects, self._join)
+        watching.add_objects(services.objects, self._join)
         cluster_pb2_grpc.add_ClusterServicer_to_server(services.cluster, self._join)
         accounts_pb2_grpc.add_AccountsServicer_to_server(services.accounts, self._join)
         pair = [(serving.key, serving.certificate)]

@@ -27,6 +27,7 @@ IDLE, IDLE_ON_ONE_CONNECTION, SLOW = 1000, 50, 50
 CHANGES, TEXT = 150, "x" * 100_000
 BIG, BIG_COUNT = "x" * 1_000_000, 70
 GROWS_AT_MOST_MIB = 500
+SLOW_CHANGES, SHARED_GROWS_AT_MOST_MIB = 20, 200
 WAITS_AT_MOST_S = 2.0
 MAPS = objects_pb2.ResourceType(version="v1", resource="configmaps")
 
@@ -151,3 +152,25 @@ async def test_a_list_that_no_message_holds_comes_in_parts(apart: tuple[Any, Grp
     gone = await client.raw.delete_collection(kinds.of(ConfigMap), "default")
     assert len(gone) <= BIG_COUNT
     assert not (await client.list(ConfigMap, "default", field_selector="metadata.name!=kube-root-ca.crt")).items
+
+
+async def test_slow_watchers_of_large_objects_share_what_they_are_sent(apart: tuple[Any, GrpcClient]) -> None:
+    """Each change of 1 MB is kept for all of them, not for each."""
+    running, client = apart
+    slow = [connection_of_its_own(running.access) for _ in range(SLOW)]
+    changed = await client.create(config_map("changed", BIG))
+    for number in range(SLOW_CHANGES):  # what the store and the cache keep of the past anyway is there before
+        changed = await client.update(msgspec.structs.replace(changed, data={"text": BIG + str(number)}))
+    before_mib = mib_resident(running.process.pid)
+    not_read = [watching(each) for each in slow]
+    for call in not_read:
+        await call.read()
+    most_mib = before_mib
+    for number in range(SLOW_CHANGES):
+        changed = await client.update(msgspec.structs.replace(changed, data={"text": BIG + f"again {number}"}))
+        await asyncio.sleep(0.05)
+        most_mib = max(most_mib, mib_resident(running.process.pid))
+    print(f"{before_mib:.0f} MiB before, {most_mib:.0f} MiB at most")
+    assert most_mib - before_mib < SHARED_GROWS_AT_MOST_MIB
+    for connection in slow:
+        await connection.close(None)
