@@ -18,7 +18,7 @@ from knarr_api.errors import KnarrError
 from knarr_api.quantity import Quantity
 from knarr_api.types.authentication_v1 import TokenRequest, TokenRequestStatus
 from knarr_api.types.coordination_v1 import Lease
-from knarr_api.types.core_v1 import Node, NodeAddress, NodeCondition, NodeStatus, Pod
+from knarr_api.types.core_v1 import ConfigMap, Node, NodeAddress, NodeCondition, NodeStatus, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer
@@ -28,6 +28,7 @@ from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.controllers.garbage.collector import followed_kinds
 from knarr_controlplane.controllers.informers import StandingInformers
 from knarr_controlplane.registry import subresources
+from knarr_controlplane.registry.applying import apply_fields
 from knarr_controlplane.registry.local_client import LocalClient
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
@@ -51,9 +52,11 @@ from tests.simulation.faults import FaultyRuntime, FaultyStore, Network, Trouble
 from tests.simulation.loop import Process
 from tests.simulation.moment import CPU_M, IMAGES, MEMORY_MI, PODS
 from tests.simulation.plan import Plan
+from tests.simulation.pressure import GIVES_UP
 from tests.simulation.remote import Channel, Endpoints, Remote, Server
 from tests.simulation.workloads import LONG_S
 
+CONFIG_MAP = kinds.of(ConfigMap)
 LEADER = "knarr-controller-manager"
 LEASE_KEY = kinds.of(Lease).key(leader.NAMESPACE, LEADER)
 TERM_KEY = LEASE_KEY + leader.TERM
@@ -65,10 +68,16 @@ LEADING: contextvars.ContextVar[bool] = contextvars.ContextVar("leading", defaul
 
 
 class Api(LocalClient):
-    """What users call: one verb more than the process itself has a use for."""
+    """What users call: two verbs more than the process itself has a use for."""
 
     async def evict(self, name: str, namespace: str, *, uid: str) -> None:
         await subresources.evict(self._registry, namespace, name, uid=uid)
+
+    async def apply_fields(self, document: dict[str, Any], *, manager: str, force: bool) -> None:
+        """Of a ConfigMap."""
+        metadata = document["metadata"]
+        where = CONFIG_MAP, metadata["namespace"], metadata["name"]
+        await apply_fields(self._registry, *where, document, manager=manager, force=force)
 
 
 class ControlPlane:
@@ -201,6 +210,7 @@ class Machine:
         self.cri.present = set(IMAGES)
         self.cri.pullable = set(IMAGES)
         self.cri.programs["work"] = Program(runs_s=3.0)
+        self.cri.programs["hopeless"] = Program(runs_s=2.0, exit_code=GIVES_UP)
         self.cri.programs["long"] = Program(runs_s=LONG_S)
         self.network = Network(self.name, cluster.chance(f"network {self.name}"))
         self.process: Process | None = None

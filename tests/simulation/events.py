@@ -100,6 +100,7 @@ def break_something(cluster: Cluster, invariants: Invariants, watchers: Sequence
             cluster.truth.forget(cluster.truth.newest())
         case plan.ClockJump():
             part = control_planes[event.number] if event.number >= 0 else machines[-event.number - 1]
+            invariants.rights.clocks_jumped = True
             part.clock.skew += datetime.timedelta(seconds=event.by_s)
         case plan.RuntimeDown():
             machines[event.node].cri.is_down = True

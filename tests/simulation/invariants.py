@@ -22,6 +22,7 @@ from tests.simulation.cluster import LEADING, LEASE_KEY, TERM_KEY, Machine
 from tests.simulation.loop import Process
 from tests.simulation.moment import CPU_M, PODS
 from tests.simulation.promises import ENDED, STALE_S, Promises, controller
+from tests.simulation.rights import Rights
 
 HOLD = "simulation.example/hold"
 """A finalizer that only its user takes away."""
@@ -94,6 +95,7 @@ class Invariants:
         """Nodes whose runtime has lost its records at some time."""
         self.machines: Sequence[Machine] = ()
         self.promises = Promises(self.objects, self.of, self.fail)
+        self.rights = Rights(self.objects, self.of, self.fail)
 
     def fail(self, name: str, text: str) -> None:
         if self.violation is None:
@@ -145,6 +147,7 @@ class Invariants:
                 self._by_type.setdefault(kind.type, {})[key] = new
             self._check(written, old, new)
             self.promises.written(now_s, old, new, leading=written.leading)
+            self.rights.written(now_s, old, new, leading=written.leading)
 
     def started(self, machine: Machine, config: Any) -> None:
         """A container was started."""

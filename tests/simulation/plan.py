@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.simulation import workloads
+from tests.simulation import pressure, workloads
 from tests.simulation.moment import CPU_M, IMAGES, WARM_UP_S, Event
 
 # What users do. Those about one object come one after the other, each until it is acknowledged.
@@ -19,6 +19,7 @@ class CreateDeployment(Event):
     max_surge: int
     max_unavailable: int
     cpu_m: int
+    priority_class: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +230,7 @@ def make(seed: int) -> Plan:
     control_planes = chance.choice((2, 2, 3))
     span_s, minutes = workloads.spans(chance)
     events = _actions(chance, span_s, nodes, minutes=minutes)
+    others = pressure.more(seed, events, span_s, nodes, _passing)
     if chance.random() < 0.9:
         for _ in range(chance.randint(1, 12)):
             at_s = WARM_UP_S + chance.random() * span_s
@@ -237,9 +239,27 @@ def make(seed: int) -> Plan:
         for _ in range(chance.choice((0, 0, 1, 2))):
             at_s = chance.choice(works).at_s + 0.1 * chance.random() ** 2
             events.append(LeaderStandsStill(at_s=at_s, for_s=chance.choice((2.5, 4.0, 12.0))))
+    events += others
+    for event in others:
+        if isinstance(event, CreateDeployment):
+            events.append(DeleteOwner(at_s=WARM_UP_S + span_s, name=event.name, propagation="Background"))
+    if any(isinstance(event, pressure.EvictAll) for event in others):
+        events = [pressure.with_limit(e) if isinstance(e, workloads.CreateBudget) else e for e in events]
     events.sort(key=lambda event: event.at_s)
     ends_s = WARM_UP_S + span_s + 5.0
     return Plan(seed=seed, control_planes=control_planes, nodes=nodes, writers=2, ends_s=ends_s, events=tuple(events))
+
+
+def _passing(name: str, at_s: float, replicas: int, cpu_m: int, priority_class: str) -> CreateDeployment:
+    return CreateDeployment(
+        at_s=at_s,
+        name=name,
+        replicas=replicas,
+        max_surge=0,
+        max_unavailable=1,
+        cpu_m=cpu_m,
+        priority_class=priority_class,
+    )
 
 
 def _actions(chance: random.Random, span_s: float, nodes: int, *, minutes: bool) -> list[Event]:

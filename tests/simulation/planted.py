@@ -96,7 +96,7 @@ MISTAKES = (
         f"{CONTROL}/registry/eviction.py",
         "disruptions_allowed=allowed - 1, disrupted_pods",
         "disruptions_allowed=allowed, disrupted_pods",
-        "Evict",
+        "EvictAll",
     ),
     Mistake(
         "a DaemonSet does not see pods that are going",
@@ -139,6 +139,48 @@ MISTAKES = (
         "for node in (old, new))",
         "for node in (new,))",
         "Partition",
+    ),
+    Mistake(
+        "what is made does not ask for its namespace",
+        f"{CONTROL}/registry/registry.py",
+        "        return (Check(key, entry.revision if entry is not None else 0),)",
+        "        return ()",
+        "Crowd",
+    ),
+    Mistake(
+        "a server-side apply takes what others own",
+        f"{CONTROL}/registry/server_side_apply.py",
+        "    if conflicts and not force:",
+        "    if conflicts and not force and False:",
+        "Quarrel",
+    ),
+    Mistake(
+        "tolerationSeconds are not waited for",
+        f"{CONTROL}/controllers/nodes/eviction.py",
+        "    return begin + datetime.timedelta(seconds=max(0, min(limits)))",
+        "    return begin",
+        "TaintNode",
+    ),
+    Mistake(
+        "pods make room for their equals",
+        f"{CONTROL}/scheduler/preemption.py",
+        "if record.priority < priority),",
+        "if record.priority <= priority),",
+        "CreatePriorityClass",
+    ),
+    Mistake(
+        "a Job makes one pod more than may be at a time",
+        f"{CONTROL}/controllers/job/decide.py",
+        "    return max(0, min(parallelism, job.spec.completions - seen.succeeded))",
+        "    return max(0, min(parallelism + 1, job.spec.completions - seen.succeeded))",
+        "CreateJob",
+    ),
+    Mistake(
+        "a Job counts its pods twice",
+        f"{CONTROL}/controllers/job/tracking.py",
+        "        succeeded=(status.succeeded or 0) + len(listed.succeeded) - len(succeeded),",
+        "        succeeded=(status.succeeded or 0) + len(listed.succeeded),",
+        "CreateJob",
     ),
 )
 

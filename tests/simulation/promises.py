@@ -131,7 +131,9 @@ class Promises:
             self._ordinal_made(at_s, pod, above)
         goes = old is not None and not _is_going(old) and (new is None or _is_going(new))
         if goes and old is not None and is_available(old):
-            if leading:
+            if leading and _has_to_go(old):
+                pass  # for others' sake
+            elif leading:
                 self._pasts.setdefault(above, Past()).deleted.add(uid)
                 self._taken(at_s, old, above)
             elif new is not None and _is_evicted(new):
@@ -311,6 +313,12 @@ def _pinned(pod: Pod) -> str:
 
 def _is_going(obj: Any) -> bool:
     return obj.metadata.deletion_timestamp is not None
+
+
+def _has_to_go(pod: Pod) -> bool:
+    """For a more important pod, or for a taint: who looks after it has no part in that."""
+    reasons = ("PreemptionByScheduler", "DeletionByTaintManager")
+    return any(condition.reason in reasons for condition in pod.status.conditions)
 
 
 def _is_evicted(pod: Pod) -> bool:

@@ -66,6 +66,8 @@ def simulate(plan: Plan, *, log: bool = False) -> Outcome:
     random.seed(plan.seed)
     directory = Path(tempfile.mkdtemp(prefix="knarr-simulation-", dir=SHM if SHM.is_dir() else None))
     gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()  # before the first life all is the code's: not to be looked at again after each
     gc.disable()  # when something is collected must not depend on what ran before
     try:
         with asyncio.Runner(loop_factory=SimulationLoop) as runner:

@@ -9,7 +9,6 @@ from knarr_api.types.apps_v1 import DaemonSet, ReplicaSet
 from knarr_api.types.batch_v1 import CronJob, Job
 from knarr_api.types.core_v1 import ConfigMap, Node, Pod
 from knarr_api.types.policy_v1 import PodDisruptionBudget
-from tests.simulation import workloads
 from tests.simulation.cluster import Cluster
 from tests.simulation.invariants import Invariants
 from tests.simulation.promises import ENDED
@@ -69,6 +68,9 @@ def _as_wanted(invariants: Invariants, what: str, obj: Any, wanted: tuple[int | 
 
 def _jobs(invariants: Invariants, people: People) -> Iterator[str]:
     for job in invariants.of(Job):
+        if job.metadata.name in POLICIES:
+            yield from _as_policy(job)
+            continue
         by_hand = not job.metadata.owner_references
         wanted = people.wanted.get(job.metadata.name) if by_hand else 1
         complete = any(c.type == "Complete" and c.status == "True" for c in job.status.conditions)
@@ -81,13 +83,24 @@ def _jobs(invariants: Invariants, people: People) -> Iterator[str]:
             yield f"CronJob {cron_job.metadata.name} names active Jobs: {[job.name for job in cron_job.status.active]}"
 
 
+POLICIES = {"hopeless": ("Failed", "PodFailurePolicy"), "enough": ("Complete", "SuccessPolicy")}
+"""Jobs that end early: how, and why."""
+
+
+def _as_policy(job: Job) -> Iterator[str]:
+    outcome, reason = POLICIES[job.metadata.name]
+    if not any((c.type, c.status, c.reason) == (outcome, "True", reason) for c in job.status.conditions):
+        shown = [(c.type, c.status, c.reason) for c in job.status.conditions]
+        yield f"Job {job.metadata.name} is not {outcome} for {reason}: {shown}"
+
+
 def _others(invariants: Invariants, people: People) -> Iterator[str]:
     for budget in invariants.of(PodDisruptionBudget):
         if budget.status.disrupted_pods:
             yield f"budget {budget.metadata.name} waits for {sorted(budget.status.disrupted_pods)} to go"
-    if workloads.LIMITED in people.deleted:
+    for namespace in people.deleted:
         for key, obj in invariants.objects.items():
-            if workloads.LIMITED in (obj.metadata.namespace, obj.metadata.name):
+            if namespace in (obj.metadata.namespace, obj.metadata.name):
                 yield f"{key} is still there, its namespace was deleted"
 
 

@@ -25,7 +25,7 @@ from knarr_api.types.batch_v1 import CronJob, Job, JobSpec
 from knarr_api.types.core_v1 import ConfigMap, Container, Namespace, Pod, PodSpec, PodTemplateSpec, ResourceRequirements
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_client.client import EventType, Propagation, meta_of
-from tests.simulation import plan, workloads
+from tests.simulation import plan, pressure, workloads
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Network
 from tests.simulation.invariants import HOLD, Invariants, Written
@@ -35,7 +35,13 @@ from tests.simulation.remote import Remote
 
 replace = msgspec.structs.replace
 NAMESPACE = workloads.NAMESPACE
-TYPES: dict[str, Any] = {"web": Deployment, "db": StatefulSet, "each": DaemonSet}
+TYPES: dict[str, Any] = {
+    "web": Deployment,
+    "db": StatefulSet,
+    "each": DaemonSet,
+    "low": Deployment,
+    "vip": Deployment,
+}
 """By how their names begin."""
 PAUSE_S = 0.5
 DEADLINE_S = 20.0
@@ -92,6 +98,9 @@ class People:
         if before is not None:
             await asyncio.wait({before})
             before.result()
+        if isinstance(event, pressure.ACTIONS):
+            await self._press(event)
+            return
         user = User(self._cluster, self._process, f"user {name}")
         await user.insist(lambda: self._do(user.client, event))
         if isinstance(event, plan.Hold):
@@ -103,6 +112,19 @@ class People:
             async with asyncio.TaskGroup() as group:
                 for number in range(event.asked):
                     group.create_task(self._ask(event, number))
+
+    async def _press(self, event: plan.Event) -> None:
+        def user(name: str) -> User:
+            return User(self._cluster, self._process, f"user {name}")
+
+        if isinstance(event, pressure.DeleteCrowd):
+            me = user(event.name)
+            await me.insist(lambda: _delete(me.client, Namespace, event.name, namespace=""))
+            self.deleted.add(event.name)
+        else:
+            await pressure.act(user, event, self._invariants.rights.applied)
+        if isinstance(event, pressure.Crowd):  # they go on while it is deleted
+            self._last["crowd writing"] = self._process.spawn(pressure.crowd(user, event), "crowd", vital=False)
 
     async def _ask(self, event: workloads.CreateLimited, number: int) -> None:
         """For one pod more than there may be, perhaps."""
@@ -145,7 +167,7 @@ class People:
             case workloads.Evict():
                 await _evict(client, event)
             case workloads.CreateLimited():
-                await _create(client, Namespace(metadata=ObjectMeta(name=event.name)))
+                await _create(client, workloads.namespace(event.name))
                 await _create(client, workloads.quota(event))
             case workloads.DeleteLimited():
                 await _delete(client, Namespace, event.name, namespace="")
@@ -245,7 +267,12 @@ def _deployment(event: plan.CreateDeployment) -> Deployment:
             strategy=DeploymentStrategy(type="RollingUpdate", rolling_update=rolling),
             template=PodTemplateSpec(
                 metadata=ObjectMeta(labels=labels),
-                spec=PodSpec(containers=(container,), termination_grace_period_seconds=2),
+                spec=PodSpec(
+                    containers=(container,),
+                    termination_grace_period_seconds=2,
+                    priority_class_name=event.priority_class,
+                    tolerations=pressure.patience(),
+                ),
             ),
         ),
     )

@@ -17,6 +17,7 @@ from knarr_api.types.apps_v1 import (
 from knarr_api.types.batch_v1 import CronJob, CronJobSpec, JobSpec, JobTemplateSpec
 from knarr_api.types.core_v1 import (
     Container,
+    Namespace,
     Pod,
     PodSpec,
     PodTemplateSpec,
@@ -194,6 +195,10 @@ def budget(event: CreateBudget) -> PodDisruptionBudget:
             selector=LabelSelector(match_labels={"app": event.of}),
         ),
     )
+
+
+def namespace(name: str) -> Namespace:
+    return Namespace(metadata=ObjectMeta(name=name))
 
 
 def quota(event: CreateLimited) -> ResourceQuota:
