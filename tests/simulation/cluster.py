@@ -48,6 +48,7 @@ from knarr_node_agent.tokens import PodTokens
 from knarr_node_agent.user_ranges import UserRanges
 from knarr_node_agent.volumes import Volumes
 from knarr_proto.cri import api_pb2 as cri
+from tests.simulation import load
 from tests.simulation.faults import FaultyRuntime, FaultyStore, Network, Trouble
 from tests.simulation.loop import Process
 from tests.simulation.moment import CPU_M, IMAGES, MEMORY_MI, PODS
@@ -117,6 +118,11 @@ class ControlPlane:
         if self.process is not None:
             self.process.kill()
 
+    def _others(self) -> list[Any]:
+        """What the other control planes know of usage."""
+        servers = self._cluster.endpoints.servers
+        return [server.usages for number, server in servers.items() if server is not None and number != self._number]
+
     async def _run(self, process: Process) -> None:
         chance = self._cluster.chance(process.name)
         store = self.store = FaultyStore(self._cluster.truth, process, self.trouble, chance)
@@ -137,7 +143,9 @@ class ControlPlane:
         agents = Agents(registry, hub, now=self.clock.now, heartbeat_s=HEARTBEAT_S, lease_s=GRACE_S)
         process.spawn(agents.run(), "leases", vital=True)
         client = Api(registry)
-        self._cluster.endpoints.servers[self._number] = Server(process, client, agents, registry.catch_up)
+        self._cluster.endpoints.servers[self._number] = Server(process, client, agents, registry)
+        if self._cluster.autoscales:
+            process.spawn(load.share(registry.usages, self._others), "usages", vital=True)
 
         standing = StandingInformers(client, self.clock, followed_kinds())
         process.spawn(standing.run(), "informers", vital=True)
@@ -259,6 +267,9 @@ class Machine:
                 found.setdefault(uid, []).append(container.config.metadata.name)
         return found
 
+    def loaded(self) -> list[tuple[str, str, str, str]]:
+        return load.pods_of(each for each in self.cri.containers.values() if each.state == cri.CONTAINER_RUNNING)
+
     def node(self) -> Node:
         now = self.clock.now().replace(microsecond=0)
         if self._status is None:
@@ -347,6 +358,8 @@ class Machine:
         async with asyncio.TaskGroup() as group:
             for work in (stream.run(), informer.run(), nodes.run(), synced(), pods.run(), recorder.run()):
                 group.create_task(work)
+            if self._cluster.autoscales:
+                group.create_task(load.tell(self.loaded, self._cluster.share_m, stream.usage))
 
 
 class _Watched(FaultyRuntime):
@@ -386,11 +399,18 @@ class Cluster:
         self.failed: Callable[[Process, str, BaseException], None] = lambda *_: None
         self.control_planes = [ControlPlane(self, number) for number in range(plan.control_planes)]
         self.machines = [Machine(self, number, directory / f"n{number}") for number in range(plan.nodes)]
+        self.autoscales = any(isinstance(event, load.CreateAutoscaler) for event in plan.events)
+        self.demand_m = 0
+        """What all pods that an autoscaler keeps use together."""
         self._later: list[asyncio.TimerHandle] = []
 
     def chance(self, name: str) -> random.Random:
         """One source of randomness per part, so that what one does less leaves the others as they were."""
         return random.Random(f"{self.plan.seed} {name}")
+
+    def share_m(self) -> float:
+        """What each of those pods uses."""
+        return self.demand_m / max(1, sum(len(machine.loaded()) for machine in self.machines))
 
     def start(self) -> None:
         for part in (*self.control_planes, *self.machines):

@@ -241,7 +241,7 @@ def make(seed: int) -> Plan:
             events.append(LeaderStandsStill(at_s=at_s, for_s=chance.choice((2.5, 4.0, 12.0))))
     events += others
     for event in others:
-        if isinstance(event, CreateDeployment):
+        if isinstance(event, CreateDeployment) and event.priority_class:
             events.append(DeleteOwner(at_s=WARM_UP_S + span_s, name=event.name, propagation="Background"))
     if any(isinstance(event, pressure.EvictAll) for event in others):
         events = [pressure.with_limit(e) if isinstance(e, workloads.CreateBudget) else e for e in events]

@@ -169,6 +169,13 @@ MISTAKES = (
         "CreatePriorityClass",
     ),
     Mistake(
+        "an autoscaler takes the most it may ask for for one more",
+        f"{CONTROL}/controllers/autoscaling/decide.py",
+        "    bounds = Bounds(current=current, least=least, most=most,",
+        "    bounds = Bounds(current=current, least=least, most=most + 1,",
+        "CreateAutoscaler",
+    ),
+    Mistake(
         "a Job makes one pod more than may be at a time",
         f"{CONTROL}/controllers/job/decide.py",
         "    return max(0, min(parallelism, job.spec.completions - seen.succeeded))",

@@ -29,7 +29,7 @@ from knarr_api.types.batch_v1 import (
 from knarr_api.types.core_v1 import ConfigMap, Container, Node, Pod, PodSpec, PodTemplateSpec, Taint, Toleration
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_api.types.scheduling_v1 import PriorityClass
-from tests.simulation import workloads
+from tests.simulation import load, workloads
 from tests.simulation.moment import CPU_M, IMAGES, WARM_UP_S, Event
 
 CROWD = "crowd"
@@ -97,7 +97,16 @@ class CreatePolicyJob(Event):
     parallelism: int
 
 
-ACTIONS = (EvictAll, Crowd, DeleteCrowd, Quarrel, TaintNode, CreatePriorityClass, CreatePolicyJob)
+ACTIONS = (
+    EvictAll,
+    Crowd,
+    DeleteCrowd,
+    Quarrel,
+    TaintNode,
+    CreatePriorityClass,
+    CreatePolicyJob,
+    load.CreateAutoscaler,
+)
 
 
 Deployment = Callable[[str, float, int, int, str], Event]
@@ -134,6 +143,11 @@ def more(seed: int, events: Sequence[Event], span_s: float, nodes: int, deployme
             name = "hopeless" if hopeless else "enough"
             parallelism = chance.randint(1, 4)
             found.append(CreatePolicyJob(at_s=some_time(), name=name, hopeless=hopeless, parallelism=parallelism))
+    if chance.random() < 0.1:
+        made_s = WARM_UP_S + 5.0 * chance.random()
+        found += [deployment(load.NAME, made_s, 1, load.CPU_M, ""), load.CreateAutoscaler(at_s=made_s, name="scaler")]
+        for _ in range(chance.randint(1, 4)):
+            found.append(load.Demand(at_s=some_time(), cpu_m=chance.choice(load.DEMANDS)))
     return found
 
 
@@ -176,6 +190,9 @@ async def act(user: Callable[[str], Any], event: Event, told: Any) -> None:
             me = user(event.name)
             made = PriorityClass(metadata=ObjectMeta(name=event.name), value=event.value)
             await me.insist(lambda: _make(me.client, made))
+        case load.CreateAutoscaler():
+            me = user(event.name)
+            await me.insist(lambda: _make(me.client, load.autoscaler(event)))
         case CreatePolicyJob():
             me = user(event.name)
             await me.insist(lambda: _make(me.client, policy_job(event)))

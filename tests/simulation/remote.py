@@ -33,11 +33,12 @@ DEADLINE_S = 10.0
 class Server:
     """A living control plane, as its callers see it."""
 
-    def __init__(self, process: Process, client: Any, agents: Any, catch_up: Callable[[], Any]) -> None:
+    def __init__(self, process: Process, client: Any, agents: Any, registry: Any) -> None:
         self.process = process
         self.client = client
         self.agents = agents
-        self.catch_up = catch_up
+        self.catch_up = registry.catch_up
+        self.usages = registry.usages
 
     async def serve(self, verb: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """As the servicer does: reads see everything that was acknowledged."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.batch_v1 import Job
 from knarr_api.types.core_v1 import ConfigMap, Namespace, Node, Pod
+from tests.simulation import load
 from tests.simulation.pressure import OUT, PATIENCE_S, QUARREL
 from tests.simulation.promises import ENDED, STALE_S, controller
 
-PREEMPTED, DRIVEN_AWAY = "PreemptionByScheduler", "DeletionByTaintManager"
 ROUNDED_S = 1.0
 """Times in objects are whole seconds."""
 
@@ -68,6 +69,9 @@ class Rights:
                 self._node(at_s, new)
             case Job() if new is not None:
                 self._job(at_s, new)
+            case Deployment() if leading and new is not None and obj.metadata.name == load.NAME:
+                if not load.LEAST <= (new.spec.replicas or 0) <= load.MOST:
+                    self._fail("autoscaler", f"{load.NAME} gets {new.spec.replicas} replicas")
             case ConfigMap() if new is not None and obj.metadata.name == QUARREL:
                 self._quarrel(old, new)
 

@@ -33,6 +33,7 @@ from tests.simulation import shrink
 from tests.simulation.cluster import Cluster
 from tests.simulation.events import break_something, is_fault
 from tests.simulation.invariants import Invariants, Violation, Written
+from tests.simulation.load import Demand
 from tests.simulation.loop import CURRENT, Process, SimulationLoop
 from tests.simulation.plan import Plan
 from tests.simulation.settled import unsettled
@@ -129,7 +130,9 @@ class _Simulation:
             users.spawn(watcher.run(), "watcher", vital=True)
         for event in self._plan.events:
             await self._until(event.at_s)
-            if is_fault(event):
+            if isinstance(event, Demand):
+                cluster.demand_m = event.cpu_m
+            elif is_fault(event):
                 break_something(cluster, invariants, watchers, event)
             else:
                 self._people.act(event)
@@ -159,8 +162,9 @@ class _Simulation:
         raise Violation("convergence", f"not settled {SETTLE_S:.0f} s after the last fault: {'; '.join(left[:8])}")
 
     async def _stay_quiet(self) -> None:
-        """Conditions and events of what has just settled may still be written for some seconds."""
-        await asyncio.sleep(10.0)
+        """Conditions and events of what has just settled may still be written for some seconds; an autoscaler looks
+        each 15 s, and at what it did within the last 15."""
+        await asyncio.sleep(60.0 if self._cluster.autoscales else 10.0)
         self._invariants.writes.clear()
         await asyncio.sleep(QUIET_S)
         loud = [written for written in self._invariants.writes if not _is_expected(written)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from knarr_api.types.apps_v1 import DaemonSet, ReplicaSet
+from knarr_api.types.apps_v1 import DaemonSet, Deployment, ReplicaSet
 from knarr_api.types.batch_v1 import CronJob, Job
 from knarr_api.types.core_v1 import ConfigMap, Node, Pod
 from knarr_api.types.policy_v1 import PodDisruptionBudget
+from tests.simulation import load
 from tests.simulation.cluster import Cluster
 from tests.simulation.invariants import Invariants
+from tests.simulation.moment import IMAGES
 from tests.simulation.promises import ENDED
 from tests.simulation.users import TYPES, People
 
@@ -19,6 +21,7 @@ def unsettled(cluster: Cluster, invariants: Invariants, people: People) -> list[
     """What is not yet as it should be; empty when all is."""
     return [
         *_owned(invariants, people),
+        *_autoscaled(cluster, invariants),
         *_jobs(invariants, people),
         *_others(invariants, people),
         *_pods(cluster, invariants),
@@ -47,6 +50,13 @@ def _owned(invariants: Invariants, people: People) -> Iterator[str]:
             yield f"{what} was acknowledged and is not there"
         else:
             yield from _as_wanted(invariants, what, present, wanted)
+
+
+def _autoscaled(cluster: Cluster, invariants: Invariants) -> Iterator[str]:
+    for deployment in invariants.of(Deployment):
+        if deployment.metadata.name == load.NAME:
+            wanted = (load.wanted(cluster.demand_m), IMAGES[0])
+            yield from _as_wanted(invariants, f"Deployment {load.NAME}", deployment, wanted)
 
 
 def _as_wanted(invariants: Invariants, what: str, obj: Any, wanted: tuple[int | None, str]) -> Iterator[str]:

@@ -1,0 +1,21 @@
+"""That the simulation can fail: some of the mistakes of ``planted`` are found within a dozen seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.planted import MISTAKES, hunt
+
+FOUND_BY = {
+    "a server-side apply takes what others own": "owners of fields",
+    "tolerationSeconds are not waited for": "tolerations",
+}
+SEEDS = 12
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", FOUND_BY)
+def test_a_planted_mistake_is_found(name: str) -> None:
+    (mistake,) = (each for each in MISTAKES if each.name == name)
+    _, by = hunt(mistake, SEEDS)
+    assert by == FOUND_BY[name]
