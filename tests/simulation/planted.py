@@ -25,7 +25,7 @@ CONTROL = "controlplane/knarr_controlplane"
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is left out; ``old`` becomes ``new`` in a file, once. having: the event that it takes."""
+    """What is left out; ``old`` becomes ``new`` in a file. having: the event that it takes."""
 
     name: str
     file: str
@@ -45,8 +45,8 @@ MISTAKES = (
     Mistake(
         "an update does not compare the revision it was decided on",
         f"{CONTROL}/registry/registry.py",
-        "await self._store.commit([Put(key, value, expected), *charges])",
-        "await self._store.commit([Put(key, value, None if expected else 0), *charges])",
+        "await self._store.commit([Put(key, value, expected), *others])",
+        "await self._store.commit([Put(key, value, None if expected else 0), *others])",
         "CreateDeployment",
     ),
     Mistake(
@@ -164,8 +164,8 @@ MISTAKES = (
     Mistake(
         "pods make room for their equals",
         f"{CONTROL}/scheduler/preemption.py",
-        "if record.priority < priority),",
-        "if record.priority <= priority),",
+        "pod.pod.spec.priority or 0",
+        "(pod.pod.spec.priority or 0) + 1",
         "CreatePriorityClass",
     ),
     Mistake(
@@ -200,7 +200,7 @@ def hunt(mistake: Mistake, seeds: int) -> tuple[int, str]:
             shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
         file = directory / mistake.file
         text = file.read_text()
-        if text.count(mistake.old) != 1:
+        if mistake.old not in text:
             return 0, f"not planted, {mistake.file} has changed"
         file.write_text(text.replace(mistake.old, mistake.new))
         paths = os.pathsep.join([str(directory), *(str(directory / part) for part in PARTS)])
