@@ -22,6 +22,7 @@ from knarr_runtime.build.cache import Cache
 from knarr_runtime.build.images import PackedImages, Progress
 from knarr_runtime.build.running import ContainerRunner
 from knarr_runtime.build.service import Builds
+from knarr_runtime.cri.image_collection import ImageCollection
 from knarr_runtime.cri.image_service import ImageService
 from knarr_runtime.cri.own_images import Images
 from knarr_runtime.cri.pods import Pods
@@ -75,6 +76,12 @@ async def serve(settings: Settings) -> None:
         cache = await asyncio.to_thread(Cache, settings.root / "build")
         packed = PackedImages(images, cache)
         transfers = Transfers(Registry(images, settings.registries))
+
+        def in_use() -> set[str]:
+            return pods.images_in_use() | packed.images_in_use()
+
+        collection = ImageCollection(images, in_use, settings.image_gc)
+        background.append(asyncio.create_task(collection.follow(), name="image collection"))
         server = grpc.aio.server(options=OPTIONS)
         api_pb2_grpc.add_RuntimeServiceServicer_to_server(RuntimeService(pods, launcher, streams), server)
         api_pb2_grpc.add_ImageServiceServicer_to_server(
@@ -95,7 +102,7 @@ async def serve(settings: Settings) -> None:
         containers_pb2_grpc.add_VolumesServicer_to_server(VolumesService(volumes, pods), server)
         builds = Builds(packed, cache, ContainerRunner(launcher, network), pull=_BuildPulls(transfers))
         images_pb2_grpc.add_ImagesServicer_to_server(
-            Images(images, packed, lambda: pods.images_in_use() | packed.images_in_use(), builds.prune, transfers),
+            Images(images, packed, in_use, builds.prune, transfers),
             server,
         )
         images_pb2_grpc.add_BuildsServicer_to_server(builds, server)

@@ -16,6 +16,8 @@ from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode, 
 
 DEFAULT_PORT = 6443
 CONTAINERD = "unix:///run/containerd/containerd.sock"
+KEEP_IMAGES = ("--image-gc-high", "100")
+"""What was imported into a local cluster can't be pulled again, however full the disk is."""
 
 
 class UpError(Exception):
@@ -85,7 +87,11 @@ def plan(options: Options) -> LocalCluster:
         processes.append(several.control_plane(first, data_dir, ordinal))
     for node in nodes:
         processes += node_processes(
-            node, server=",".join(inner), agent_flags=options.agent_flags, watching=options.watching
+            node,
+            server=",".join(inner),
+            agent_flags=options.agent_flags,
+            runtime_flags=KEEP_IMAGES,
+            watching=options.watching,
         )
     return _cluster(options, data_dir, identifier, servers[0], nodes, processes)
 
@@ -139,7 +145,12 @@ def _cluster(
 
 
 def node_processes(
-    node: LocalNode, *, server: str, agent_flags: tuple[str, ...] = (), watching: tuple[str, ...] = ()
+    node: LocalNode,
+    *,
+    server: str,
+    agent_flags: tuple[str, ...] = (),
+    runtime_flags: tuple[str, ...] = (),
+    watching: tuple[str, ...] = (),
 ) -> tuple[Process, Process]:
     """The runtime and the agent of a node. watching: flags of both."""
     runtime = Process(
@@ -150,6 +161,7 @@ def node_processes(
         argv=(
             *(sys.executable, "-m", "knarr_runtime", "serve"),
             *("--root", f"{node.data_dir}/runtime", "--socket", node.runtime_socket),
+            *runtime_flags,
             *watching,
         ),
     )

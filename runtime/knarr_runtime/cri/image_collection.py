@@ -24,20 +24,23 @@ class ImageCollection:
         self._log = structlog.get_logger("knarr.images")
 
     async def follow(self) -> None:
-        """Until cancelled."""
+        """Looks now, and now and then, until cancelled."""
         while True:
+            try:
+                await self.collect()
+            except OSError as error:
+                self._log.warning("the disk could not be looked at", error=str(error))
             await asyncio.sleep(self._thresholds.every_s)
-            await asyncio.to_thread(self.collect)
 
-    def collect(self) -> int:
-        """How many images went. One that has come into use meanwhile stays."""
-        status = os.statvfs(self._images.root)
+    async def collect(self) -> int:
+        """How many images went. One that has come into use meanwhile stays. Raises OSError."""
+        status = await asyncio.to_thread(os.statvfs, self._images.root)
         total = status.f_blocks * status.f_frsize
         disk = Disk(total=total, used=total - status.f_bavail * status.f_frsize)
         count = 0
         for image in decide(self._images.images(), self._in_use(), disk, self._thresholds, time.time()):
             try:
-                self._images.remove(image.id, self._in_use())
+                await asyncio.to_thread(self._images.remove, image.id, self._in_use())
             except RuntimeFailure as error:
                 self._log.warning("image not removed", image=image.id, error=str(error))
                 continue

@@ -232,7 +232,7 @@ class Knarr(Server):
     kind = "knarr"
 
     def start(self) -> None:
-        serve = ("serve", "--root", self.base / "root", "--socket", self.socket)
+        serve = ("serve", "--root", self.base / "root", "--socket", self.socket, "--image-gc-high", "100")
         self.run(sys.executable, "-m", "knarr_runtime", *serve, log="knarr.log")
 
     def import_images(self) -> None:

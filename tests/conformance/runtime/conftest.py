@@ -140,7 +140,7 @@ def _daemon(base: Path) -> Iterator[Path]:
         cgroups.make(parents, name)
         command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{name}", name, json.dumps(parents)]
         command += [sys.executable, "-m", "knarr_runtime", "serve", "--root", str(base / "root")]
-        command += ["--socket", str(socket)]
+        command += ["--socket", str(socket), "--image-gc-high", "100"]
         with (base / "daemon.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         yield socket

@@ -85,7 +85,7 @@ class Daemon:
         cgroups.make(self.parents, self.name)
         command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{self.name}", self.name]
         command += [json.dumps(self.parents), sys.executable, "-m", "knarr_runtime", "serve"]
-        command += ["--root", str(self.base / "root"), "--socket", str(self.socket)]
+        command += ["--root", str(self.base / "root"), "--socket", str(self.socket), "--image-gc-high", "100"]
         with open(self.base / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self.channel = grpc.insecure_channel(f"unix:{self.socket}")
