@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -35,6 +36,7 @@ from knarr_client.branch import Branch
 from knarr_client.client import Client, T, meta_of
 from knarr_client.clock import Clock
 from knarr_client.informer import Informer, wait_synced
+from knarr_controlplane.controllers.pods.controlled import ControlledPods
 
 ASK_AGAIN_S = 0.02
 
@@ -47,6 +49,13 @@ class SharedInformers:
         self._clock = clock
         self._uniform = uniform
         self._informers: dict[type[msgspec.Struct], Informer[Any]] = {}
+
+    @cached_property
+    def controlled(self) -> ControlledPods:
+        """Changes of pods, for those who control them."""
+        found = ControlledPods()
+        self.of(Pod).add_handler(found.changed)
+        return found
 
     def of(self, type_: type[T]) -> Informer[T]:
         return self._get(type_, whole=True)

@@ -17,7 +17,7 @@ import msgspec
 from knarr_api import kinds
 from knarr_api.labels import Selector
 from knarr_api.types.meta_v1 import OwnerReference
-from knarr_client.client import T, meta_of
+from knarr_client.client import T, key_of, meta_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,17 @@ def controller_of(obj: msgspec.Struct) -> OwnerReference | None:
         if reference.controller:
             return reference
     return None
+
+
+def controller_uid(obj: msgspec.Struct) -> tuple[str, ...]:
+    """Index function: the uid of the controlling owner."""
+    controller = controller_of(obj)
+    return (controller.uid,) if controller is not None else ()
+
+
+def orphan_namespace(obj: msgspec.Struct) -> tuple[str, ...]:
+    """Index function: the namespace, for objects that nobody controls."""
+    return () if controller_of(obj) is not None else (key_of(obj).namespace,)
 
 
 def controller_reference(owner: msgspec.Struct) -> OwnerReference:

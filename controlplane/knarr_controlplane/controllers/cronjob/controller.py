@@ -16,7 +16,6 @@ from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.cronjob.decide import Plan, World, decide, with_active
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.own_writes import OwnWrites
-from knarr_controlplane.controllers.replicaset.controller import controller_uid
 
 LOOK_AGAIN_S = 1.0
 
@@ -36,7 +35,7 @@ class CronJobController:
         self._clock = clock
         self._cron_jobs = informers.of(CronJob)
         self._jobs = informers.of(Job)
-        self._jobs.add_index("controller", controller_uid)
+        self._jobs.add_index("controller", ownership.controller_uid)
         self._own: OwnWrites[Key, Job] = OwnWrites(self._jobs, clock)
         self._own_status: OwnWrites[Key, CronJob] = OwnWrites(self._cron_jobs, clock)
         self._cron_jobs.enqueue_to(queue)

@@ -18,9 +18,9 @@ from knarr_controlplane.controllers.daemonset.decide import Plan, World, decide
 from knarr_controlplane.controllers.history_writes import HistoryWrites
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.own_writes import OwnWrites
+from knarr_controlplane.controllers.pods.controlled import Controller
 from knarr_controlplane.controllers.pods.writes import PodWrites
 from knarr_controlplane.controllers.replicaset import naming
-from knarr_controlplane.controllers.replicaset.controller import controller_uid, orphan_namespace
 
 LOOK_AGAIN_S = 1.0
 HOLD_FIRST_S, HOLD_MAX_S = 1.0, 900.0
@@ -44,10 +44,10 @@ class DaemonSetController:
         self._nodes = informers.of(Node)
         self._pods = informers.of(Pod)
         self._revisions = informers.of(ControllerRevision)
-        self._pods.add_index("controller", controller_uid)
-        self._pods.add_index("orphans", orphan_namespace)
-        self._revisions.add_index("controller", controller_uid)
-        self._revisions.add_index("orphans", orphan_namespace)
+        self._pods.add_index("controller", ownership.controller_uid)
+        self._pods.add_index("orphans", ownership.orphan_namespace)
+        self._revisions.add_index("controller", ownership.controller_uid)
+        self._revisions.add_index("orphans", ownership.orphan_namespace)
         self._writes = PodWrites(client, self._pods, recorder, clock, taken=self._taken)
         self._history = HistoryWrites(client, self._revisions, clock)
         self._own_status: OwnWrites[Key, DaemonSet] = OwnWrites(self._daemonsets, clock)
@@ -56,7 +56,7 @@ class DaemonSetController:
         self._failures: dict[tuple[str, str], tuple[float, float]] = {}
         """By uid and node: the time to wait after the last failure, and until when."""
         self._daemonsets.add_handler(self._daemonset_changed)
-        self._pods.add_handler(self._pod_changed)
+        informers.controlled.tell("DaemonSet", self._pod_changed, self._orphan_changed)
         self._nodes.add_handler(self._node_changed)
 
     async def reconcile(self, key: Key) -> Again | None:
@@ -138,17 +138,17 @@ class DaemonSetController:
         for daemonset in self._daemonsets.items():
             self.queue.add(key_of(daemonset))
 
-    def _pod_changed(self, change: Change[Pod]) -> None:
-        for pod in (change.old, change.new):
-            controller = ownership.controller_of(pod) if pod is not None else None
-            if pod is None or controller is None or controller.kind != "DaemonSet":
+    def _pod_changed(self, change: Change[Pod], before: Controller, after: Controller) -> None:
+        for controller in (before, after):
+            if controller is None or controller.kind != "DaemonSet":
                 continue
-            owner = self._daemonsets.get(controller.name, pod.metadata.namespace)
+            owner = self._daemonsets.get(controller.name, change.key.namespace)
             if owner is not None and owner.metadata.uid == controller.uid:
-                self._note_slot(pod, owner)
-            self.queue.add(Key(pod.metadata.namespace, controller.name))
-        pod = change.new
-        if pod is not None and ownership.controller_of(pod) is None and pod.metadata.labels:
+                self._note_slot(change.newest, owner)
+            self.queue.add(Key(change.key.namespace, controller.name))
+
+    def _orphan_changed(self, pod: Pod) -> None:
+        if pod.metadata.labels:
             for daemonset in self._daemonsets.items(pod.metadata.namespace):
                 selector = Selector.from_label_selector(daemonset.spec.selector)
                 if str(selector) and selector.matches(pod.metadata.labels):

@@ -20,7 +20,6 @@ from knarr_controlplane.controllers.deployment.decide import Plan, World, decide
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.own_writes import OwnWrites
 from knarr_controlplane.controllers.pods import state
-from knarr_controlplane.controllers.replicaset.controller import controller_uid, orphan_namespace
 
 LOOK_AGAIN_S = 1.0
 
@@ -41,9 +40,9 @@ class DeploymentController:
         self._deployments = informers.of(Deployment)
         self._replicasets = informers.of(ReplicaSet)
         self._pods = informers.of(Pod)
-        self._pods.add_index("controller", controller_uid)
-        self._replicasets.add_index("controller", controller_uid)
-        self._replicasets.add_index("orphans", orphan_namespace)
+        self._pods.add_index("controller", ownership.controller_uid)
+        self._replicasets.add_index("controller", ownership.controller_uid)
+        self._replicasets.add_index("orphans", ownership.orphan_namespace)
         self._own: OwnWrites[Key, ReplicaSet] = OwnWrites(self._replicasets, clock)
         self._own_status: OwnWrites[Key, Deployment] = OwnWrites(self._deployments, clock)
         self._deployments.enqueue_to(queue)

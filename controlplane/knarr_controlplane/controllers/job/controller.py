@@ -19,9 +19,9 @@ from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.job import indexes, template, tracking
 from knarr_controlplane.controllers.job.decide import Plan, World, decide
 from knarr_controlplane.controllers.own_writes import OwnWrites
+from knarr_controlplane.controllers.pods.controlled import Controller
 from knarr_controlplane.controllers.pods.writes import PodWrites
 from knarr_controlplane.controllers.replicaset import naming
-from knarr_controlplane.controllers.replicaset.controller import controller_uid, orphan_namespace
 
 LOOK_AGAIN_S = 1.0
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -42,15 +42,15 @@ class JobController:
         self._clock = clock
         self._jobs = informers.of(Job)
         self._pods = informers.of(Pod)
-        self._pods.add_index("controller", controller_uid)
-        self._pods.add_index("orphans", orphan_namespace)
+        self._pods.add_index("controller", ownership.controller_uid)
+        self._pods.add_index("orphans", ownership.orphan_namespace)
         self._pods.add_index("tracked", tracked_job)
         self._writes = PodWrites(client, self._pods, recorder, clock, taken=self._taken)
         self._own_status: OwnWrites[Key, Job] = OwnWrites(self._jobs, clock)
         self._floors: dict[str, int] = {}
         """The lowest number for names of new pods, by the Job's uid: above names that strangers have."""
         self._jobs.add_handler(self._job_changed)
-        self._pods.add_handler(self._pod_changed)
+        informers.controlled.tell("Job", self._pod_changed, self._orphan_changed)
 
     async def reconcile(self, key: Key) -> Again | None:
         job = self._jobs.by_key(key)
@@ -76,7 +76,7 @@ class JobController:
         listed = job.status.uncounted_terminated_pods
         if listed is not None and not {*listed.succeeded, *listed.failed} <= {pod.metadata.uid for pod in owned}:
             page = await self._client.list(Pod, namespace)
-            owned = tuple(pod for pod in page.items if uid in controller_uid(pod))
+            owned = tuple(pod for pod in page.items if uid in ownership.controller_uid(pod))
         return (*owned, *self._pods.by_index("orphans", namespace))
 
     async def _apply(self, key: Key, job: Job, plan: Plan) -> None:
@@ -126,16 +126,12 @@ class JobController:
             self._floors.pop(change.old.metadata.uid, None)
         self.queue.add(change.key)
 
-    def _pod_changed(self, change: Change[Pod]) -> None:
-        for pod in (change.old, change.new):
-            if pod is None:
-                continue
-            controller = ownership.controller_of(pod)
+    def _pod_changed(self, change: Change[Pod], before: Controller, after: Controller) -> None:
+        for controller in (before, after):
             if controller is not None and controller.kind == "Job":
-                self.queue.add(Key(pod.metadata.namespace, controller.name))
-        pod = change.new
-        if pod is None or ownership.controller_of(pod) is not None:
-            return
+                self.queue.add(Key(change.key.namespace, controller.name))
+
+    def _orphan_changed(self, pod: Pod) -> None:
         if tracking.is_tracked(pod) and JOB_NAME in pod.metadata.labels:
             self.queue.add(Key(pod.metadata.namespace, pod.metadata.labels[JOB_NAME]))
         for job in self._jobs.items(pod.metadata.namespace):

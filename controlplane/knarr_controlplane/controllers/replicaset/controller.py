@@ -22,6 +22,7 @@ from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.own_writes import OwnWrites
+from knarr_controlplane.controllers.pods.controlled import Controller
 from knarr_controlplane.controllers.pods.writes import Failures, PodWrites
 from knarr_controlplane.controllers.replicaset import naming
 from knarr_controlplane.controllers.replicaset.decide import Failure, Plan, World, decide, status
@@ -60,14 +61,14 @@ class ReplicaSetController(Generic[T]):
         self._kind = kinds.of(face.type).kind
         self._owners = informers.of(face.type)
         self._pods = informers.of(Pod)
-        self._pods.add_index("controller", controller_uid)
-        self._pods.add_index("orphans", orphan_namespace)
+        self._pods.add_index("controller", ownership.controller_uid)
+        self._pods.add_index("orphans", ownership.orphan_namespace)
         self._writes = PodWrites(client, self._pods, recorder, clock, taken=self._taken)
         self._own_status: OwnWrites[Key, T] = OwnWrites(self._owners, clock)
         self._floors: dict[str, int] = {}
         """The highest slot ever seen, by the owner's uid."""
         self._owners.add_handler(self._owner_changed)
-        self._pods.add_handler(self._pod_changed)
+        informers.controlled.tell(self._kind, self._pod_changed, self._orphan_changed)
 
     async def reconcile(self, key: Key) -> Again | None:
         owner = self._owners.by_key(key)
@@ -103,10 +104,7 @@ class ReplicaSetController(Generic[T]):
             self._floors.pop(meta_of(change.old).uid, None)
         self.queue.add(change.key)
 
-    def _pod_changed(self, change: Change[Pod]) -> None:
-        pod = change.new
-        before = ownership.controller_of(change.old) if change.old is not None else None
-        after = ownership.controller_of(pod) if pod is not None else None
+    def _pod_changed(self, change: Change[Pod], before: Controller, after: Controller) -> None:
         same = before == after  # then its slot was noted when it came, and is again when it goes
         for controller in (after,) if same else (before, after):
             if controller is not None and controller.kind == self._kind:
@@ -114,7 +112,9 @@ class ReplicaSetController(Generic[T]):
                     self._note_slot(change.key.name, controller.name, controller.uid)
                 pause_s = self._pods.count("controller", controller.uid) * COUNTED_S if same else 0.0
                 self.queue.add_after(Key(change.key.namespace, controller.name), pause_s)
-        if pod is not None and after is None and pod.metadata.labels:
+
+    def _orphan_changed(self, pod: Pod) -> None:
+        if pod.metadata.labels:
             for owner in self._owners.items(pod.metadata.namespace):
                 if selects(self._face.view(owner), pod):
                     self.queue.add(key_of(owner))
@@ -130,17 +130,6 @@ class ReplicaSetController(Generic[T]):
     def _known(self, controller: OwnerReference, namespace: str) -> bool:
         present = self._owners.get(controller.name, namespace)
         return present is not None and meta_of(present).uid == controller.uid
-
-
-def controller_uid(obj: msgspec.Struct) -> tuple[str, ...]:
-    """Index function: the uid of the controlling owner."""
-    controller = ownership.controller_of(obj)
-    return (controller.uid,) if controller is not None else ()
-
-
-def orphan_namespace(obj: msgspec.Struct) -> tuple[str, ...]:
-    """Index function: the namespace, for objects that nobody controls."""
-    return () if ownership.controller_of(obj) is not None else (key_of(obj).namespace,)
 
 
 def selects(owner: ReplicaSet, pod: Pod) -> bool:

@@ -17,8 +17,8 @@ from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.history_writes import HistoryWrites
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.own_writes import OwnWrites
+from knarr_controlplane.controllers.pods.controlled import Controller
 from knarr_controlplane.controllers.pods.writes import PodWrites, Wording
-from knarr_controlplane.controllers.replicaset.controller import controller_uid, orphan_namespace
 from knarr_controlplane.controllers.statefulset import identity
 from knarr_controlplane.controllers.statefulset.decide import Plan, World, decide
 
@@ -48,16 +48,16 @@ class StatefulSetController:
         self._pods = informers.of(Pod)
         self._revisions = informers.of(ControllerRevision)
         self._claims = informers.of(PersistentVolumeClaim)
-        self._pods.add_index("controller", controller_uid)
-        self._pods.add_index("orphans", orphan_namespace)
-        self._revisions.add_index("controller", controller_uid)
-        self._revisions.add_index("orphans", orphan_namespace)
+        self._pods.add_index("controller", ownership.controller_uid)
+        self._pods.add_index("orphans", ownership.orphan_namespace)
+        self._revisions.add_index("controller", ownership.controller_uid)
+        self._revisions.add_index("orphans", ownership.orphan_namespace)
         self._writes = PodWrites(client, self._pods, recorder, clock, wording=WORDING)
         self._history = HistoryWrites(client, self._revisions, clock)
         self._own_claims: OwnWrites[Key, PersistentVolumeClaim] = OwnWrites(self._claims, clock)
         self._own_status: OwnWrites[Key, StatefulSet] = OwnWrites(self._stateful_sets, clock)
         self._stateful_sets.enqueue_to(queue)
-        self._pods.add_handler(self._pod_changed)
+        informers.controlled.tell("StatefulSet", self._pod_changed, self._orphan_changed)
 
     async def reconcile(self, key: Key) -> Again | None:
         stateful = self._stateful_sets.by_key(key)
@@ -130,17 +130,16 @@ class StatefulSetController:
 
     # What concerns whom
 
-    def _pod_changed(self, change: Change[Pod]) -> None:
-        for pod in (change.old, change.new):
-            controller = ownership.controller_of(pod) if pod is not None else None
+    def _pod_changed(self, change: Change[Pod], before: Controller, after: Controller) -> None:
+        for controller in (before, after):
             if controller is not None and controller.kind == "StatefulSet":
                 self.queue.add(Key(change.key.namespace, controller.name))
-        pod = change.new
-        if pod is not None and ownership.controller_of(pod) is None:
-            name = pod.metadata.name.rpartition("-")[0]
-            stateful = self._stateful_sets.get(name, change.key.namespace) if name else None
-            if stateful is not None and identity.ordinal_of(pod, stateful) is not None:
-                self.queue.add(Key(change.key.namespace, name))
+
+    def _orphan_changed(self, pod: Pod) -> None:
+        namespace, name = pod.metadata.namespace, pod.metadata.name.rpartition("-")[0]
+        stateful = self._stateful_sets.get(name, namespace) if name else None
+        if stateful is not None and identity.ordinal_of(pod, stateful) is not None:
+            self.queue.add(Key(namespace, name))
 
 
 def _with_collision(status: StatefulSetStatus) -> StatefulSetStatus:
