@@ -21,6 +21,9 @@ FIRST = "/registry/coordination.k8s.io/leases/"
 or the leader be taken for lost because there is much to do."""
 WORTH_A_SECOND = 64
 """So many commits wait before another batch goes while one is under way: small batches cost more than they gain."""
+GATHER_S = 0.004
+"""Where several write at a time a batch goes no sooner than this after the last: each costs a round trip, and a wake-up
+of everybody who follows the store. Who writes alone does not wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -142,6 +145,9 @@ class GroupCommitter:
         self._busy = Busy()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._sent_s, self._sent = 0.0, 0
+        """When the last batch went, and how many commits were in it."""
         self._closed = False
 
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
@@ -175,12 +181,14 @@ class GroupCommitter:
             queue.append(Waiting(tuple(operations), asked, place))
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._dispatch)
+            loop.call_soon(self._soon)
         return await asked.future
 
     async def close(self) -> None:
         """Waits for what is under way; what still waits fails."""
         self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
         for commit in (*self._first, *self._waiting):
@@ -189,18 +197,39 @@ class GroupCommitter:
         self._first.clear()
         self._waiting.clear()
 
-    def _dispatch(self) -> None:
+    def _soon(self) -> None:
         self._scheduled = False
+        self._dispatch()
+
+    def _dispatch(self) -> None:
         while self._first and len(self._tasks) < self._in_flight:
             if not self._send(take_batch(self._first, self._busy)):
                 break
         while self._waiting and len(self._tasks) < self._in_flight:
-            if self._tasks and len(self._waiting) < WORTH_A_SECOND:
+            if self._gathers() or (self._tasks and len(self._waiting) < WORTH_A_SECOND):
                 return
             if any(commit.asked.future.cancelled() for commit in self._waiting):
                 self._waiting = deque(commit for commit in self._waiting if not commit.asked.future.cancelled())
-            if not self._send(take_batch(self._waiting, self._busy)):
+            batch = take_batch(self._waiting, self._busy)
+            if not self._send(batch):
                 return
+            self._sent_s, self._sent = asyncio.get_running_loop().time(), len(batch)
+
+    def _gathers(self) -> bool:
+        """Whether more is to come before the next batch goes, which is then seen to."""
+        if self._sent < 2 or len(self._waiting) >= WORTH_A_SECOND:
+            return False
+        loop = asyncio.get_running_loop()
+        due_s = self._sent_s + GATHER_S
+        if loop.time() >= due_s:
+            return False
+        if self._alarm is None:
+            self._alarm = loop.call_at(due_s, self._gathered)
+        return True
+
+    def _gathered(self) -> None:
+        self._alarm, self._sent = None, 0
+        self._dispatch()
 
     def _send(self, batch: list[Waiting]) -> bool:
         """Whether there was anything to send."""

@@ -72,3 +72,28 @@ async def test_leases_go_before_what_waits_and_no_key_is_in_two_batches_at_a_tim
     await pods
     assert sum(len(keys) for keys in applied) == 1001
     await committer.close()
+
+
+async def test_those_who_write_at_the_same_time_are_gathered() -> None:
+    sizes: list[int] = []
+
+    async def apply(batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
+        sizes.append(len(batch))
+        return [(len(sizes),)] * len(batch)
+
+    committer = GroupCommitter(apply, in_flight=2)
+
+    async def write(name: str) -> None:
+        await committer.commit([Put(name, b"")])
+
+    await asyncio.gather(*(write(f"first {number}") for number in range(3)))
+    late = []
+    for number in range(5):  # one at a time, as they come from the network
+        late.append(asyncio.create_task(write(f"late {number}")))
+        await asyncio.sleep(0)
+    await asyncio.gather(*late)
+    assert sizes == [3, 5]
+    await write("alone")
+    await write("again")
+    assert sizes == [3, 5, 1, 1]
+    await committer.close()
