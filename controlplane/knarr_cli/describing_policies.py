@@ -12,7 +12,6 @@ from knarr_cli.cells import NONE, age, at
 
 Document = Mapping[str, Any]
 WIDTH = 18
-OF_A_LIMIT = ("min", "max", "defaultRequest", "default", "maxLimitRequestRatio")
 ENDED = ("Succeeded", "Failed")
 ALWAYS = ("cpu", "memory", "ephemeral-storage")
 """Resources of a node that are shown also where nothing of them is given away."""

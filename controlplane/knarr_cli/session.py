@@ -20,7 +20,6 @@ from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import Access
 
 R = TypeVar("R")
-F = TypeVar("F", bound=Callable[..., Any])
 UNLIMITED_S = 86400.0
 """For --request-timeout=0."""
 ALL = (

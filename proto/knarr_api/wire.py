@@ -24,7 +24,6 @@ from knarr_api.errors import Invalid
 from knarr_api.quantity import Quantity
 
 T = TypeVar("T", bound=msgspec.Struct)
-TYPE_URL = "type.googleapis.com/"
 
 Descriptor = Any
 """A message descriptor: protobuf's stubs know two classes of them that don't fit each other."""

@@ -13,7 +13,7 @@ from knarr_api.types.core_v1 import (
     ScopedResourceSelectorRequirement,
 )
 
-BEST_EFFORT, CROSS_NAMESPACE = "BestEffort", "CrossNamespacePodAffinity"
+BEST_EFFORT = "BestEffort"
 
 
 def requirements(quota: ResourceQuota) -> tuple[ScopedResourceSelectorRequirement, ...]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 POSITION_BITS = 8
 WHOLE = (1 << POSITION_BITS) - 1
-MAX_POSITION = WHOLE - 1
 
 
 def pack(store_revision: int, position: int = WHOLE) -> int:

@@ -22,7 +22,6 @@ from knarr_node_agent.podmachine.world import (
 )
 
 SCHEME = "knarr://"
-OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 

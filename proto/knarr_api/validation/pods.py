@@ -10,7 +10,7 @@ from knarr_api.validation import containers, names, placement, volumes
 from knarr_api.validation.names import duplicate, forbidden, invalid, not_negative, one_of, required
 
 MAX_SECONDS = 2**31 - 1
-MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH_CHARACTERS = 3, 32, 2048
+MAX_NAMESERVERS, MAX_SEARCHES = 3, 32
 SYSCTL_TEXT = (
     "must have at most 253 characters and match regex "
     "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"

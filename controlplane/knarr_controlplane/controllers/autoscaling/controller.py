@@ -17,8 +17,9 @@ from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
+from knarr_controlplane.controllers import notes
 from knarr_controlplane.controllers.autoscaling.behaviour import History
-from knarr_controlplane.controllers.autoscaling.decide import WARNING, Plan, World, decide, failed
+from knarr_controlplane.controllers.autoscaling.decide import Plan, World, decide, failed
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.registry import scale
 
@@ -57,9 +58,7 @@ class AutoscalingController:
         if plan.replicas is not None:
             plan = await self._scale(world, plan)
         self._histories[key] = (autoscaler.metadata.uid, plan.history)
-        for note in plan.notes:
-            record = self._recorder.warning if note.type == WARNING else self._recorder.normal
-            record(autoscaler, note.reason, note.message)
+        notes.record(self._recorder, autoscaler, plan.notes)
         if plan.autoscaler.status != autoscaler.status:
             await self._client.update_status(plan.autoscaler)
         return Again(SYNC_S)

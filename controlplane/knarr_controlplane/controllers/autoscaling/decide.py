@@ -32,11 +32,11 @@ from knarr_controlplane.controllers.autoscaling.replicas import (
     Tolerance,
     propose,
 )
+from knarr_controlplane.controllers.notes import Note
 
 replace = msgspec.structs.replace
 Condition = HorizontalPodAutoscalerCondition
 ABLE, ACTIVE, LIMITED = "AbleToScale", "ScalingActive", "ScalingLimited"
-NORMAL, WARNING = "Normal", "Warning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +51,6 @@ class World:
     history: History = field(default_factory=History)
     now: datetime.datetime
     now_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An event to record."""
-
-    type: str
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +86,7 @@ def decide(world: World) -> Plan:
     if scale is None:
         text = f"the HPA controller was unable to get the target's current scale: {world.problem}"
         changed = condition(world, world.autoscaler, ABLE, "False", "FailedGetScale", text)
-        note = Note(type=WARNING, reason="FailedGetScale", message=world.problem)
+        note = Note(warning=True, reason="FailedGetScale", message=world.problem)
         return Plan(autoscaler=changed, history=world.history, notes=(note,))
     current = scale.spec.replicas or 0
     text = "the HPA controller was able to get the target's current scale"
@@ -116,7 +107,7 @@ def decide(world: World) -> Plan:
         text = f"the HPA was unable to compute the replica count: {unknown.first}"
         changed = condition(world, changed, ACTIVE, "False", unknown.reason, text)
         changed = replace(changed, status=replace(changed.status, current_replicas=current))
-        note = Note(type=WARNING, reason="FailedComputeMetricsReplicas", message=str(unknown))
+        note = Note(warning=True, reason="FailedComputeMetricsReplicas", message=str(unknown))
         return Plan(autoscaler=changed, history=history, notes=(*unknown.notes, note))
     text = f"the HPA was able to successfully calculate a replica count from {found.name}"
     changed = condition(world, changed, ACTIVE, "True", "ValidMetricFound", text)
@@ -147,7 +138,7 @@ def failed(world: World, plan: Plan, problem: str) -> Plan:
     before = world.autoscaler.status
     status = replace(changed.status, current_replicas=current, last_scale_time=before.last_scale_time)
     message = f"New size: {plan.replicas}; reason: {plan.reason}; error: {problem}"
-    note = Note(type=WARNING, reason="FailedRescale", message=message)
+    note = Note(warning=True, reason="FailedRescale", message=message)
     return Plan(
         autoscaler=replace(changed, status=replace(status, desired_replicas=before.desired_replicas)),
         history=History(proposals=plan.history.proposals, ups=world.history.ups, downs=world.history.downs),
@@ -160,7 +151,7 @@ def _rescaled(world: World, changed: HorizontalPodAutoscaler, to: int, reason: s
     text = f"the HPA controller was able to update the target scale to {to}"
     changed = _counted(world, condition(world, changed, ABLE, "True", "SucceededRescale", text), current, to)
     changed = replace(changed, status=replace(changed.status, last_scale_time=world.now.replace(microsecond=0)))
-    note = Note(type=NORMAL, reason="SuccessfulRescale", message=f"New size: {to}; reason: {reason}")
+    note = Note(reason="SuccessfulRescale", message=f"New size: {to}; reason: {reason}")
     return Plan(
         autoscaler=changed, replicas=to, reason=reason, history=history.scaled(current, to, world.now_s), notes=(note,)
     )
@@ -180,7 +171,7 @@ def _metrics(world: World, scale: Scale, current: int) -> _Found:
     """The most that any metric asks for. Raises _UnknownError where none is known, or scaling down would ignore one."""
     if not scale.status.selector:
         text = "the HPA target's scale is missing a selector"
-        note = Note(type=WARNING, reason="InvalidSelector", message="selector is required")
+        note = Note(warning=True, reason="InvalidSelector", message="selector is required")
         raise _UnknownError("InvalidSelector", text, "selector is required", (note,))
     best: Proposal | None = None
     name, statuses = "", []
@@ -190,14 +181,14 @@ def _metrics(world: World, scale: Scale, current: int) -> _Found:
             proposal = _proposal(world, metric, current)
         except NotKnown as problem:
             reason, what = _failure(metric)
-            notes.append(Note(type=WARNING, reason=reason, message=f"failed to get {what}: {problem}"))
+            notes.append(Note(warning=True, reason=reason, message=f"failed to get {what}: {problem}"))
             continue
         statuses.append(_status(metric, proposal))
         if best is None or proposal.replicas > best.replicas:
             best, name = proposal, _name(metric)
     count = len(world.autoscaler.spec.metrics)
     if best is None or (notes and best.replicas < current):
-        first = notes[0] if notes else Note(type=WARNING, reason="FailedGetMetric", message="no metrics are given")
+        first = notes[0] if notes else Note(warning=True, reason="FailedGetMetric", message="no metrics are given")
         text = f"invalid metrics ({len(notes)} invalid out of {count}), first error is: {first.message}"
         raise _UnknownError(first.reason, first.message, text, tuple(notes))
     return _Found(replicas=best.replicas, name=name, statuses=tuple(statuses), notes=tuple(notes))

@@ -12,7 +12,7 @@ from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
-from knarr_controlplane.controllers import ownership
+from knarr_controlplane.controllers import notes, ownership
 from knarr_controlplane.controllers.cronjob.decide import Plan, World, decide, with_active
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.own_writes import OwnWrites
@@ -56,9 +56,7 @@ class CronJobController:
         return Again(plan.again_after_s) if plan.again_after_s is not None else None
 
     async def _apply(self, key: Key, cron_job: CronJob, plan: Plan) -> None:
-        for note in plan.notes:
-            record = self._recorder.warning if note.warning else self._recorder.normal
-            record(cron_job, note.reason, note.message)
+        notes.record(self._recorder, cron_job, plan.notes)
         for job in plan.delete:
             await self._delete(key, cron_job, job)
         status = plan.status

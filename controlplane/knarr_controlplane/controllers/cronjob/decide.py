@@ -18,6 +18,7 @@ from knarr_api.types.core_v1 import ObjectReference
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.job import conditions
+from knarr_controlplane.controllers.notes import Note
 
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 MISSED_MAX = 100
@@ -34,15 +35,6 @@ class World:
     cron_job: CronJob
     jobs: tuple[Job, ...]
     now: datetime.datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An event to record."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
-from knarr_controlplane.controllers import ownership
+from knarr_controlplane.controllers import notes, ownership
 from knarr_controlplane.controllers.daemonset.decide import Plan, World, decide
 from knarr_controlplane.controllers.history_writes import HistoryWrites
 from knarr_controlplane.controllers.informers import SharedInformers
@@ -93,9 +93,7 @@ class DaemonSetController:
         if plan.history is not None and not await self._history.write(key, daemonset, plan.history):
             await self._write_status(key, daemonset, _with_collision(daemonset.status))
             return
-        for note in plan.notes:
-            record = self._recorder.warning if note.warning else self._recorder.normal
-            record(daemonset, note.reason, note.message)
+        notes.record(self._recorder, daemonset, plan.notes)
         for node in plan.failed_on:
             self._note_failure(daemonset.metadata.uid, node)
         failures = await self._writes.delete(key, daemonset, plan.delete)

@@ -22,6 +22,7 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.controllers import history, ownership
 from knarr_controlplane.controllers.daemonset import placing, rolling
 from knarr_controlplane.controllers.history import History
+from knarr_controlplane.controllers.notes import Note
 from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.replicaset import naming
 
@@ -41,15 +42,6 @@ class World:
     floor: int = -1
     hold_s: Mapping[str, float] = field(default_factory=dict)
     now: datetime.datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An event to record."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

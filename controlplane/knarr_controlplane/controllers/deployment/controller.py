@@ -14,7 +14,7 @@ from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
-from knarr_controlplane.controllers import ownership
+from knarr_controlplane.controllers import notes, ownership
 from knarr_controlplane.controllers.deployment import revisions
 from knarr_controlplane.controllers.deployment.decide import Plan, World, decide
 from knarr_controlplane.controllers.informers import SharedInformers
@@ -84,8 +84,7 @@ class DeploymentController:
         for replicaset in plan.delete:
             await self._delete(key, replicaset)
         if not collided:
-            for note in plan.notes:
-                self._recorder.normal(deployment, note.reason, note.message)
+            notes.record(self._recorder, deployment, plan.notes)
         await self._apply_status(key, deployment, plan, collided=collided)
 
     async def _apply_owners(self, key: Key, deployment: Deployment, plan: Plan) -> None:

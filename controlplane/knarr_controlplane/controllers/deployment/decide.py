@@ -23,6 +23,7 @@ from knarr_api.labels import Selector
 from knarr_api.types.apps_v1 import Deployment, DeploymentStatus, ReplicaSet
 from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.deployment import conditions, limits, revisions, scaling
+from knarr_controlplane.controllers.notes import Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +35,6 @@ class World:
     replicasets: tuple[ReplicaSet, ...]
     pods_left: frozenset[str]
     now: datetime.datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An event to record."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

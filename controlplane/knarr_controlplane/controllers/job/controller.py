@@ -14,7 +14,7 @@ from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
-from knarr_controlplane.controllers import ownership
+from knarr_controlplane.controllers import notes, ownership
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.job import indexes, template, tracking
 from knarr_controlplane.controllers.job.decide import Plan, World, decide
@@ -85,9 +85,7 @@ class JobController:
         if plan.status is not None and plan.status != job.status:
             written = await self._client.update_status(msgspec.structs.replace(job, status=plan.status))
             self._own_status.wrote(key, written)
-        for note in plan.notes:
-            record = self._recorder.warning if note.warning else self._recorder.normal
-            record(job, note.reason, note.message)
+        notes.record(self._recorder, job, plan.notes)
         await self._writes.remove_finalizer(key, plan.finalize, tracking.FINALIZER)
         failures = await self._writes.delete(key, job, plan.delete)
         failures += await self._writes.create(key, job, plan.create)

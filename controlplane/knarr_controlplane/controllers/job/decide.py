@@ -25,6 +25,7 @@ from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.controllers import ownership
 from knarr_controlplane.controllers.job import conditions, failures, indexes, outcome, template, tracking
 from knarr_controlplane.controllers.job.observed import Observed, observe
+from knarr_controlplane.controllers.notes import Note
 from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.replicaset.decide import deletion_order
 
@@ -42,15 +43,6 @@ class World:
     pods: tuple[Pod, ...]
     now: datetime.datetime
     floor: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An event to record."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from knarr_client.event_recorder import ComponentRecorder
 from knarr_client.informer import Change
 from knarr_client.reconcile import Again
 from knarr_client.workqueue import WorkQueue
-from knarr_controlplane.controllers import ownership
+from knarr_controlplane.controllers import notes, ownership
 from knarr_controlplane.controllers.history_writes import HistoryWrites
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.own_writes import OwnWrites
@@ -93,9 +93,7 @@ class StatefulSetController:
         if plan.history is not None and not await self._history.write(key, stateful, plan.history):
             await self._write_status(key, stateful, _with_collision(stateful.status))
             return
-        for note in plan.notes:
-            record = self._recorder.warning if note.warning else self._recorder.normal
-            record(stateful, note.reason, note.message)
+        notes.record(self._recorder, stateful, plan.notes)
         for pod in plan.identify:
             await self._writes.change_metadata(key, pod)
         for claim in plan.own_claims:

@@ -22,6 +22,7 @@ from knarr_api.types.apps_v1 import ControllerRevision, StatefulSet, StatefulSet
 from knarr_api.types.core_v1 import PersistentVolumeClaim, Pod
 from knarr_controlplane.controllers import history, ownership
 from knarr_controlplane.controllers.history import History
+from knarr_controlplane.controllers.notes import Note
 from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.statefulset import claims, identity, rolling
 
@@ -36,15 +37,6 @@ class World:
     revisions: tuple[ControllerRevision, ...] = ()
     claims: Mapping[str, PersistentVolumeClaim] = field(default_factory=dict)
     now: datetime.datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An event to record."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
