@@ -17,7 +17,7 @@ def pod(controller=None, *others):
 
 
 def told(old, new):
-    """Who hears of a change: the kinds, in the order of their telling, and ``orphan`` once for each that might adopt."""
+    """Who hears of a change: kinds in the order of their telling, and ``orphan`` once for each that might adopt."""
     pods, heard = ControlledPods(), []
     for kind in ("Job", "ReplicaSet"):
         pods.tell(kind, lambda change, before, after, kind=kind: heard.append(kind), lambda pod: heard.append("orphan"))
