@@ -26,6 +26,7 @@ from knarr_api.types.core_v1 import (
     Node,
     PersistentVolumeClaim,
     Pod,
+    PodCondition,
     ReplicationController,
     ResourceQuota,
     ServiceAccount,
@@ -39,6 +40,7 @@ from knarr_client.informer import Informer, wait_synced
 from knarr_controlplane.controllers.pods.controlled import ControlledPods
 
 ASK_AGAIN_S = 0.02
+_replace = msgspec.structs.replace
 
 
 class SharedInformers:
@@ -146,26 +148,36 @@ class TermInformers(SharedInformers):
 
 SIBLINGS_MAX = 10_000
 SHARED = ("containers", "init_containers", "volumes", "tolerations")
-"""Of a pod's spec: what its template determines."""
+"""Of a pod's spec: what its template determines, most of it."""
 
 
 class Siblings:
-    """Makes pods of one owner share what is equal in them: most of a decoded pod is what its template says."""
+    """Makes pods of one owner share what is equal in them: most of a decoded pod is what its template says, and those
+    that became ready in the same second say so in the same words."""
 
     def __init__(self) -> None:
         self._latest: OrderedDict[str, Pod] = OrderedDict()
         """By the first owner's uid."""
+        self._conditions: dict[str, tuple[PodCondition, ...]] = {}
+        """Those that were seen last, by the same."""
 
     def keep(self, pod: Pod) -> Pod:
         """An equal pod that holds the parts of an earlier sibling wherever they are equal."""
         owners = pod.metadata.owner_references
         if not owners:
             return pod
-        sibling = self._latest.get(owners[0].uid)
+        owner = owners[0].uid
+        conditions = self._conditions.get(owner, ())
+        if pod.status.conditions is not conditions:
+            if pod.status.conditions == conditions:
+                pod = _replace(pod, status=_replace(pod.status, conditions=conditions))
+            else:
+                self._conditions[owner] = pod.status.conditions
+        sibling = self._latest.get(owner)
         if sibling is None:
-            self._latest[owners[0].uid] = pod
+            self._latest[owner] = pod
             if len(self._latest) > SIBLINGS_MAX:
-                self._latest.popitem(last=False)
+                self._conditions.pop(self._latest.popitem(last=False)[0], None)
             return pod
         metadata, shared = pod.metadata, sibling.metadata
         spec, template = pod.spec, sibling.spec
@@ -178,15 +190,18 @@ class Siblings:
             and metadata.labels is shared.labels
         ):
             return pod  # written by this process, from one template
-        parts = {name: getattr(sibling.spec, name) for name in SHARED}
-        if any(getattr(pod.spec, name) != part for name, part in parts.items()):
-            self._latest[owners[0].uid] = pod
-            return pod
-        if shared.owner_references == owners:
-            metadata = msgspec.structs.replace(metadata, owner_references=shared.owner_references)
+        same = _replace(template, node_name=spec.node_name)
+        if same != spec:
+            parts = {name: getattr(template, name) for name in SHARED}
+            if any(getattr(spec, name) != part for name, part in parts.items()):
+                self._latest[owner] = pod
+                return pod
+            same = _replace(spec, **parts)
+        if shared.owner_references == owners and shared.namespace == metadata.namespace:
+            metadata = _replace(metadata, owner_references=shared.owner_references, namespace=shared.namespace)
         if shared.labels == metadata.labels:
-            metadata = msgspec.structs.replace(metadata, labels=shared.labels)
-        return msgspec.structs.replace(pod, metadata=metadata, spec=msgspec.structs.replace(pod.spec, **parts))
+            metadata = _replace(metadata, labels=shared.labels)
+        return _replace(pod, metadata=metadata, spec=same)
 
 
 def slim(obj: msgspec.Struct) -> msgspec.Struct:
