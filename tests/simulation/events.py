@@ -6,9 +6,10 @@ import datetime
 from collections.abc import Sequence
 
 from tests.simulation import plan
-from tests.simulation.cluster import LEASE_KEY, TERM_KEY, Cluster, ControlPlane, Machine
+from tests.simulation.cluster import LEASE_KEY, TERM_KEY, Cluster, ControlPlane
 from tests.simulation.invariants import Invariants
-from tests.simulation.users import Watcher
+from tests.simulation.machine import Machine
+from tests.simulation.watchers import Watcher
 
 FAULTS = (
     plan.KillControlPlane,

@@ -18,8 +18,9 @@ from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import ConfigMap, Pod
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.protocol import Check, Operation, Put
-from tests.simulation.cluster import LEADING, LEASE_KEY, TERM_KEY, Machine
+from tests.simulation.cluster import LEADING, LEASE_KEY, TERM_KEY
 from tests.simulation.loop import Process
+from tests.simulation.machine import Machine
 from tests.simulation.moment import CPU_M, PODS
 from tests.simulation.promises import ENDED, STALE_S, Promises, controller
 from tests.simulation.rights import Rights

@@ -37,7 +37,8 @@ from tests.simulation.load import Demand
 from tests.simulation.loop import CURRENT, Process, SimulationLoop
 from tests.simulation.plan import Plan
 from tests.simulation.settled import unsettled
-from tests.simulation.users import People, Watcher, Writer
+from tests.simulation.users import People, Writer
+from tests.simulation.watchers import Watcher
 
 SETTLE_S = 240.0
 SETTLED_S = 15.0
