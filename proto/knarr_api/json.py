@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json as plain_json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar, cast
@@ -113,8 +114,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) == len(pairs):
         return made
-    names = [name for name, _ in pairs]
-    return strict.Doubled(made, sorted({name for name in names if names.count(name) > 1}))
+    times = Counter(name for name, _ in pairs)
+    return strict.Doubled(made, sorted(name for name, number in times.items() if number > 1))
 
 
 def _no_constant(name: str) -> NoReturn:

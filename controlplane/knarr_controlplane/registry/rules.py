@@ -13,6 +13,7 @@ from knarr_api import defaults, errors, kinds, validation
 from knarr_api.kinds import Kind
 from knarr_api.types import core_v1
 from knarr_api.types.core_v1 import Namespace, Node, Pod, Toleration
+from knarr_controlplane.registry import room
 
 replace = msgspec.structs.replace
 
@@ -55,7 +56,9 @@ def created(obj: Any, *, now: datetime.datetime, uid: str, admission: Admission)
     obj = _newborn(replace(obj, metadata=metadata))
     if isinstance(obj, Pod):
         obj = replace(obj, spec=replace(obj.spec, tolerations=_tolerations(obj.spec, admission)))
+    room.check_number(obj)
     obj = defaults.apply(obj)
+    room.check_size(obj)
     check(kind, obj, validation.validate_create(obj))
     return obj
 
@@ -68,7 +71,9 @@ def updated(old: Any, new: Any, admission: Admission) -> Any:
         new = replace(new, status=old.status)
     if isinstance(new, Pod):
         new = replace(new, spec=replace(new.spec, tolerations=_tolerations(new.spec, admission)))
+    room.check_number(new)
     new = defaults.apply(new)
+    room.check_size(new)
     if has(new, "spec") and new.spec != old.spec:
         new = replace(new, metadata=replace(new.metadata, generation=(old.metadata.generation or 0) + 1))
     if new != old:
