@@ -13,6 +13,7 @@ Source: Kubernetes "Update API Objects in Place Using kubectl patch" and the des
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -81,7 +82,8 @@ def _delete_values(result: dict[str, Any], name: str, values: Any) -> None:
     if not isinstance(values, list):
         raise Invalid(f"{DELETE}{name}: expected a list of values")
     if isinstance(result.get(name), list):
-        result[name] = [item for item in result[name] if item not in values]
+        gone = set(map(_hashable, values))
+        result[name] = [item for item in result[name] if _hashable(item) not in gone]
 
 
 def _value(original: Any, patch: Any, shape: Shape) -> Any:
@@ -104,31 +106,32 @@ def _new(value: Any, shape: Shape) -> Any:
 def _list(original: list[Any], patch: list[Any], shape: Shape) -> list[Any]:
     if not any(isinstance(item, Mapping) for item in (*original, *patch)):
         asked = list(dict.fromkeys(patch)) if all(_scalar(item) for item in patch) else patch
-        rest = [item for item in original if item not in asked]
+        named = set(map(_hashable, asked))
+        rest = [item for item in original if _hashable(item) not in named]
         return _placed(rest, asked, original, lambda item: item)
     if not shape.merge_key:
         raise Invalid("cannot merge lists without merge key")
     identify = _by(shape.merge_key)
     inner = shape.inner or WHOLE
-    kept = list(original)
+    gone = set()
     asked = []
     for item in patch:
         directive = item.get(PATCH, "merge") if isinstance(item, Mapping) else "merge"
         if directive == "delete":
-            gone = identify(item)
-            kept = [each for each in kept if identify(each) != gone]
+            gone.add(_hashable(identify(item)))
         elif directive == "replace":
             return [_plain(each) for each in patch if not (isinstance(each, Mapping) and PATCH in each)]
         elif directive == "merge":
             asked.append(item)
         else:
             raise Invalid(f"unknown patch type found: {directive!r:.40} in list: must be replace, delete or merge")
+    kept = [(key, item) for item in original if (key := _hashable(identify(item))) not in gone]
+    present = dict(reversed(kept))  # of several with the same key the first
     merged: dict[Any, Any] = {}
     for item in asked:
-        key = identify(item)
-        present: Mapping[str, Any] = next((each for each in kept if identify(each) == key), {})
-        merged[key] = _object(merged.get(key, present), item, inner)
-    rest = [item for item in kept if identify(item) not in merged]
+        key = _hashable(identify(item))
+        merged[key] = _object(merged.get(key, present.get(key, {})), item, inner)
+    rest = [item for key, item in kept if key not in merged]
     return _placed(rest, list(merged.values()), original, identify)
 
 
@@ -136,11 +139,11 @@ def _placed(rest: list[Any], asked: list[Any], before: list[Any], identify: Iden
     """Items of a patch first, but behind those that stood before them."""
     places = {_hashable(identify(item)): place for place, item in reversed(list(enumerate(before)))}
     result: list[Any] = []
-    waiting = list(rest)
+    waiting = deque(rest)
     for item in asked:
         place = places.get(_hashable(identify(item)))
         while waiting and place is not None and places[_hashable(identify(waiting[0]))] < place:
-            result.append(waiting.pop(0))
+            result.append(waiting.popleft())
         result.append(item)
     return [*result, *waiting]
 

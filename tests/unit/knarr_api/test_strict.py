@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as plain_json
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from knarr_api.errors import Invalid
 from knarr_api.types.apiextensions_v1 import CustomResourceDefinition
 from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.core_v1 import ConfigMap, Pod, PodList, Secret
+from tests.slowness import patient
 
 
 def refusal(document: Any, type_: type[Any] = Deployment) -> list[str]:
@@ -172,3 +174,10 @@ def test_decoding_names_the_place_of_the_first_mistake() -> None:
 )
 def test_bytes_as_they_are_encoded_here_are_read_like_any_other_text(text: str) -> None:
     assert json.decode_lenient(text.encode(), Pod) == json.decode_lenient(text, Pod)
+
+
+def test_one_doubled_name_among_many_is_found_at_once() -> None:
+    names = ",".join(f'"a{number}":""' for number in range(50_000))
+    started = time.process_time()
+    assert refusal(f'{{"data":{{"a7":"",{names}}}}}'.encode(), ConfigMap) == ["data.a7: duplicate field"]
+    assert time.process_time() - started < patient(2), "it took 30 s where each name was counted among all"
