@@ -126,7 +126,7 @@ def _list(original: list[Any], patch: list[Any], shape: Shape) -> list[Any]:
         else:
             raise Invalid(f"unknown patch type found: {directive!r:.40} in list: must be replace, delete or merge")
     kept = [(key, item) for item in original if (key := _hashable(identify(item))) not in gone]
-    present = dict(reversed(kept))  # of several with the same key the first
+    present: dict[Any, Mapping[str, Any]] = dict(reversed(kept))  # of several with the same key the first
     merged: dict[Any, Any] = {}
     for item in asked:
         key = _hashable(identify(item))
