@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from knarr_api import errors, kinds
-from knarr_api.types.core_v1 import ConfigMap
+from knarr_api.types.core_v1 import ConfigMap, Namespace
 from knarr_client.client import PatchType
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
@@ -41,7 +41,7 @@ def deployment(bytes_: int) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 async def served_afterwards(client: GrpcClient) -> AsyncIterator[None]:
     yield
-    assert await client.get(ConfigMap, "kube-root-ca.crt", "default")
+    assert await client.get(Namespace, "default")
 
 
 @pytest.mark.parametrize(
