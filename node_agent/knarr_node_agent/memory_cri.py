@@ -81,7 +81,7 @@ class MemoryCri:
         self.containers: dict[str, _Container] = {}
         self.runtime = _RuntimeService(self)
         self.images = _ImageService(self)
-        self._clock = clock
+        self.clock = clock
         self._made = 0
         self._listeners: list[asyncio.Queue[Any]] = []
 
@@ -113,7 +113,7 @@ class MemoryCri:
     # Within
 
     def now_ns(self) -> int:
-        return int(self._clock.now().timestamp() * 1e9)
+        return int(self.clock.now().timestamp() * 1e9)
 
     def identifier(self) -> str:
         self._made += 1
@@ -297,10 +297,10 @@ class _RuntimeService:
             return cri.StopContainerResponse()
         after_s = container.program.stops_after_s
         if request.timeout <= 0 or after_s is None or after_s > request.timeout:
-            await memory._clock.sleep(max(request.timeout, 0))
+            await memory.clock.sleep(max(request.timeout, 0))
             memory.finish(container, KILLED)
         else:
-            await memory._clock.sleep(after_s)
+            await memory.clock.sleep(after_s)
             memory.finish(container, container.program.stop_code)
         return cri.StopContainerResponse()
 
@@ -389,7 +389,7 @@ class _ImageService:
         memory, name = self._memory, request.image.image
         memory.check()
         memory.pulls.append(name)
-        await memory._clock.sleep(memory.pull_s)
+        await memory.clock.sleep(memory.pull_s)
         if name not in memory.pullable:
             raise errors.NotFound(f"{name}: not found")
         memory.present.add(name)

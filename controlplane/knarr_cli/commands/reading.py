@@ -1,8 +1,7 @@
-"""``get``, ``describe``, ``events``, ``why`` and ``logs``."""
+"""``get``, ``describe`` and ``events``."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -10,25 +9,25 @@ from typing import Any
 import click
 
 from knarr_api import kinds
-from knarr_api.errors import Expired, Invalid, NotFound, ResourceExhausted, Unavailable, not_found
+from knarr_api.errors import Expired, Invalid, NotFound, not_found
 from knarr_api.kinds import Kind
 from knarr_cli import output, sending, tables
 from knarr_cli.cells import at, event_order
 from knarr_cli.commands import past
 from knarr_cli.describing import describe
 from knarr_cli.options import all_namespaces_option, files_option, namespace_option, recursive_option, selector_option
+from knarr_cli.printing import Printer
 from knarr_cli.refusal import explain
 from knarr_cli.selecting import resources_argument
-from knarr_cli.session import session, shown, targets
+from knarr_cli.session import session, targets
 from knarr_cli.verb import Verb
-from knarr_client.client import EventType
+from knarr_cli.watching import follow
 from knarr_client.grpc import GrpcClient
 
 EVENT = kinds.by_kind("v1", "Event")
 POD = kinds.by_kind("v1", "Pod")
 REPLICA_SET = kinds.by_kind("apps/v1", "ReplicaSet")
 QUOTA, LIMITS = kinds.by_kind("v1", "ResourceQuota"), kinds.by_kind("v1", "LimitRange")
-WATCH_ATTEMPTS, WATCH_PAUSE_S = 60, 0.5
 
 
 @click.command(
@@ -108,7 +107,7 @@ def get_command(
         raise Invalid("name cannot be provided when a selector is specified")
     if subresource and not all(name for _, name in wanted):
         raise Invalid("subresource can not be used when bulk resources are specified: name the object")
-    printer = _Printer(
+    printer = Printer(
         form,
         space,
         all_namespaces,
@@ -151,7 +150,7 @@ def get_command(
         name = wanted[0][1]
         fields = ",".join(part for part in (field_selector, f"metadata.name={name}" if name else "") if part)
         revision = revisions.get(kind) or max((at(i, "metadata.resourceVersion", "0") for i in items), default="0")
-        await _follow(client, kind, space, selector, fields, revision, printer)
+        await follow(client, kind, space, selector, fields, revision, printer)
 
     if at_revision and at_time:
         raise Invalid("--at and --at-revision: give one of them")
@@ -218,137 +217,6 @@ async def _one(
     if not page.items:
         raise not_found(kind.resource, name, kind.group)
     return page.items[0]
-
-
-async def _follow(
-    client: GrpcClient, kind: Kind, space: str, selector: str, fields: str, revision: str, printer: _Printer
-) -> None:
-    """Show every change, also over lost connections; never returns. Raises Unavailable when the API stays away."""
-    space = space if kind.namespaced else ""
-    failures, expired = 0, False
-    while True:
-        try:
-            if expired:
-                page = await client.raw.list(kind, space, label_selector=selector, field_selector=fields)
-                revision, expired = page.resource_version, False
-                for item in page.items:
-                    printer.change(kind, item)
-            watching = client.raw.watch(
-                kind, space, label_selector=selector, field_selector=fields, resource_version=revision
-            )
-            async for batch in watching:
-                failures = 0
-                for event in batch:
-                    revision = event.resource_version
-                    if event.type is not EventType.BOOKMARK and event.object is not None:
-                        printer.change(kind, event.object, event.type.name)
-        except Expired:
-            expired = True
-        except (Unavailable, ResourceExhausted):  # the latter where what was written was not taken for long
-            failures += 1
-            if failures > WATCH_ATTEMPTS:
-                raise
-            await asyncio.sleep(WATCH_PAUSE_S)
-
-
-class _Printer:
-    """How ``get`` shows things."""
-
-    def __init__(
-        self,
-        form: str,
-        space: str,
-        all_namespaces: bool,
-        labels: bool,
-        headers: bool,
-        *,
-        several: bool,
-        managed: bool = False,
-        label_columns: tuple[str, ...] = (),
-        events: bool = False,
-    ) -> None:
-        self._form = form
-        self._space = space
-        self._all = all_namespaces
-        self._labels = labels
-        self._headers = headers
-        self._several = several
-        self._managed = managed
-        self._label_columns = label_columns
-        self._events = events
-        self._widths: list[int] = []
-
-    def show(self, groups: Mapping[Kind, list[dict[str, Any]]], *, single: bool) -> None:
-        if self._events:
-            for kind, each in groups.items():
-                for item in each:
-                    self.change(kind, item)
-            return
-        if output.is_table(self._form):
-            self._tables(groups)
-            return
-        items = [item for each in groups.values() for item in each]
-        if self._form == "name":
-            for kind, each in groups.items():
-                for item in each:
-                    output.document("name", item, kind)
-        elif single and len(items) == 1:
-            output.document(self._form, items[0], managed=self._managed, headers=self._headers)
-        else:
-            content = {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
-            output.document(self._form, content, managed=self._managed, headers=self._headers)
-
-    def change(self, kind: Kind, item: dict[str, Any], event: str = "ADDED") -> None:
-        """One more row, or document, of a watch."""
-        if output.is_table(self._form):
-            titles, cells = self._rows(kind, [item])
-            if self._events:
-                titles, cells = ["EVENT", *titles], [[event.ljust(len("MODIFIED")), *cells[0]]]
-                self._widths = self._widths if len(self._widths) == len(titles) else []
-            if not self._widths:
-                pairs = zip(titles, cells[0], strict=True)
-                self._widths = [max(len(title), len(cell)) for title, cell in pairs]
-                if self._headers:
-                    output.write("   ".join(t.ljust(w) for t, w in zip(titles, self._widths, strict=True)).rstrip())
-            widths = self._widths
-            padded = [cell.ljust(width) for cell, width in zip(cells[0], widths, strict=True)]
-            output.write("   ".join(padded).rstrip())
-        else:
-            if self._form == "yaml":
-                output.write("---")
-            shown_item = {"type": event, "object": item} if self._events and self._form in ("json", "yaml") else item
-            output.document(self._form, shown_item, kind, managed=self._managed)
-        sys.stdout.flush()
-
-    def _tables(self, groups: Mapping[Kind, list[dict[str, Any]]]) -> None:
-        if not any(groups.values()):
-            namespaced = any(kind.namespaced for kind in groups)
-            place = f" in {self._space} namespace." if namespaced and not self._all else ""
-            sys.stderr.write(f"No resources found{place}\n")
-            return
-        first = True
-        for kind, items in groups.items():
-            if not items:
-                continue
-            if not first:
-                output.write("")
-            first = False
-            titles, cells = self._rows(kind, items)
-            self._widths = [max(len(row[i]) for row in [titles, *cells]) for i in range(len(titles))]
-            output.table(titles, cells, headers=self._headers)
-
-    def _rows(self, kind: Kind, items: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-        prefix = shown(kind, "") if self._several else ""
-        return tables.rows(
-            kind,
-            items,
-            output.now(),
-            wide=self._form == "wide",
-            with_namespace=self._all and kind.namespaced,
-            with_labels=self._labels,
-            name_prefix=prefix,
-            label_columns=self._label_columns,
-        )
 
 
 def _sort_key(path: str, item: dict[str, Any]) -> tuple[int, Any]:
@@ -433,7 +301,7 @@ def events_command(
     if types:
         terms.append(f"type={types}")
     fields = ",".join(terms)
-    printer = _Printer("", space, all_namespaces, False, True, several=False)
+    printer = Printer("", space, all_namespaces, False, True, several=False)
 
     async def work(client: GrpcClient) -> None:
         page = await client.raw.list(EVENT, space, field_selector=fields)
@@ -441,7 +309,7 @@ def events_command(
         printer.show({EVENT: items}, single=False)
         sys.stdout.flush()
         if watch:
-            await _follow(client, EVENT, space, "", fields, page.resource_version, printer)
+            await follow(client, EVENT, space, "", fields, page.resource_version, printer)
 
     own.run(work)
 
