@@ -15,7 +15,8 @@ from knarr_api import kinds
 from knarr_api.errors import Forbidden
 from knarr_api.kinds import Kind
 from knarr_api.types.core_v1 import Event, Pod, PodSpec
-from knarr_controlplane.cache.watch_cache import Filter, WatchCache
+from knarr_controlplane.cache.changes import Filter
+from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.pki.identity import Identity
 
 READS = frozenset({"get", "list", "watch"})

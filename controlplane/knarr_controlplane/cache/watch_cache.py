@@ -12,266 +12,29 @@ about to commit (``expect``), so that its own events need no decoding.
 from __future__ import annotations
 
 import asyncio
-import bisect
 import contextlib
 import heapq
 import itertools
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import structlog
 
 from knarr_api.errors import DeadlineExceeded, Expired, Internal, KnarrError, Unimplemented
-from knarr_api.fields import FieldSelector
 from knarr_api.kinds import KINDS, Kind
-from knarr_api.labels import Selector
 from knarr_controlplane.cache import entries
+from knarr_controlplane.cache.changes import ALL, MAX_DELIVERY, Change, ChangeType, Filter, Logged
 from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.cache.kind_cache import KindCache
 from knarr_controlplane.store import revision
 from knarr_controlplane.store.protocol import Progress, Store, StoreEvent
 
 ROOT = "/registry/"
-MAX_LOG, MAX_LOG_BYTES = 20_000, 64 * 1024 * 1024
-"""Changes of one kind that are kept, and the JSON in them."""
-MAX_BACKLOG = 15_000
-MAX_DELIVERY, MAX_DELIVERY_BYTES = 500, 1024 * 1024
-"""In one message to a watcher; of the bytes, one object more."""
 RETRY_S = 0.5
 WAIT_S = 10.0
 CLOCK_SLACK_S = 0.01
 """A timer may ring this much early."""
 BOOKMARK_S = 30.0
-
-
-class ChangeType(Enum):
-    ADDED = "ADDED"
-    MODIFIED = "MODIFIED"
-    DELETED = "DELETED"
-    BOOKMARK = "BOOKMARK"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a watcher is told. entry is None for a bookmark; for a deletion it is the last state."""
-
-    type: ChangeType
-    entry: CacheEntry | None
-    revision: int
-
-
-def in_messages(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
-    """In the same order, in parts that are not too much for one message each."""
-    part: list[Change] = []
-    size_bytes = 0
-    for change in changes:
-        part.append(change)
-        size_bytes += change.entry.size_bytes if change.entry is not None else 0
-        if len(part) == MAX_DELIVERY or size_bytes >= MAX_DELIVERY_BYTES:
-            yield tuple(part)
-            part, size_bytes = [], 0
-    if part:
-        yield tuple(part)
-
-
-Interest = tuple[str, str]
-ALL: Interest = ("", "")
-INTERESTS = ("spec.nodeName", "metadata.name")
-"""Fields by which watchers are told only what concerns them: each agent watches its own pods, and the ConfigMaps and
-Secrets of these by name. What a change costs does not depend on how many others watch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What of a kind is asked for."""
-
-    namespace: str = ""
-    labels: Selector | None = None
-    fields: FieldSelector | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it admits everything."""
-        return not self.namespace and self.labels is None and self.fields is None
-
-    def admits(self, entry: CacheEntry | None) -> bool:
-        return (
-            entry is not None
-            and (not self.namespace or entry.namespace == self.namespace)
-            and (self.labels is None or self.labels.matches(entry.labels))
-            and (self.fields is None or self.fields.matches(entry.read))
-        )
-
-    def interest(self) -> Interest:
-        """The one value of a field that all it admits have, where there is such a field; else ALL."""
-        for field_ in INTERESTS:
-            value = self.fields.exact(field_) if self.fields is not None else None
-            if value:
-                return field_, value
-        return ALL
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """A change before any filter: old or new is None where it appeared or went, never both."""
-
-    revision: int
-    old: CacheEntry | None
-    new: CacheEntry | None
-
-    @property
-    def size_bytes(self) -> int:
-        entry = self.new or self.old
-        return entry.size_bytes if entry is not None else 0
-
-    def interests(self) -> tuple[Interest, ...]:
-        """Whose followers it may concern; each once."""
-        old, new = self.old, self.new
-        found: list[Interest] = [ALL]
-        for name in INTERESTS:
-            before = old.read(name) if old is not None else ""
-            after = new.read(name) if new is not None else ""
-            if before:
-                found.append((name, before))
-            if after and after != before:
-                found.append((name, after))
-        return tuple(found)
-
-
-@dataclass(slots=True, eq=False)
-class Follower:
-    """One watch: the changes that may concern it and that it was not told of yet."""
-
-    interest: Interest
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    pending: deque[Logged] = field(default_factory=deque)
-    lost: bool = False
-    """Too much was pending: it has to list again."""
-    asked: bool = False
-    """For a bookmark, as soon as nothing is pending."""
-
-    def take(self, logged: Logged) -> None:
-        if len(self.pending) >= MAX_BACKLOG:
-            self.lose()
-        if not self.lost:
-            self.pending.append(logged)
-
-    def forget(self, before: int) -> None:
-        """Nothing up to that packed revision is told any more."""
-        if self.pending and self.pending[0].revision <= before:
-            self.lose()
-
-    def lose(self) -> None:
-        self.lost = True
-        self.pending.clear()
-        self.wake.set()
-
-    def next(self, count: int) -> list[Logged]:
-        """The oldest, no more than that. Raises Expired when some were lost."""
-        if self.lost:
-            raise Expired("too old resource version: the watch fell too far behind, list again")
-        found: list[Logged] = []
-        size_bytes = 0
-        while self.pending and len(found) < count and size_bytes < MAX_DELIVERY_BYTES:
-            found.append(self.pending.popleft())
-            size_bytes += found[-1].size_bytes
-        return found
-
-
-@dataclass(slots=True, eq=False)
-class KindCache:
-    """One kind's objects and log. ``start`` is the absolute index of the log's first change."""
-
-    kind: Kind
-    entries: dict[str, CacheEntry] = field(default_factory=dict)
-    log: list[Logged] = field(default_factory=list)
-    start: int = 0
-    log_bytes: int = 0
-    forgotten: int = 0
-    """Packed; a watch from before it is refused."""
-    followers: dict[Interest, dict[Follower, None]] = field(default_factory=dict)
-    """In the order in which they came, so that a run repeats exactly."""
-    touched: dict[Follower, None] = field(default_factory=dict)
-    """Whom the changes since the last wake concern."""
-    by_node: dict[str, dict[str, CacheEntry]] = field(default_factory=dict)
-    """Pods only: those of each node."""
-
-    def put(self, key: str, entry: CacheEntry | None, at: int) -> None:
-        old = self.entries.get(key)
-        if old is None and entry is None:
-            return
-        if old is not None:
-            old.replaced = True
-        if entry is None:
-            del self.entries[key]
-        else:
-            self.entries[key] = entry
-        if self.kind.kind == "Pod":
-            self._index(key, old, entry)
-        logged = Logged(at, old, entry)
-        self.log.append(logged)
-        self.log_bytes += logged.size_bytes
-        if self.followers:
-            for interest in logged.interests():
-                for follower in self.followers.get(interest, ()):
-                    follower.take(logged)
-                    self.touched[follower] = None
-        if len(self.log) > MAX_LOG or (self.log_bytes > MAX_LOG_BYTES and len(self.log) > 1):
-            self.forget(self.log[len(self.log) // 4].revision)
-
-    def forget(self, before: int) -> None:
-        """Drop the log up to a packed revision; watches and lists from before it are refused from now on."""
-        count = bisect.bisect_right(self.log, before, key=lambda change: change.revision)
-        self.log_bytes -= sum(logged.size_bytes for logged in self.log[:count])
-        del self.log[:count]
-        self.start += count
-        self.forgotten = max(self.forgotten, before)
-        for followers in self.followers.values():
-            for follower in followers:
-                follower.forget(before)
-
-    def restart(self, at: int) -> None:
-        """The log begins anew after a packed revision; every watch is refused, also one that had seen everything."""
-        self.start += len(self.log)
-        self.log.clear()
-        self.log_bytes = 0
-        self.forgotten = max(self.forgotten, at)
-        for followers in self.followers.values():
-            for follower in followers:
-                follower.lose()
-
-    def _index(self, key: str, old: CacheEntry | None, new: CacheEntry | None) -> None:
-        if old is not None:
-            self.by_node.get(old.read("spec.nodeName"), {}).pop(key, None)
-        node = new.read("spec.nodeName") if new is not None else ""
-        if new is not None and node:
-            self.by_node.setdefault(node, {})[key] = new
-
-    def wake(self) -> None:
-        """Wake whom the changes concern."""
-        for follower in self.touched:
-            follower.wake.set()
-        self.touched.clear()
-
-    def subscribe(self, filter_: Filter, after: int) -> Follower:
-        """Somebody who is told of changes from now on, and at once of those after a packed revision."""
-        interest = filter_.interest()
-        follower = Follower(interest)
-        first = bisect.bisect_right(self.log, after, key=lambda change: change.revision)
-        for logged in self.log[first:]:
-            if interest == ALL or interest in logged.interests():
-                follower.take(logged)
-        self.followers.setdefault(interest, {})[follower] = None
-        return follower
-
-    def unsubscribe(self, follower: Follower) -> None:
-        followers = self.followers[follower.interest]
-        followers.pop(follower, None)
-        self.touched.pop(follower, None)
-        if not followers:
-            del self.followers[follower.interest]
 
 
 Decode = Callable[[Kind, str, bytes, int], CacheEntry]
@@ -422,7 +185,7 @@ class WatchCache:
                 follower.wake.clear()
                 held = follower.next(MAX_DELIVERY)
                 seen = self.revision
-                changes = tuple(change for logged in held if (change := _change(logged, filter_)) is not None)
+                changes = tuple(change for logged in held if (change := logged.as_told(filter_)) is not None)
                 now_s = loop.time()
                 if changes:
                     yield changes
@@ -457,7 +220,7 @@ class WatchCache:
                     self._entry(kind, event.key, value, event.revision, strict=False) if value is not None else None
                     for value in (event.previous, event.value)
                 )
-                change = _change(Logged(event.revision, old, new), filter_)
+                change = Logged(event.revision, old, new).as_told(filter_)
                 if change is not None:
                     changes.append(change)
             if changes:
@@ -546,18 +309,3 @@ def _too_late(future: asyncio.Future[None], after_s: float) -> None:
     if not future.done():
         text = f"the write is stored, but this server has not seen it within {after_s:.0f} s: the store is slow"
         future.set_exception(DeadlineExceeded(text))
-
-
-def _change(logged: Logged, filter_: Filter) -> Change | None:
-    """What a watcher with this filter sees of a change: an object may enter or leave what it asked for."""
-    if filter_.is_open:
-        before, after = logged.old is not None, logged.new is not None
-    else:
-        before, after = filter_.admits(logged.old), filter_.admits(logged.new)
-    if after:
-        return Change(ChangeType.MODIFIED if before else ChangeType.ADDED, logged.new, logged.revision)
-    if before:
-        if logged.old is None:
-            raise Internal("a change without an object")
-        return Change(ChangeType.DELETED, logged.new or logged.old, logged.revision)
-    return None

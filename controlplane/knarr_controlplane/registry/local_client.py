@@ -11,8 +11,8 @@ import msgspec
 from knarr_api import json, kinds
 from knarr_api.errors import KnarrError
 from knarr_client.client import Applied, Binding, Event, EventType, Outcome, Page, Propagation
+from knarr_controlplane.cache.changes import ChangeType
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import ChangeType
 from knarr_controlplane.leader import Term
 from knarr_controlplane.registry import bulk, pages
 from knarr_controlplane.registry.bulk import Wanted

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from knarr_api import errors
 from knarr_api.kinds import Kind
+from knarr_controlplane.cache.changes import Filter
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Filter, WatchCache
+from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.store import revision
 
 MAX_LIMIT = 10_000

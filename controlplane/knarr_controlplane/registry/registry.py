@@ -23,8 +23,9 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_api.types.scheduling_v1 import PriorityClass
 from knarr_client.client import PatchType
 from knarr_controlplane.cache import entries
+from knarr_controlplane.cache.changes import Change, ChangeType, Filter, in_messages
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Change, ChangeType, Expected, Filter, WatchCache, in_messages
+from knarr_controlplane.cache.watch_cache import Expected, WatchCache
 from knarr_controlplane.registry import (
     accounts,
     conversion,

@@ -11,8 +11,8 @@ from knarr_api.kinds import Kind
 from knarr_api.types.autoscaling_v1 import Scale
 from knarr_api.types.core_v1 import Pod
 from knarr_api.types.policy_v1 import PodDisruptionBudget
+from knarr_controlplane.cache.changes import Filter
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Filter
 from knarr_controlplane.registry import eviction, pages, rules, scale
 from knarr_controlplane.registry.addressing import check_uid, names_write
 from knarr_controlplane.registry.managed_fields import Writer

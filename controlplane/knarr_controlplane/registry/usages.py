@@ -18,8 +18,9 @@ from knarr_api.types.core_v1 import Node, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_api.types.metrics_v1beta1 import ContainerMetrics, NodeMetrics, PodMetrics
 from knarr_controlplane.cache import entries
+from knarr_controlplane.cache.changes import Filter
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Filter, WatchCache
+from knarr_controlplane.cache.watch_cache import WatchCache
 
 NODE, POD = kinds.of(Node), kinds.of(Pod)
 NODE_METRICS, POD_METRICS = kinds.of(NodeMetrics), kinds.of(PodMetrics)

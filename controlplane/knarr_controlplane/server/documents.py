@@ -12,8 +12,8 @@ from knarr_api.errors import FieldError, Invalid, ResourceExhausted, invalid
 from knarr_api.kinds import Kind
 from knarr_api.types import meta_v1
 from knarr_api.types.autoscaling_v1 import Scale
+from knarr_controlplane.cache.changes import Change, ChangeType
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Change, ChangeType
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry import conversion, managed_fields
 from knarr_controlplane.registry.managed_fields import Writer

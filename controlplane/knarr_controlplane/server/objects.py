@@ -13,7 +13,7 @@ from knarr_api.types.autoscaling_v1 import Scale
 from knarr_api.types.core_v1 import Pod
 from knarr_client.client import PatchType
 from knarr_controlplane.authz import Authorizer
-from knarr_controlplane.cache.watch_cache import ALL, ChangeType, Filter
+from knarr_controlplane.cache.changes import ALL, ChangeType, Filter
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry import applying, conversion, patching, scale, subresources
 from knarr_controlplane.registry.pages import Wanted

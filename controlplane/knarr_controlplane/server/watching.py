@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from knarr_api.kinds import Kind
-from knarr_controlplane.cache.watch_cache import Change
+from knarr_controlplane.cache.changes import Change
 from knarr_controlplane.server import documents
 from knarr_controlplane.server.documents import Form
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc

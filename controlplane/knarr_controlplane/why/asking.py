@@ -12,7 +12,7 @@ from knarr_api.kinds import Kind
 from knarr_api.types.apps_v1 import ReplicaSet
 from knarr_api.types.batch_v1 import Job
 from knarr_api.types.core_v1 import Event, Namespace, Node, Pod
-from knarr_controlplane.cache.watch_cache import Filter
+from knarr_controlplane.cache.changes import Filter
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import PodToPlace, verdicts

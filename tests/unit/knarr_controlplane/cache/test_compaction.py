@@ -9,7 +9,8 @@ import pytest
 from knarr_api import errors, kinds
 from knarr_api.types.core_v1 import ConfigMap
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_controlplane.cache.watch_cache import Filter, WatchCache
+from knarr_controlplane.cache.changes import Filter
+from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_controlplane.store.protocol import Put

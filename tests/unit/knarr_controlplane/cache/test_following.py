@@ -16,7 +16,8 @@ from knarr_api import errors, kinds
 from knarr_api.types.core_v1 import Container, Pod, PodSpec
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.clock import SystemClock
-from knarr_controlplane.cache.watch_cache import ChangeType, WatchCache
+from knarr_controlplane.cache.changes import ChangeType
+from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry.registry import Registry, filter_of
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage

@@ -7,7 +7,8 @@ import asyncio
 from knarr_api import kinds
 from knarr_api.types.core_v1 import ConfigMap
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_controlplane.cache.watch_cache import ChangeType, Filter, WatchCache
+from knarr_controlplane.cache.changes import ChangeType, Filter
+from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_controlplane.store.protocol import Delete, Put

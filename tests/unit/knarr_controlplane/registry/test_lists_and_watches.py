@@ -14,7 +14,7 @@ from knarr_api.types.apps_v1 import ReplicaSet, ReplicaSetSpec
 from knarr_api.types.core_v1 import ConfigMap, Container, Pod, PodSpec, PodTemplateSpec, ServiceAccount
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
-from knarr_controlplane.cache.watch_cache import ChangeType, Filter
+from knarr_controlplane.cache.changes import ChangeType, Filter
 from knarr_controlplane.registry import subresources
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import Registry, filter_of

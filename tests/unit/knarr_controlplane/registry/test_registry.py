@@ -23,7 +23,7 @@ from knarr_api.types.core_v1 import (
     ServiceSpec,
 )
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_controlplane.cache.watch_cache import ChangeType
+from knarr_controlplane.cache.changes import ChangeType
 from knarr_controlplane.registry.pages import Wanted
 from knarr_controlplane.registry.registry import filter_of
 
