@@ -45,16 +45,22 @@ class Usages:
         """By node."""
 
     def report(self, node: str, usage: Any, *, age_s: float = 0.0) -> None:
-        """What an agent says (``knarr.v1.Usage``), or said so long ago; it replaces what it said before."""
-        at = self._now() - datetime.timedelta(seconds=age_s)
+        """What an agent says (``knarr.v1.Usage``), or said so long ago; it replaces what it said before.
+
+        What seems to come from the future was reported before the clock was set back: it is older than anything.
+        """
+        now = self._now()
+        at = now - datetime.timedelta(seconds=age_s)
         present = self._reports.get(node)
-        if present is None or present.at < at or not age_s:
+        if present is None or present.at < at or present.at > now or not age_s:
             self._reports[node] = _Report(at, usage)
 
     def reported(self) -> tuple[tuple[str, float, Any], ...]:
         """Each node's name, the age of its report in seconds, and the report."""
         now = self._now()
-        return tuple((node, (now - each.at).total_seconds(), each.usage) for node, each in self._reports.items())
+        return tuple(
+            (node, max(0.0, (now - each.at).total_seconds()), each.usage) for node, each in self._reports.items()
+        )
 
     def forget(self, node: str) -> None:
         self._reports.pop(node, None)

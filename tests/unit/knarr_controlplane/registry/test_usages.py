@@ -60,6 +60,15 @@ async def test_of_what_is_gone_or_was_not_heard_of_for_long_nothing_is_known(reg
         registry.get(PODS, "default", "p")
 
 
+async def test_what_others_tell_counts_also_after_the_clock_was_set_back(registry, uid, time):
+    """Else what was told before would stand for as long as the clock went back."""
+    registry.usages.report("n1", usage("another uid"), age_s=1.0)
+    time.now -= datetime.timedelta(hours=1)
+    assert [age_s for _, age_s, _ in registry.usages.reported()] == [0.0]
+    registry.usages.report("n1", usage(uid), age_s=1.0)
+    registry.get(PODS, "default", "p")
+
+
 async def test_another_node_may_not_speak_for_the_pod(registry, uid):
     registry.usages.report("n2", usage(uid))
     assert registry.list(PODS, filter_of(PODS, "", "", "")).entries == ()
