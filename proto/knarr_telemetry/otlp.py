@@ -17,14 +17,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from knarr_telemetry import tracing
+from knarr_telemetry.spans import HEADER, Span
 
 SEND_EVERY_MS = 1000
 TIMEOUT_S = 3
 
 
 class OpenTelemetryTracer:
-    """Implements ``tracing.Tracer``."""
+    """Implements ``Tracer``."""
 
     def __init__(self, service: str, endpoint: str, attributes: Mapping[str, str]) -> None:
         exporter = OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https:"), timeout=TIMEOUT_S)
@@ -33,11 +33,11 @@ class OpenTelemetryTracer:
         self._tracer = self._provider.get_tracer("knarr")
         self._propagator = TraceContextTextMapPropagator()
 
-    def span(self, name: str, parent: str, attributes: Mapping[str, Any]) -> tracing.Span:
-        carrier = {tracing.HEADER: parent} if parent else {}
+    def span(self, name: str, parent: str, attributes: Mapping[str, Any]) -> Span:
+        carrier = {HEADER: parent} if parent else {}
         return self._begin(name, self._propagator.extract(carrier, contexts.Context()), attributes)
 
-    def step(self, name: str, attributes: Mapping[str, Any]) -> tracing.Span:
+    def step(self, name: str, attributes: Mapping[str, Any]) -> Span:
         """What was left running by a span that has ended is no part of it."""
         if not trace.get_current_span().is_recording():
             return contextlib.nullcontext()
@@ -48,7 +48,7 @@ class OpenTelemetryTracer:
             return ""
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
-        return carrier.get(tracing.HEADER, "")
+        return carrier.get(HEADER, "")
 
     def stop(self) -> None:
         self._provider.shutdown()

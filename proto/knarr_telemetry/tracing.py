@@ -11,34 +11,23 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
-HEADER = "traceparent"
+from knarr_telemetry.spans import HEADER as HEADER
+from knarr_telemetry.spans import Span as Span
+from knarr_telemetry.spans import Tracer
+
 ANNOTATION = "knarr.io/traceparent"
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 HELP = "send traces to this OTLP collector: http://HOST:4317 or unix:///PATH (default: $OTEL_EXPORTER_OTLP_ENDPOINT)"
 NEW = ""
 """As a parent: none, the span begins a trace."""
 
-Span = AbstractContextManager[object]
 _NOTHING: Span = contextlib.nullcontext()
 
 
 class NotInstalled(Exception):
     """What traces need is not there; the message says how to get it."""
-
-
-class Tracer(Protocol):
-    """What ``otlp`` offers when it is on."""
-
-    def span(self, name: str, parent: str, attributes: Mapping[str, Any]) -> Span: ...
-
-    def step(self, name: str, attributes: Mapping[str, Any]) -> Span: ...
-
-    def traceparent(self) -> str: ...
-
-    def stop(self) -> None: ...
 
 
 class _State:

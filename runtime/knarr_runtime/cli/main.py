@@ -49,9 +49,9 @@ def knarr_runtime(context: click.Context, socket: Path) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def serve(arguments: tuple[str, ...]) -> None:
     """Serve CRI on a unix socket (the daemon)"""
-    from knarr_runtime import main
+    from knarr_runtime import serving
 
-    main.serve(["serve", *arguments])
+    serving.serve(["serve", *arguments])
 
 
 @knarr_runtime.command()

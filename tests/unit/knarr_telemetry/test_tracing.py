@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from knarr_telemetry import tracing
 
-PROGRAMS = ("knarr_controlplane.main", "knarr_node_agent.main", "knarr_runtime.main", "knarr_runtime.daemon")
+PROGRAMS = ("knarr_controlplane.main", "knarr_node_agent.main", "knarr_runtime.serving", "knarr_runtime.daemon")
 VALID = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -40,7 +40,7 @@ def test_a_span_that_is_off_is_nothing() -> None:
 def test_who_wants_traces_without_their_packages_is_told_how_to_get_them() -> None:
     code = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "from knarr_runtime.main import serve\n"
+        "from knarr_runtime.serving import serve\n"
         "serve(['serve', '--tracing-endpoint', 'http://127.0.0.1:1'])"
     )
     done = python(code)
