@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from knarr_api.types.core_v1 import NodeSelectorRequirement, NodeSelectorTerm, PodSpec
+from knarr_api.types import core_v1
+from knarr_api.types.core_v1 import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec
 from knarr_controlplane.scheduler.columns import Columns, Mask, Scores
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal
 
@@ -20,6 +21,11 @@ WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 class NodeAffinity:
+    """added: what the scheduler demands besides, of every pod."""
+
+    def __init__(self, added: core_v1.NodeAffinity | None = None) -> None:
+        self._added = added
+
     name = "NodeAffinity"
     weight = 2.0
     by_node = True
@@ -30,15 +36,27 @@ class NodeAffinity:
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         mask = eligible(pod.pod.spec, columns)
+        enforced = self._added.required_during_scheduling_ignored_during_execution if self._added is not None else None
+        if enforced is not None:
+            admitted = _admitted(enforced, columns)
+            yield Refusal("node(s) didn't match scheduler-enforced node affinity", ~admitted, resolvable=False)
+            mask = mask if mask is None else mask | ~admitted
         if mask is not None:
             yield Refusal("node(s) didn't match Pod's node affinity/selector", ~mask, resolvable=False)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         affinity = pod.pod.spec.affinity
-        if affinity is None or affinity.node_affinity is None:
+        own = affinity.node_affinity if affinity is not None else None
+        wanted = [
+            each
+            for given in (self._added, own)
+            if given is not None
+            for each in given.preferred_during_scheduling_ignored_during_execution
+        ]
+        if not wanted:
             return None
         total = np.zeros(columns.capacity)
-        for preferred in affinity.node_affinity.preferred_during_scheduling_ignored_during_execution:
+        for preferred in wanted:
             if preferred.preference is not None:
                 total += (preferred.weight or 0) * _term_mask(preferred.preference, columns)
         most = total[feasible].max(initial=0.0)
@@ -55,11 +73,16 @@ def eligible(spec: PodSpec, columns: Columns) -> Mask | None:
     affinity = spec.affinity.node_affinity if spec.affinity is not None else None
     required = affinity.required_during_scheduling_ignored_during_execution if affinity is not None else None
     if required is not None:
-        admitted = np.zeros(columns.capacity, dtype=np.bool_)
-        for term in required.node_selector_terms:
-            admitted |= _term_mask(term, columns)
+        admitted = _admitted(required, columns)
         mask = admitted if mask is None else mask & admitted
     return mask
+
+
+def _admitted(required: NodeSelector, columns: Columns) -> Mask:
+    admitted = np.zeros(columns.capacity, dtype=np.bool_)
+    for term in required.node_selector_terms:
+        admitted |= _term_mask(term, columns)
+    return admitted
 
 
 def _term_mask(term: NodeSelectorTerm, columns: Columns) -> Mask:

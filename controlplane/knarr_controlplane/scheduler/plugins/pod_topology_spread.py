@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from knarr_api.labels import Requirement, Selector
 from knarr_api.types.core_v1 import Pod, TopologySpreadConstraint
+from knarr_api.types.meta_v1 import OwnerReference
 from knarr_controlplane.scheduler.columns import Columns, IntColumn, Mask, Scores
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal, Scorer
 from knarr_controlplane.scheduler.plugins.node_affinity import eligible
@@ -26,6 +27,7 @@ from knarr_controlplane.scheduler.tolerations import first_untolerated
 ORDER = 40
 HOSTNAME, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 SPREAD_OWNERS = ("ReplicaSet", "StatefulSet", "ReplicationController")
+ANYWAY = "ScheduleAnyway"
 NOT_MATCHED = "node(s) didn't match pod topology spread constraints"
 
 
@@ -39,7 +41,21 @@ class Wish:
     counted: Mask
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A constraint with the pods it counts, per row, and whether the pod itself would be one of them."""
+
+    constraint: TopologySpreadConstraint
+    pods: Callable[[], IntColumn]
+    own: int
+
+
 class PodTopologySpread:
+    """defaults: the constraints of pods that have none, on those of the same owner; None: Kubernetes' own ones."""
+
+    def __init__(self, defaults: tuple[TopologySpreadConstraint, ...] | None = None) -> None:
+        self._defaults = defaults
+
     name = "PodTopologySpread"
     weight = 2.0
     by_node = False
@@ -56,52 +72,65 @@ class PodTopologySpread:
         return Reach.ALL
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
-        hard = [c for c in pod.pod.spec.topology_spread_constraints if c.when_unsatisfiable != "ScheduleAnyway"]
-        located = _located([constraint.topology_key for constraint in hard], columns)
+        hard = [each for each in self._demands(pod.pod, columns) if each.constraint.when_unsatisfiable != ANYWAY]
+        located = _located([each.constraint.topology_key for each in hard], columns)
         rest = columns.present
-        for constraint in hard:
+        for demand in hard:
+            constraint = demand.constraint
             domains, number_of_domains = columns.domains(constraint.topology_key)
             yield Refusal(f"{NOT_MATCHED} (missing required label)", rest & (domains < 0), resolvable=False)
             considered = _considered(pod.pod, constraint, columns) & located
-            selector = _selector(pod.pod, constraint)
-            per_domain = _per_domain(_counts(pod.pod, selector, columns), domains, number_of_domains, considered)
+            per_domain = _per_domain(demand.pods(), domains, number_of_domains, considered)
             in_play = np.unique(domains[considered])
             enough = len(in_play) >= (constraint.min_domains or 1)
             least = int(per_domain[in_play].min()) if enough else 0
-            own = int(selector.matches(pod.pod.metadata.labels))
-            crowded = rest & (domains >= 0) & (per_domain[domains] + own - least > (constraint.max_skew or 1))
+            crowded = rest & (domains >= 0) & (per_domain[domains] + demand.own - least > (constraint.max_skew or 1))
             yield Refusal(NOT_MATCHED, crowded)
             rest = rest & (domains >= 0) & ~crowded
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        constraints = pod.pod.spec.topology_spread_constraints
-        if not constraints:
+        if self._defaults is None and not pod.pod.spec.topology_spread_constraints:
             wishes = _default_wishes(pod.pod, columns)
             return _scorer(wishes, columns, feasible, feasible)() if wishes and wishes[0].pods().any() else None
-        soft = [constraint for constraint in constraints if constraint.when_unsatisfiable == "ScheduleAnyway"]
-        located = _located([constraint.topology_key for constraint in soft], columns)
+        soft = [each for each in self._demands(pod.pod, columns) if each.constraint.when_unsatisfiable == ANYWAY]
+        located = _located([each.constraint.topology_key for each in soft], columns)
         wishes = [
             Wish(
-                constraint.topology_key,
-                constraint.max_skew or 1,
-                functools.partial(_counts, pod.pod, _selector(pod.pod, constraint), columns),
-                _considered(pod.pod, constraint, columns) & located,
+                each.constraint.topology_key,
+                each.constraint.max_skew or 1,
+                each.pods,
+                _considered(pod.pod, each.constraint, columns) & located,
             )
-            for constraint in soft
+            for each in soft
         ]
         return _scorer(wishes, columns, feasible, feasible & located)()
 
+    def _demands(self, pod: Pod, columns: Columns) -> list[Demand]:
+        found = []
+        for constraint in pod.spec.topology_spread_constraints:
+            selector = _selector(pod, constraint)
+            pods = functools.partial(_counts, pod, selector, columns)
+            found.append(Demand(constraint, pods, int(selector.matches(pod.metadata.labels))))
+        if found or not self._defaults or (owner := _owner(pod)) is None:
+            return found
+        siblings = functools.partial(columns.counts, CountKey(of_owner(owner.uid), "all"), lambda record: True)
+        return [Demand(constraint, siblings, 1) for constraint in self._defaults]
+
     def prepare(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scorer | None:
-        if pod.pod.spec.topology_spread_constraints:
+        if self._defaults is not None or pod.pod.spec.topology_spread_constraints:
             return None
         wishes = _default_wishes(pod.pod, columns)
         scorer = _scorer(wishes, columns, feasible, feasible)
         return lambda: scorer() if wishes and wishes[0].pods().any() else None
 
 
+def _owner(pod: Pod) -> OwnerReference | None:
+    return next((o for o in pod.metadata.owner_references if o.controller and o.kind in SPREAD_OWNERS), None)
+
+
 def _default_wishes(pod: Pod, columns: Columns) -> list[Wish]:
     """Of those who make no demands: apart from those of the same owner, once there are any."""
-    owner = next((o for o in pod.metadata.owner_references if o.controller and o.kind in SPREAD_OWNERS), None)
+    owner = _owner(pod)
     if owner is None:
         return []
     key = CountKey(of_owner(owner.uid), "all")
