@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import os
-import secrets
-import signal
 import subprocess
-import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-import pyroute2.netns
 import pytest
 
 from knarr_build import client
-from knarr_cli.cluster import cgroups
 from knarr_proto.cri import api_pb2 as cri
-from knarr_proto.cri import api_pb2_grpc
+from tests.kernel.daemon import RuntimeDaemon, until
 
-ROOT = Path(__file__).resolve().parents[3]
-ENTER = ROOT / "controlplane/knarr_cli/cluster/enter.py"
-PATIENCE_S = 40.0
 BUSYBOX = "/bin/busybox"
 BASE = """FROM scratch
 COPY busybox /bin/busybox
@@ -68,42 +57,13 @@ class Built:
         return sum("Using cache" in line for line in self.lines)
 
 
-class Daemon:
-    """The process and its clients."""
+class Daemon(RuntimeDaemon):
+    """That builds images."""
 
     def __init__(self, base: Path) -> None:
-        self.base = base
-        self.name = f"knarr-test-{secrets.token_hex(3)}"
-        self.parents = cgroups.parents()
-        self.socket = base / "s.sock"
-        self.process: subprocess.Popen[bytes] | None = None
+        super().__init__(base)
         self.servers: list[subprocess.Popen[bytes]] = []
-        pyroute2.netns.create(self.name)
         subprocess.run(["ip", "-n", self.name, "link", "set", "lo", "up"], check=True)
-
-    def start(self) -> None:
-        cgroups.make(self.parents, self.name)
-        command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{self.name}", self.name]
-        command += [json.dumps(self.parents), sys.executable, "-m", "knarr_runtime", "serve"]
-        command += ["--root", str(self.base / "root"), "--socket", str(self.socket), "--image-gc-high", "100"]
-        with open(self.base / "log", "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        self.channel = grpc.insecure_channel(f"unix:{self.socket}")
-        self.runtime: Any = api_pb2_grpc.RuntimeServiceStub(self.channel)
-
-        def answers() -> bool:
-            with contextlib.suppress(grpc.RpcError):
-                return bool(self.runtime.Version(cri.VersionRequest(), timeout=1.0).runtime_name)
-            return False
-
-        until(answers, "the daemon to serve")
-
-    def kill(self) -> None:
-        """SIGKILL to the daemon alone."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.channel.close()
 
     def configure_network(self) -> None:
         config = cri.RuntimeConfig(network_config=cri.NetworkConfig(pod_cidr="10.244.9.0/24"))
@@ -134,8 +94,7 @@ class Daemon:
 
     def serve_http(self, directory: Path, port: int) -> None:
         """Where the daemon is; ends with it, being in its cgroup."""
-        command = [sys.executable, "-I", "-S", str(ENTER), f"/run/netns/{self.name}", self.name]
-        command += [json.dumps(self.parents), BUSYBOX, "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", str(directory)]
+        command = self.inside(BUSYBOX, "httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", directory)
         self.servers.append(subprocess.Popen(command, start_new_session=True))
         inside = ["nsenter", f"--net=/run/netns/{self.name}", "bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"]
         until(lambda: subprocess.run(inside, capture_output=True).returncode == 0, "the web server")
@@ -159,26 +118,10 @@ class Daemon:
         found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.base) in line]
         return found
 
-    @staticmethod
-    def until(check: Callable[[], Any], what: str) -> None:
-        until(check, what)
-
     def close(self) -> None:
-        self.channel.close()
-        cgroups.kill(self.parents, self.name)
+        super().close()
         for server in self.servers:
             server.wait()
-        if self.process is not None:
-            self.process.wait()
-        cgroups.remove(self.parents, self.name)
-        pyroute2.netns.remove(self.name)
-
-
-def until(check: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not check():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 from knarr_proto.runtime.v1 import images_pb2
-from tests.kernel.build.conftest import ROOT, Daemon
+from tests.kernel.build.conftest import Daemon
+from tests.kernel.daemon import ROOT
 
 REGISTRY = """
 import base64, io, sys, tarfile

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.kernel.cri.commands import IMAGE, Command
-from tests.kernel.cri.conftest import until
+from tests.kernel.daemon import until
 
 pytestmark = pytest.mark.root
 

@@ -12,7 +12,7 @@ from datetime import datetime
 import pytest
 
 from tests.kernel.cri.commands import IMAGE, PATIENCE_S, Command
-from tests.kernel.cri.conftest import until
+from tests.kernel.daemon import until
 
 pytestmark = pytest.mark.root
 

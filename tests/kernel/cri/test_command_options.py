@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.cri.commands import IMAGE, Command
-from tests.kernel.cri.conftest import until
+from tests.kernel.daemon import until
 
 pytestmark = pytest.mark.root
 

@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
-from tests.kernel.cri.conftest import Daemon, until
+from tests.kernel.cri.conftest import Daemon
+from tests.kernel.daemon import until
 
 pytestmark = pytest.mark.root
 SAY_WHO = """

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from knarr_proto.cri import api_pb2 as cri
-from tests.kernel.cri.conftest import Daemon, until
+from tests.kernel.cri.conftest import Daemon
+from tests.kernel.daemon import until
 from tests.kernel.streaming.api_facade import ApiFacade, Query
 
 TRANSPORTS = ("spdy", "websocket")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel.cri.conftest import until
+from tests.kernel.daemon import until
 from tests.kernel.streaming.conftest import Box, Kubectl
 
 pytestmark = pytest.mark.root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol, cast
@@ -78,6 +79,16 @@ class Link:
         self._connected = value
         if not value:
             self.break_watches()
+
+    def lose_every(self, number: int) -> None:
+        """One of so many messages is lost, there or back: a call has two."""
+        calls = itertools.count(1)
+
+        async def fault() -> None:
+            if next(calls) % number == 0:
+                raise errors.Unavailable("this one is lost")
+
+        self.fault = fault
 
     def break_watches(self) -> None:
         for cut in self._cuts:
@@ -390,6 +401,13 @@ class Cluster:
 
     def replicasets(self) -> tuple[ReplicaSet, ...]:
         return self.all(ReplicaSet)
+
+    async def writes_nothing(self, *, after_s: float = 20, for_s: float = 600) -> None:
+        """From then on, for so long: all is as it should be."""
+        await self.clock.sleep(after_s)
+        before = dict(self.controllers.writes)
+        await self.clock.sleep(for_s)
+        assert self.controllers.writes == before, "at rest nothing is written"
 
     async def until(self, condition: Callable[[], bool], *, within_s: float) -> float:
         return await eventually(condition, within_s=within_s)

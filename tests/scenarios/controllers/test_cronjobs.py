@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from knarr_api import errors
 from knarr_api.types.batch_v1 import CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec
 from knarr_api.types.core_v1 import Container, Event, PodSpec, PodTemplateSpec
 from knarr_api.types.meta_v1 import ObjectMeta
@@ -141,15 +140,7 @@ def test_time_zones(play):
 def test_a_lost_status_makes_no_second_job(play):
     async def scenario(cluster):
         cluster.exit_code = lambda pod: 0
-        calls = 0
-
-        async def fault():
-            nonlocal calls
-            calls += 1
-            if calls % 5 == 0:
-                raise errors.Unavailable("this one is lost")
-
-        cluster.controllers.fault = fault
+        cluster.controllers.lose_every(5)
         await cluster.client.create(nightly(successful_jobs_history_limit=10))
         await cluster.clock.until(6.2 * MINUTE_S)
         assert len(cluster.all(Job)) == 6 == len({job.metadata.name for job in cluster.all(Job)})

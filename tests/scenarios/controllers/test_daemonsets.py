@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from knarr_api import errors
 from knarr_api.types.apps_v1 import (
     ControllerRevision,
     DaemonSet,
@@ -238,25 +237,14 @@ def test_a_set_at_rest_writes_nothing(play):
     async def scenario(cluster):
         await cluster.client.create(agent())
         await ready(cluster, 3)
-        await cluster.clock.sleep(20)
-        before = dict(cluster.controllers.writes)
-        await cluster.clock.sleep(600)
-        assert cluster.controllers.writes == before
+        await cluster.writes_nothing()
 
     play(scenario)
 
 
 def test_no_node_gets_two_whatever_fails(play):
     async def scenario(cluster):
-        calls = 0
-
-        async def fault():
-            nonlocal calls
-            calls += 1
-            if calls % 7 == 0:
-                raise errors.Unavailable("this one is lost")
-
-        cluster.controllers.fault = fault
+        cluster.controllers.lose_every(7)
         await cluster.client.create(agent())
         for number in range(600):
             assert all(count <= 1 for count in there(cluster).values())

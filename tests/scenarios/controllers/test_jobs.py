@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from knarr_api import errors
 from knarr_api.types.batch_v1 import (
     Job,
     JobSpec,
@@ -228,10 +227,7 @@ def test_a_job_at_rest_writes_nothing(play):
     async def scenario(cluster):
         await cluster.client.create(work(completions=3, parallelism=3))
         await cluster.until(lambda: the_job(cluster).status.ready == 3, within_s=5)
-        await cluster.clock.sleep(20)
-        before = dict(cluster.controllers.writes)
-        await cluster.clock.sleep(600)
-        assert cluster.controllers.writes == before
+        await cluster.writes_nothing()
 
     play(scenario)
 
@@ -239,15 +235,7 @@ def test_a_job_at_rest_writes_nothing(play):
 def test_every_end_is_counted_once_whatever_fails(play):
     async def scenario(cluster):
         cluster.exit_code = lambda pod: 0
-        calls = 0
-
-        async def fault():
-            nonlocal calls
-            calls += 1
-            if calls % 7 == 0:
-                raise errors.Unavailable("this one is lost")
-
-        cluster.controllers.fault = fault
+        cluster.controllers.lose_every(7)
         await cluster.client.create(work(completions=20, parallelism=5))
         await cluster.clock.sleep(6)
         await cluster.stop_controllers()
