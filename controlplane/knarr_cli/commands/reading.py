@@ -234,26 +234,34 @@ def _sort_key(path: str, item: dict[str, Any]) -> tuple[int, Any]:
 Examples:
   knarr describe pod web-1
   knarr describe node/n1
-  knarr describe deployments -l app=web""",
+  knarr describe pods web                          # all whose names begin so, where none has just this name
+  knarr describe deployments -l app=web -A""",
 )
 @resources_argument("KIND [NAME…] | KIND/NAME…", required=True)
 @namespace_option
+@all_namespaces_option
 @selector_option
 @click.pass_context
-def describe_command(ctx: click.Context, resources: tuple[str, ...], namespace: str, selector: str) -> None:
+def describe_command(
+    ctx: click.Context, resources: tuple[str, ...], namespace: str, all_namespaces: bool, selector: str
+) -> None:
     """Show objects in detail, with their events."""
     own = session(ctx)
-    space = own.namespace(namespace)
+    space = "" if all_namespaces else own.namespace(namespace)
 
     async def work(client: GrpcClient) -> None:
         found: list[tuple[Kind, dict[str, Any]]] = []
         for kind, name in targets(resources):
             place = space if kind.namespaced else ""
-            if name:
-                found.append((kind, await client.raw.get(kind, name, place)))
+            if name and not all_namespaces:
+                found += [(kind, item) for item in await _named_or_alike(client, kind, name, place)]
+            elif name:
+                raise Invalid("a resource cannot be retrieved by name across all namespaces")
             else:
                 page = await client.raw.list(kind, place, label_selector=selector)
                 found += [(kind, item) for item in page.items]
+        if not found:
+            sys.stderr.write(f"No resources found{f' in {space} namespace' if space else ''}.\n")
         for number, (kind, item) in enumerate(found):
             uid = at(item, "metadata.uid")
             events = await client.raw.list(
@@ -265,6 +273,18 @@ def describe_command(ctx: click.Context, resources: tuple[str, ...], namespace: 
             output.write(tables.printable(describe(kind, item, list(events.items), output.now(), more=more)))
 
     own.run(work)
+
+
+async def _named_or_alike(client: GrpcClient, kind: Kind, name: str, space: str) -> list[dict[str, Any]]:
+    """The object of that name, else those whose names begin with it. Raises NotFound."""
+    try:
+        return [await client.raw.get(kind, name, space)]
+    except NotFound:
+        page = await client.raw.list(kind, space)
+        found = [item for item in page.items if at(item, "metadata.name").startswith(name)]
+        if not found:
+            raise
+        return found
 
 
 async def _belonging(client: GrpcClient, kind: Kind, item: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from knarr_cli.session import session
 from knarr_cli.verb import Verb, VerbGroup
 from knarr_client.grpc import GrpcClient
 
-NODE = kinds.by_kind("v1", "Node")
+NODE, POD = kinds.by_kind("v1", "Node"), kinds.by_kind("v1", "Pod")
 NODE_METRICS = kinds.by_kind("metrics.k8s.io/v1beta1", "NodeMetrics")
 POD_METRICS = kinds.by_kind("metrics.k8s.io/v1beta1", "PodMetrics")
 UNKNOWN = "<unknown>"
@@ -149,8 +150,10 @@ def pods_command(
         else:
             metrics = list((await client.raw.list(POD_METRICS, space, label_selector=selector)).items)
         if not metrics:
-            where = f" in {space} namespace" if space else ""
-            output.write(f"No resources found{where}.")
+            if (await client.raw.list(POD, space, label_selector=selector, limit=1)).items:
+                raise NotFound("metrics not available yet")
+            where = f" in {space} namespace." if space else ""
+            sys.stderr.write(f"No resources found{where}\n")
             return
         titles = ["POD", "NAME"] if containers else ["NAME"]
         titles = [*(["NAMESPACE"] if all_namespaces else []), *titles, "CPU(cores)", "MEMORY(bytes)"]

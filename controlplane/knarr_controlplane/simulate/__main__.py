@@ -27,6 +27,8 @@ from knarr_controlplane.simulate.expand import Workload, has_pods, name_of, work
 from knarr_controlplane.simulate.run import Simulation, Stage
 from knarr_controlplane.simulate.running import by_workload, others
 
+MAX_LISTED = 20
+
 
 def answer(question: dict[str, Any]) -> list[Stage]:
     """Raises Invalid for what can't be read, or a node that is not there."""
@@ -51,7 +53,9 @@ def answer(question: dict[str, Any]) -> list[Stage]:
     stages = [simulation.place([*workloads, *others(running, (each.name for each in workloads))])]
     for name in question.get("kill", ()):
         if name not in simulation.columns.rows:
-            raise errors.Invalid(f"--kill-node {name}: no such node")
+            known = sorted(simulation.columns.rows)
+            listed = ", ".join(known[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
+            raise errors.Invalid(f"--kill-node {name}: no such node: there are {listed or 'none'}")
         stages.append(simulation.lose(name))
     return stages
 

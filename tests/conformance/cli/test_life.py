@@ -233,6 +233,9 @@ def test_why_describe_and_events(knarr):
     knarr.ok("wait", "--for=condition=PodScheduled=False", "pod/lonely", "--timeout", "20s")
     assert "scheduling" in knarr.ok("why", "lonely")
     described = knarr.ok("describe", "pod", "lonely")
+    assert "Name:             lonely\n" in knarr.ok("describe", "pods", "lone"), "by what its name begins with"
+    assert "NotFound" in knarr.fails("describe", "pods", "lonelyy")
+    assert "Name:             lonely\n" in knarr.ok("describe", "pods", "-A")
     assert re.search(r"^Name: +lonely$", described, re.MULTILINE) and "shop:1" in described
     assert "no node yet" in knarr.fails("logs", "lonely") and "NotFound" in knarr.fails("logs", "none")
     knarr.ok(

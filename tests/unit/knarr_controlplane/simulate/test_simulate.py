@@ -64,7 +64,7 @@ def test_a_lost_nodes_pods_move_where_there_is_room() -> None:
     assert set(second.placed["deployment/web"]) == {"n1", "n3"} and not second.refused
     _, _, third = ask(workload(replicas=8), nodes=THREE, kill=["n2", "n1"])
     assert len(third.refused) == 4, "eight cores are wanted, four are left"
-    with pytest.raises(Invalid, match="no such node"):
+    with pytest.raises(Invalid, match="no such node: there are n"):
         ask(workload(), nodes=THREE, kill=["n9"])
 
 
