@@ -120,13 +120,16 @@ async def lead(
     *,
     settings: LeaderSettings | None = None,
     uniform: Callable[[], float] | None = None,
+    afterwards: Callable[[], object] = lambda: None,
 ) -> None:
     """Call ``run`` whenever this process leads, cancel it when it no longer does; returns when ``run`` returns.
 
     name: of the Lease in kube-system; with ``-term`` after it, that of its term. identity: of this process, different
     from every other's and from its own before a restart. What ``run`` raises is raised after the Lease is given back.
+    afterwards: called when it was lost and is given back; may take its time.
     """
-    await _Candidate(client, clock, name, identity, settings or LeaderSettings(), uniform or random.random).lead(run)
+    candidate = _Candidate(client, clock, name, identity, settings or LeaderSettings(), uniform or random.random)
+    await candidate.lead(run, afterwards)
 
 
 class _Candidate:
@@ -152,7 +155,7 @@ class _Candidate:
         """The Lease's revision and since when it has been that, on our own clock."""
         self._log = structlog.get_logger("knarr.leader").bind(object=f"Lease/{NAMESPACE}/{name}", identity=identity)
 
-    async def lead(self, run: Work) -> None:
+    async def lead(self, run: Work, afterwards: Callable[[], object]) -> None:
         while True:
             until_s, term = await self._acquire()
             self._log.info("leading")
@@ -165,6 +168,7 @@ class _Candidate:
             if end is _End.DONE:
                 return
             self._log.warning("no longer leading")
+            afterwards()
 
     # Standby
 

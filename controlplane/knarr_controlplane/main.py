@@ -216,7 +216,8 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
             controlling=controller_settings,
         )
 
-    background.start(leader.lead(client, clock, LEADER, identity, act), "leader")
+    # What a term has built is full of cycles, through the exceptions that ended its tasks.
+    background.start(leader.lead(client, clock, LEADER, identity, act, afterwards=gc.collect), "leader")
 
     def told(node: str, usage: Any, age_s: float) -> None:
         if node not in hub.connections:

@@ -49,6 +49,7 @@ class Branch(Informer[T]):
             await asyncio.Event().wait()
         finally:
             self._trunk.unfollow(self._changed)
+            self._handlers.clear()  # what belongs to the term goes with it at once
 
     async def _tell(self) -> None:
         for number, key in enumerate(tuple(self._untold), 1):

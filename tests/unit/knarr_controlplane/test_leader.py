@@ -28,11 +28,17 @@ class Candidate:
         self.leading = leading
         self.spans = []
         self.terms = []
+        self.rests = 0
         self.task = None
 
     def start(self):
         uniform = random.Random(self.name).random
-        self.task = asyncio.ensure_future(lead(self.client, self.clock, "work", self.name, self.work, uniform=uniform))
+        leading = lead(self.client, self.clock, "work", self.name, self.work, uniform=uniform, afterwards=self.rest)
+        self.task = asyncio.ensure_future(leading)
+
+    def rest(self):
+        assert self.name not in self.leading
+        self.rests += 1
 
     async def work(self, term):
         self.leading.add(self.name)
@@ -194,6 +200,19 @@ def test_deleted_lease_ends_the_leadership_and_it_is_taken_anew():
         await clock.sleep(3)
         assert leading == {"a"}
         assert len(candidates["a"].spans) == 1
+
+    play(scenario)
+
+
+def test_after_a_lost_term_there_is_time_to_clear_up_before_the_next():
+    async def scenario(clock, api, candidates, leading):
+        candidates["a"].start()
+        await clock.sleep(5)
+        for lost in range(1, 4):
+            await MemoryClient(api).delete(Lease, "work", "kube-system")
+            await virtual_time.eventually(lambda: len(candidates["a"].terms) == lost + 1, within_s=2)  # noqa: B023
+            assert candidates["a"].rests == lost
+            assert leading == {"a"}
 
     play(scenario)
 
