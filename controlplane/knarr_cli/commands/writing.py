@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import click
 
@@ -13,6 +15,7 @@ from knarr_cli import output, sending
 from knarr_cli.cells import at
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
+    DRY_RUN,
     Manner,
     all_namespaces_option,
     dry_run_option,
@@ -154,87 +157,130 @@ def delete_command(
 ) -> None:
     """Delete objects, by name, by file or by selector."""
     own = session(ctx)
-    if at_once and grace_period >= 0:
-        raise Invalid("--now and --grace-period cannot be specified together")
-    if grace_period == 0 and not force:
-        grace_period = 1  # as with kubectl: what is to go unseen by its node takes --force
-    if force:
-        sys.stderr.write(
-            "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
-            "The resource may continue to run on the cluster indefinitely.\n"
-        )
-    grace = 0 if force else 1 if at_once else grace_period if grace_period >= 0 else None
+    grace_s = _grace_s(grace_period, at_once=at_once, force=force)
     space = own.namespace(namespace)
-    wanted: list[tuple[Kind, str, str]] = []
+    named: list[Doomed] = []
     if files:
         for manifest in reversed(sending.read(ctx, files, recursive=recursive)):
-            wanted.append((manifest.kind, manifest.name, manifest.namespace or space))
+            named.append(Doomed(kind=manifest.kind, name=manifest.name, namespace=manifest.namespace or space))
     elif not resources:
         raise click.UsageError("give KIND NAME, KIND/NAME or -f FILE", ctx)
-    failed = False
+    deletion = Deletion(
+        grace_s=grace_s,
+        propagation=Propagation(cascade.capitalize()),
+        word="force deleted" if force else "deleted",
+        ignore_not_found=ignore_not_found,
+        dry_run=dry_run,
+        form=form,
+    )
 
     async def work(client: GrpcClient) -> None:
-        nonlocal failed
-        names = list(wanted)
-        found: set[tuple[Kind, str, str]] = set()
+        doomed = list(named)
         for kind, name in targets(resources) if resources else []:
             if name:
-                names.append((kind, name, space))
+                doomed.append(Doomed(kind=kind, name=name, namespace=space))
             elif selector or field_selector or everything:
-                page = await client.raw.list(
-                    kind,
-                    "" if all_namespaces or not kind.namespaced else space,
-                    label_selector=selector,
-                    field_selector=field_selector,
-                )
-                if not page.items:
-                    sys.stderr.write("No resources found\n")
-                listed = [(kind, at(i, "metadata.name"), at(i, "metadata.namespace")) for i in page.items]
-                found.update(listed)
-                names += listed
+                where = "" if all_namespaces or not kind.namespaced else space
+                doomed += await _listed(client, kind, where, selector, field_selector)
             else:
                 raise Invalid("resource(s) were provided, but no name was specified: give names, -l or --all")
-        gone: list[tuple[Kind, str, str, str]] = []
-        for kind, name, place in names:
-            inner = place if kind.namespaced else ""
-            if dry_run == "client":
-                output.write(_deleted(kind, name, inner, "deleted (dry run)", form))
-                continue
-            try:
-                answer = await client.raw.delete(
-                    kind,
-                    name,
-                    inner,
-                    grace_period_s=grace,
-                    propagation=Propagation(cascade.capitalize()),
-                    dry_run=dry_run == "server",
-                )
-            except NotFound as error:
-                if not ignore_not_found and (kind, name, place) not in found:
-                    sys.stderr.write(explain(error) + "\n")
-                    failed = True
-                continue
-            except (Conflict, Invalid, Forbidden) as error:
-                sys.stderr.write(explain(error) + "\n")
-                failed = True
-                continue
-            word = "force deleted" if force else "deleted"
-            if dry_run == "server":
-                output.write(_deleted(kind, name, inner, f"{word} (server dry run)", form))
-                continue
-            output.write(_deleted(kind, name, inner, word, form))
-            gone.append((kind, name, inner, at(answer.object, "metadata.uid")))
+        for one in doomed:
+            await deletion.delete(client, one)
         if wait:
             async with asyncio.timeout(seconds(timeout) if timeout else None):
-                await asyncio.gather(*(until_gone(client, *each) for each in gone))
+                await asyncio.gather(*(until_gone(client, *each) for each in deletion.going))
 
     try:
         own.run(work)
     except TimeoutError:
         sys.stderr.write("error: timed out waiting for the objects to go\n")
         raise SystemExit(1) from None
-    if failed:
+    if deletion.failed:
         raise SystemExit(1)
+
+
+def _grace_s(grace_period: int, *, at_once: bool, force: bool) -> int | None:
+    """What the options say; None is the object's own. Raises Invalid."""
+    if at_once and grace_period >= 0:
+        raise Invalid("--now and --grace-period cannot be specified together")
+    if force:
+        sys.stderr.write(
+            "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+            "The resource may continue to run on the cluster indefinitely.\n"
+        )
+        return 0
+    if at_once or grace_period == 0:
+        return 1  # as with kubectl: what is to go unseen by its node takes --force
+    return grace_period if grace_period > 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doomed:
+    """An object to delete. listed: it was there a moment ago, so it is no error when it is not."""
+
+    kind: Kind
+    name: str
+    namespace: str
+    listed: bool = False
+
+
+async def _listed(
+    client: GrpcClient, kind: Kind, namespace: str, selector: str, field_selector: str
+) -> Iterable[Doomed]:
+    page = await client.raw.list(kind, namespace, label_selector=selector, field_selector=field_selector)
+    if not page.items:
+        sys.stderr.write("No resources found\n")
+    return [
+        Doomed(kind=kind, name=at(item, "metadata.name"), namespace=at(item, "metadata.namespace"), listed=True)
+        for item in page.items
+    ]
+
+
+class Deletion:
+    """Deletes objects and says so. failed: whether one was refused. going: what may still be there for a while."""
+
+    def __init__(
+        self,
+        *,
+        grace_s: int | None,
+        propagation: Propagation,
+        word: str,
+        ignore_not_found: bool,
+        dry_run: str,
+        form: str,
+    ) -> None:
+        self.failed = False
+        self.going: list[tuple[Kind, str, str, str]] = []
+        self._grace_s = grace_s
+        self._propagation = propagation
+        self._word = word
+        self._ignore_not_found = ignore_not_found
+        self._dry_run = dry_run
+        self._form = form
+
+    async def delete(self, client: GrpcClient, one: Doomed) -> None:
+        place = one.namespace if one.kind.namespaced else ""
+        if self._dry_run == "client":
+            output.write(_deleted(one.kind, one.name, place, f"deleted{DRY_RUN[self._dry_run]}", self._form))
+            return
+        try:
+            answer = await client.raw.delete(
+                one.kind,
+                one.name,
+                place,
+                grace_period_s=self._grace_s,
+                propagation=self._propagation,
+                dry_run=self._dry_run == "server",
+            )
+        except (NotFound, Conflict, Invalid, Forbidden) as error:
+            if isinstance(error, NotFound) and (self._ignore_not_found or one.listed):
+                return
+            sys.stderr.write(explain(error) + "\n")
+            self.failed = True
+            return
+        output.write(_deleted(one.kind, one.name, place, f"{self._word}{DRY_RUN[self._dry_run]}", self._form))
+        if self._dry_run == "none":
+            self.going.append((one.kind, one.name, place, at(answer.object, "metadata.uid")))
 
 
 def _deleted(kind: Kind, name: str, namespace: str, word: str, form: str) -> str:
