@@ -103,23 +103,56 @@ def streaming(handler: Streaming[S]) -> Streaming[S]:
     return guarded
 
 
+class Patience:
+    """Ends a stream of which one message takes too long to be taken: ``with`` it around each.
+
+    One alarm serves many messages: it is set anew where it has rung, not for each, as nearly all are taken at once.
+    """
+
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._due_s: float | None = None
+        self._is_set = False
+
+    def __enter__(self) -> None:
+        self._due_s = self._loop.time() + TAKEN_WITHIN_S
+        if not self._is_set:
+            self._is_set = True
+            self._loop.call_at(self._due_s, self._ring)
+
+    def __exit__(self, *_: object) -> None:
+        self._due_s = None
+
+    def _ring(self) -> None:
+        self._is_set = False
+        if self._due_s is None:
+            return
+        if self._loop.time() >= self._due_s:
+            self._limit.reschedule(self._loop.time())
+        else:
+            self._is_set = True
+            self._loop.call_at(self._due_s, self._ring)
+
+
 def read_in_time(handler: Streaming[S]) -> Callable[[S, Any, Any], Awaitable[None]]:
     """A stream whose client must take what it is sent, or is cut off: what waits for it takes memory."""
 
     @functools.wraps(handler)
     async def pushing(self: S, request: Any, context: Any) -> None:
-        async with contextlib.aclosing(handler(self, request, context)) as answers:  # type: ignore[type-var]
-            async for answer in answers:
-                try:
-                    async with asyncio.timeout(TAKEN_WITHIN_S):
-                        await context.write(answer)
-                except TimeoutError:
-                    text = f"what was sent was not read within {TAKEN_WITHIN_S:.0f} s: watch again from what was"
-                    _log(request).warning("a slow client is cut off", peer=context.peer())
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(TAKEN_WITHIN_S):
-                            await fail(context, ResourceExhausted(text, retry_after_s=1.0))
-                    return
+        try:
+            async with asyncio.timeout(None) as limit:
+                patience = Patience(limit)
+                async with contextlib.aclosing(handler(self, request, context)) as answers:  # type: ignore[type-var]
+                    async for answer in answers:
+                        with patience:
+                            await context.write(answer)
+        except TimeoutError:
+            text = f"what was sent was not read within {TAKEN_WITHIN_S:.0f} s: watch again from what was"
+            _log(request).warning("a slow client is cut off", peer=context.peer())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TAKEN_WITHIN_S):
+                    await fail(context, ResourceExhausted(text, retry_after_s=1.0))
 
     return pushing
 
