@@ -220,7 +220,8 @@ def can_i_command(
         try:
             kind = kinds.lookup(word)
         except NotFound:
-            warn([f"the server doesn't have a resource type '{word}'"])
+            if word != "*":
+                warn([f"the server doesn't have a resource type '{word}'"])
         else:
             what |= {"group": kind.group, "version": kind.version, "resource": kind.resource}
             if kind.namespaced and not all_namespaces:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import math
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -43,6 +45,7 @@ Examples:
 @click.option("-p", "--previous", is_flag=True, help="Of the run before the present one.")
 @click.option("--tail", type=int, default=-1, help="Only so many last lines.")
 @click.option("--since", default="", metavar="DURATION", help="Nothing older: 10s, 5m, 1h.")
+@click.option("--since-time", default="", metavar="TIME", help="Nothing older: 2030-01-31T12:00:00Z.")
 @click.option("--timestamps", is_flag=True, help="When each line was written.")
 @click.option("--all-containers", is_flag=True, help="Of each pod.")
 @click.option("--prefix", is_flag=True, help="Say before each line whose it is.")
@@ -58,6 +61,7 @@ def logs_command(
     previous: bool,
     tail: int,
     since: str,
+    since_time: str,
     timestamps: bool,
     all_containers: bool,
     prefix: bool,
@@ -72,8 +76,8 @@ def logs_command(
     base = pods_pb2.LogsRequest(namespace=space, follow=follow, previous=previous, timestamps=timestamps)
     if tail >= 0:
         base.tail_lines = tail
-    if since:
-        base.since_seconds = max(1, int(seconds(since)))
+    if since or since_time:
+        base.since_seconds = since_seconds(since, since_time, datetime.datetime.now(datetime.UTC))
     if limit_bytes:
         base.limit_bytes = limit_bytes
 
@@ -107,6 +111,20 @@ def logs_command(
         return [chosen]
 
     own.run(work)
+
+
+def since_seconds(since: str, time: str, now: datetime.datetime) -> int:
+    """How long ago, in whole seconds. Raises Invalid."""
+    if since and time:
+        raise Invalid("at most one of --since-time and --since may be specified")
+    if since:
+        return max(1, int(seconds(since)))
+    try:
+        given = datetime.datetime.fromisoformat(time)
+    except ValueError:
+        raise Invalid(f'--since-time "{time}": expected a time like 2030-01-31T12:00:00Z') from None
+    given = given if given.tzinfo is not None else given.replace(tzinfo=now.tzinfo)
+    return max(1, math.ceil((now - given).total_seconds()))
 
 
 async def _print_log(client: GrpcClient, base: pods_pb2.LogsRequest, pod: str, container: str, prefix: bool) -> None:

@@ -113,6 +113,8 @@ def test_what_the_api_knows(cluster):
     assert cluster.run("auth", "can-i", "get", "pods/status", "--as", "somebody").returncode == 1
     assert cluster.run("auth", "can-i", "get", "/healthz", "--as", "somebody").stdout == "no\n"
     assert "doesn't have a resource type" in cluster.run("auth", "can-i", "get", "wigits").stderr
+    everything = cluster.run("auth", "can-i", "*", "*")
+    assert (everything.stdout, everything.stderr) == ("yes\n", "")
 
 
 def test_an_autoscaler_of_v1_is_applied(knarr):

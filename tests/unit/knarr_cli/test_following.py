@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knarr_api.errors import Invalid
+from knarr_cli.commands.logs import since_seconds
 from knarr_cli.following import Shown
 
 TEXTS = st.lists(st.tuples(st.sampled_from([0, 0, 1, 2]), st.sampled_from(["", "a", "tick", "tick", "two words"])))
@@ -61,3 +66,13 @@ def test_several_lines_at_once_and_what_has_no_time() -> None:
 def test_time_that_went_back_is_shown() -> None:
     shown = Shown(timestamps=False)
     assert shown.take(f"{stamp(9)}late\n{stamp(1)}early\n".encode()) == b"late\nearly\n"
+
+
+def test_what_is_older_is_said_by_a_duration_or_a_time() -> None:
+    now = datetime.datetime(2030, 1, 1, 12, tzinfo=datetime.UTC)
+    assert since_seconds("5m", "", now) == 300
+    assert since_seconds("", "2030-01-01T11:59:30Z", now) == 30
+    assert since_seconds("", "2030-01-01T13:00:00+01:00", now) == 1
+    for since, time, said in (("1s", "2030-01-01", "at most one of"), ("", "noon", "expected a time")):
+        with pytest.raises(Invalid, match=said):
+            since_seconds(since, time, now)
