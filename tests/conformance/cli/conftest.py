@@ -45,6 +45,13 @@ class Knarr:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("KUBE", "KNARR"))}
         return {**plain, "KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"}
 
+    def make_namespace(self, name: str) -> None:
+        """With all that every namespace gets."""
+        self.ok("create", "namespace", name)
+        deadline_s = time.monotonic() + READY_WITHIN_S
+        while self.run("-n", name, "get", "cm", "kube-root-ca.crt").returncode:
+            assert time.monotonic() < deadline_s, "no kube-root-ca.crt"
+
     def command(self, *words: str) -> list[str]:
         return [KNARR, *(("-n", self.namespace) if self.namespace else ()), *words]
 
@@ -145,10 +152,7 @@ def cluster(admin_kubeconfig: Path, tmp_path: Path) -> Knarr:
 def knarr(cluster: Knarr) -> Knarr:
     """In a namespace of the test, which has the ConfigMap that every namespace gets."""
     name = f"space-{next(COUNTER)}"
-    cluster.ok("create", "namespace", name)
-    deadline_s = time.monotonic() + READY_WITHIN_S
-    while cluster.run("-n", name, "get", "cm", "kube-root-ca.crt").returncode:
-        assert time.monotonic() < deadline_s, "no kube-root-ca.crt"
+    cluster.make_namespace(name)
     return Knarr(kubeconfig=cluster.kubeconfig, namespace=name, directory=cluster.directory)
 
 

@@ -221,7 +221,7 @@ def elsewhere(cluster, tmp_path, *, server: str = "", ca: str = ""):
 @pytest.fixture(scope="module")
 def admin(admin_kubeconfig, tmp_path_factory, runner):
     """One namespace for all that must change nothing; looked at when they are through."""
-    runner(kubeconfig=admin_kubeconfig).ok("create", "namespace", "untouched")
+    runner(kubeconfig=admin_kubeconfig).make_namespace("untouched")
     own = runner(kubeconfig=admin_kubeconfig, namespace="untouched", directory=tmp_path_factory.mktemp("bad"))
     before = asyncio.run(own.state())
     assert "namespaces/untouched" in before
