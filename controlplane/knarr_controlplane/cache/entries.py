@@ -16,7 +16,7 @@ from knarr_api.kinds import Kind
 from knarr_api.types import core_v1
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.packing import Packed, Packing
-from knarr_controlplane.registry.unknown_fields import Unknown
+from knarr_controlplane.cache.unknown_fields import Unknown
 
 _replace = structs.replace
 

@@ -27,7 +27,7 @@ from knarr_controlplane.controllers.namespaces.controller import NamespaceContro
 from knarr_controlplane.controllers.nodes.health import HealthSettings
 from knarr_controlplane.controllers.nodes.ipam import NodeIpamController
 from knarr_controlplane.controllers.nodes.lifecycle import NodeLifecycleController
-from knarr_controlplane.controllers.pods.collector import PodCollector
+from knarr_controlplane.controllers.podcollection.controller import PodCollector
 from knarr_controlplane.controllers.replicaset.controller import REPLICA_SET, ReplicaSetController
 from knarr_controlplane.controllers.replicationcontroller import REPLICATION_CONTROLLER
 from knarr_controlplane.controllers.resourcequota.controller import ResourceQuotaController

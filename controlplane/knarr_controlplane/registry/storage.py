@@ -19,9 +19,9 @@ from knarr_api.errors import Internal
 from knarr_api.kinds import Kind
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.cache.unknown_fields import Unknown, lost, restored
 from knarr_controlplane.pki.authority import alone, write_private
 from knarr_controlplane.registry.addressing import without_revision
-from knarr_controlplane.registry.unknown_fields import Unknown, lost, restored
 
 KEY_BYTES, NONCE_BYTES = 32, 12
 

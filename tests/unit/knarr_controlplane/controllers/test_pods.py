@@ -6,8 +6,8 @@ import datetime
 
 from knarr_api.types.core_v1 import Pod, PodCondition, PodSpec, PodStatus
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_controlplane.controllers.podcollection.decide import removals
 from knarr_controlplane.controllers.pods import state
-from knarr_controlplane.controllers.pods.collect import removals
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 

@@ -18,11 +18,11 @@ from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.core_v1 import Secret
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.clock import SystemClock
+from knarr_controlplane.cache.unknown_fields import lost, restored
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
-from knarr_controlplane.registry.unknown_fields import lost, restored
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_controlplane.store.protocol import Put
 

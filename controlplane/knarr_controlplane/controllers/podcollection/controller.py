@@ -1,4 +1,4 @@
-"""Carries out what ``collect`` decides, every so often: for the rare cases it need not be quick."""
+"""Carries out what ``decide`` says, every so often: for the rare cases it need not be quick."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from knarr_client.clock import Clock
 from knarr_controlplane.controllers.informers import SharedInformers
 from knarr_controlplane.controllers.nodes import taints
 from knarr_controlplane.controllers.nodes.lifecycle import node_name
+from knarr_controlplane.controllers.podcollection.decide import Removal, removals
 from knarr_controlplane.controllers.pods import state
-from knarr_controlplane.controllers.pods.collect import Removal, removals
 
 TERMINATING, ENDED = "terminating", "ended"
 
