@@ -28,6 +28,7 @@ TIMEOUT_S = 30.0
 MAX_VALUE, MAX_CHANGES = 60, 6
 APPLIERS = frozenset({"knarr", "knarr-client-side-apply", "kubectl", "kubectl-client-side-apply"})
 """Who writes what ``knarr apply`` and ``kubectl apply`` are told."""
+MANAGER = "knarr-undo"
 REMOVED = "Delete"
 """The operation of what is no version, but the end of them."""
 UNDONE = ("labels", "annotations", "finalizers", "ownerReferences")
@@ -148,7 +149,7 @@ def undo_command(
             raise Invalid(f"{shown(kind, name)}: what that write changed is as it was before already")
         guard = {"metadata": {**patch.get("metadata", {}), "resourceVersion": live["metadata"]["resourceVersion"]}}
         done = await client.raw.patch(
-            kind, name, space, patch={**patch, **guard}, field_manager="knarr-undo", dry_run=dry_run
+            kind, name, space, patch={**patch, **guard}, field_manager=MANAGER, dry_run=dry_run
         )
         if form in ("json", "yaml"):
             output.document(form, done.object)
@@ -179,13 +180,14 @@ async def _make_again(client: GrpcClient, answer: Any, revision: str, what: str,
         except KnarrError:
             continue
         owners.append(present["metadata"]["uid"])
-    document = anew(last, owners)
-    return await client.raw.create(
-        document,
-        namespace=last["metadata"].get("namespace", ""),
-        field_manager="knarr-undo",
-        dry_run=dry_run,
-    )
+    space = last["metadata"].get("namespace", "")
+    made = await client.raw.create(anew(last, owners), namespace=space, field_manager=MANAGER, dry_run=dry_run)
+    owned = [each for each in last["metadata"].get("managedFields", ()) if not each.get("subresource")]
+    if owned and not dry_run:  # its fields belong to whom they belonged
+        kind = kinds.by_kind(last["apiVersion"], last["kind"])
+        patch = {"metadata": {"managedFields": owned}}
+        made = await client.raw.patch(kind, last["metadata"]["name"], space, patch=patch, field_manager=MANAGER)
+    return made
 
 
 async def versions(

@@ -101,7 +101,7 @@ def _stamp(version: Any, time: datetime.datetime | None) -> None:
 def _version(old: CacheEntry | None, new: CacheEntry, *, without_status: bool = False) -> Any:
     """None for one that is to be left out."""
     found = list(versions.changes(json.load(old.json), json.load(new.json))) if old is not None else []
-    if without_status and found and all(change.path.startswith(STATUS) for change in found):
+    if without_status and old is not None and all(change.path.startswith(STATUS) for change in found):
         return None
     value = new.value()
     version = history_pb2.ObjectVersion(resource_version=str(new.revision))

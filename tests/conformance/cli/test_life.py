@@ -343,6 +343,15 @@ def test_a_deletion_is_told_of_and_taken_back(knarr):
     assert back["metadata"]["uid"] != uid
     assert knarr.ok("apply", "-f", "-", stdin=manifest) == "configmap/lost unchanged\n"
     assert "NotFound" in knarr.fails("undo", "cm", "never-there")
+    server_side = ("apply", "--server-side", "--field-manager", "ci", "-f", "-")
+    owned = manifest.replace("lost", "owned")
+    knarr.ok(*server_side, stdin=owned)
+    knarr.ok("delete", "cm", "owned")
+    knarr.ok("undo", "cm", "owned")
+    (line,) = knarr.ok("history", "cm", "owned").splitlines()[1:2]
+    assert line.split()[2:4] == ["knarr-undo", "Create"], line
+    knarr.ok(*server_side, stdin=owned.replace("red", "blue"))
+    assert knarr.json("get", "cm", "owned")["data"] == {"colour": "blue"}, "it is the manager's as before"
 
 
 def _revision(history, text):
