@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import json
 import os
 import signal
@@ -63,9 +64,12 @@ READY_FILE = "controlplane.ready"
 COMPACTION_INTERVAL_S = 30.0
 HEALTH_TIMEOUT_S = 2.0
 LOAD_TIMEOUT_S = 60.0
-GC_THRESHOLDS = (5_000, 2, 200)
-"""Objects have no cycles: looking for some as often as Python does costs a tenth of the time of every write. A look at
-5,000 new objects takes some milliseconds, in which nothing else is done; at 100,000, as long as a call may take."""
+GC_THRESHOLDS = (20_000, 20, 10_000)
+"""Objects have few cycles: looking for some as often as Python does costs a tenth of the time of every write."""
+YOUNG_S, OLDER = 0.2, 4
+"""Python looks when there are so many more objects than before. Where as many go as come, as with heartbeats, new ones
+pile up meanwhile, and looking at all of them takes up to 0.2 s in which nothing else is done. So they are looked at all
+the time, and every so many times those that were new then."""
 
 
 def main() -> None:
@@ -230,6 +234,7 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
     background.start(_compact(store, cache, settings.retention_s), "compaction")
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    background.start(_collect_young(), "garbage")
     ready = {"pid": os.getpid(), "version": VERSION, "server": f"{host}:{local.port}", "metrics": metrics_address}
     (data_dir / READY_FILE).write_text(json.dumps(ready) + "\n")
     _notify("READY=1")
@@ -284,6 +289,12 @@ async def _compact(store: Store, cache: WatchCache, retention_s: float) -> None:
                 await store.compact(old)
         except KnarrError as error:
             log.warning("compaction failed", error=str(error))
+
+
+async def _collect_young() -> None:
+    for number in itertools.count(1):
+        await asyncio.sleep(YOUNG_S)
+        gc.collect(1 if number % OLDER == 0 else 0)
 
 
 def _notify(state: str) -> None:
