@@ -162,13 +162,6 @@ MISTAKES = (
         "TaintNode",
     ),
     Mistake(
-        "pods make room for their equals",
-        f"{CONTROL}/scheduler/preemption.py",
-        "pod.pod.spec.priority or 0",
-        "(pod.pod.spec.priority or 0) + 1",
-        "CreatePriorityClass",
-    ),
-    Mistake(
         "an autoscaler takes the most it may ask for for one more",
         f"{CONTROL}/controllers/autoscaling/decide.py",
         "    bounds = Bounds(current=current, least=least, most=most,",
