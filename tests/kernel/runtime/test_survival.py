@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from knarr_runtime.errors import RuntimeFailure, Unavailable
+from knarr_runtime.errors import AlreadyExists, RuntimeFailure, Unavailable
 from knarr_runtime.kernel.process import start_time
 from knarr_runtime.launcher import ContainerState, Launcher, SandboxExited, SandboxState
 
@@ -79,7 +79,7 @@ async def test_new_sandboxes_after_the_zygote_was_killed(pod: Runtime) -> None:
         while True:
             try:
                 await pod.sandbox("other")
-            except Unavailable:
+            except (Unavailable, AlreadyExists):  # the latter while what has failed is being undone
                 await asyncio.sleep(0.01)
             else:
                 return
