@@ -15,6 +15,9 @@ A leader whose renewals take long, because it has much to do or gets little proc
 were it to lose it, it would read everything anew, be slower still and lose it again, without an end. The standbys go by
 the duration that stands in the Lease.
 
+Where the store offers a keeper, a thread of its own renews instead, however much this process has to do: then nothing
+has to be claimed for longer.
+
 A process that was frozen (a stopped container, a machine asleep) finds itself leading past that time, with writes on
 the way. These come to nothing: whoever takes the Lease then writes a second one, its term, and each write of a leader
 is committed only while its own term is the newest (see ``FencedStore``). Renewals leave the term as it is.
@@ -34,12 +37,13 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from knarr_api import errors, kinds
+from knarr_api import errors, json, kinds
 from knarr_api.types.coordination_v1 import Lease, LeaseSpec
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import Client
 from knarr_client.clock import Clock
 from knarr_controlplane import metrics
+from knarr_controlplane.store.keeping import Keeper, Keeping
 
 NAMESPACE = "kube-system"
 TERM = "-term"
@@ -121,14 +125,16 @@ async def lead(
     settings: LeaderSettings | None = None,
     uniform: Callable[[], float] | None = None,
     afterwards: Callable[[], object] = lambda: None,
+    keeper: Keeper | None = None,
 ) -> None:
     """Call ``run`` whenever this process leads, cancel it when it no longer does; returns when ``run`` returns.
 
     name: of the Lease in kube-system; with ``-term`` after it, that of its term. identity: of this process, different
     from every other's and from its own before a restart. What ``run`` raises is raised after the Lease is given back.
-    afterwards: called when it was lost and is given back; may take its time.
+    afterwards: called when it was lost and is given back; may take its time. keeper: renews in this process's place.
     """
-    candidate = _Candidate(client, clock, name, identity, settings or LeaderSettings(), uniform or random.random)
+    settings = settings or LeaderSettings()
+    candidate = _Candidate(client, clock, name, identity, settings, uniform or random.random, keeper)
     await candidate.lead(run, afterwards)
 
 
@@ -141,6 +147,7 @@ class _Candidate:
         identity: str,
         settings: LeaderSettings,
         uniform: Callable[[], float],
+        keeper: Keeper | None,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -148,6 +155,7 @@ class _Candidate:
         self._identity = identity
         self._settings = settings
         self._uniform = uniform
+        self._keeper = keeper
         self._pace = _Pace(settings)
         self._lease: Lease | None = None
         """As we wrote it last, while leading."""
@@ -236,7 +244,8 @@ class _Candidate:
 
     async def _hold(self, run: Work, until_s: float, term: Term) -> _End:
         work = asyncio.ensure_future(run(term))
-        keep = asyncio.create_task(self._keep(until_s, term), name=f"leader/{self._name}")
+        keeping = self._keep(until_s, term) if self._keeper is None else self._let_keep(self._keeper, until_s, term)
+        keep = asyncio.create_task(keeping, name=f"leader/{self._name}")
         try:
             await asyncio.wait({work, keep}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -264,6 +273,52 @@ class _Candidate:
             if renewed is None:
                 return
             until_s = renewed
+
+    async def _let_keep(self, keeper: Keeper, until_s: float, term: Term) -> None:
+        """As ``_keep``, where a thread renews."""
+        assert self._lease is not None
+        keeper.start(self._keeping(self._lease), int(self._lease.metadata.resource_version), until_s)
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.renew_s):
+                        await term.over.wait()
+                    self._log.warning("another's term has begun")
+                    return
+                kept = keeper.look()
+                if kept.lost or self._clock.monotonic() >= kept.until_s:
+                    self._log.warning("the lease was lost", why=kept.lost or "it could not be renewed in time")
+                    return
+        finally:
+            kept = await asyncio.to_thread(keeper.stop)
+            metadata = msgspec.structs.replace(self._lease.metadata, resource_version=str(kept.revision))
+            self._lease = msgspec.structs.replace(self._lease, metadata=metadata)
+
+    def _keeping(self, lease: Lease) -> Keeping:
+        """What the thread does: it writes the Lease as it is, renewed."""
+        stored = msgspec.structs.replace(lease, metadata=msgspec.structs.replace(lease.metadata, resource_version=""))
+        last = [stored]
+
+        def renewed() -> bytes:
+            spec = msgspec.structs.replace(
+                stored.spec,
+                renew_time=_later(last[0], self._clock.now()),
+                lease_duration_seconds=self._settings.duration_s,
+            )
+            last[0] = msgspec.structs.replace(stored, spec=spec)
+            return json.encode(last[0])
+
+        def is_own(value: bytes) -> bool:
+            return json.decode(value, Lease).spec.holder_identity == self._identity
+
+        return Keeping(
+            key=kinds.of(Lease).key(NAMESPACE, self._name),
+            value=renewed,
+            is_own=is_own,
+            every_s=self._settings.renew_s,
+            within_s=self._settings.call_deadline_s,
+            stays_s=self._settings.stop_after_s,
+        )
 
     async def _renew(self, until_s: float) -> float | None:
         """Try until accepted; returns until when it is ours, or None when it is time to stop."""

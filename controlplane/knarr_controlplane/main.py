@@ -221,7 +221,8 @@ async def _start(settings: Settings, stack: contextlib.AsyncExitStack) -> _Backg
         )
 
     # What a term has built is full of cycles, through the exceptions that ended its tasks.
-    background.start(leader.lead(client, clock, LEADER, identity, act, afterwards=gc.collect), "leader")
+    leading = leader.lead(client, clock, LEADER, identity, act, afterwards=gc.collect, keeper=opened.keeper)
+    background.start(leading, "leader")
 
     def told(node: str, usage: Any, age_s: float) -> None:
         if node not in hub.connections:

@@ -21,6 +21,7 @@ from aetcd.rpc import rpc_pb2
 
 from knarr_api.errors import DeadlineExceeded, Expired, Internal, Invalid, KnarrError, ResourceExhausted, Unavailable
 from knarr_controlplane.store import revision
+from knarr_controlplane.store.etcd_keeper import UNWATCHED_S, EtcdKeeper
 from knarr_controlplane.store.etcd_process import CORRUPTING_VERSIONS, EtcdTls
 from knarr_controlplane.store.group_commit import GroupCommitter
 from knarr_controlplane.store.protocol import (
@@ -53,6 +54,36 @@ NEVER = [rpc.RequestOp(request_put=rpc.PutRequest(key=b"/knarr/never"))]
 in nested ones: without this it would grow until the disk is full. What only deletes may go on when it is."""
 
 
+class _Way:
+    """How to get to the members."""
+
+    def __init__(self, endpoints: tuple[str, ...], tls: EtcdTls | None, *, one_of_several: bool) -> None:
+        """As ``EtcdStore.open``."""
+        self.target = endpoints[0] if len(endpoints) == 1 else "ipv4:" + ",".join(endpoints)
+        self.options: list[tuple[str, int | str]] = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.keepalive_time_ms", 10_000),
+            ("grpc.keepalive_timeout_ms", 5_000),
+            ("grpc.http2.ping_timeout_ms", 5_000),
+            ("grpc.http2.bdp_probe", 0),  # a ping with every answer; the window is wide from the start instead
+            ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
+            ("grpc.lb_policy_name", "round_robin" if len(endpoints) > 1 else "pick_first"),
+        ]
+        self.credentials: grpc.ChannelCredentials | None = None
+        if tls is not None:
+            if len(endpoints) > 1 or one_of_several:
+                self.options.append(("grpc.ssl_target_name_override", tls.server_name))
+            files = (tls.ca, tls.key, tls.certificate)
+            self.credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
+
+    def channel(self) -> grpc.Channel:
+        """One that blocks, for a thread."""
+        if self.credentials is None:
+            return grpc.insecure_channel(self.target, self.options)
+        return grpc.secure_channel(self.target, self.credentials, self.options)
+
+
 class EtcdStore:
     """Open with :meth:`open`. One channel to a list of members; gRPC moves to another when one is lost."""
 
@@ -66,6 +97,7 @@ class EtcdStore:
         self.full = asyncio.Event()
         """A write was refused for want of room: see :mod:`knarr_controlplane.store.etcd_room`."""
         self._tls: EtcdTls | None = None
+        self._way: _Way | None = None
         self._closed = False
         self._numbers = revision.Numbering()
 
@@ -84,28 +116,13 @@ class EtcdStore:
         restoring: only ``begin_restore`` and what belongs to it will be called. one_of_several: the certificate holds
         the name that the members share.
         """
-        options = [
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.keepalive_time_ms", 10_000),
-            ("grpc.keepalive_timeout_ms", 5_000),
-            ("grpc.http2.ping_timeout_ms", 5_000),
-            ("grpc.http2.bdp_probe", 0),  # a ping with every answer; the window is wide from the start instead
-            ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
-            ("grpc.lb_policy_name", "round_robin" if len(endpoints) > 1 else "pick_first"),
-        ]
-        target = endpoints[0] if len(endpoints) == 1 else "ipv4:" + ",".join(endpoints)
-        if tls is not None:
-            if len(endpoints) > 1 or one_of_several:
-                options.append(("grpc.ssl_target_name_override", tls.server_name))
-            credentials = grpc.ssl_channel_credentials(
-                tls.ca.read_bytes(), tls.key.read_bytes(), tls.certificate.read_bytes()
-            )
-            channel = grpc.aio.secure_channel(target, credentials, options)
+        way = _Way(tuple(endpoints), tls, one_of_several=one_of_several)
+        if way.credentials is None:
+            channel = grpc.aio.insecure_channel(way.target, way.options)
         else:
-            channel = grpc.aio.insecure_channel(target, options)
+            channel = grpc.aio.secure_channel(way.target, way.credentials, way.options)
         store = cls(channel, endpoints)
-        store._tls = tls
+        store._tls, store._way = tls, way
         try:
             status = await store.call(store.maintenance.Status, rpc.StatusRequest(), timeout_s, wait=True)
             if not restoring:
@@ -205,6 +222,11 @@ class EtcdStore:
     async def to_member(self, endpoint: str) -> EtcdStore:
         """The same store by one of its members alone. Raises Unavailable."""
         return await EtcdStore.open([endpoint], tls=self._tls, one_of_several=len(self.endpoints) > 1)
+
+    def keeper(self, *, unwatched_s: float = UNWATCHED_S) -> EtcdKeeper:
+        """Holds a key from a thread of its own, for so long if nobody looks."""
+        assert self._way is not None, "open() has set it"
+        return EtcdKeeper(self._way.channel, self._numbers, unwatched_s=unwatched_s)
 
     async def compact(self, before: int, *, wait: bool = False) -> None:
         """wait: until it takes no room any more."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from knarr_api.errors import Invalid, KnarrError
 from knarr_controlplane.store.etcd_process import EtcdProcess, EtcdTls, start
+from knarr_controlplane.store.keeping import Keeper
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_controlplane.store.protocol import Store
 from knarr_controlplane.store.sqlite import SqliteStore
@@ -25,6 +26,7 @@ class Opened:
     etcd: EtcdProcess | None = None
     upkeep: Callable[[], Coroutine[Any, Any, None]] | None = None
     """What must go on while it is used, until it is cancelled."""
+    keeper: Keeper | None = None
 
     async def close(self) -> None:
         await self.store.close()
@@ -46,7 +48,7 @@ async def open_store(
     from knarr_controlplane.store import etcd_room
 
     opened = await open_etcd(spec, data_dir, tls=tls, remote_tls=remote_tls)
-    return Opened(opened.store, opened.etcd, lambda: etcd_room.keep(opened.store))
+    return Opened(opened.store, opened.etcd, lambda: etcd_room.keep(opened.store), opened.store.keeper())
 
 
 @dataclass(frozen=True, slots=True)
