@@ -287,7 +287,7 @@ class _Candidate:
                     return
                 kept = keeper.look()
                 if kept.lost or self._clock.monotonic() >= kept.until_s:
-                    self._log.warning("the lease was lost", why=kept.lost or "it could not be renewed in time")
+                    self._log.warning("the lease was lost", error=kept.lost or "it could not be renewed in time")
                     return
         finally:
             kept = await asyncio.to_thread(keeper.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from knarr_api.errors import NotFound
 from knarr_api.labels import Selector
 from knarr_api.types.apps_v1 import Deployment, ReplicaSet, StatefulSet
 from knarr_api.types.core_v1 import Pod, ReplicationController
@@ -36,15 +37,11 @@ class DisruptionController:
         self._clock = clock
         self._budgets = informers.of(PodDisruptionBudget)
         self._pods = informers.of(Pod)
-        self._deployments = informers.of(Deployment)
-        self._replicasets = informers.of(ReplicaSet)
-        self._stateful_sets = informers.of(StatefulSet)
-        self._replication_controllers = informers.of(ReplicationController)
         self._own_status: OwnWrites[Key, PodDisruptionBudget] = OwnWrites(self._budgets, clock)
         self._budgets.add_handler(self._budget_changed)
         self._pods.add_handler(self._pod_changed)
-        self._deployments.add_handler(self._scale_changed)
-        self._stateful_sets.add_handler(self._scale_changed)
+        informers.of(Deployment).add_handler(self._scale_changed)
+        informers.of(StatefulSet).add_handler(self._scale_changed)
 
     async def reconcile(self, key: Key) -> Again | None:
         budget = self._budgets.by_key(key)
@@ -55,7 +52,7 @@ class DisruptionController:
             return Again(LOOK_AGAIN_S)
         selector = Selector.from_label_selector(budget.spec.selector)
         pods = tuple(pod for pod in self._pods.items(key.namespace) if selector.matches(pod.metadata.labels))
-        plan = decide(World(budget=budget, pods=pods, scales=self._scales(pods), now=self._clock.now()))
+        plan = decide(World(budget=budget, pods=pods, scales=await self._scales(pods), now=self._clock.now()))
         wanted = changed(budget, plan.status)
         if wanted is not None:
             self._tell(budget, pods, plan)
@@ -79,31 +76,37 @@ class DisruptionController:
                 'please set ".spec.minAvailable" field of the PDB to an integer value.',
             )
 
-    def _scales(self, pods: tuple[Pod, ...]) -> dict[str, Scale]:
-        """By the uid of the pods' controllers."""
+    async def _scales(self, pods: tuple[Pod, ...]) -> dict[str, Scale]:
+        """By the uid of the pods' controllers. Asked of the API: informers follow each kind by itself: with replicas
+        older than the pods too many of these might go."""
         found: dict[str, Scale] = {}
         for pod in pods:
             controller = ownership.controller_of(pod)
             if controller is not None and controller.uid not in found:
-                scale = self._scale(controller, pod.metadata.namespace)
+                scale = await self._scale(controller, pod.metadata.namespace)
                 if scale is not None:
                     found[controller.uid] = scale
         return found
 
-    def _scale(self, controller: OwnerReference, namespace: str) -> Scale | None:
+    async def _scale(self, controller: OwnerReference, namespace: str) -> Scale | None:
         """What stands behind a controller: of a ReplicaSet its Deployment, if it has one."""
-        owner: ReplicaSet | Deployment | StatefulSet | ReplicationController | None = None
-        match controller.kind:
-            case "ReplicaSet":
-                owner = self._replicasets.get(controller.name, namespace)
-                above = ownership.controller_of(owner) if owner is not None else None
-                if above is not None and above.kind == "Deployment":
-                    controller, owner = above, self._deployments.get(above.name, namespace)
-            case "StatefulSet":
-                owner = self._stateful_sets.get(controller.name, namespace)
-            case "ReplicationController":
-                owner = self._replication_controllers.get(controller.name, namespace)
-        if owner is None or owner.metadata.uid != controller.uid:
+        owner: ReplicaSet | Deployment | StatefulSet | ReplicationController
+        try:
+            match controller.kind:
+                case "ReplicaSet":
+                    owner = await self._client.get(ReplicaSet, controller.name, namespace)
+                    above = ownership.controller_of(owner)
+                    if above is not None and above.kind == "Deployment":
+                        controller, owner = above, await self._client.get(Deployment, above.name, namespace)
+                case "StatefulSet":
+                    owner = await self._client.get(StatefulSet, controller.name, namespace)
+                case "ReplicationController":
+                    owner = await self._client.get(ReplicationController, controller.name, namespace)
+                case _:
+                    return None
+        except NotFound:
+            return None
+        if owner.metadata.uid != controller.uid:
             return None
         return Scale(uid=owner.metadata.uid, replicas=1 if owner.spec.replicas is None else owner.spec.replicas)
 

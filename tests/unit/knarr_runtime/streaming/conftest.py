@@ -15,6 +15,9 @@ import pytest
 from knarr_runtime.errors import NotFound, Unavailable
 from knarr_runtime.streaming.server import StreamingServer, StreamingSettings
 
+HANGUP = ("env", "--default-signal=HUP")
+"""Also where whoever runs the tests has it ignored (nohup), as the launcher does for what it starts."""
+
 
 class LocalProcess:
     """A process with pipes, or on a terminal, as the launcher's sessions are."""
@@ -98,7 +101,7 @@ async def _on_pipes(args: tuple[str, ...], stdin: bool) -> LocalProcess:
 async def _on_terminal(args: tuple[str, ...]) -> LocalProcess:
     master, slave = os.openpty()
     process = await asyncio.create_subprocess_exec(
-        "setsid", "--ctty", *args, stdin=slave, stdout=slave, stderr=slave, close_fds=True
+        *HANGUP, "setsid", "--ctty", *args, stdin=slave, stdout=slave, stderr=slave, close_fds=True
     )
     os.close(slave)
     os.set_blocking(master, False)
