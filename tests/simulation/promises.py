@@ -6,7 +6,7 @@ was wrong in every state within ``STALE_S``, with what leaders have deleted sinc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,14 @@ STALE_S = 15.0
 ENDED = ("Succeeded", "Failed")
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """When a budget's pods were counted. deleted: whom a leader had taken away by then, by who stands above them."""
+
+    at_s: float
+    deleted: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +83,11 @@ class Promises:
         self._scheduled: set[tuple[str, str]] = set()
         self._made_s: dict[str, float] = {}
         self._orphaned: dict[str, str] = {}
-        self._counted_s: dict[str, float] = {}
-        """When each budget was written last by a leader."""
+        self._counts: dict[str, Count] = {}
+        """Each budget's last one, by a leader."""
+        self._granted: dict[tuple[str, str], Count] = {}
+        """Of each eviction that a budget holds, by the budget's uid and the pod's name: what it was granted on. The pod
+        goes a moment later, when a leader may have counted again and taken others away."""
 
     def written(self, at_s: float, old: Any, new: Any, *, leading: bool) -> None:
         """One change; it is already part of ``objects``."""
@@ -93,8 +104,8 @@ class Promises:
                 self._owner(at_s, old, new)
             case Job() if old is None:
                 self._job(new)
-            case PodDisruptionBudget() if leading and new is not None:
-                self._counted_s[new.metadata.uid] = at_s
+            case PodDisruptionBudget() if new is not None:
+                self._budget(at_s, new, leading=leading)
         self._dependents(at_s, old, new)
 
     # Pods
@@ -183,16 +194,30 @@ class Promises:
         if not any(before <= {_ordinal(self.controllers[uid][2]) for uid in state.available} for state in states):
             self._fail("order", f"{pod.metadata.name} is made, though not all before it are available")
 
+    def _budget(self, at_s: float, budget: PodDisruptionBudget, *, leading: bool) -> None:
+        uid, now = budget.metadata.uid, self._count(at_s)
+        granted = {
+            (uid, name): self._granted.get((uid, name)) or self._counts.get(uid, now)
+            for name in budget.status.disrupted_pods
+        }
+        self._granted = {key: count for key, count in self._granted.items() if key[0] != uid} | granted
+        if leading:
+            self._counts[uid] = now
+
+    def _count(self, at_s: float) -> Count:
+        return Count(at_s, {above: frozenset(past.deleted) for above, past in self._pasts.items()})
+
     def _evicted(self, at_s: float, pod: Pod, above: str) -> None:
         """The budget's count may be old as long as it was not written since. The pods count also when their owner was
         deleted and has left them."""
         past = self._pasts.get(above)
         for budget in self._of(PodDisruptionBudget):
             if budget.spec.selector.match_labels.items() <= pod.metadata.labels.items() and past is not None:
-                counted_s = self._counted_s.get(budget.metadata.uid, at_s)
-                states = past.since(min(counted_s, at_s) - STALE_S)
+                uid, now = budget.metadata.uid, self._count(at_s)
+                count = self._granted.get((uid, pod.metadata.name)) or self._counts.get(uid, now)
+                states = past.since(count.at_s - STALE_S)
                 past.evicted.add(pod.metadata.uid)
-                gone = past.deleted | past.evicted
+                gone = count.deleted.get(above, frozenset()) | past.evicted
                 if not any(len(state.available - gone) >= _healthy(budget, state.owner) for state in states):
                     self._fail("disruption budget", f"{pod.metadata.name} is evicted, against {budget.spec}")
 
