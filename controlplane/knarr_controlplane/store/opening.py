@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from knarr_controlplane.store.etcd import EtcdStore
 
 
+READING_S = 60.0
+"""An etcd that was just started listens at once, and answers when it has read its data: with 2.5 GB after some 10 s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A store and, where it was started for it, etcd. ``close`` ends both."""
@@ -77,7 +81,7 @@ async def open_etcd(
         files = await tls() if tls is not None else None
         process = await start(data_dir / "etcd", files)
         try:
-            store = await EtcdStore.open([process.endpoint], tls=files, restoring=restoring)
+            store = await EtcdStore.open([process.endpoint], tls=files, restoring=restoring, timeout_s=READING_S)
         except KnarrError:
             await process.stop()
             raise
