@@ -64,9 +64,9 @@ READY_FILE = "controlplane.ready"
 COMPACTION_INTERVAL_S = 30.0
 HEALTH_TIMEOUT_S = 2.0
 LOAD_TIMEOUT_S = 60.0
-GC_THRESHOLDS = (20_000, 20, 10_000)
+GC_THRESHOLDS = (100_000, 50, 1000)
 """Objects have few cycles: looking for some as often as Python does costs a tenth of the time of every write."""
-YOUNG_S, OLDER = 0.2, 4
+YOUNG_S, OLDER = 1.0, 5
 """Python looks when there are so many more objects than before. Where as many go as come, as with heartbeats, new ones
 pile up meanwhile, and looking at all of them takes up to 0.2 s in which nothing else is done. So they are looked at all
 the time, and every so many times those that were new then."""
