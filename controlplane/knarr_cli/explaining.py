@@ -13,6 +13,7 @@ import msgspec
 from knarr_api import kinds
 from knarr_api.errors import Invalid
 from knarr_api.quantity import Quantity
+from knarr_cli.meanings import meaning
 
 MAX_DEPTH = 12
 WORDS: dict[Any, str] = {
@@ -33,17 +34,20 @@ def explain(path: str, *, recursive: bool = False, api_version: str = "") -> lis
     if api_version:
         kind = kinds.by_kind(api_version, kind.kind)
     type_: Any = kind.type
-    field, shown = "", ""
+    field, shown, said = "", "", ""
     for name in filter(None, rest.split(".")):
-        fields = _fields(_inner(type_))
+        owner = _inner(type_)
+        fields = _fields(owner)
         if name not in fields:
             raise Invalid(f'field "{name}" does not exist')
-        type_ = fields[name]
+        type_, said = fields[name], meaning(owner.__name__, name)
         field, shown = name, _word(type_)
     lines = [f"GROUP:      {kind.group}"] if kind.group else []
     lines += [f"KIND:       {kind.kind}", f"VERSION:    {kind.version}", ""]
     if field:
         lines += [f"FIELD: {field} <{shown}>", ""]
+    if said:
+        lines += ["DESCRIPTION:", f"    {said}", ""]
     inner = _inner(type_)
     if _fields(inner):
         lines += ["FIELDS:", *_lines(inner, "  ", recursive, ())]
@@ -53,6 +57,9 @@ def explain(path: str, *, recursive: bool = False, api_version: str = "") -> lis
 def _lines(type_: Any, indent: str, recursive: bool, above: tuple[Any, ...]) -> Iterator[str]:
     for name, hint in sorted(_fields(type_).items()):
         yield f"{indent}{name}\t<{_word(hint)}>"
+        said = "" if recursive else meaning(type_.__name__, name)
+        if said:
+            yield f"{indent}  {said}"
         inner = _inner(hint)
         if recursive and inner not in above and len(above) < MAX_DEPTH:
             yield from _lines(inner, indent + "  ", recursive, (*above, inner))

@@ -1,21 +1,20 @@
 """Go templates over JSON documents, as ``-o go-template``: the part of text/template that people use with kubectl.
 
-Fields, variables, ``if``, ``range``, ``with`` (with ``else``), pipelines, parentheses, ``{{-`` and ``-}}``, comments,
-and the functions of ``FUNCTIONS``. ``define``, ``template`` and ``block`` are refused by name. A field that is not
-there prints ``<no value>``, as with kubectl. Source: the documentation of Go's text/template.
+Fields, variables, ``if``, ``range``, ``with`` (with ``else``), ``define``, ``template``, ``block``, pipelines,
+parentheses, ``{{-`` and ``-}}``, comments, and the functions of ``FUNCTIONS``. A field that is not there prints
+``<no value>``, as with kubectl. Source: the documentation of Go's text/template.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from knarr_api.errors import Invalid
+from knarr_cli.gotemplate_functions import ABSENT, FUNCTIONS, printed, true
 
 ACTION = re.compile(
     r"\{\{(?P<trim>-(?=\s))?(?P<text>(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|/\*.*?\*/|[^}]|\}(?!\}))*)\}\}", re.DOTALL
@@ -26,36 +25,33 @@ TOKEN = re.compile(
     r"""|(?P<path>\$\w*(?:\.[\w-]+)*|\.[\w-]+(?:\.[\w-]+)*|\.)|(?P<word>\w+)|(?P<sign>:=|=|\||\(|\)|,))"""
 )
 WORDS: Mapping[str, Any] = {"true": True, "false": False, "nil": None}
-NO_VALUE = "<no value>"
+NAMED = re.compile(r"""(?P<name>"(?:[^"\\]|\\.)*"|`[^`]*`)(?:\s+(?P<data>.+))?""", re.DOTALL)
 MAX_LENGTH = 64 * 1024
+MAX_DEPTH = 100
 
 
-class _NoValue:
-    """What a field that is not there has."""
-
-
-ABSENT = _NoValue()
 Scope = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Node:
-    """kind: text, print, if, range, with. What an action does between it and its ``else`` and ``end``."""
+    """kind: text, print, if, range, with, template (of that name), break, continue. What an action does between it and
+    its ``else`` and ``end``."""
 
     kind: str
     text: str = ""
     body: list[Node] = field(default_factory=list)
     otherwise: list[Node] = field(default_factory=list)
+    name: str = ""
 
 
 def render(template: str, document: Any) -> str:
     """The template filled in. Raises Invalid for a template that is none, and for what it can't do."""
     if len(template) > MAX_LENGTH:
         raise Invalid(f"the template is longer than {MAX_LENGTH} characters")
-    parts = list(_parts(template))
-    nodes, at = _parse(parts, 0, ())
-    assert at == len(parts), "all is read, or it has raised"
-    return "".join(_run(nodes, document, [{"$": document}]))
+    parser = _Parser(list(_parts(template)))
+    nodes = parser.nodes()
+    return "".join(_Filling(parser.templates).run(nodes, document, [{"$": document}]))
 
 
 def _parts(template: str) -> Iterator[tuple[bool, str]]:
@@ -82,88 +78,147 @@ def _parts(template: str) -> Iterator[tuple[bool, str]]:
         at = match.end()
 
 
-def _parse(parts: list[tuple[bool, str]], at: int, until: tuple[str, ...]) -> tuple[list[Node], int]:
-    """Nodes up to one of these words, and where that stands."""
-    nodes: list[Node] = []
-    while at < len(parts):
-        is_action, text = parts[at]
-        word, _, rest = text.partition(" ") if is_action else ("", "", "")
-        if is_action and word in ("end", "else"):
-            if word not in until:
-                raise _malformed("unexpected {{" + word + "}}", text)
-            return nodes, at
-        at += 1
-        if not is_action:
-            nodes.append(Node("text", text))
-        elif word in ("if", "range", "with"):
-            node = Node(word, rest.strip())
-            at = _parse_block(node, parts, at)
-            nodes.append(node)
-        elif word in ("define", "template", "block", "break", "continue"):
-            raise _malformed(f"{word} is not supported", text)
-        else:
-            nodes.append(Node("print", text))
-    if until:
-        raise _malformed("unexpected end of the template", "{{end}} is missing")
-    return nodes, at
+class _Parser:
+    """Of the parts of a template. templates: those that it defines, by name."""
 
+    def __init__(self, parts: list[tuple[bool, str]]) -> None:
+        self.templates: dict[str, list[Node]] = {}
+        self._parts = parts
+        self._at = 0
 
-def _parse_block(node: Node, parts: list[tuple[bool, str]], at: int) -> int:
-    """Fill in a block up to its end, and say what comes after."""
-    node.body, at = _parse(parts, at, ("else", "end"))
-    text = parts[at][1]
-    if text == "end":
-        return at + 1
-    more = text.removeprefix("else").strip()
-    if more:
-        word, _, rest = more.partition(" ")
-        if word not in ("if", "with"):
-            raise _malformed("unexpected text in {{else}}", text)
-        inner = Node(word, rest.strip())
-        node.otherwise = [inner]
-        return _parse_block(inner, parts, at + 1)
-    node.otherwise, at = _parse(parts, at + 1, ("end",))
-    return at + 1
-
-
-def _run(nodes: list[Node], dot: Any, scopes: list[Scope]) -> Iterator[str]:
-    for node in nodes:
-        if node.kind == "text":
-            yield node.text
-        elif node.kind == "print":
-            names, value = _evaluate(node.text, dot, scopes)
-            if not names:
-                yield _printed(value)
-        elif node.kind == "range":
-            yield from _run_range(node, dot, scopes)
-        else:
-            inner: list[Scope] = [*scopes, {}]
-            _, value = _evaluate(node.text, dot, inner)
-            if _true(value):
-                yield from _run(node.body, value if node.kind == "with" else dot, inner)
+    def nodes(self, until: tuple[str, ...] = (), *, ranging: bool = False) -> list[Node]:
+        """Up to one of these words, which is not taken yet. ranging: within a range, which can be broken off."""
+        nodes: list[Node] = []
+        while self._at < len(self._parts):
+            is_action, text = self._parts[self._at]
+            word, _, rest = text.partition(" ") if is_action else ("", "", "")
+            if is_action and word in ("end", "else"):
+                if word not in until:
+                    raise _malformed("unexpected {{" + word + "}}", text)
+                return nodes
+            self._at += 1
+            if not is_action:
+                nodes.append(Node("text", text))
+            elif word in ("if", "range", "with"):
+                nodes.append(self._block(Node(word, rest.strip()), ranging=ranging or word == "range"))
+            elif word in ("break", "continue"):
+                if not ranging or rest:
+                    raise _malformed("{{" + word + "}} outside {{range}}", text)
+                nodes.append(Node(word))
+            elif word == "define" and until:
+                raise _malformed("unexpected {{define}}", text)
+            elif word in ("define", "template", "block"):
+                nodes += self._named(word, rest, text)
             else:
-                yield from _run(node.otherwise, dot, inner)
+                nodes.append(Node("print", text))
+        if until:
+            raise _malformed("unexpected end of the template", "{{end}} is missing")
+        return nodes
+
+    def _named(self, word: str, rest: str, text: str) -> list[Node]:
+        """What stands where a template is defined, used, or both."""
+        match = NAMED.fullmatch(rest.strip())
+        if match is None or (word == "define" and match["data"]) or (word == "block" and not match["data"]):
+            raise _malformed(f"unexpected text in {word} clause", text)
+        name = _unquoted(match["name"], text) if match["name"][0] == '"' else match["name"][1:-1]
+        if word != "template":
+            self.templates[name] = self.nodes(("end",))
+            self._at += 1
+        return [] if word == "define" else [Node("template", match["data"], name=name)]
+
+    def _block(self, node: Node, *, ranging: bool) -> Node:
+        """Filled in up to its end, which is taken."""
+        node.body = self.nodes(("else", "end"), ranging=ranging)
+        text = self._parts[self._at][1]
+        self._at += 1
+        if text == "end":
+            return node
+        more = text.removeprefix("else").strip()
+        if more:
+            word, _, rest = more.partition(" ")
+            if word not in ("if", "with"):
+                raise _malformed("unexpected text in {{else}}", text)
+            node.otherwise = [self._block(Node(word, rest.strip()), ranging=ranging)]
+            return node
+        node.otherwise = self.nodes(("end",), ranging=ranging)
+        self._at += 1
+        return node
 
 
-def _run_range(node: Node, dot: Any, scopes: list[Scope]) -> Iterator[str]:
-    inner: list[Scope] = [*scopes, {}]
-    names, value = _evaluate(node.text, dot, inner, ranging=True)
-    items: list[tuple[Any, Any]]
+class _Break(Exception):
+    """A range goes no further."""
+
+
+class _Continue(Exception):
+    """A range goes on with what comes next."""
+
+
+class _Filling:
+    def __init__(self, templates: Mapping[str, list[Node]]) -> None:
+        self._templates = templates
+        self._depth = 0
+
+    def run(self, nodes: list[Node], dot: Any, scopes: list[Scope]) -> Iterator[str]:
+        for node in nodes:
+            if node.kind == "text":
+                yield node.text
+            elif node.kind == "print":
+                names, value = _evaluate(node.text, dot, scopes)
+                if not names:
+                    yield printed(value)
+            elif node.kind == "range":
+                yield from self._range(node, dot, scopes)
+            elif node.kind == "template":
+                yield from self._template(node, dot, scopes)
+            elif node.kind in ("break", "continue"):
+                raise _Break if node.kind == "break" else _Continue
+            else:
+                inner: list[Scope] = [*scopes, {}]
+                _, value = _evaluate(node.text, dot, inner)
+                if true(value):
+                    yield from self.run(node.body, value if node.kind == "with" else dot, inner)
+                else:
+                    yield from self.run(node.otherwise, dot, inner)
+
+    def _template(self, node: Node, dot: Any, scopes: list[Scope]) -> Iterator[str]:
+        """It sees what it is given and nothing else."""
+        body = self._templates.get(node.name)
+        if body is None:
+            raise _malformed(f'template "{node.name}" not defined', node.name)
+        if self._depth >= MAX_DEPTH:
+            raise _malformed(f"templates use each other more than {MAX_DEPTH} deep", node.name)
+        value = _evaluate(node.text, dot, scopes)[1] if node.text else None
+        self._depth += 1
+        yield from self.run(body, value, [{"$": value}])
+        self._depth -= 1
+
+    def _range(self, node: Node, dot: Any, scopes: list[Scope]) -> Iterator[str]:
+        inner: list[Scope] = [*scopes, {}]
+        names, value = _evaluate(node.text, dot, inner, ranging=True)
+        items = _items(value, node.text)
+        for key, item in items:
+            own: Scope = dict(zip(names, (key, item) if len(names) == 2 else (item,), strict=False))
+            try:
+                yield from self.run(node.body, item, [*inner, own])
+            except _Continue:
+                continue
+            except _Break:
+                return
+        if not items:
+            yield from self.run(node.otherwise, dot, inner)
+
+
+def _items(value: Any, text: str) -> list[tuple[Any, Any]]:
+    """What is ranged over, with keys or indexes."""
     if isinstance(value, Mapping):
-        items = sorted(value.items())
-    elif isinstance(value, list):
-        items = list(enumerate(value))
-    elif isinstance(value, int) and not isinstance(value, bool):
-        items = [(number, number) for number in range(value)]
-    elif value is None or value is ABSENT:
-        items = []
-    else:
-        raise _malformed(f"range can't iterate over {_printed(value)}", node.text)
-    for key, item in items:
-        own: Scope = dict(zip(names, (key, item) if len(names) == 2 else (item,), strict=False))
-        yield from _run(node.body, item, [*inner, own])
-    if not items:
-        yield from _run(node.otherwise, dot, inner)
+        return sorted(value.items())
+    if isinstance(value, list):
+        return list(enumerate(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [(number, number) for number in range(value)]
+    if value is None or value is ABSENT:
+        return []
+    raise _malformed(f"range can't iterate over {printed(value)}", text)
 
 
 def _evaluate(text: str, dot: Any, scopes: list[Scope], *, ranging: bool = False) -> tuple[list[str], Any]:
@@ -294,26 +349,9 @@ def _follow(value: Any, parts: list[str], text: str) -> Any:
         if value is ABSENT or value is None:
             return ABSENT
         if not isinstance(value, Mapping):
-            raise _malformed(f"can't evaluate field {part} in {_printed(value)[:40]}", text)
+            raise _malformed(f"can't evaluate field {part} in {printed(value)[:40]}", text)
         value = value.get(part, ABSENT)
     return value
-
-
-def _true(value: Any) -> bool:
-    return value is not ABSENT and bool(value)
-
-
-def _printed(value: Any) -> str:
-    """As Go prints values: ``map[a:1 b:2]``, ``[a b]``."""
-    if value is ABSENT or value is None:
-        return NO_VALUE
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        return f"map[{' '.join(f'{key}:{_printed(inner)}' for key, inner in sorted(value.items()))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(map(_printed, value))}]"
-    return str(value)
 
 
 def _unquoted(word: str, text: str) -> str:
@@ -325,87 +363,3 @@ def _unquoted(word: str, text: str) -> str:
 
 def _malformed(problem: str, text: str) -> Invalid:
     return Invalid(f"error parsing template: {problem}: {{{{{text[:60]}}}}}")
-
-
-def _index(value: Any, *keys: Any) -> Any:
-    for key in keys:
-        if value is None or value is ABSENT:
-            return ABSENT
-        if isinstance(value, Mapping):
-            value = value.get(key, ABSENT)
-        elif not isinstance(key, int) or not 0 <= key < len(value):
-            raise ValueError(f"index out of range: {key}")
-        else:
-            value = value[key]
-    return value
-
-
-def _formatted(form: str, *values: Any) -> str:
-    """``%s %d %v %q %5s %%``."""
-    rest = list(values)
-
-    def one(match: re.Match[str]) -> str:
-        if match["verb"] == "%":
-            return "%"
-        if not rest:
-            return f"%!{match['verb']}(MISSING)"
-        value = rest.pop(0)
-        if match["verb"] == "q":
-            text = json.dumps(_printed(value), ensure_ascii=False)
-        elif match["verb"] in "fd" and isinstance(value, int | float) and not isinstance(value, bool):
-            text = f"{value:.{int(match['digits'] or 6)}f}" if match["verb"] == "f" else str(int(value))
-        else:
-            text = _printed(value)
-        width = int(match["width"] or 0)
-        return text.ljust(-width) if width < 0 else text.rjust(width)
-
-    return re.sub(r"%(?P<width>-?\d+)?(?:\.(?P<digits>\d+))?(?P<verb>[sdvqtf%])", one, form)
-
-
-def _joined(*values: Any) -> str:
-    """As Go's Print: a space between two values neither of which is a string."""
-    text = ""
-    for number, value in enumerate(values):
-        if number and not isinstance(value, str) and not isinstance(values[number - 1], str):
-            text += " "
-        text += _printed(value)
-    return text
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode(errors="replace")
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
-
-
-def _exists(value: Any, *keys: Any) -> bool:
-    try:
-        return _index(value, *keys) not in (ABSENT, None)
-    except (TypeError, ValueError):
-        return False
-
-
-def _first(values: tuple[Any, ...], *, holding: bool) -> Any:
-    return next((value for value in values if _true(value) == holding), values[-1])
-
-
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "and": lambda *values: _first(values, holding=False),
-    "or": lambda *values: _first(values, holding=True),
-    "not": lambda value: not _true(value),
-    "eq": lambda one, *others: any(one == other for other in others),
-    "ne": lambda one, other: one != other,
-    "lt": lambda one, other: one < other,
-    "le": lambda one, other: one <= other,
-    "gt": lambda one, other: one > other,
-    "ge": lambda one, other: one >= other,
-    "len": lambda value: len(value),
-    "index": _index,
-    "slice": lambda value, start=0, end=None: value[start:end],
-    "print": _joined,
-    "println": lambda *values: " ".join(map(_printed, values)) + "\n",
-    "printf": _formatted,
-    "base64decode": _decoded,
-    "exists": _exists,
-}

@@ -36,6 +36,8 @@ class Session:
         self._options = options
         self._access: Access | None = None
         self._timeout_s = seconds(options.get("request_timeout") or "30s") or UNLIMITED_S
+        self.watch_limit_s = seconds(options.get("request_timeout") or "0") or None
+        """How long a watch may go on, where that was said."""
 
     @property
     def kubeconfig(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from knarr_api.errors import Expired, ResourceExhausted, Unavailable
+from knarr_api.errors import DeadlineExceeded, Expired, ResourceExhausted, Unavailable
 from knarr_api.kinds import Kind
 from knarr_cli.printing import Printer
 from knarr_client.client import EventType
@@ -14,9 +14,28 @@ ATTEMPTS, PAUSE_S = 60, 0.5
 
 
 async def follow(
+    client: GrpcClient,
+    kind: Kind,
+    space: str,
+    selector: str,
+    fields: str,
+    revision: str,
+    printer: Printer,
+    *,
+    limit_s: float | None = None,
+) -> None:
+    """Show every change, also over lost connections; never returns. Raises Unavailable when the API stays away,
+    DeadlineExceeded after the limit."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await _follow(client, kind, space, selector, fields, revision, printer)
+    except TimeoutError:
+        raise DeadlineExceeded(f"the watch was ended after {limit_s:g} s, as --request-timeout says") from None
+
+
+async def _follow(
     client: GrpcClient, kind: Kind, space: str, selector: str, fields: str, revision: str, printer: Printer
 ) -> None:
-    """Show every change, also over lost connections; never returns. Raises Unavailable when the API stays away."""
     space = space if kind.namespaced else ""
     failures, expired = 0, False
     while True:

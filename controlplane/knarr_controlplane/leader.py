@@ -46,6 +46,8 @@ from knarr_controlplane import metrics
 from knarr_controlplane.store.keeping import Keeper, Keeping
 
 NAMESPACE = "kube-system"
+NAME = "knarr-controller-manager"
+"""Of the Lease of whom schedules and controls."""
 TERM = "-term"
 LONGEST_S = 20
 """The Lease's duration at most, however slow its holder is."""

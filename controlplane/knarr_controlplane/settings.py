@@ -40,8 +40,7 @@ class Settings:
     profiles: Profiles = field(default_factory=default_profiles)
 
 
-def parse(arguments: Sequence[str]) -> Settings:
-    """Exits with status 2 and a message for arguments that are wrong. Raises Invalid for a wrong address."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="knarr-controlplane", description="The control plane: API, scheduler, controllers."
     )
@@ -102,6 +101,12 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--log-level", default="info", choices=logs.LEVELS)
     parser.add_argument("--log-format", default="console", choices=logs.FORMATS)
     parser.add_argument("--tracing-endpoint", default=tracing.default_endpoint(), metavar="URL", help=tracing.HELP)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """Exits with status 2 and a message for arguments that are wrong. Raises Invalid for a wrong address."""
+    parser = _parser()
     given = parser.parse_args(arguments)
     heartbeat_s = given.heartbeat if given.heartbeat is not None else min(2.0, given.node_grace / 5)
     if heartbeat_s <= 0 or given.node_grace < 2 * heartbeat_s:

@@ -110,7 +110,7 @@ class _Agent:
         self._ip = self._ip or machine.address_towards(settings.servers[0])
         self._status = machine.status(settings, self._ip, "", self._problems, None, clock.now())
         access = Access(endpoints=settings.servers, ca_pem=got.ca, certificate_pem=got.certificate, key_pem=got.key)
-        channel = open_channel(access)
+        channel = open_channel(access, keepalive_s=settings.keepalive_s)
         client = GrpcClient(channel)
         recorder = EventRecorder(client, component="knarr-node-agent", clock=clock, instance=settings.node_name)
         store = self._wire_pods(client, recorder, asking(channel))
@@ -122,7 +122,6 @@ class _Agent:
             node=self._node,
             serve=sessions.serve,
             refused=lambda uid, _: self._pods.report_again(uid),
-            connected=self._pods.resend,
         )
         for pod in store.load().values():
             self._pods.assign(pod)

@@ -151,7 +151,7 @@ class PodManager:
             self.queue.add_after(uid, REPORT_AGAIN_S)
 
     def resend(self) -> None:
-        """After a reconnect: every pod's status once more."""
+        """Every pod's status once more: somebody has overwritten them all."""
         for uid, entry in self._entries.items():
             if not entry.withdrawn:
                 entry.told = None

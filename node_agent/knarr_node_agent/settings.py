@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from knarr_client.channel import KEEPALIVE_S, KEEPALIVE_TIMEOUT_S
 from knarr_telemetry import logs, tracing
 
 DEFAULT_RUNTIME = "unix:///run/knarr/runtime.sock"
@@ -30,6 +31,7 @@ class Settings:
     node_ip: str
     labels: dict[str, str]
     max_pods: int
+    keepalive_s: int
     overlay: bool
     log_level: str
     log_format: str
@@ -49,6 +51,14 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--node-ip", default="", help="address other nodes reach this one at (default: the route's)")
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="label of the node")
     parser.add_argument("--max-pods", type=int, default=DEFAULT_MAX_PODS)
+    parser.add_argument(
+        "--keepalive",
+        type=int,
+        default=KEEPALIVE_S,
+        metavar="SECONDS",
+        help="after so long without a word from the control plane ask whether it is there; with the "
+        f"{KEEPALIVE_TIMEOUT_S} s it has to answer less than its --node-grace (default: {KEEPALIVE_S})",
+    )
     parser.add_argument("--no-overlay", action="store_true", help="leave routes to other nodes alone")
     parser.add_argument(
         "--metrics-address",
@@ -60,6 +70,8 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--log-format", default="console", choices=logs.FORMATS)
     parser.add_argument("--tracing-endpoint", default=tracing.default_endpoint(), metavar="URL", help=tracing.HELP)
     given = parser.parse_args(arguments)
+    if given.keepalive < 1:
+        parser.error(f"--keepalive {given.keepalive}: must be at least 1")
     labels: dict[str, str] = {}
     for text in given.label:
         key, equal, value = text.partition("=")
@@ -76,6 +88,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         node_ip=given.node_ip,
         labels=labels,
         max_pods=given.max_pods,
+        keepalive_s=given.keepalive,
         overlay=not given.no_overlay,
         log_level=given.log_level,
         log_format=given.log_format,

@@ -1,7 +1,8 @@
 """The agent's one connection upwards: status and heartbeats out, acknowledgements and sessions in.
 
 Pod statuses are kept until they are acknowledged; a newer one replaces an older one of the same pod that was not sent
-yet. After a reconnect everything is sent again, which the server takes as it is.
+yet. After a reconnect those are sent again that were not acknowledged, and no others: the rest is stored, and what was
+overwritten meanwhile the watch shows (``PodManager``). So a control plane that comes back is not told of every pod.
 """
 
 from __future__ import annotations
@@ -56,7 +57,6 @@ class Stream:
         node: Callable[[], Node],
         serve: Serve,
         refused: Callable[[str, str], None],
-        connected: Callable[[], None] = lambda: None,
     ) -> None:
         self._stub: Any = agent_pb2_grpc.AgentStub(channel)
         self._node_name = node_name
@@ -64,7 +64,6 @@ class Stream:
         self._node = node
         self._serve = serve
         self._refused = refused
-        self._connected = connected
         self._wake = asyncio.Event()
         self._reports: dict[str, PodReport] = {}
         """By uid: not yet acknowledged, the newest of each pod."""
@@ -190,7 +189,6 @@ class Stream:
                     self._heartbeat_s = max(message.welcome.heartbeat_interval_ms, 50) / 1000
                     self._welcomed = self.connected = True
                     log.info("connected", server_version=message.welcome.server_version)
-                    self._connected()
                 case "ack":
                     self._acknowledged(message.ack)
                 case "open_session":

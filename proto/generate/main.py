@@ -13,6 +13,7 @@ from pathlib import Path
 
 import grpc_tools
 from google.protobuf import descriptor_pb2
+from google.rpc import status_pb2
 from grpc_tools import protoc
 
 HERE = Path(__file__).resolve().parent
@@ -30,6 +31,7 @@ def generate(target: Path) -> list[Path]:
             "protoc",
             f"-I{PROTO}",
             f"-I{Path(grpc_tools.__file__).parent / '_proto'}",
+            f"-I{Path(status_pb2.__file__).parents[2]}",
             f"--python_out={target}",
             f"--pyi_out={target}",
             f"--grpc_python_out={target}",

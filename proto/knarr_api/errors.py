@@ -91,6 +91,10 @@ class Unavailable(KnarrError):
     reason = "ServiceUnavailable"
 
 
+NOT_BEGUN = "the control plane stops, and has not begun this call: ask again"
+"""An Unavailable that says so may be repeated, also when it would write."""
+
+
 class Expired(KnarrError):
     """The revision asked for has been compacted: list again."""
 

@@ -98,15 +98,26 @@ def from_rpc(error: grpc.RpcError) -> errors.KnarrError:
     return _build(code, message, status_pb2.Status.FromString(raw) if isinstance(raw, bytes) else None)
 
 
+def to_rpc(status: status_pb2.Status) -> grpc.aio.AioRpcError:
+    """The failure of a call that would have ended with this status."""
+    metadata = grpc.aio.Metadata((STATUS_KEY, status.SerializeToString()))
+    return grpc.aio.AioRpcError(_code(status), grpc.aio.Metadata(), metadata, status.message, status.message)
+
+
 def from_status(status: status_pb2.Status) -> errors.KnarrError:
     """The error that a ``google.rpc.Status`` stands for."""
-    name = code_pb2.Code.Name(code_pb2.Code.ValueType(status.code))
-    return _build(getattr(grpc.StatusCode, name, grpc.StatusCode.UNKNOWN), status.message, status)
+    return _build(_code(status), status.message, status)
 
 
 def from_code(number: int, message: str) -> errors.KnarrError:
     """The error of a bare ``google.rpc.Code``."""
     return from_status(status_pb2.Status(code=number, message=message))
+
+
+def _code(status: status_pb2.Status) -> grpc.StatusCode:
+    name = code_pb2.Code.Name(code_pb2.Code.ValueType(status.code))
+    code: grpc.StatusCode = getattr(grpc.StatusCode, name, grpc.StatusCode.UNKNOWN)
+    return code
 
 
 def _build(code: grpc.StatusCode, message: str, status: status_pb2.Status | None) -> errors.KnarrError:

@@ -68,7 +68,11 @@ def decode_lenient(data: bytes | str | Mapping[str, Any], type_: type[T]) -> tup
     """As ``decode_strict``, but unknown and doubled fields are dropped and returned. Raises Invalid for wrong types."""
     if isinstance(data, bytes) and (exact := as_written_here(data, type_)) is not None:
         return exact, ()
-    document = _load_marking_doubles(data) if isinstance(data, bytes | str) else dict(data)
+    document: Any = data
+    if isinstance(data, bytes | str):
+        document = _load_marking_doubles(data)
+    elif isinstance(data, Mapping):
+        document = dict(data)
     if not isinstance(document, dict):
         raise Invalid(f"expected object, got {strict.kind_of(document)}")
     cleaned, problems = strict.check(document, type_)

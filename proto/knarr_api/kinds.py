@@ -39,9 +39,9 @@ ACTING = frozenset(
 """Kinds that Knarr acts on; every other one is stored, validated by type and served."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Kind:
-    """One served kind. group is empty for the core group."""
+    """One served kind; there is one of each. group is empty for the core group."""
 
     group: str
     version: str
@@ -63,12 +63,12 @@ class Kind:
     def acting(self) -> bool:
         return (self.kind in ACTING and self.module != "events_v1") or self.group == "metrics.k8s.io"
 
-    @property
+    @cached_property
     def api_version(self) -> str:
         """``apps/v1``, or ``v1`` in the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    @property
+    @cached_property
     def qualified(self) -> str:
         """``deployments.apps``; just ``pods`` in the core group."""
         return f"{self.resource}.{self.group}" if self.group else self.resource
@@ -78,7 +78,7 @@ class Kind:
         """``Deployment.apps``, as messages name it."""
         return f"{self.kind}.{self.group}" if self.group else self.kind
 
-    @property
+    @cached_property
     def key_prefix(self) -> str:
         """Prefix of all keys of the kind in the store."""
         return f"/registry/{self.group or 'core'}/{self.resource}/"

@@ -45,10 +45,14 @@ class Branch(Informer[T]):
         try:
             await self._trunk.synced.wait()
             await self._tell()
+            self._trunk.unfollow(self._changed)
+            for handler in self._handlers:
+                self._trunk.follow(handler)
             self.synced.set()
             await asyncio.Event().wait()
         finally:
-            self._trunk.unfollow(self._changed)
+            for handler in (self._changed, *self._handlers):
+                self._trunk.unfollow(handler)
             self._handlers.clear()  # what belongs to the term goes with it at once
 
     async def _tell(self) -> None:

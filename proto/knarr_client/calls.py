@@ -18,6 +18,7 @@ from knarr_telemetry import tracing
 
 PAGE, LISTS = 5000, 3
 """So many objects are asked for at once where all are wanted, and so often from the beginning."""
+REFUSED = ("failed to connect", "connection refused", "name resolution", errors.NOT_BEGUN)
 BACKOFF = Backoff(first_s=0.1, max_s=2.0, jitter=0.5)
 
 
@@ -27,13 +28,15 @@ class CallSettings:
     """Of one call with all its repetitions."""
     attempts_max: int = 4
     backoff: Backoff = BACKOFF
+    exchange: bool = False
+    """Whether calls go over one stream, where the server offers it: for who makes many, as each then costs it half."""
 
 
 class Calls:
     """Calls methods of stubs. Raises the classes of ``knarr_api.errors`` only (and CancelledError)."""
 
     def __init__(self, settings: CallSettings | None = None, *, uniform: Callable[[], float] | None = None) -> None:
-        self._settings = settings or CallSettings()
+        self.settings = settings or CallSettings()
         self._uniform = uniform or random.random
 
     async def unary(self, method: Any, request: Any, *, idempotent: bool, deadline_s: float | None = None) -> Any:
@@ -41,7 +44,7 @@ class Calls:
 
         An idempotent call is repeated when the API is unavailable, another only when the connection was refused.
         """
-        settings = self._settings
+        settings = self.settings
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + (settings.deadline_s if deadline_s is None else deadline_s)
         attempt = 0
@@ -52,8 +55,11 @@ class Calls:
                 return await method(request, timeout=timeout_s, **tracing.options())
             except grpc.aio.AioRpcError as error:
                 translated = grpc_status.from_rpc(error)
-                repeatable = isinstance(translated, errors.Unavailable) and (idempotent or was_refused(error))
+                refused = was_refused(error)
+                repeatable = isinstance(translated, errors.Unavailable) and (idempotent or refused)
                 delay_s = settings.backoff.delay_s(attempt, self._uniform())
+                if refused and translated.retry_after_s is not None:
+                    delay_s += translated.retry_after_s
                 if not repeatable or attempt >= settings.attempts_max or loop.time() + delay_s >= ends_s:
                     raise translated from error
             except asyncio.CancelledError:
@@ -108,11 +114,9 @@ class Calls:
 
 
 def was_refused(error: grpc.aio.AioRpcError) -> bool:
-    """There was no connection, so the request has not left this process."""
+    """There was no connection, so the request has not left this process; or the server did not begin it."""
     text = (error.details() or "").lower()
-    return error.code() is grpc.StatusCode.UNAVAILABLE and (
-        "failed to connect" in text or "connection refused" in text or "name resolution" in text
-    )
+    return error.code() is grpc.StatusCode.UNAVAILABLE and any(reason in text for reason in REFUSED)
 
 
 def _being_cancelled() -> bool:

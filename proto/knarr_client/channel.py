@@ -26,8 +26,11 @@ WINDOW_BYTES = 1 << 20
 Option = tuple[str, str | int]
 
 
-def open_channel(access: Access) -> grpc.aio.Channel:
-    """Doesn't connect yet. Must be called in the event loop that will use it. Raises Invalid."""
+def open_channel(access: Access, *, keepalive_s: int = KEEPALIVE_S) -> grpc.aio.Channel:
+    """Doesn't connect yet. Must be called in the event loop that will use it. Raises Invalid.
+
+    keepalive_s: after so long without a word from the server it is asked whether it is there.
+    """
     credentials = grpc.ssl_channel_credentials(
         root_certificates=access.ca_pem,
         private_key=access.key_pem or None,
@@ -35,7 +38,7 @@ def open_channel(access: Access) -> grpc.aio.Channel:
     )
     if access.token:
         credentials = grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(access.token))
-    return grpc.aio.secure_channel(target(access), credentials, options=options(access))
+    return grpc.aio.secure_channel(target(access), credentials, options=options(access, keepalive_s))
 
 
 def target(access: Access) -> str:
@@ -50,11 +53,11 @@ def target(access: Access) -> str:
     return f"ipv{families.pop()}:{','.join(access.endpoints)}"
 
 
-def options(access: Access) -> tuple[Option, ...]:
+def options(access: Access, keepalive_s: int = KEEPALIVE_S) -> tuple[Option, ...]:
     found: list[Option] = [
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-        ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
+        ("grpc.keepalive_time_ms", keepalive_s * 1000),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_S * 1000),
         # What counts in gRPC 1.85, where the one above alone leaves a frozen server unnoticed for a minute.
         ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_S * 1000),

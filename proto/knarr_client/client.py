@@ -76,8 +76,7 @@ class Page(Generic[T_co]):
     """How many items follow; 0 as well where that is not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event(Generic[T_co]):
+class Event(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True, gc=False):
     """One change. DELETED carries the last state; resource_version is where a watch may resume after it."""
 
     type: EventType
@@ -92,8 +91,7 @@ class Applied(Generic[T_co]):
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(msgspec.Struct, frozen=True):
     """A pod and the node that it is to run on."""
 
     namespace: str
@@ -236,6 +234,9 @@ async def outcomes(calls: Iterable[Coroutine[Any, Any, R]]) -> list[R | KnarrErr
         except KnarrError as error:
             return error
 
+    waiting = list(calls)
+    if not waiting:  # as nearly always where what is to be done again or afterwards is asked for
+        return []
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(outcome(call)) for call in calls]
+        tasks = [group.create_task(outcome(call)) for call in waiting]
     return [task.result() for task in tasks]

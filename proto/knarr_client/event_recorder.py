@@ -68,11 +68,6 @@ class _Topic(NamedTuple):
     message: str
 
     @property
-    def subject(self) -> Hashable:
-        """What similar events share: all but the message."""
-        return self[:-1]
-
-    @property
     def source(self) -> Hashable:
         """Who speaks about what."""
         return self[:-3]
@@ -142,31 +137,22 @@ class EventRecorder:
         """reason: one word in CamelCase. message: a sentence for people. component: empty for the recorder's own."""
         kind = kinds.of(about)
         metadata = meta_of(about)
-        topic = _Topic(
-            component=component or self._component,
-            kind=kind.kind,
-            api_version=kind.api_version,
-            namespace=metadata.namespace,
-            name=metadata.name,
-            uid=metadata.uid,
-            type=type_,
-            reason=reason,
-            message=message[:MESSAGE_MAX],
-        )
-        if self._similar.is_one_too_many(topic.subject, topic.message, self._clock.monotonic()):
-            message = f"{COMBINED}: {message}"
-            topic = topic._replace(message=COMBINED)
-        self._keep(topic, message[:MESSAGE_MAX])
+        source = (component or self._component, kind.kind, kind.api_version)
+        subject = (*source, metadata.namespace, metadata.name, metadata.uid, type_, reason)  # all but the message
+        told = message[:MESSAGE_MAX]
+        if self._similar.is_one_too_many(subject, told, self._clock.monotonic()):
+            told, message = COMBINED, f"{COMBINED}: {message}"
+        self._keep(_Topic(*subject, told), message[:MESSAGE_MAX])
 
     def _keep(self, topic: _Topic, message: str) -> None:
-        now = self._clock.now()
         present = self._pending.get(topic)
         if present is not None:
             present.count += 1
-            present.last, present.message = now, message
+            present.last, present.message = self._clock.now(), message
         elif len(self._pending) >= self._settings.pending_max or not self._may_begin(topic):
             self._dropped += 1
         else:
+            now = self._clock.now()
             self._pending[topic] = _Pending(message, first=now, last=now)
             self._wake.set()
 

@@ -27,6 +27,7 @@ from knarr_api.errors import KnarrError
 from knarr_client.calls import Calls, CallSettings
 from knarr_client.channel import open_channel
 from knarr_client.client import Applied, Binding, Event, Outcome, Page, Propagation, T, meta_of, outcomes
+from knarr_client.exchange import Exchanging
 from knarr_client.kubeconfig import Access
 from knarr_client.messages import EVENT_TYPES, OUTCOMES, PROPAGATIONS, resource_type
 from knarr_client.raw import RawClient
@@ -54,8 +55,10 @@ class GrpcClient:
     ) -> None:
         """on_warning: told each warning the API gives to a typed call."""
         self.channel = channel
-        self._stub = objects_pb2_grpc.ObjectsStub(channel)
         self._calls = Calls(settings)
+        stub: Any = objects_pb2_grpc.ObjectsStub(channel)
+        self._exchanging = Exchanging(stub) if self._calls.settings.exchange else None
+        self._stub: Any = self._exchanging or stub
         self._encoding = encoding
         self._wire_encoding = pb.JSON if encoding is Encoding.JSON else pb.PROTOBUF
         self._on_warning = on_warning
@@ -74,6 +77,8 @@ class GrpcClient:
         return cls(open_channel(access), encoding=encoding, settings=settings, on_warning=on_warning)
 
     async def close(self) -> None:
+        if self._exchanging is not None:
+            await self._exchanging.close()
         await self.channel.close(None)
 
     async def __aenter__(self) -> Self:

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Set
 from typing import Any, Generic
 
+import msgspec
 import structlog
 
 from knarr_api import errors, kinds
@@ -39,8 +39,7 @@ STALE_LISTS_BEFORE_BELIEF = 10
 """A list older than what was seen comes from a server that lags. After so many in a row the store was restored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change(Generic[T]):
+class Change(msgspec.Struct, Generic[T], frozen=True, kw_only=True, gc=False):
     """An object appeared (old is None), changed, or is gone (new is None)."""
 
     key: Key
@@ -56,7 +55,7 @@ class Change(Generic[T]):
 
 
 Handler = Callable[[Change[T]], None]
-IndexFunction = Callable[[T], Iterable[str]]
+IndexFunction = Callable[[T], tuple[str, ...]]
 
 
 class Informer(Generic[T]):
@@ -141,7 +140,7 @@ class Informer(Generic[T]):
 
     def by_index(self, index: str, value: str) -> tuple[T, ...]:
         """The objects for which the index's function gave this value."""
-        return tuple(self._objects[key] for key in self._indexes[index].get(value, ()))
+        return tuple(map(self._objects.__getitem__, self._indexes[index].get(value, ())))
 
     def values(self, index: str) -> Set[str]:
         """All values that the index's function gives at present."""
@@ -171,8 +170,9 @@ class Informer(Generic[T]):
         self._handlers.append(handler)
 
     def unfollow(self, handler: Handler[T]) -> None:
-        """Tell that handler no more."""
-        self._handlers.remove(handler)
+        """Tell that handler no more, if it was told."""
+        if handler in self._handlers:
+            self._handlers.remove(handler)
 
     def enqueue_to(self, queue: WorkQueue[Key]) -> None:
         """Add the key of every changed object to the queue."""
@@ -277,12 +277,16 @@ class Informer(Generic[T]):
         if obj is not None and self._keep is not None:
             obj = self._keep(obj)
         for name, function in self._index_functions.items():
-            _reindex(self._indexes[name], key, old, obj, function)
+            before = function(old) if old is not None else ()
+            after = function(obj) if obj is not None else ()
+            if before != after:  # which it is not with most changes
+                _reindex(self._indexes[name], key, before, after)
         if obj is None:
             del self._objects[key]
         else:
             self._objects[key] = obj
-        _move(self._namespaces, key, key.namespace if old is not None else None, key.namespace if obj else None)
+        if old is None or obj is None:
+            _move(self._namespaces, key, key.namespace if obj is None else None, key.namespace if old is None else None)
         change = Change(key=key, old=old, new=obj)
         for handler in self._handlers:
             handler(change)
@@ -314,13 +318,7 @@ def _older(revision: str, than: str) -> bool:
     return False
 
 
-def _reindex(
-    index: dict[str, dict[Key, None]], key: Key, old: T | None, new: T | None, function: IndexFunction[T]
-) -> None:
-    before = tuple(function(old)) if old is not None else ()
-    after = tuple(function(new)) if new is not None else ()
-    if before == after:
-        return  # as with most changes
+def _reindex(index: dict[str, dict[Key, None]], key: Key, before: tuple[str, ...], after: tuple[str, ...]) -> None:
     for value in set(before) - set(after):
         _move(index, key, value, None)
     for value in set(after) - set(before):

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from knarr_api import errors
+from knarr_client.calls import CallSettings
 from knarr_client.client import Applied, Client, Event, Page, Propagation, T
 from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import Access
@@ -41,8 +42,8 @@ class SyncClient:
             raise
 
     @classmethod
-    def connect(cls, access: Access) -> Self:
-        return cls(lambda: GrpcClient.connect(access))
+    def connect(cls, access: Access, *, settings: CallSettings | None = None) -> Self:
+        return cls(lambda: GrpcClient.connect(access, settings=settings))
 
     def call(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine in the client's loop and wait for it."""

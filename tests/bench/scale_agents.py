@@ -13,7 +13,6 @@ import asyncio
 import gc
 import json as plain_json
 import sys
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +78,7 @@ class Agent:
     number: int
     access: Access
     totals: Totals
+    keepalive_s: float
     waiting: list[Any] = field(default_factory=list)
     said: set[str] = field(default_factory=set)
     joined: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,6 +86,9 @@ class Agent:
     counts: dict[int, int] = field(default_factory=dict)
     sequence: int = 0
     heartbeat_s: float = 10.0
+    due_s: float = 0.0
+    alarm: asyncio.TimerHandle | None = None
+    """At which it says that it is there."""
     stream: Call | None = None
 
     async def run(self, joining: asyncio.Semaphore) -> None:
@@ -105,7 +108,7 @@ class Agent:
         self.sequence = 0
         try:
             async with joining:
-                connection = await Connection.open(self.access)
+                connection = await Connection.open(self.access, keepalive_s=self.keepalive_s)
                 self.stream = connection.call("/knarr.v1.Agent/Connect", self._heard, self._ended)
                 hello = agent_pb2.Hello(node_name=self.name, agent_version="bench", node_json=self._node())
                 self._send(hello=hello)
@@ -117,25 +120,26 @@ class Agent:
             watch = connection.call("/knarr.v1.Objects/Watch", self._watched, self._ended)
             watch.send(request.SerializeToString(), last=True)
             self.totals.connected += 1
+            self.due_s = asyncio.get_running_loop().time() + self.number * 0.618 % 1 * self.heartbeat_s
+            self._beat_when_due()
             try:
-                await self._heartbeats()
+                await self.over.wait()
             finally:
                 self.totals.connected -= 1
         finally:
+            if self.alarm is not None:
+                self.alarm.cancel()
             if connection is not None:
                 connection.close()
 
-    async def _heartbeats(self) -> None:
-        """Until the connection is lost."""
-        due_s = time.monotonic() + self.number * 0.618 % 1 * self.heartbeat_s
-        while not self.over.is_set():
-            try:
-                async with asyncio.timeout(max(due_s - time.monotonic(), 0)):
-                    await self.over.wait()
-            except TimeoutError:
-                self._send(heartbeat=agent_pb2.Heartbeat())
-                self.totals.heartbeats += 1
-                due_s += self.heartbeat_s
+    def _beat_when_due(self) -> None:
+        self.alarm = asyncio.get_running_loop().call_at(self.due_s, self._beat)
+
+    def _beat(self) -> None:
+        self._send(heartbeat=agent_pb2.Heartbeat())
+        self.totals.heartbeats += 1
+        self.due_s += self.heartbeat_s
+        self._beat_when_due()
 
     def _ended(self, error: Lost | None) -> None:
         self.over.set()
@@ -260,16 +264,16 @@ def accesses(data_dir: Path, server: str, names: list[str]) -> list[Access]:
     return found
 
 
-async def run(data_dir: Path, server: str, first: int, count: int) -> None:
+async def run(data_dir: Path, server: str, first: int, count: int, keepalive_s: float) -> None:
     totals = Totals()
     joining = asyncio.Semaphore(JOINING)
     numbers = range(first, first + count)
     names = [f"node-{number}" for number in numbers]
     agents = [
-        Agent(name, number, access, totals)
+        Agent(name, number, access, totals, keepalive_s)
         for number, name, access in zip(numbers, names, accesses(data_dir, server, names), strict=True)
     ]
-    gc.freeze()
+    gc.disable()  # a node's own would look at a node's objects, not at those of thousands
     async with asyncio.TaskGroup() as group:
         for agent in agents:
             group.create_task(agent.run(joining))
@@ -286,8 +290,9 @@ def main() -> None:
     parser.add_argument("--server", required=True)
     parser.add_argument("--first", type=int, required=True)
     parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--keepalive", type=float, required=True)
     given = parser.parse_args()
-    asyncio.run(run(given.data_dir, given.server, given.first, given.count))
+    asyncio.run(run(given.data_dir, given.server, given.first, given.count, given.keepalive))
 
 
 if __name__ == "__main__":

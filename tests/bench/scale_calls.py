@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from knarr_client.channel import KEEPALIVE_S
 from knarr_client.kubeconfig import Access
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -28,7 +29,6 @@ TABLE_SIZE, PUSH, STREAM_WINDOW, FRAME_SIZE = 1, 2, 4, 5
 WINDOW, FIRST_WINDOW = 2**31 - 1, 65_535
 MAX_FRAME = 16_384
 READ_BYTES = 256 * 1024
-KEEPALIVE_S = 4.0
 CANCEL = struct.pack(">I", 8)
 SUCCESS = b"\x0bgrpc-status\x010"
 CONNECT_S = 30.0
@@ -71,8 +71,9 @@ class Call:
 class Connection:
     """Open with :meth:`open`; belongs to that event loop."""
 
-    def __init__(self, sock: ssl.SSLSocket, authority: str) -> None:
+    def __init__(self, sock: ssl.SSLSocket, authority: str, keepalive_s: float) -> None:
         self._sock = sock
+        self._keepalive_s = keepalive_s
         self._loop = asyncio.get_running_loop()
         self._authority = authority
         self._calls: dict[int, Call] = {}
@@ -90,12 +91,12 @@ class Connection:
         window = frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW - FIRST_WINDOW))
         self._write(PREFACE + frame(SETTINGS, 0, 0, settings) + window)
         self._loop.add_reader(sock, self._readable)
-        self._alarm = self._loop.call_later(KEEPALIVE_S, self._keep_alive)
+        self._alarm = self._loop.call_later(keepalive_s, self._keep_alive)
 
     @classmethod
-    async def open(cls, access: Access) -> Connection:
+    async def open(cls, access: Access, *, keepalive_s: float = KEEPALIVE_S) -> Connection:
         """Raises OSError."""
-        return cls(await asyncio.to_thread(connect, access), access.endpoints[0])
+        return cls(await asyncio.to_thread(connect, access), access.endpoints[0], keepalive_s)
 
     def call(
         self, path: str, heard: Callable[[bytes], None], ended: Callable[[Lost | None], None], *, timeout_s: int = 0
@@ -248,9 +249,10 @@ class Connection:
 
     def _keep_alive(self) -> None:
         silent_s = time.monotonic() - self._heard_s
-        if silent_s >= KEEPALIVE_S:
+        if silent_s >= self._keepalive_s:
             self._write(frame(PING, 0, 0, bytes(8)))
-        self._alarm = self._loop.call_later(max(KEEPALIVE_S - silent_s, 0.0) or KEEPALIVE_S, self._keep_alive)
+        due_s = max(self._keepalive_s - silent_s, 0.0) or self._keepalive_s
+        self._alarm = self._loop.call_later(due_s, self._keep_alive)
 
     def _lose(self, why: str) -> None:
         if self.lost:
@@ -267,6 +269,9 @@ class Connection:
 def connect(access: Access) -> ssl.SSLSocket:
     """A socket whose server is verified and that has shown its certificate. Raises OSError."""
     host, _, port = access.endpoints[0].rpartition(":")
+    # First, as it costs nothing where nobody listens: while a server starts thousands try again and again.
+    plain = socket.create_connection((host, int(port)), timeout=CONNECT_S)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(cadata=access.ca_pem.decode())
@@ -275,8 +280,6 @@ def connect(access: Access) -> ssl.SSLSocket:
         pair.write(access.certificate_pem + b"\n" + access.key_pem)
         pair.flush()
         context.load_cert_chain(pair.name)
-    plain = socket.create_connection((host, int(port)), timeout=CONNECT_S)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock = context.wrap_socket(plain, server_hostname=access.server_name or host)
     sock.setblocking(False)
     return sock

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from knarr_api.types.core_v1 import Node
+from knarr_client.channel import KEEPALIVE_S
 from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import load
 from knarr_controlplane.store import revision
@@ -150,6 +151,7 @@ class World:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, HERE / "scale_agents.py", "--data-dir", self.data_dir),
                 *("--server", f"127.0.0.1:{PORT}", "--first", str(first), "--count", str(count)),
+                *("--keepalive", str(max(self.options.heartbeat_s, KEEPALIVE_S))),
                 stdout=asyncio.subprocess.PIPE,
             )
             agent = AgentProcess(process)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import Any
+
+from tests.processes import running
 
 WEB = """
 apiVersion: apps/v1
@@ -42,10 +43,9 @@ def test_a_drain_moves_pods_as_their_budget_allows(cluster: Any, until_true: Any
     until_true(lambda: cluster.get("pdb", "web").get("status", {}).get("disruptionsAllowed") == 1, "the budget")
     watch = [*cluster.knarr, "get", "pdb", "web", "-w", "-o", "jsonpath={.status.currentHealthy} "]
     seen = cluster.data_dir.parent / "healthy"
-    with open(seen, "wb") as file, subprocess.Popen(watch, env=cluster.environment, stdout=file) as watching:
+    with open(seen, "wb") as file, running(watch, env=cluster.environment, stdout=file):
         until_true(lambda: seen.stat().st_size, "the watch to begin")
         out = cluster.ok("drain", "n1", "--delete-emptydir-data", "--timeout", "60s")
-        watching.terminate()
     healthy = [int(number) for number in re.findall(r"\d+", seen.read_text())]
     assert out.endswith("node/n1 drained\n") and len(re.findall(r"pod/\S+ evicted", out)) == 2
     assert min(healthy) >= 3, healthy

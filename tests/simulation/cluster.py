@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import datetime
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from knarr_api import kinds
 from knarr_api.errors import KnarrError
 from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import ConfigMap
-from knarr_client.virtual_time import VirtualClock
 from knarr_controlplane import acting, controllers, leader, scheduler
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.controllers.garbage.collector import followed_kinds
@@ -33,6 +32,7 @@ from tests.simulation import load
 from tests.simulation.faults import FaultyStore, Trouble
 from tests.simulation.loop import Process
 from tests.simulation.machine import Machine
+from tests.simulation.part import Part
 from tests.simulation.plan import Plan
 from tests.simulation.remote import Endpoints, Server
 
@@ -60,42 +60,23 @@ class Api(LocalClient):
         await apply_fields(self._registry, *where, document, manager=manager, force=force)
 
 
-class ControlPlane:
-    """One machine with a control plane on it; ``start`` begins another life of it."""
+class ControlPlane(Part):
+    """One machine with a control plane on it."""
 
     def __init__(self, cluster: Cluster, number: int) -> None:
-        self.clock = VirtualClock()
+        super().__init__(cluster, f"cp{number}")
         self.trouble = Trouble()
         self.store: FaultyStore | None = None
-        self._cluster = cluster
+        self.cache: WatchCache | None = None
         self._number = number
-        self._lives = 0
-        self.process: Process | None = None
-
-    def start(self) -> None:
-        if self.process is not None and self.process.alive:
-            return
-        self._lives += 1
-        name = f"cp{self._number}.{self._lives}"
-        self.process = Process(name, self.clock, self._cluster.failed)
-        self.process.spawn(self._run(self.process), "start", vital=True)
 
     def leads(self, holder: str) -> bool:
         """holder: of the leader's term."""
         return self.process is not None and self.process.name == holder
 
-    def stand_still(self) -> None:
-        if self.process is not None:
-            self.process.stand_still()
-
-    def go_on(self) -> None:
-        if self.process is not None:
-            self.process.go_on()
-
     def kill(self) -> None:
         self._cluster.endpoints.servers[self._number] = None
-        if self.process is not None:
-            self.process.kill()
+        super().kill()
 
     def _others(self) -> list[Any]:
         """What the other control planes know of usage."""
@@ -104,9 +85,9 @@ class ControlPlane:
 
     async def _run(self, process: Process) -> None:
         chance = self._cluster.chance(process.name)
-        store = self.store = FaultyStore(self._cluster.truth, process, self.trouble, chance)
+        store = self.store = FaultyStore(self._cluster.truth, process, self.trouble, chance, self._cluster.fired)
         store.issued, store.committed = self._cluster.issued, self._cluster.committed
-        cache = WatchCache(store, self._cluster.storage.decode)
+        cache = self.cache = WatchCache(store, self._cluster.storage.decode)
         registry = Registry(
             store,
             cache,
@@ -181,11 +162,16 @@ class Cluster:
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
         self.truth = MemoryStore()
+        self.access = Trouble()
+        """Of all users' networks."""
+        self.fired: Counter[str] = Counter()
+        """How often what can break did."""
         self.storage = Storage(bytes(32))
         self.endpoints = Endpoints(dict.fromkeys(range(plan.control_planes)))
         self.issued: Callable[..., None] = lambda *_: None
         self.committed: Callable[..., None] = lambda *_: None
         self.started: Callable[[Machine, Any], None] = lambda *_: None
+        self.claims: Callable[[str], set[str]] = lambda _: set()
         self.failed: Callable[[Process, str, BaseException], None] = lambda *_: None
         self.control_planes = [ControlPlane(self, number) for number in range(plan.control_planes)]
         self.machines = [Machine(self, number, directory / f"n{number}") for number in range(plan.nodes)]
@@ -214,6 +200,8 @@ class Cluster:
         """Whatever is broken works again; clocks that were wrong are right."""
         for handle in self._later:
             handle.cancel()
+        self.endpoints.isolated.clear()
+        self.access.calm()
         for control_plane in self.control_planes:
             control_plane.trouble.calm()
             control_plane.clock.skew = datetime.timedelta()

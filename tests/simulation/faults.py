@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from knarr_api.errors import DeadlineExceeded, KnarrError, ResourceExhausted, Unavailable
+from knarr_api.errors import DeadlineExceeded, Expired, KnarrError, ResourceExhausted, Unavailable
 from knarr_controlplane.store.memory import MemoryStore
-from knarr_controlplane.store.protocol import Entry, Listing, Operation, Outcome, Progress, StoreEvent
-from tests.simulation.loop import Process
+from knarr_controlplane.store.protocol import (
+    Check,
+    Entry,
+    KeyConflict,
+    Listing,
+    Operation,
+    Outcome,
+    Progress,
+    StoreEvent,
+)
+from tests.simulation.loop import CURRENT, Process
 
 WIRE = contextvars.Context()
 """Of no process: what was sent arrives, whatever becomes of the sender."""
+LATE_S = 6.0
 GIVE_UP_S = 5.0
 """When whoever waits for an answer over a dead connection gives up."""
 
@@ -27,6 +39,8 @@ class Trouble:
     longest_delay_s: float = 0.004
     lost_request: float = 0.0
     lost_answer: float = 0.0
+    late_request: float = 0.0
+    """Of a store: it is done when whoever asked has given up."""
     late_copy: float = 0.0
     """A request is done a second time, later, as when a client repeats one that was only slow."""
     down: bool = False
@@ -36,7 +50,7 @@ class Trouble:
 
     def calm(self) -> None:
         self.longest_delay_s = 0.004
-        self.lost_request = self.lost_answer = self.late_copy = 0.0
+        self.lost_request = self.lost_answer = self.late_request = self.late_copy = 0.0
         self.down = self.full = False
         self.unwritable = ""
 
@@ -56,6 +70,11 @@ class Breaker:
         self._broken = asyncio.get_running_loop().create_future()
 
 
+def _is_change(operation: Operation) -> bool:
+    """Of something that is there. What is made late is one more, whoever makes it."""
+    return isinstance(operation, Check) or bool(operation.expected)
+
+
 Commit = Callable[[Process, Sequence[Operation]], None]
 
 
@@ -63,13 +82,18 @@ class FaultyStore:
     """One control plane's connection to the store that all share.
 
     issued: told of every write when it leaves the process; committed: with the revisions, in the moment it happens.
+    fired: how often what can break did.
     """
 
-    def __init__(self, truth: MemoryStore, process: Process, trouble: Trouble, chance: random.Random) -> None:
+    def __init__(
+        self, truth: MemoryStore, process: Process, trouble: Trouble, chance: random.Random, fired: Counter[str]
+    ) -> None:
+        self._fired = fired
         self.trouble = trouble
         self.breaker = Breaker()
         self.issued: Commit = lambda process, operations: None
         self.committed: Callable[[Process, Sequence[Operation], Sequence[int]], None] = lambda *_: None
+        self._late: set[asyncio.Task[None]] = set()
         self._truth = truth
         self._process = process
         self._chance = chance
@@ -102,14 +126,36 @@ class FaultyStore:
         self.issued(self._process, operations)
         await self._there()
         if any(operation.key == self.trouble.unwritable for operation in operations):
+            self._fired["lease not renewed"] += 1
             await asyncio.sleep(GIVE_UP_S * self._chance.random())
             raise Unavailable("the store does not answer; the write may have happened")
         if self.trouble.full:
+            self._fired["store full"] += 1
             raise ResourceExhausted("mvcc: database space exceeded")
-        revisions = await self._truth.commit(operations)
+        late = self.trouble.late_request and all(map(_is_change, operations))
+        if late and self._chance.random() < self.trouble.late_request:
+            self._fired["store request late"] += 1
+            context = contextvars.copy_context()
+            context.run(CURRENT.set, None)  # it is on its way, whatever becomes of who sent it
+            sent = asyncio.get_running_loop().create_task(self._later(operations), context=context)
+            self._late.add(sent)
+            sent.add_done_callback(self._late.discard)
+            await asyncio.sleep(GIVE_UP_S * self._chance.random())
+            raise DeadlineExceeded("the store did not answer in time; the write may have happened")
+        try:
+            revisions = await self._truth.commit(operations)
+        except KeyConflict:
+            self._fired["writers in conflict"] += 1
+            raise
         self.committed(self._process, operations, revisions)
         await self._back()
         return revisions
+
+    async def _later(self, operations: Sequence[Operation]) -> None:
+        await asyncio.sleep(LATE_S * self._chance.random())
+        with contextlib.suppress(KeyConflict):
+            revisions = await self._truth.commit(operations)
+            self.committed(self._process, operations, revisions)
 
     async def commit_each(self, commits: Sequence[Sequence[Operation]]) -> Sequence[Outcome]:
         return await asyncio.gather(*map(self._outcome, commits))
@@ -132,8 +178,13 @@ class FaultyStore:
                 coming = asyncio.ensure_future(anext(source))  # type: ignore[arg-type]
                 await asyncio.wait({coming, broken}, return_when=asyncio.FIRST_COMPLETED)
                 if not coming.done():
+                    self._fired["store watch broken off"] += 1
                     raise Unavailable("the watch broke off")
-                batch = coming.result()
+                try:
+                    batch = coming.result()
+                except Expired:
+                    self._fired["compacted before it was seen"] += 1
+                    raise
                 await self._pause()
                 if broken.done() or self.trouble.down:
                     raise Unavailable("the watch broke off")
@@ -152,6 +203,7 @@ class FaultyStore:
         self._process.check()
         await self._pause()
         if self.trouble.down or self._chance.random() < self.trouble.lost_request:
+            self._fired["store down" if self.trouble.down else "store request lost"] += 1
             await asyncio.sleep(GIVE_UP_S * self._chance.random())
             raise Unavailable("the store does not answer; the write may have happened")
         self._process.check()
@@ -159,6 +211,7 @@ class FaultyStore:
     async def _back(self) -> None:
         await self._pause()
         if self.trouble.down or self._chance.random() < self.trouble.lost_answer:
+            self._fired["store answer lost"] += 1
             await asyncio.sleep(GIVE_UP_S * self._chance.random())
             raise DeadlineExceeded("the store did not answer in time; the write may have happened")
         self._process.check()
@@ -173,6 +226,7 @@ class Network:
 
     name: str
     chance: random.Random
+    fired: Counter[str]
     trouble: Trouble = field(default_factory=Trouble)
     cut: bool = False
     streams: dict[Any, None] = field(default_factory=dict)
@@ -193,6 +247,7 @@ class Network:
                 while self.cut:
                     await self._mended.wait()
         except TimeoutError:
+            self.fired["call cut off"] += 1
             raise Unavailable(f"{self.name} does not reach the control plane") from None
 
     def part(self) -> None:
@@ -215,13 +270,16 @@ class Network:
 
     def break_streams(self) -> None:
         for stream in list(self.streams):
+            self.fired["stream broken off"] += 1
             stream.break_off()
 
     def hold(self, pipe: Pipe, item: Any) -> None:
+        self.fired["message held back"] += 1
         self._held.append((pipe, item))
 
     def _notice(self, cut: int) -> None:
         if self.cut and self._cuts == cut:
+            self.fired["message lost"] += len(self._held)
             self._held.clear()
             self.break_streams()
 

@@ -12,21 +12,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from knarr_api.kinds import KINDS
-from knarr_api.quantity import Quantity
 from knarr_api.types.apps_v1 import Deployment, ReplicaSet
 from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import ConfigMap, Pod
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.protocol import Check, Operation, Put
+from tests.simulation.claims import Claims
 from tests.simulation.cluster import LEADING, LEASE_KEY, TERM_KEY
 from tests.simulation.loop import Process
 from tests.simulation.machine import Machine
-from tests.simulation.moment import CPU_M, PODS
-from tests.simulation.promises import ENDED, STALE_S, Promises, controller
+from tests.simulation.moment import CPU_M, PODS, STALE_S
+from tests.simulation.promises import Promises
 from tests.simulation.rights import Rights
+from tests.simulation.state import ENDED, asked, controller, cpu_m, is_active, is_going, most
 
 HOLD = "simulation.example/hold"
 """A finalizer that only its user takes away."""
+WRITES_MAX = 200_000
+"""A hundred times what a life takes."""
 _KINDS = {kind.key_prefix: kind for kind in reversed(KINDS)}
 
 
@@ -70,10 +73,13 @@ class Limits:
 class Invariants:
     """Follows the truth. ``violation`` is the first that was found."""
 
-    def __init__(self, storage: Storage, *, log: bool = False) -> None:
+    def __init__(self, storage: Storage, *, log: bool = False, only: str = "") -> None:
+        """only: the invariant that is looked at; "" for all."""
         self.violation: Violation | None = None
         self.found = asyncio.Event()
         self.objects: dict[str, Any] = {}
+        self.revisions: dict[str, int] = {}
+        """Of these."""
         self._by_type: dict[type[Any], dict[str, Any]] = {}
         self.history: dict[str, list[Written]] = {}
         """By the prefix of its kind's keys."""
@@ -85,6 +91,9 @@ class Invariants:
         """Names of objects whose finalizer its user has asked to remove."""
         self._storage = storage
         self._log = log
+        self._only = only
+        self._gone: set[str] = set()
+        """Uids."""
         self._bound: dict[str, str] = {}
         self._used: dict[str, dict[str, tuple[int, str]]] = {}
         """By node and pod uid: the thousandths of a core, and the pod's name."""
@@ -95,13 +104,15 @@ class Invariants:
         self.forgetful: set[str] = set()
         """Nodes whose runtime has lost its records at some time."""
         self.machines: Sequence[Machine] = ()
-        self.promises = Promises(self.objects, self.of, self.fail)
-        self.rights = Rights(self.objects, self.of, self.fail)
+        told = self.objects, self.of, self.fail
+        self.promises, self.rights, self.claims = Promises(*told), Rights(*told), Claims(*told)
 
     def fail(self, name: str, text: str) -> None:
-        if self.violation is None:
-            now_s = asyncio.get_running_loop().time()
-            self.violation = Violation(name, f"at {now_s:.3f} s: {text}")
+        self.tell(Violation(name, f"at {asyncio.get_running_loop().time():.3f} s: {text}"))
+
+    def tell(self, violation: Violation) -> None:
+        if self.violation is None and self._only in ("", violation.name):
+            self.violation = violation
             self.found.set()
 
     # What is told
@@ -118,6 +129,8 @@ class Invariants:
 
     def committed(self, process: Process, operations: Sequence[Operation], revisions: Sequence[int]) -> None:
         self.commits += 1
+        if self.commits > WRITES_MAX:
+            self.fail("liveness", f"more than {WRITES_MAX} writes: it goes on without end")
         term = self.objects.get(TERM_KEY)
         if LEADING.get() and (not isinstance(term, Lease) or term.spec.holder_identity != process.name):
             keys = ", ".join(operation.key for operation in operations)
@@ -142,13 +155,15 @@ class Invariants:
             self.writes.append(written)
             if new is None:
                 self.objects.pop(key, None)
+                self.revisions.pop(key, None)
                 self._by_type.get(kind.type, {}).pop(key, None)
             else:
                 self.objects[key] = new
+                self.revisions[key] = revision
                 self._by_type.setdefault(kind.type, {})[key] = new
             self._check(written, old, new)
-            self.promises.written(now_s, old, new, leading=written.leading)
-            self.rights.written(now_s, old, new, leading=written.leading)
+            for law in (self.promises, self.rights, self.claims):
+                law.written(now_s, old, new, leading=written.leading)
 
     def started(self, machine: Machine, config: Any) -> None:
         """A container was started."""
@@ -174,6 +189,9 @@ class Invariants:
 
     def _check(self, written: Written, old: Any, new: Any) -> None:
         obj = new if new is not None else old
+        self._deletion(written.key, old, new)
+        if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
+            self.fail("names", f"{written.key}: {old.metadata.uid} is replaced by {new.metadata.uid} in one write")
         match obj:
             case Pod():
                 self._pod(written, old, new)
@@ -184,12 +202,19 @@ class Invariants:
             case ReplicaSet() if new is not None:
                 self._replica_set(written, old, new)
 
+    def _deletion(self, key: str, old: Any, new: Any) -> None:
+        """It is for ever."""
+        if new is None:
+            self._gone.add(old.metadata.uid)
+        elif old is None and new.metadata.uid in self._gone:
+            self.fail("lost update", f"{key} ({new.metadata.uid}) was removed and is there again")
+        elif old is not None and old.metadata.uid == new.metadata.uid and is_going(old) and not is_going(new):
+            self.fail("lost update", f"{key} was being deleted and is not any more")
+
     def _pod(self, written: Written, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
         assert pod is not None
         uid, node = pod.metadata.uid, pod.spec.node_name
-        if new is not None and old is not None and old.metadata.uid != uid:
-            self.fail("names", f"pod {old.metadata.uid} is replaced by {uid} in one write")
         before = self._bound.get(uid)
         if before and node != before:
             self.fail("bound once", f"pod {pod.metadata.name} ({uid}) was bound to {before}, now to {node!r}")
@@ -199,7 +224,7 @@ class Invariants:
             if new is None or new.status.phase in ENDED:
                 used.pop(uid, None)
             elif uid not in used:
-                used[uid] = (_cpu_m(pod), pod.metadata.name)
+                used[uid] = (cpu_m(pod), pod.metadata.name)
                 if sum(cpu for cpu, _ in used.values()) > CPU_M or len(used) > PODS:
                     self.fail("capacity", f"{node} is over-committed by {pod.metadata.name}: {sorted(used.values())}")
         if old is not None and old.status.phase in ENDED and new is not None and new.status.phase != old.status.phase:
@@ -212,20 +237,20 @@ class Invariants:
         owner = controller(pod)
         if owner is None or owner.kind != "ReplicaSet":
             return
-        active = [p for p in self.of(Pod) if _is_active(p) and (c := controller(p)) and c.uid == owner.uid]
+        active = [p for p in self.of(Pod) if is_active(p) and (c := controller(p)) and c.uid == owner.uid]
         limits = self._wanted.get(owner.uid)
         limit = limits.highest(written.at_s) if limits is not None else 0
         if len(active) > limit:
             self.fail("replicas", f"{owner.name} has {len(active)} active pods, asked for at most {limit}")
 
     def _deployment(self, written: Written, deployment: Deployment) -> None:
-        limit = _limit(deployment)
+        limit = most(deployment)
         limits = self._limits.setdefault(deployment.metadata.uid, Limits())
         if not limits.pods or limits.pods[-1][1] != limit:
             limits.set(written.at_s, limit)
 
     def _replica_set(self, written: Written, old: ReplicaSet | None, new: ReplicaSet) -> None:
-        wanted = new.spec.replicas if new.spec.replicas is not None else 1
+        wanted = asked(new)
         limits = self._wanted.setdefault(new.metadata.uid, Limits())
         grows = not limits.pods or wanted > limits.pods[-1][1]
         if not limits.pods or limits.pods[-1][1] != wanted:
@@ -234,7 +259,7 @@ class Invariants:
         if owner is None or not grows:
             return
         siblings = [rs for rs in self.of(ReplicaSet) if (c := controller(rs)) and c.uid == owner.uid]
-        total = sum(rs.spec.replicas if rs.spec.replicas is not None else 1 for rs in siblings)
+        total = sum(map(asked, siblings))
         allowed = self._limits.get(owner.uid)
         limit = allowed.highest(written.at_s) if allowed is not None else 0
         if total > limit:
@@ -259,22 +284,3 @@ class Invariants:
         stored = self.objects.get(f"/registry/core/configmaps/default/{name}")
         if stored is None or int(stored.data.get(writer, "-1")) < count:
             self.fail("lost update", f"{name}: {writer}={count} was acknowledged and is not stored")
-
-
-def _limit(deployment: Deployment) -> int:
-    replicas = deployment.spec.replicas if deployment.spec.replicas is not None else 1
-    rolling = deployment.spec.strategy.rolling_update if deployment.spec.strategy is not None else None
-    surge = rolling.max_surge if rolling is not None and rolling.max_surge is not None else 0
-    return replicas + int(surge)
-
-
-def _is_active(pod: Pod) -> bool:
-    return pod.metadata.deletion_timestamp is None and pod.status.phase not in ENDED
-
-
-def _cpu_m(pod: Pod) -> int:
-    total = 0
-    for container in pod.spec.containers:
-        amount = container.resources.requests.get("cpu") if container.resources is not None else None
-        total += amount.milli() if isinstance(amount, Quantity) else 0
-    return total

@@ -99,6 +99,10 @@ class _Held:
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
 
+STEPS_MAX = 200_000
+"""Of the loop, in one moment. A few thousand are usual."""
+
+
 def _nothing() -> None:
     return
 
@@ -112,6 +116,10 @@ class SimulationLoop(VirtualTimeLoop):
 
     def __init__(self) -> None:
         super().__init__()
+        self.stuck: Callable[[str], None] | None = None
+        """Called once when nothing goes on any more."""
+        self._steps = 0
+        """Since time went on."""
         self._numbers = itertools.count(1)
         self._held: dict[Process, _Held] = {}
         self.set_task_factory(self._make)
@@ -120,10 +128,16 @@ class SimulationLoop(VirtualTimeLoop):
 
     def _wait(self, timeout: float | None = None) -> list[Any]:
         """There are no files to wait for: the kernel is asked only when nothing else is left."""
-        if timeout is None:
+        if timeout is None and self.stuck is None:
             return self._look(None)
-        if timeout > 0:
+        if timeout is not None and timeout > 0:
             self.jump(timeout)
+            self._steps = 0
+        self._steps += 1
+        if timeout is None or self._steps > STEPS_MAX:
+            stuck, self.stuck, self._steps = self.stuck, None, 0
+            if stuck is not None:
+                stuck("every task waits for another" if timeout is None else f"{STEPS_MAX} steps in one moment")
         return []
 
     def call_soon(

@@ -16,7 +16,6 @@ from knarr_api.types.core_v1 import Node, NodeAddress, NodeCondition, NodeStatus
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.event_recorder import EventRecorder
 from knarr_client.informer import Change, Informer
-from knarr_client.virtual_time import VirtualClock
 from knarr_node_agent.assignments import AssignmentStore, ObjectCache
 from knarr_node_agent.machine import is_taken_for_lost, must_tell_pods_again
 from knarr_node_agent.memory_cri import MemoryCri, Program
@@ -27,12 +26,13 @@ from knarr_node_agent.starting import NodeFacts, Starter
 from knarr_node_agent.stream import Stream
 from knarr_node_agent.tokens import PodTokens
 from knarr_node_agent.user_ranges import UserRanges
-from knarr_node_agent.volumes import Volumes
 from knarr_proto.cri import api_pb2 as cri
 from tests.simulation import load
+from tests.simulation.claims import Disks
 from tests.simulation.faults import FaultyRuntime, Network
 from tests.simulation.loop import Process
-from tests.simulation.moment import CPU_M, IMAGES, MEMORY_MI, PODS
+from tests.simulation.moment import CPU_M, IMAGES, MEMORY_MI, PODS, WORK_S
+from tests.simulation.part import Part
 from tests.simulation.pressure import GIVES_UP
 from tests.simulation.remote import Channel, Remote
 from tests.simulation.workloads import LONG_S
@@ -53,44 +53,22 @@ class Disk(AssignmentStore):
             super()._write(directory, name, data)
 
 
-class Machine:
+class Machine(Part):
     """A node: its disk and its runtime stay when the agent is started again."""
 
     def __init__(self, cluster: Cluster, number: int, directory: Path) -> None:
-        self.name = f"n{number}"
-        self.clock = VirtualClock()
+        super().__init__(cluster, f"n{number}")
         self.cri = MemoryCri(self.clock)
         self.cri.present = set(IMAGES)
         self.cri.pullable = set(IMAGES)
-        self.cri.programs["work"] = Program(runs_s=3.0)
+        self.cri.programs["first"] = self.cri.programs["work"] = Program(runs_s=WORK_S)
+        self.cri.programs["slow"] = Program(stops_after_s=1.0)
         self.cri.programs["hopeless"] = Program(runs_s=2.0, exit_code=GIVES_UP)
         self.cri.programs["long"] = Program(runs_s=LONG_S)
-        self.network = Network(self.name, cluster.chance(f"network {self.name}"))
-        self.process: Process | None = None
-        self._cluster = cluster
+        self.network = Network(self.name, cluster.chance(f"network {self.name}"), cluster.fired)
         self._directory = directory
-        self._lives = 0
         self._address = f"192.0.2.{number + 1}"
         self._status: NodeStatus | None = None
-
-    def start(self) -> None:
-        if self.process is not None and self.process.alive:
-            return
-        self._lives += 1
-        self.process = Process(f"{self.name}.{self._lives}", self.clock, self._cluster.failed)
-        self.process.spawn(self._run(self.process), "agent", vital=True)
-
-    def stand_still(self) -> None:
-        if self.process is not None:
-            self.process.stand_still()
-
-    def go_on(self) -> None:
-        if self.process is not None:
-            self.process.go_on()
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
 
     def lose_power(self, *, forgets: bool) -> None:
         self.kill()
@@ -158,7 +136,8 @@ class Machine:
             log_root=self._directory / "logs",
             allocatable={"cpu": Quantity(f"{CPU_M}m"), "memory": Quantity(f"{MEMORY_MI}Mi")},
         )
-        volumes = Volumes(root, memory)
+        volumes = Disks(root, memory)
+        volumes.claims = self._cluster.claims
         tokens = PodTokens(self._give_token, memory, clock)
         starter = Starter(runtime, objects, volumes, PodFiles(root), UserRanges(root), recorder, clock, facts, tokens)
         pods: PodManager
@@ -169,7 +148,6 @@ class Machine:
             node=self.node,
             serve=lambda _: (_ for _ in ()),  # type: ignore[arg-type,return-value]
             refused=lambda uid, _: pods.report_again(uid),
-            connected=lambda: pods.resend(),
         )
         pods = PodManager(
             runtime, store, objects, starter, recorder, clock, host_ip=self._address, report=stream.report

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tests.simulation import pressure, workloads
+from tests.simulation import pressure, troubles, workloads
 from tests.simulation.moment import CPU_M, IMAGES, WARM_UP_S, Event
 
-# What users do. Those about one object come one after the other, each until it is acknowledged.
+# What users do; what breaks is in ``troubles``. Those about one object come one after the other, each until it is
+# acknowledged.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,133 +83,6 @@ class Hold(Event):
     release_at_s: float
 
 
-# What breaks.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillControlPlane(Event):
-    number: int
-    down_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillAgent(Event):
-    node: int
-    down_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandStill(Event):
-    """The process of a control plane or of (number < 0) a node's agent, as after SIGSTOP; then it goes on."""
-
-    number: int
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaderStandsStill(Event):
-    """Whichever control plane leads then."""
-
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerLoss(Event):
-    """Nothing of what ran is left. forgets: the runtime has no record of it either."""
-
-    node: int
-    down_s: float
-    forgets: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition(Event):
-    """The node reaches no control plane."""
-
-    node: int
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadNetwork(Event):
-    node: int
-    for_s: float
-    longest_delay_s: float
-    lost_request: float
-    lost_answer: float
-    late_copy: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakStreams(Event):
-    node: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadStore(Event):
-    """As one control plane finds it."""
-
-    number: int
-    for_s: float
-    longest_delay_s: float
-    lost_request: float
-    lost_answer: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreDown(Event):
-    """number: for which control plane; -1: for all."""
-
-    number: int
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFull(Event):
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoseLease(Event):
-    """One control plane can't write the leader's lease, and everything else as before."""
-
-    number: int
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakStoreWatch(Event):
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compact(Event):
-    """Everything but the newest is forgotten. break_watches: in the same moment, so that they come back too late."""
-
-    break_watches: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockJump(Event):
-    """Of one control plane's or (number < 0) one node's wall clock."""
-
-    number: int
-    by_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeDown(Event):
-    node: int
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrashContainers(Event):
-    """Every container of the node ends with an error."""
-
-    node: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """ends_s: no event is later; what was broken is mended then."""
@@ -234,12 +107,14 @@ def make(seed: int) -> Plan:
     if chance.random() < 0.9:
         for _ in range(chance.randint(1, 12)):
             at_s = WARM_UP_S + chance.random() * span_s
-            events.append(chance.choice(FAULTS)(chance, at_s, nodes, control_planes))
+            events.append(chance.choice(troubles.CHOOSERS)(chance, at_s, nodes, control_planes))
         works = [event for event in events if isinstance(event, WORK)]
         for _ in range(chance.choice((0, 0, 1, 2))):
             at_s = chance.choice(works).at_s + 0.1 * chance.random() ** 2
-            events.append(LeaderStandsStill(at_s=at_s, for_s=chance.choice((2.5, 4.0, 12.0))))
-    events += others
+            events.append(troubles.LeaderStandsStill(at_s=at_s, for_s=chance.choice((2.5, 4.0, 12.0))))
+    events = _with_claims(seed, events, span_s) + others
+    events += _shared(seed, events, span_s)
+    events += troubles.more(seed, WARM_UP_S, span_s, nodes, control_planes)
     for event in others:
         if isinstance(event, CreateDeployment) and event.priority_class:
             events.append(DeleteOwner(at_s=WARM_UP_S + span_s, name=event.name, propagation="Background"))
@@ -248,6 +123,39 @@ def make(seed: int) -> Plan:
     events.sort(key=lambda event: event.at_s)
     ends_s = WARM_UP_S + span_s + 5.0
     return Plan(seed=seed, control_planes=control_planes, nodes=nodes, writers=2, ends_s=ends_s, events=tuple(events))
+
+
+def _shared(seed: int, events: list[Event], span_s: float) -> list[Event]:
+    """What belongs to several, of whom one goes."""
+    chance = random.Random(f"shared {seed}")
+    names = tuple(each.name for each in events if isinstance(each, CreateDeployment) and each.name.startswith("web"))
+    if len(names) < 2 or chance.random() >= 0.25:
+        return []
+    begin_s = WARM_UP_S + 6.0
+    goes_s = begin_s + chance.random() * (span_s - 6.0)
+    propagation = chance.choice(("Background", "Foreground", "Orphan"))
+    return [
+        pressure.CreateShared(at_s=begin_s, name="shared", owners=names),
+        DeleteOwner(at_s=goes_s, name=chance.choice(names), propagation=propagation),
+    ]
+
+
+def _with_claims(seed: int, events: list[Event], span_s: float) -> list[Event]:
+    """Some StatefulSets have claims. They are scaled to and fro: what a pod leaves behind another may find."""
+    chance, late = random.Random(f"claims {seed}"), random.Random(f"late claims {seed}")
+    found = list(events)
+    for place, event in enumerate(events):
+        if isinstance(event, workloads.CreateStatefulSet) and chance.random() < 0.5:
+            scaled, deleted = (chance.choice(("Retain", "Delete")) for _ in range(2))
+            found[place] = replace(event, when_scaled=scaled, when_deleted=deleted)
+            for _ in range(chance.randint(0, 3)):
+                at_s = event.at_s + chance.random() * (WARM_UP_S + span_s - event.at_s)
+                found.append(Scale(at_s=at_s, name=event.name, replicas=chance.randint(0, 2)))
+                found.append(Scale(at_s=at_s + 4.0 * chance.random(), name=event.name, replicas=chance.randint(1, 5)))
+                if scaled == "Delete" and late.random() < 0.5:  # a pod goes, and its claim is left to the next leader
+                    still_s = at_s + 0.5 * late.random() ** 2
+                    found.append(troubles.LeaderStandsStill(at_s=still_s, for_s=late.choice((4.0, 12.0))))
+    return found
 
 
 def _passing(name: str, at_s: float, replicas: int, cpu_m: int, priority_class: str) -> CreateDeployment:
@@ -336,58 +244,3 @@ def _change(chance: random.Random, at_s: float, owner: Owner) -> Event | None:
         )
     )
     return None if chosen is scale and isinstance(owner, workloads.CreateDaemonSet) else chosen
-
-
-Fault = Callable[[random.Random, float, int, int], Event]
-
-
-def _bad_network(chance: random.Random, at_s: float, nodes: int, _: int) -> Event:
-    return BadNetwork(
-        at_s=at_s,
-        node=chance.randrange(nodes),
-        for_s=chance.uniform(1, 30),
-        longest_delay_s=chance.choice((0.01, 0.3, 2.0)),
-        lost_request=chance.choice((0.0, 0.1, 0.5)),
-        lost_answer=chance.choice((0.0, 0.1, 0.5)),
-        late_copy=chance.choice((0.0, 0.1)),
-    )
-
-
-def _bad_store(chance: random.Random, at_s: float, _: int, control_planes: int) -> Event:
-    return BadStore(
-        at_s=at_s,
-        number=chance.randrange(control_planes),
-        for_s=chance.uniform(1, 20),
-        longest_delay_s=chance.choice((0.01, 0.2, 1.5)),
-        lost_request=chance.choice((0.0, 0.1, 0.4)),
-        lost_answer=chance.choice((0.0, 0.1, 0.4)),
-    )
-
-
-FAULTS: tuple[Fault, ...] = (
-    lambda c, at, nodes, cps: KillControlPlane(at_s=at, number=c.randrange(cps), down_s=c.uniform(0.2, 15)),
-    lambda c, at, nodes, cps: KillControlPlane(at_s=at, number=c.randrange(cps), down_s=c.uniform(0.2, 3)),
-    lambda c, at, nodes, cps: KillAgent(at_s=at, node=c.randrange(nodes), down_s=c.uniform(0.1, 20)),
-    lambda c, at, nodes, cps: KillAgent(at_s=at, node=c.randrange(nodes), down_s=c.uniform(0.1, 3)),
-    lambda c, at, nodes, cps: StandStill(at_s=at, number=c.randrange(cps), for_s=c.choice((0.5, 2.5, 6.0, 20.0))),
-    lambda c, at, nodes, cps: StandStill(at_s=at, number=c.randrange(-nodes, cps), for_s=c.choice((2.5, 12.0, 30.0))),
-    lambda c, at, nodes, cps: PowerLoss(
-        at_s=at, node=c.randrange(nodes), down_s=c.choice((2.0, 12.0, 60.0)), forgets=c.random() < 0.5
-    ),
-    lambda c, at, nodes, cps: Partition(at_s=at, node=c.randrange(nodes), for_s=c.choice((2.0, 8.0, 15.0, 60.0))),
-    _bad_network,
-    _bad_network,
-    lambda c, at, nodes, cps: BreakStreams(at_s=at, node=c.randrange(nodes)),
-    _bad_store,
-    _bad_store,
-    lambda c, at, nodes, cps: StoreDown(at_s=at, number=c.randrange(-1, cps), for_s=c.uniform(0.3, 12)),
-    lambda c, at, nodes, cps: StoreFull(at_s=at, for_s=c.uniform(0.5, 10)),
-    lambda c, at, nodes, cps: LoseLease(at_s=at, number=c.randrange(cps), for_s=c.uniform(1, 12)),
-    lambda c, at, nodes, cps: BreakStoreWatch(at_s=at, number=c.randrange(cps)),
-    lambda c, at, nodes, cps: Compact(at_s=at, break_watches=c.random() < 0.5),
-    lambda c, at, nodes, cps: ClockJump(
-        at_s=at, number=c.randrange(-nodes, cps), by_s=c.choice((-3600.0, -5.0, 5.0, 90.0, 3600.0))
-    ),
-    lambda c, at, nodes, cps: RuntimeDown(at_s=at, node=c.randrange(nodes), for_s=c.uniform(0.5, 20)),
-    lambda c, at, nodes, cps: CrashContainers(at_s=at, node=c.randrange(nodes)),
-)

@@ -17,6 +17,7 @@ import msgspec
 
 from knarr_api import errors
 from knarr_api.errors import KnarrError
+from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.batch_v1 import (
     Job,
     JobSpec,
@@ -27,10 +28,10 @@ from knarr_api.types.batch_v1 import (
     SuccessPolicyRule,
 )
 from knarr_api.types.core_v1 import ConfigMap, Container, Node, Pod, PodSpec, PodTemplateSpec, Taint, Toleration
-from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
 from knarr_api.types.scheduling_v1 import PriorityClass
-from tests.simulation import load, workloads
-from tests.simulation.moment import CPU_M, IMAGES, WARM_UP_S, Event
+from tests.simulation import load, troubles, workloads
+from tests.simulation.moment import CPU_M, IMAGES, WARM_UP_S, WORK_S, Event
 
 CROWD = "crowd"
 """A namespace that goes while others still make things in it."""
@@ -97,7 +98,34 @@ class CreatePolicyJob(Event):
     parallelism: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival(Event):
+    """Another scheduler: it makes a pod, and gives it a node at once, beside the cluster's own."""
+
+    name: str
+    nodes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateStages(Event):
+    """A pod of one node that runs once: three seconds to prepare itself, three for its work."""
+
+    name: str
+    node: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateShared(Event):
+    """A ConfigMap that belongs to several Deployments: to those of them that are there then."""
+
+    name: str
+    owners: tuple[str, ...]
+
+
 ACTIONS = (
+    CreateShared,
+    Rival,
+    CreateStages,
     EvictAll,
     Crowd,
     DeleteCrowd,
@@ -109,11 +137,11 @@ ACTIONS = (
 )
 
 
-Deployment = Callable[[str, float, int, int, str], Event]
+DeploymentOf = Callable[[str, float, int, int, str], Event]
 """Makes the event of one: its name, when, replicas, thousandths of a core, priority class."""
 
 
-def more(seed: int, events: Sequence[Event], span_s: float, nodes: int, deployment: Deployment) -> list[Event]:
+def more(seed: int, events: Sequence[Event], span_s: float, nodes: int, deployment: DeploymentOf) -> list[Event]:
     """What comes to a plan's events."""
     chance = random.Random(f"pressure {seed}")
 
@@ -148,10 +176,29 @@ def more(seed: int, events: Sequence[Event], span_s: float, nodes: int, deployme
         found += [deployment(load.NAME, made_s, 1, load.CPU_M, ""), load.CreateAutoscaler(at_s=made_s, name="scaler")]
         for _ in range(chance.randint(1, 4)):
             found.append(load.Demand(at_s=some_time(), cpu_m=chance.choice(load.DEMANDS)))
+    if chance.random() < 0.1:
+        tried = tuple(chance.randrange(nodes) for _ in range(chance.randint(2, 6)))
+        found.append(Rival(at_s=some_time(), name="rival", nodes=tried))
+    if chance.random() < 0.15:
+        for number in range(chance.randint(1, 3)):
+            found += _stages(chance, some_time(), f"stages-{number}", chance.randrange(nodes))
     return found
 
 
-def _classes(chance: random.Random, span_s: float, nodes: int, deployment: Deployment) -> list[Event]:
+def _stages(chance: random.Random, at_s: float, name: str, node: int) -> list[Event]:
+    """Power is lost between the two, which the agent has not seen; or it is lost, with all that the node knew, when the
+    pod has just ended."""
+    made = CreateStages(at_s=at_s, name=name, node=node)
+    down_s = chance.choice((0.5, 3.0, 12.0))
+    if chance.random() < 0.5:
+        away = troubles.RuntimeDown(at_s=at_s + chance.uniform(1.0, 2.9), node=node, for_s=4.0)
+        lost_s = at_s + chance.uniform(3.1, 4.5)
+        return [made, away, troubles.PowerLoss(at_s=lost_s, node=node, down_s=down_s, forgets=False)]
+    lost_s = at_s + 2 * WORK_S + chance.uniform(0.0, 0.3)
+    return [made, troubles.PowerLoss(at_s=lost_s, node=node, down_s=down_s, forgets=True)]
+
+
+def _classes(chance: random.Random, span_s: float, nodes: int, deployment: DeploymentOf) -> list[Event]:
     """The cluster is filled with what matters little, and then something comes that matters. Both go again: all must
     fit in the end."""
     first = WARM_UP_S + span_s * 0.4 * chance.random()
@@ -193,6 +240,15 @@ async def act(user: Callable[[str], Any], event: Event, told: Any) -> None:
         case load.CreateAutoscaler():
             me = user(event.name)
             await me.insist(lambda: _make(me.client, load.autoscaler(event)))
+        case CreateShared():
+            me = user(event.name)
+            await me.insist(lambda: _share(me.client, event))
+        case Rival():
+            for number, node in enumerate(event.nodes):
+                await _place(user(f"{event.name} {number}"), f"{event.name}-{number}", f"n{node}")
+        case CreateStages():
+            me = user(event.name)
+            await me.insist(lambda: _make(me.client, stages(event)))
         case CreatePolicyJob():
             me = user(event.name)
             await me.insist(lambda: _make(me.client, policy_job(event)))
@@ -203,6 +259,35 @@ async def act(user: Callable[[str], Any], event: Event, told: Any) -> None:
 async def _make(client: Any, obj: Any) -> None:
     with contextlib.suppress(errors.AlreadyExists):
         await client.create(obj)
+
+
+async def _place(me: Any, name: str, node: str) -> None:
+    """What is too late stays undone."""
+    spec = PodSpec(containers=(Container(name="main", image=IMAGES[0]),), termination_grace_period_seconds=1)
+
+    async def bind() -> None:
+        with contextlib.suppress(errors.Conflict, errors.NotFound):
+            await me.client.bind(namespace=NAMESPACE, name=name, uid="", node=node)
+
+    await me.insist(lambda: _make(me.client, Pod(metadata=ObjectMeta(name=name, namespace=NAMESPACE), spec=spec)))
+    await me.insist(bind)
+
+
+async def _share(client: Any, event: CreateShared) -> None:
+    owners = []
+    for name in event.owners:
+        with contextlib.suppress(errors.NotFound):
+            found: Deployment = await client.get(Deployment, name, NAMESPACE)
+            owners.append(OwnerReference(api_version="apps/v1", kind="Deployment", name=name, uid=found.metadata.uid))
+    if owners:
+        metadata = ObjectMeta(name=event.name, namespace=NAMESPACE, owner_references=tuple(owners))
+        await _make(client, ConfigMap(metadata=metadata))
+
+
+def stages(event: CreateStages) -> Pod:
+    first, second = (Container(name=name, image=IMAGES[0]) for name in ("first", "work"))
+    spec = PodSpec(containers=(second,), init_containers=(first,), restart_policy="Never", node_name=f"n{event.node}")
+    return Pod(metadata=ObjectMeta(name=event.name, namespace=NAMESPACE), spec=spec)
 
 
 async def _evict_all(user: Callable[[str], Any], event: EvictAll) -> None:

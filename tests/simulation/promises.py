@@ -6,19 +6,34 @@ was wrong in every state within ``STALE_S``, with what leaders have deleted sinc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from knarr_api.types.apps_v1 import Deployment, ReplicaSet, StatefulSet
+from knarr_api.types.apps_v1 import DaemonSet, Deployment, ReplicaSet, StatefulSet
 from knarr_api.types.batch_v1 import CronJob, Job
-from knarr_api.types.core_v1 import Pod, ResourceQuota
+from knarr_api.types.core_v1 import ConfigMap, Node, Pod, ResourceQuota
 from knarr_api.types.policy_v1 import PodDisruptionBudget
+from tests.simulation.law import Law
+from tests.simulation.moment import STALE_S
+from tests.simulation.pressure import OUT
+from tests.simulation.state import (
+    ENDED,
+    asked,
+    controller,
+    has_to_go,
+    healthy,
+    is_available,
+    is_evicted,
+    is_finished,
+    is_going,
+    least,
+    ordinal,
+    owners,
+    pinned,
+)
 from tests.simulation.workloads import LIMITED
 
-STALE_S = 15.0
-"""How old what a control plane acts upon may be, at most, with the delays that plans ask for."""
-ENDED = ("Succeeded", "Failed")
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
@@ -33,7 +48,8 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Of a Deployment or StatefulSet at a time. available, present: uids; without those being deleted in available."""
+    """Of a Deployment, StatefulSet or DaemonSet at a time. available, present: uids; without those being deleted in
+    available."""
 
     at_s: float
     owner: Any
@@ -62,24 +78,24 @@ class Past:
         return self.states[max(0, first - 1) :]
 
 
-class Promises:
-    """objects: all, by key, as they are stored; of: those of one type. fail: called with a broken promise's name."""
+class Promises(Law):
+    """Pods by who stands above them, Jobs of CronJobs, dependents."""
 
-    def __init__(
-        self, objects: dict[str, Any], of: Callable[[type[Any]], list[Any]], fail: Callable[[str, str], None]
-    ) -> None:
-        self._objects = objects
-        self._of = of
-        self._fail = fail
+    def __init__(self, *told: Any) -> None:
+        super().__init__(*told)
         self._pasts: dict[str, Past] = {}
         self._pods: dict[str, dict[str, Pod]] = {}
-        """Present pods by the uid of their Deployment or StatefulSet, and their own."""
+        """Present pods by the uid of their Deployment, StatefulSet or DaemonSet, and their own."""
         self._owners: dict[str, Any] = {}
-        """Deployments and StatefulSets by uid."""
+        """Deployments, StatefulSets and DaemonSets by uid."""
         self._deployment_of: dict[str, str] = {}
         """By the uid of the ReplicaSet."""
         self.controllers: dict[str, tuple[str, str, str]] = {}
         """Of every pod that ever was: its controller's kind and uid, and its own name."""
+        self._driven_out = False
+        """A node was closed for all at some time: DaemonSets have to leave it as well."""
+        self._open: list[tuple[float, int]] = []
+        """How many nodes take new pods, since then: of others a DaemonSet expects none."""
         self._scheduled: set[tuple[str, str]] = set()
         self._made_s: dict[str, float] = {}
         self._orphaned: dict[str, str] = {}
@@ -90,7 +106,6 @@ class Promises:
         goes a moment later, when a leader may have counted again and taken others away."""
 
     def written(self, at_s: float, old: Any, new: Any, *, leading: bool) -> None:
-        """One change; it is already part of ``objects``."""
         obj = new if new is not None else old
         if old is None:
             self._made_s[new.metadata.uid] = at_s
@@ -100,10 +115,13 @@ class Promises:
             case ReplicaSet():
                 if (owner := controller(obj)) is not None:
                     self._deployment_of[obj.metadata.uid] = owner.uid
-            case Deployment() | StatefulSet():
+            case Deployment() | StatefulSet() | DaemonSet():
                 self._owner(at_s, old, new)
             case Job() if old is None:
                 self._job(new)
+            case Node() if new is not None:
+                self._driven_out |= any(taint.key == OUT for taint in new.spec.taints)
+                self._open.append((at_s, sum(not node.spec.taints for node in self._of(Node))))
             case PodDisruptionBudget() if new is not None:
                 self._budget(at_s, new, leading=leading)
         self._dependents(at_s, old, new)
@@ -136,18 +154,18 @@ class Promises:
         if owner.kind == "DaemonSet" and old is None:
             self._daemon_pod(pod, owner)
         above = self._deployment_of.get(owner.uid, "") if owner.kind == "ReplicaSet" else owner.uid
-        if owner.kind not in ("ReplicaSet", "StatefulSet") or not above:
+        if owner.kind not in ("ReplicaSet", "StatefulSet", "DaemonSet") or not above:
             return
         if old is None and owner.kind == "StatefulSet" and leading:
             self._ordinal_made(at_s, pod, above)
-        goes = old is not None and not _is_going(old) and (new is None or _is_going(new))
+        goes = old is not None and not is_going(old) and (new is None or is_going(new))
         if goes and old is not None and is_available(old):
-            if leading and _has_to_go(old):
+            if leading and has_to_go(old):
                 pass  # for others' sake
             elif leading:
                 self._pasts.setdefault(above, Past()).deleted.add(uid)
                 self._taken(at_s, old, above)
-            elif new is not None and _is_evicted(new):
+            elif new is not None and is_evicted(new):
                 self._evicted(at_s, old, above)
         mine = self._pods.setdefault(above, {})
         if new is None:
@@ -160,26 +178,41 @@ class Promises:
     def _taken(self, at_s: float, pod: Pod, above: str) -> None:
         """A leader has taken an available pod away."""
         owner = self._owners.get(above)
-        if owner is None or _is_going(owner):
+        if owner is None or is_going(owner):
             return
         past = self._pasts[above]
         recent = [state for state in past.since(at_s - STALE_S) if state.owner is not None]
         name = pod.metadata.name
-        if isinstance(owner, Deployment):
-            useless = any(pod.metadata.uid not in state.available for state in recent)
-            if not useless and not any(len(state.available - past.deleted) >= least(state.owner) for state in recent):
-                left = len(recent[-1].available - past.deleted) if recent else 0
-                self._fail("max unavailable", f"{name} goes, {left} of at least {least(owner)} are left")
+        if isinstance(owner, DaemonSet) and self._driven_out:
             return
-        number = _ordinal(name)
+        if not isinstance(owner, StatefulSet):
+            useless = any(pod.metadata.uid not in state.available for state in recent)
+            if not useless and not any(len(state.available - past.deleted) >= self._least(state) for state in recent):
+                left = len(recent[-1].available - past.deleted) if recent else 0
+                self._fail("max unavailable", f"{name} goes, {left} of at least {self._least(recent[-1])} are left")
+            return
+        number = ordinal(name)
         if not any(self._may_go(state, past, number, above) for state in recent):
             self._fail("order", f"{name} goes, though those after it are not as they should be")
 
+    def _least(self, state: State) -> int:
+        """How many must be available: of a DaemonSet, on all nodes but some."""
+        owner = state.owner
+        if isinstance(owner, DaemonSet):
+            rolling = owner.spec.update_strategy.rolling_update
+            return self._fewest_nodes(state.at_s) - int(rolling.max_unavailable)
+        return least(owner)
+
+    def _fewest_nodes(self, at_s: float) -> int:
+        """That were open since then, or a while before: a view may be old."""
+        before = [count for since_s, count in self._open if since_s < at_s - STALE_S]
+        return min((*before[-1:], *(count for since_s, count in self._open if since_s >= at_s - STALE_S)), default=0)
+
     def _may_go(self, state: State, past: Past, number: int, above: str) -> bool:
         """Superfluous ones go from the last to the first; old ones when all after them are available again."""
-        replicas = state.owner.spec.replicas if state.owner.spec.replicas is not None else 1
-        present = {_ordinal(self.controllers[uid][2]) for uid in state.present - past.deleted}
-        available = {_ordinal(self.controllers[uid][2]) for uid in state.available - past.deleted}
+        replicas = asked(state.owner)
+        present = {ordinal(self.controllers[uid][2]) for uid in state.present - past.deleted}
+        available = {ordinal(self.controllers[uid][2]) for uid in state.available - past.deleted}
         if number < replicas:
             return all(other in available for other in range(number + 1, replicas))
         parallel = state.owner.spec.pod_management_policy == "Parallel"
@@ -189,9 +222,9 @@ class Promises:
         owner, past = self._owners.get(above), self._pasts.get(above)
         if owner is None or past is None or owner.spec.pod_management_policy == "Parallel":
             return
-        before = set(range(_ordinal(pod.metadata.name)))
+        before = set(range(ordinal(pod.metadata.name)))
         states = past.since(at_s - STALE_S)
-        if not any(before <= {_ordinal(self.controllers[uid][2]) for uid in state.available} for state in states):
+        if not any(before <= {ordinal(self.controllers[uid][2]) for uid in state.available} for state in states):
             self._fail("order", f"{pod.metadata.name} is made, though not all before it are available")
 
     def _budget(self, at_s: float, budget: PodDisruptionBudget, *, leading: bool) -> None:
@@ -218,14 +251,14 @@ class Promises:
                 states = past.since(count.at_s - STALE_S)
                 past.evicted.add(pod.metadata.uid)
                 gone = count.deleted.get(above, frozenset()) | past.evicted
-                if not any(len(state.available - gone) >= _healthy(budget, state.owner) for state in states):
+                if not any(len(state.available - gone) >= healthy(budget, state.owner) for state in states):
                     self._fail("disruption budget", f"{pod.metadata.name} is evicted, against {budget.spec}")
 
     def _daemon_pod(self, pod: Pod, owner: Any) -> None:
-        node = _pinned(pod)
+        node = pinned(pod)
         for other in self._of(Pod):
             mine = (it := controller(other)) is not None and it.uid == owner.uid and other.status.phase not in ENDED
-            if mine and other.metadata.uid != pod.metadata.uid and _pinned(other) == node:
+            if mine and other.metadata.uid != pod.metadata.uid and pinned(other) == node:
                 self._fail("one per node", f"{pod.metadata.name} is made for {node} beside {other.metadata.name}")
 
     def _quota(self, at_s: float) -> None:
@@ -266,14 +299,16 @@ class Promises:
         policy = cron_job.spec.concurrency_policy if cron_job is not None else ""
         for other in self._of(Job):
             mine = (it := controller(other)) is not None and it.uid == owner.uid
-            if not mine or other.metadata.uid == job.metadata.uid or _is_finished(other):
+            if not mine or other.metadata.uid == job.metadata.uid or is_finished(other):
                 continue
-            if policy == "Forbid" or (policy == "Replace" and not _is_going(other)):
+            if policy == "Forbid" or (policy == "Replace" and not is_going(other)):
                 self._fail("concurrency", f"{job.metadata.name} is made while {other.metadata.name} runs: {policy}")
 
     # Dependents
 
     def _dependents(self, at_s: float, old: Any, new: Any) -> None:
+        if isinstance(old, ConfigMap) and old.metadata.owner_references and (new is None or is_going(new)):
+            self._left_by(old)
         if new is None and old.metadata.uid in self._orphaned:
             if isinstance(old, ReplicaSet):
                 self._fail("orphans", f"{old.metadata.name} goes with {self._orphaned[old.metadata.uid]}")
@@ -283,6 +318,8 @@ class Promises:
         finalizers = set(old.metadata.finalizers) - set(new.metadata.finalizers if new is not None else ())
         if not finalizers & {FOREGROUND, ORPHAN}:
             return
+        if new is not None and ORPHAN in new.metadata.finalizers:
+            return  # who deletes may change their mind
         for dependent in list(self._objects.values()):
             reference = next((r for r in dependent.metadata.owner_references if r.uid == old.metadata.uid), None)
             if reference is None or self._made_s[dependent.metadata.uid] > at_s - STALE_S:
@@ -292,63 +329,15 @@ class Promises:
             if ORPHAN in finalizers:
                 self._fail("orphans", f"{old.metadata.name} goes, {dependent.metadata.name} still names it")
 
+    def _left_by(self, dependent: ConfigMap) -> None:
+        """Nobody deletes it but for its owners' sake."""
+        uids = owners(dependent)
+        there = [each for each in self._objects.values() if each.metadata.uid in uids and not is_going(each)]
+        if there:
+            self._fail("owners", f"{dependent.metadata.name} goes, {there[0].metadata.name} that owns it is there")
+
     def orphan(self, owner: Any) -> None:
         """Its ReplicaSets must stay: its user wants it so."""
         for each in self._of(ReplicaSet):
             if (it := controller(each)) is not None and it.uid == owner.metadata.uid:
                 self._orphaned[each.metadata.uid] = owner.metadata.name
-
-
-def controller(obj: Any) -> Any:
-    return next((owner for owner in obj.metadata.owner_references if owner.controller), None)
-
-
-def is_available(pod: Pod) -> bool:
-    ready = any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
-    return ready and not _is_going(pod) and pod.status.phase == "Running"
-
-
-def least(deployment: Deployment) -> int:
-    """How many pods of it must be available."""
-    replicas = deployment.spec.replicas if deployment.spec.replicas is not None else 1
-    rolling = deployment.spec.strategy.rolling_update if deployment.spec.strategy is not None else None
-    return replicas - int((rolling.max_unavailable if rolling is not None else 0) or 0)
-
-
-def _healthy(budget: PodDisruptionBudget, owner: Any) -> int:
-    """How many must stay. A share of what an owner asked for is nothing that can be said when it is gone."""
-    if budget.spec.min_available is not None:
-        return int(budget.spec.min_available)
-    if owner is None:
-        return 0
-    replicas = owner.spec.replicas if owner.spec.replicas is not None else 1
-    return max(0, replicas - int(budget.spec.max_unavailable or 0))
-
-
-def _ordinal(name: str) -> int:
-    return int(name.rpartition("-")[2])
-
-
-def _pinned(pod: Pod) -> str:
-    """The node that a DaemonSet's pod is for."""
-    affinity = pod.spec.affinity
-    required = affinity.node_affinity.required_during_scheduling_ignored_during_execution  # type: ignore[union-attr]
-    return str(required.node_selector_terms[0].match_fields[0].values[0])  # type: ignore[union-attr]
-
-
-def _is_going(obj: Any) -> bool:
-    return obj.metadata.deletion_timestamp is not None
-
-
-def _has_to_go(pod: Pod) -> bool:
-    """For a more important pod, or for a taint: who looks after it has no part in that."""
-    reasons = ("PreemptionByScheduler", "DeletionByTaintManager")
-    return any(condition.reason in reasons for condition in pod.status.conditions)
-
-
-def _is_evicted(pod: Pod) -> bool:
-    return any(condition.reason == "EvictionByEvictionAPI" for condition in pod.status.conditions)
-
-
-def _is_finished(job: Job) -> bool:
-    return any(c.type in ("Complete", "Failed") and c.status == "True" for c in job.status.conditions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cache
 from typing import Any
 
@@ -36,9 +36,17 @@ class Server:
     def __init__(self, process: Process, client: Any, agents: Any, registry: Any) -> None:
         self.process = process
         self.client = client
+        self.streams: dict[asyncio.Task[Any], None] = {}
         self.agents = agents
         self.catch_up = registry.catch_up
         self.usages = registry.usages
+
+    def stream(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """What a connection lasts as long as."""
+        task = self.process.spawn(work, name)
+        self.streams[task] = None
+        task.add_done_callback(self.streams.pop)
+        return task
 
     async def serve(self, verb: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """As the servicer does: reads see everything that was acknowledged."""
@@ -57,10 +65,18 @@ class Server:
 
 
 class Endpoints:
-    """The control planes of a cluster by number; None where none answers."""
+    """The control planes of a cluster by number; None where none answers. isolated: those that nobody reaches."""
 
     def __init__(self, servers: dict[int, Server | None]) -> None:
         self.servers = servers
+        self.isolated: set[int] = set()
+
+    def isolate(self, number: int) -> None:
+        """Its connections end; it goes on."""
+        self.isolated.add(number)
+        server = self.servers[number]
+        for stream in list(server.streams) if server is not None else ():
+            stream.cancel()
 
 
 class Remote:
@@ -87,7 +103,9 @@ class Remote:
 
     def server(self) -> Server:
         server = self._endpoints.servers[self._number]
-        if server is None or not server.process.alive:
+        isolated = self._number in self._endpoints.isolated
+        self._network.fired["control plane not reached"] += isolated
+        if server is None or isolated or not server.process.alive:
             self.turn()
             raise Unavailable("connection refused")
         return server
@@ -96,12 +114,14 @@ class Remote:
         network = self._network
         self._process.check()
         await network.travel()
-        server = self.server()
+        number, server = self._number, self.server()
         if network.chance.random() < network.trouble.lost_request:
+            network.fired["call lost"] += 1
             await self._give_up()
         work = server.process.spawn(server.serve(verb, args, kwargs), verb)
         work.add_done_callback(_seen)  # also when the caller has gone
         if network.chance.random() < network.trouble.late_copy:
+            network.fired["call done twice"] += verb not in READS
             asyncio.get_running_loop().call_later(GIVE_UP_S * network.chance.random(), self._repeat, verb, args, kwargs)
         try:
             answered, _ = await asyncio.wait({work}, timeout=DEADLINE_S)
@@ -115,7 +135,8 @@ class Remote:
         if work.cancelled():
             raise Unavailable("the connection was reset; a write may have happened")
         await network.travel()
-        if network.chance.random() < network.trouble.lost_answer:
+        if network.chance.random() < network.trouble.lost_answer or number in self._endpoints.isolated:
+            network.fired["answer lost"] += 1
             work.exception()
             await self._give_up()
         self._process.check()
@@ -134,7 +155,7 @@ class Remote:
         await self._network.travel()
         server = self.server()
         pipe = Pipe(self._network)
-        stream = _Stream(self._network, server.process.spawn(server.watch(pipe, args, kwargs), "watch"), pipe)
+        stream = _Stream(self._network, server.stream(server.watch(pipe, args, kwargs), "watch"), pipe)
         try:
             while True:
                 item = await pipe.receive()
@@ -217,7 +238,7 @@ class _Call:
         except Unavailable as error:
             self._remote.turn()
             raise _broken(str(error)) from None
-        work = server.process.spawn(self._serve(server), f"agent {self._node}")
+        work = server.stream(self._serve(server), f"agent {self._node}")
         self._stream = _Stream(self._network, work, self._up, self._down)
 
     async def _serve(self, server: Server) -> None:

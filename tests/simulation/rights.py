@@ -5,7 +5,6 @@ Checked at every write, as ``promises`` are, with the same allowance for views t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -14,8 +13,10 @@ from knarr_api.types.apps_v1 import Deployment
 from knarr_api.types.batch_v1 import Job
 from knarr_api.types.core_v1 import ConfigMap, Namespace, Node, Pod
 from tests.simulation import load
+from tests.simulation.law import Law
+from tests.simulation.moment import STALE_S
 from tests.simulation.pressure import OUT, PATIENCE_S, QUARREL
-from tests.simulation.promises import ENDED, STALE_S, controller
+from tests.simulation.state import controller, disruption, is_active
 
 ROUNDED_S = 1.0
 """Times in objects are whole seconds."""
@@ -27,6 +28,15 @@ class Span:
     until_s: float = inf
 
 
+@dataclass(frozen=True, slots=True)
+class Nomination:
+    """Of a pod that waits, for a node on which others make room."""
+
+    node: str
+    priority: int
+    span: Span
+
+
 @dataclass(slots=True)
 class Counted:
     """Of a Job. finished_s: when it was over, and how."""
@@ -36,21 +46,17 @@ class Counted:
     outcome: str = ""
 
 
-class Rights:
-    """objects, of, fail: as of ``Promises``."""
+class Rights(Law):
+    """Namespaces, pods that have to go, Jobs, and fields that are quarrelled about."""
 
-    def __init__(
-        self, objects: dict[str, Any], of: Callable[[type[Any]], list[Any]], fail: Callable[[str, str], None]
-    ) -> None:
-        self._objects = objects
-        self._of = of
-        self._fail = fail
+    def __init__(self, *told: Any) -> None:
+        super().__init__(*told)
         self.clocks_jumped = False
         """Whoever measures a time may have been wrong."""
-        self._waiting: dict[str, tuple[int, Span]] = {}
-        """Pods without a node, by uid: their priority, and for how long."""
+        self._nominated: dict[str, list[Nomination]] = {}
+        """By the uid of the pod that waits."""
         self._tainted: dict[str, list[Span]] = {}
-        self._silent: set[str] = set()
+        self.silent: set[str] = set()
         """Nodes that were taken for lost at some time: pods leave them for that as well."""
         self._jobs: dict[str, Counted] = {}
         self.present: set[str] = set()
@@ -86,12 +92,8 @@ class Rights:
     def _pod(self, at_s: float, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
         assert pod is not None
-        uid = pod.metadata.uid
         waits = new is not None and not new.spec.node_name and new.metadata.deletion_timestamp is None
-        if waits:
-            self._waiting.setdefault(uid, (pod.spec.priority or 0, Span(at_s)))
-        elif uid in self._waiting and self._waiting[uid][1].until_s == inf:
-            self._waiting[uid][1].until_s = at_s
+        self._nominate(at_s, pod, pod.status.nominated_node_name if waits else "")
         before = disruption(old) if old is not None else ""
         if new is not None and disruption(new) != before:
             self._disrupted(at_s, new)
@@ -99,14 +101,26 @@ class Rights:
         if owner is not None and owner.kind == "Job":
             self._pod_of_job(at_s, old, new, owner)
 
+    def _nominate(self, at_s: float, pod: Pod, node: str) -> None:
+        """node: empty for one that waits no more."""
+        past = self._nominated.get(pod.metadata.uid, [])
+        last = past[-1] if past else None
+        if last is not None and last.span.until_s == inf and last.node != node:
+            last.span.until_s = at_s
+        if node and (last is None or last.node != node or last.span.until_s < inf):
+            self._nominated.setdefault(pod.metadata.uid, []).append(
+                Nomination(node, pod.spec.priority or 0, Span(at_s))
+            )
+
     def _disrupted(self, at_s: float, pod: Pod) -> None:
         priority, name = pod.spec.priority or 0, pod.metadata.name
         match disruption(pod):
             case "PreemptionByScheduler":
-                waiting = [each for each, span in self._waiting.values() if span.until_s >= at_s - STALE_S]
-                if not any(each > priority for each in waiting):
-                    self._fail("preemption", f"{name} of priority {priority} has to go, {sorted(waiting)} wait")
-            case "DeletionByTaintManager" if not self.clocks_jumped and pod.spec.node_name not in self._silent:
+                every = (each for past in self._nominated.values() for each in past if each.node == pod.spec.node_name)
+                waiting = sorted(each.priority for each in every if each.span.until_s >= at_s - STALE_S)
+                if not waiting or waiting[-1] <= priority:
+                    self._fail("preemption", f"{name} of priority {priority} has to go, there {waiting} wait")
+            case "DeletionByTaintManager" if not self.clocks_jumped and pod.spec.node_name not in self.silent:
                 bears = any(each.key == OUT for each in pod.spec.tolerations)
                 begun = at_s - (PATIENCE_S if bears else 0.0) + ROUNDED_S
                 spans = self._tainted.get(pod.spec.node_name, [])
@@ -119,7 +133,7 @@ class Rights:
         spans = self._tainted.setdefault(name, [])
         keys = {taint.key for taint in node.spec.taints if taint.effect == "NoExecute"}
         if keys - {OUT}:
-            self._silent.add(name)
+            self.silent.add(name)
         is_out = bool(spans) and spans[-1].until_s == inf
         if OUT in keys and not is_out:
             spans.append(Span(at_s))
@@ -137,7 +151,7 @@ class Rights:
         if counted.finished_s < at_s - STALE_S:
             self._fail("finished Jobs", f"{new.metadata.name} is made, {owner.name} is over: {counted.outcome}")
         job = next((each for each in self._of(Job) if each.metadata.uid == owner.uid), None)
-        active = [p for p in self._of(Pod) if _is_active(p) and (it := controller(p)) and it.uid == owner.uid]
+        active = [p for p in self._of(Pod) if is_active(p) and (it := controller(p)) and it.uid == owner.uid]
         if job is not None and len(active) > (job.spec.parallelism if job.spec.parallelism is not None else 1):
             self._fail("parallelism", f"{owner.name} has {len(active)} active pods of {job.spec.parallelism}")
 
@@ -168,12 +182,3 @@ class Rights:
         stored = self._objects.get(f"/registry/core/configmaps/default/{QUARREL}")
         if stored is None or int(stored.data.get(name, "-1")) < count:
             self._fail("lost update", f"{QUARREL}: {name}={count} was acknowledged and is not stored")
-
-
-def disruption(pod: Pod) -> str:
-    """Why it was said that the pod has to go."""
-    return next((each.reason for each in pod.status.conditions if each.type == "DisruptionTarget"), "")
-
-
-def _is_active(pod: Pod) -> bool:
-    return pod.metadata.deletion_timestamp is None and pod.status.phase not in ENDED

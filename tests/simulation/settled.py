@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from knarr_api import kinds
+from knarr_api.kinds import KINDS
 from knarr_api.types.apps_v1 import DaemonSet, Deployment, ReplicaSet
 from knarr_api.types.batch_v1 import CronJob, Job
+from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import ConfigMap, Node, Pod
 from knarr_api.types.policy_v1 import PodDisruptionBudget
+from knarr_controlplane.store.revision import same_write
 from tests.simulation import load
 from tests.simulation.cluster import Cluster
 from tests.simulation.invariants import Invariants
 from tests.simulation.moment import IMAGES
-from tests.simulation.promises import ENDED
+from tests.simulation.state import ENDED, is_ready
 from tests.simulation.users import TYPES, People
+
+LEASES = kinds.of(Lease).key_prefix
 
 
 def unsettled(cluster: Cluster, invariants: Invariants, people: People) -> list[str]:
@@ -27,12 +33,37 @@ def unsettled(cluster: Cluster, invariants: Invariants, people: People) -> list[
         *_pods(cluster, invariants),
         *_owners(invariants),
         *_nodes(cluster, invariants),
+        *invariants.claims.left(),
         *(
             f"ConfigMap {name} is still there"
             for name in invariants.released
             if any(each.metadata.name == name for each in invariants.of(ConfigMap))
         ),
     ]
+
+
+def behind(cluster: Cluster, invariants: Invariants) -> list[str]:
+    """What control planes would show that is not so, when nothing was written for a while but Leases."""
+    stored = {key: revision for key, revision in invariants.revisions.items() if not key.startswith(LEASES)}
+    found = []
+    for control_plane in cluster.control_planes:
+        if control_plane.cache is None:
+            continue
+        by_prefix = {kind.key_prefix: kind for kind in reversed(KINDS) if kind.key_prefix != LEASES}
+        shown = {
+            key: entry.revision
+            for kind in by_prefix.values()
+            for key, entry in control_plane.cache.of(kind).entries.items()
+        }
+        found += [
+            f"{control_plane.name} shows {key} at {at}" for key, at in shown.items() if not _same(stored, key, at)
+        ]
+        found += [f"{control_plane.name} does not show {key}" for key in stored.keys() - shown.keys()]
+    return found
+
+
+def _same(stored: dict[str, int], key: str, at: int) -> bool:
+    return key in stored and same_write(stored[key], at)
 
 
 def _owned(invariants: Invariants, people: People) -> Iterator[str]:
@@ -126,8 +157,8 @@ def _pods(cluster: Cluster, invariants: Invariants) -> Iterator[str]:
                 yield f"pod {name} is {pod.status.phase} and runs on {where}"
         elif not pod.spec.node_name:
             yield f"pod {name} is on no node"
-        elif where != pod.spec.node_name or pod.status.phase != "Running" or not _is_ready(pod):
-            yield f"pod {name} of {pod.spec.node_name} is {pod.status.phase}, ready: {_is_ready(pod)}, runs: {where!r}"
+        elif where != pod.spec.node_name or pod.status.phase != "Running" or not is_ready(pod):
+            yield f"pod {name} of {pod.spec.node_name} is {pod.status.phase}, ready: {is_ready(pod)}, runs: {where!r}"
     for uid, where in running.items():
         yield f"containers of pod {uid}, which is not there, run on {where}"
 
@@ -150,7 +181,3 @@ def _nodes(cluster: Cluster, invariants: Invariants) -> Iterator[str]:
             yield f"node {machine.name} is not registered"
         elif node.spec.taints or not any(c.type == "Ready" and c.status == "True" for c in node.status.conditions):
             yield f"node {machine.name} is not ready: {[taint.key for taint in node.spec.taints]}"
-
-
-def _is_ready(pod: Pod) -> bool:
-    return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)

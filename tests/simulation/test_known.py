@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation import plan, run
+from tests.simulation import life, plan, troubles
 from tests.simulation.moment import Event
 
 DEPLOYMENT = plan.CreateDeployment(at_s=9.0, name="web-0", replicas=7, max_surge=1, max_unavailable=2, cpu_m=100)
@@ -13,11 +13,11 @@ KNOWN: dict[str, tuple[Event, ...]] = {
         DEPLOYMENT,
         plan.SetImage(at_s=15.0, name="web-0", image="web:1"),
         plan.SetImage(at_s=18.80, name="web-0", image="web:2"),
-        plan.LeaderStandsStill(at_s=18.88, for_s=12.0),
+        troubles.LeaderStandsStill(at_s=18.88, for_s=12.0),
     ),
     "a pod that had succeeded failed when its node forgot it": (
         plan.CreateJob(at_s=13.2, name="work", completions=5, parallelism=4),
-        *(plan.PowerLoss(at_s=16.5 + 0.1 * node, node=node, down_s=12.0, forgets=True) for node in range(4)),
+        *(troubles.PowerLoss(at_s=16.5 + 0.1 * node, node=node, down_s=12.0, forgets=True) for node in range(4)),
     ),
 }
 
@@ -25,7 +25,7 @@ KNOWN: dict[str, tuple[Event, ...]] = {
 @pytest.mark.parametrize("name", KNOWN)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_was_broken_once_holds(name: str, seed: int) -> None:
-    run.be_quiet()
+    life.be_quiet()
     known = plan.Plan(seed=seed, control_planes=2, nodes=4, writers=1, ends_s=36.0, events=KNOWN[name])
-    outcome = run.simulate(known)
+    outcome = life.simulate(known)
     assert not outcome.violation, outcome.violation

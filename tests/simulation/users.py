@@ -29,7 +29,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Network
 from tests.simulation.invariants import HOLD, Invariants
 from tests.simulation.loop import Process
-from tests.simulation.promises import STALE_S
+from tests.simulation.moment import STALE_S
 from tests.simulation.remote import Remote
 
 replace = msgspec.structs.replace
@@ -50,7 +50,7 @@ class User:
     """Somebody with a client of their own; what fails is tried again until it is acknowledged."""
 
     def __init__(self, cluster: Cluster, process: Process, name: str) -> None:
-        self.network = Network(name, cluster.chance(name))
+        self.network = Network(name, cluster.chance(name), cluster.fired, cluster.access)
         self.client: Any = Remote(process, self.network, cluster.endpoints)
 
     async def insist(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -92,6 +92,7 @@ class People:
         for obj in self._invariants.of(_type(name)):
             if obj.metadata.name == name and obj.metadata.deletion_timestamp is None:
                 self._invariants.promises.orphan(obj)
+                self._invariants.claims.orphan(obj)
 
     async def _after(self, before: asyncio.Task[None] | None, event: plan.Event, name: str) -> None:
         if before is not None:
@@ -304,10 +305,12 @@ def _pod(event: plan.CreatePod) -> Pod:
 
 
 class Writer:
-    """Counts in ConfigMaps that others count in, too: by turns with and without the revision it has read."""
+    """Counts in ConfigMaps that others count in, too: by turns with and without the revision it has read. What was
+    acknowledged is read at once by somebody else, perhaps from another control plane."""
 
     def __init__(self, cluster: Cluster, process: Process, invariants: Invariants, name: str) -> None:
         self._user = User(cluster, process, name)
+        self._reader = User(cluster, process, f"reader of {name}")
         self._invariants = invariants
         self._name = name
         self._chance = cluster.chance(f"writer {name}")
@@ -320,7 +323,15 @@ class Writer:
             name = f"counter-{self._chance.randrange(2)}"
             await self._user.insist(lambda name=name, count=count: self._write(client, name, count))  # type: ignore[misc]
             self._invariants.acknowledged(name, self._name, count)
+            if count % 3 == 0:
+                await self._reader.insist(lambda name=name, count=count: self._read(name, count))  # type: ignore[misc]
             await asyncio.sleep(0.3 + self._chance.random())
+
+    async def _read(self, name: str, count: int) -> None:
+        present = await self._reader.client.get(ConfigMap, name, NAMESPACE)
+        if int(present.data.get(self._name, "-1")) < count:
+            shown = present.data.get(self._name)
+            self._invariants.fail("reads", f"{name}: {self._name}={count} was acknowledged, {shown} is read")
 
     async def _write(self, client: Any, name: str, count: int) -> None:
         try:

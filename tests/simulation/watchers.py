@@ -32,6 +32,7 @@ class Watcher:
                     await self._list()
                 await self._follow()
             except errors.Expired:
+                self.user.network.fired["watcher lists anew"] += 1
                 self.revision = 0
             except KnarrError:
                 pass

@@ -27,6 +27,7 @@ from knarr_api.types.core_v1 import (
 )
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSpec
+from tests.simulation import claims
 from tests.simulation.moment import IMAGES, WARM_UP_S, Event
 
 NAMESPACE = "default"
@@ -38,9 +39,13 @@ LONG_S = 75.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateStatefulSet(Event):
+    """when_scaled, when_deleted: what becomes of its claims then; empty where it has none."""
+
     name: str
     replicas: int
     parallel: bool
+    when_scaled: str = ""
+    when_deleted: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,24 +146,24 @@ def first_actions(chance: random.Random, span_s: float, *, deployments: int, min
     return events
 
 
-def template(name: str, *, cpu_m: int) -> PodTemplateSpec:
+def template(name: str, *, cpu_m: int, container: str = "main") -> PodTemplateSpec:
     resources = ResourceRequirements(requests={"cpu": Quantity(f"{cpu_m}m")})
-    container = Container(name="main", image=IMAGES[0], resources=resources)
-    spec = PodSpec(containers=(container,), termination_grace_period_seconds=2)
+    main = Container(name=container, image=IMAGES[0], resources=resources)
+    spec = PodSpec(containers=(main,), termination_grace_period_seconds=2)
     return PodTemplateSpec(metadata=ObjectMeta(labels={"app": name}), spec=spec)
 
 
 def stateful_set(event: CreateStatefulSet) -> StatefulSet:
-    return StatefulSet(
-        metadata=ObjectMeta(name=event.name, namespace=NAMESPACE),
-        spec=StatefulSetSpec(
-            replicas=event.replicas,
-            selector=LabelSelector(match_labels={"app": event.name}),
-            service_name=event.name,
-            pod_management_policy="Parallel" if event.parallel else "OrderedReady",
-            template=template(event.name, cpu_m=100),
-        ),
+    spec = StatefulSetSpec(
+        replicas=event.replicas,
+        selector=LabelSelector(match_labels={"app": event.name}),
+        service_name=event.name,
+        pod_management_policy="Parallel" if event.parallel else "OrderedReady",
+        template=template(event.name, cpu_m=100, container="slow"),
     )
+    if event.when_scaled:
+        spec = claims.with_claims(spec, event.when_scaled, event.when_deleted)
+    return StatefulSet(metadata=ObjectMeta(name=event.name, namespace=NAMESPACE), spec=spec)
 
 
 def daemon_set(event: CreateDaemonSet) -> DaemonSet:

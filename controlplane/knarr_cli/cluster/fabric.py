@@ -72,7 +72,8 @@ def remove(cluster_name: str) -> None:
         return
     for entry in NETNS_DIR.iterdir():
         if entry.name == cluster_name or entry.name.startswith(f"{cluster_name}-"):
-            pyroute2.netns.remove(entry.name)
+            with contextlib.suppress(FileNotFoundError):  # another process ends the same cluster
+                pyroute2.netns.remove(entry.name)
 
 
 def _make_namespace(name: str) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import dataclass
 
 import click
 
 from knarr_api import kinds
-from knarr_api.errors import Conflict, Invalid, NotFound
+from knarr_api.errors import Conflict, DeadlineExceeded, Forbidden, Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_api.labels import Selector
 from knarr_cli import output, sending
 from knarr_cli.cells import at
+from knarr_cli.gone import until_gone
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     DRY_RUN,
     dry_run_option,
     files_option,
     form_option,
+    gathered,
     namespace_option,
     recursive_option,
     selector_option,
@@ -25,9 +29,9 @@ from knarr_cli.options import (
 )
 from knarr_cli.selecting import Choice, choice_options, resources_argument
 from knarr_cli.sending import VALIDATIONS
-from knarr_cli.session import session, shown
+from knarr_cli.session import seconds, session, shown
 from knarr_cli.verb import VerbAndGroup
-from knarr_client.client import PatchType
+from knarr_client.client import PatchType, Propagation
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer, Document, Validation
 
@@ -40,6 +44,8 @@ PRUNED = (
     "apps/v1/StatefulSet",
 )
 """What --prune looks at where no --prune-allowlist is given: kubectl's list."""
+OF_THE_OLD = frozenset({"name", "resourceVersion", "uid"})
+TRIAL_LENGTH = 40
 HINT = """The fields above have other managers. To take them over, apply with --force-conflicts; to leave them to these,
 take them out of the manifest; to own them together, give them the value that they have."""
 
@@ -53,6 +59,47 @@ applier_option = click.option(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recreation:
+    """How an object that can't be changed is made anew. grace_s: None is the object's own."""
+
+    wanted: bool
+    grace_s: int | None
+    propagation: Propagation
+    timeout_s: float | None
+
+    @classmethod
+    def of_options(cls, force: bool, grace_period: int, cascade: str, timeout: str) -> Recreation:
+        return cls(
+            wanted=force,
+            grace_s=grace_period if grace_period >= 0 else None,
+            propagation=Propagation(cascade.title()),
+            timeout_s=seconds(timeout) or None,
+        )
+
+
+recreation_options = gathered(
+    "recreation",
+    Recreation.of_options,
+    {
+        "force": click.option("--force", is_flag=True, help="Delete and make anew what can't be changed."),
+        "grace_period": click.option(
+            "--grace-period", type=int, default=-1, help="With --force: seconds; -1 is the pod's own."
+        ),
+        "cascade": click.option(
+            "--cascade",
+            type=click.Choice(["background", "foreground", "orphan"]),
+            default="background",
+            show_default=True,
+            help="With --force: what becomes of the objects it owns.",
+        ),
+        "timeout": click.option(
+            "--timeout", default="0s", help="With --force: how long to wait until it is gone; 0 is for ever."
+        ),
+    },
+)
+
+
 @click.group(
     "apply",
     cls=VerbAndGroup,
@@ -63,6 +110,7 @@ Examples:
   cat web.yaml | knarr apply -f -
   knarr apply -f web.yaml --dry-run=server -o yaml
   knarr apply --server-side -f web.yaml --field-manager ci --force-conflicts
+  knarr apply -f job.yaml --force                  # what can't be changed is deleted and made anew
   knarr apply -f manifests/ --prune -l app=web     # and delete what is not in them any more""",
 )
 @files_option
@@ -73,6 +121,7 @@ Examples:
 @validate_option
 @server_side_option
 @force_option
+@recreation_options
 @applier_option
 @click.option("--prune", is_flag=True, help="Delete what was applied before and is in no manifest any more.")
 @click.option("--prune-allowlist", multiple=True, metavar="GROUP/VERSION/KIND", help="Only these kinds.")
@@ -89,6 +138,7 @@ def apply_command(
     validate: str,
     server_side: bool,
     force_conflicts: bool,
+    recreation: Recreation,
     manager: str,
     prune: bool,
     prune_allowlist: tuple[str, ...],
@@ -103,6 +153,8 @@ def apply_command(
     if ctx.invoked_subcommand is not None:
         return
     check_options(server_side, force_conflicts, dry_run)
+    if recreation.wanted and (server_side or dry_run == "server"):
+        raise Invalid(f"{'--server-side' if server_side else '--dry-run=server'} cannot be used with --force")
     if prune and not selector and not everything:
         raise Invalid(
             "all resources selected for prune without explicitly passing --all: pass --all, or a label selector"
@@ -113,6 +165,7 @@ def apply_command(
         force=force_conflicts,
         dry_run=dry_run,
         validation=VALIDATIONS[validate],
+        recreation=recreation,
     )
     chosen = Selector.parse(selector)
     found = [
@@ -212,26 +265,35 @@ def check_options(server_side: bool, force: bool, dry_run: str) -> None:
 class Applier:
     """Applies one manifest, in the way that the options ask for. manager: "" is the way's own."""
 
-    def __init__(self, *, manager: str, server_side: bool, force: bool, dry_run: str, validation: Validation) -> None:
+    def __init__(
+        self,
+        *,
+        manager: str,
+        server_side: bool,
+        force: bool,
+        dry_run: str,
+        validation: Validation,
+        recreation: Recreation | None = None,
+    ) -> None:
         self.manager = manager or (SERVER_SIDE if server_side else CLIENT_SIDE)
         self.dry_run = dry_run
         self._server_side = server_side
         self._force = force
         self._validation = validation
+        self._recreation = recreation
 
     async def apply(self, client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
         """Raises what the API answers; conflicts come with the ways out."""
         if self.dry_run == "client":
             return await self._only_said(client, manifest, space)
         if not self._server_side:
-            answer = await client.raw.apply(
-                manifest.document,
-                namespace=space,
-                field_manager=self.manager,
-                validation=self._validation,
-                dry_run=self.dry_run == "server",
-            )
-            return (answer.outcome.value if answer.outcome is not None else "configured"), answer
+            try:
+                return await self._merged(client, manifest, space)
+            except (Conflict, Invalid):
+                if self._recreation is None or not self._recreation.wanted:
+                    raise
+                await self._remove(client, manifest, space, self._recreation)
+                return "configured", (await self._merged(client, manifest, space))[1]
         if not at(manifest.document, "metadata.name"):
             raise Invalid("metadata.name: Required value: apply needs a name")
         try:
@@ -249,6 +311,36 @@ class Applier:
         except Conflict as error:
             raise Conflict(f"{error.message}\n{HINT}", details=error.details) from error.__cause__
         return "serverside-applied", answer
+
+    async def _merged(self, client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
+        answer = await client.raw.apply(
+            manifest.document,
+            namespace=space,
+            field_manager=self.manager,
+            validation=self._validation,
+            dry_run=self.dry_run == "server",
+        )
+        return (answer.outcome.value if answer.outcome is not None else "configured"), answer
+
+    async def _remove(self, client: GrpcClient, manifest: Manifest, space: str, how: Recreation) -> None:
+        """What is in the way of the manifest. Raises Invalid, and removes nothing, where it could not be made anew."""
+        metadata = {name: value for name, value in manifest.document["metadata"].items() if name not in OF_THE_OLD}
+        trial = {**manifest.document, "metadata": {**metadata, "generateName": f"{manifest.name[:TRIAL_LENGTH]}-"}}
+        try:
+            await client.raw.create(trial, namespace=space, validation=self._validation, dry_run=True)
+        except Forbidden:
+            pass  # what goes may be what leaves no room
+        answer = await client.raw.delete(
+            manifest.kind, manifest.name, space, grace_period_s=how.grace_s, propagation=how.propagation
+        )
+        try:
+            async with asyncio.timeout(how.timeout_s):
+                await until_gone(client, manifest.kind, manifest.name, space, at(answer.object, "metadata.uid"))
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f'{manifest.kind.qualified} "{manifest.name}" was not gone within {how.timeout_s:g} s: apply it again '
+                "when it is"
+            ) from None
 
     async def _only_said(self, client: GrpcClient, manifest: Manifest, space: str) -> tuple[str, Answer]:
         try:

@@ -13,7 +13,7 @@ from knarr_api import kinds
 from knarr_api.errors import Conflict, Invalid, NotFound, ResourceExhausted
 from knarr_cli import completing, output
 from knarr_cli.cells import at
-from knarr_cli.commands.writing import until_gone
+from knarr_cli.gone import until_gone
 from knarr_cli.options import DRY_RUN, selector_option
 from knarr_cli.session import seconds, session, warn
 from knarr_cli.verb import Verb

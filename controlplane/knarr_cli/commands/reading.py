@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from knarr_api import kinds
-from knarr_api.errors import Expired, Invalid, NotFound, not_found
+from knarr_api.errors import Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_cli import output, sending, tables
 from knarr_cli.cells import at, event_order
 from knarr_cli.commands import past
 from knarr_cli.describing import describe
+from knarr_cli.getting import Wanted, find
 from knarr_cli.options import all_namespaces_option, files_option, namespace_option, recursive_option, selector_option
 from knarr_cli.printing import Printer
 from knarr_cli.refusal import explain
@@ -44,7 +45,8 @@ Examples:
   knarr get deployment web -w                      # and every change
   knarr get pods -L app,tier                       # with columns for these labels
   knarr get -f web.yaml                            # what the file names
-  knarr get pods --at 10m                          # as they were ten minutes ago""",
+  knarr get pods --at 10m                          # as they were ten minutes ago
+  knarr get pods -w --request-timeout 30s          # changes for half a minute""",
 )
 @resources_argument("KIND[,KIND…] [NAME…] | KIND/NAME…")
 @files_option
@@ -100,123 +102,65 @@ def get_command(
     if files and resources:
         raise Invalid("when files are provided as arguments, names are not allowed: give -f or KIND NAME")
     named = sending.read(ctx, files, recursive=recursive, validate="ignore") if files else []
-    wanted = [(each.kind, each.name) for each in named] or targets(resources)
-    places = {(each.kind, each.name): each.namespace for each in named}
-    space = "" if all_namespaces else own.namespace(namespace)
-    if any(name for _, name in wanted) and (selector or field_selector):
-        raise Invalid("name cannot be provided when a selector is specified")
-    if subresource and not all(name for _, name in wanted):
-        raise Invalid("subresource can not be used when bulk resources are specified: name the object")
+    wanted = Wanted(
+        targets=[(each.kind, each.name) for each in named] or targets(resources),
+        places={(each.kind, each.name): each.namespace for each in named},
+        namespace="" if all_namespaces else own.namespace(namespace),
+        selector=selector,
+        fields=field_selector,
+        page_size=chunk_size,
+        subresource=subresource or "",
+        revision=at_revision,
+    )
+    _check(wanted, watch=watch, at_time=at_time)
     printer = Printer(
         form,
-        space,
+        wanted.namespace,
         all_namespaces,
         show_labels,
         not no_headers,
-        several=len({k for k, _ in wanted}) > 1,
+        several=len({kind for kind, _ in wanted.targets}) > 1,
         managed=show_managed_fields,
         label_columns=tuple(label for each in label_columns for label in each.split(",") if label),
         events=events,
     )
 
-    missing: list[NotFound] = []
-
-    async def work(client: GrpcClient) -> None:
-        exact = await past.revision_at(client, at_time) if at_time else at_revision
-        groups: dict[Kind, list[dict[str, Any]]] = {}
-        revisions: dict[Kind, str] = {}
-        for kind, name in wanted:
-            items = groups.setdefault(kind, [])
-            if name:
-                try:
-                    place = (places.get((kind, name)) or space) if kind.namespaced else ""
-                    items.append(await _one(client, kind, name, place, exact, subresource or ""))
-                except NotFound as error:
-                    if not ignore_not_found:
-                        missing.append(error)
-                continue
-            revisions[kind] = await _all_pages(
-                client, kind, space if kind.namespaced else "", selector, field_selector, exact, chunk_size, items
-            )
-        for items in groups.values():
+    async def work(client: GrpcClient) -> list[NotFound]:
+        if at_time:
+            wanted.revision = await past.revision_at(client, at_time)
+        found = await find(client, wanted)
+        missing = [] if ignore_not_found else found.missing
+        for items in found.groups.values():
             if sort_by:
                 items.sort(key=lambda item: _sort_key(sort_by, item))
-        if (not missing or any(groups.values())) and not watch_only:
-            printer.show(groups, single=len(wanted) == 1 and bool(wanted[0][1]))
+        if (not missing or any(found.groups.values())) and not watch_only:
+            printer.show(found.groups, single=wanted.one)
             sys.stdout.flush()
-        if not watch or missing:
-            return
-        ((kind, items),) = groups.items()
-        name = wanted[0][1]
-        fields = ",".join(part for part in (field_selector, f"metadata.name={name}" if name else "") if part)
-        revision = revisions.get(kind) or max((at(i, "metadata.resourceVersion", "0") for i in items), default="0")
-        await follow(client, kind, space, selector, fields, revision, printer)
+        if watch and not missing:
+            (kind,) = found.groups
+            fields, revision = wanted.fields_to_follow(), found.revision(kind)
+            await follow(client, kind, wanted.namespace, selector, fields, revision, printer, limit_s=own.watch_limit_s)
+        return missing
 
-    if at_revision and at_time:
-        raise Invalid("--at and --at-revision: give one of them")
-    if watch and (at_revision or at_time):
-        raise Invalid("what was does not change: --watch goes without --at and --at-revision")
-    if watch and len({kind for kind, _ in wanted}) > 1:
-        raise Invalid("you may only specify a single resource type when watching")
-    own.run(work)
+    missing = own.run(work)
     for error in missing:
         sys.stderr.write(explain(error) + "\n")
     if missing:
         raise SystemExit(1)
 
 
-async def _all_pages(
-    client: GrpcClient,
-    kind: Kind,
-    namespace: str,
-    selector: str,
-    fields: str,
-    exact: str,
-    size: int,
-    items: list[dict[str, Any]],
-) -> str:
-    """All objects into items, so many at once; returns their revision. One page that has become too old: all anew."""
-    continue_ = ""
-    while True:
-        try:
-            page = await client.raw.list(
-                kind,
-                namespace,
-                label_selector=selector,
-                field_selector=fields,
-                limit=size,
-                continue_=continue_,
-                resource_version="" if continue_ else exact,
-                resource_version_match="Exact" if exact and not continue_ else "",
-            )
-        except Expired:
-            if not continue_:
-                raise
-            items.clear()
-            continue_, size = "", 0
-            continue
-        items += page.items
-        continue_ = page.continue_
-        if not continue_:
-            return page.resource_version
-
-
-async def _one(
-    client: GrpcClient, kind: Kind, name: str, namespace: str, revision: str, subresource: str
-) -> dict[str, Any]:
-    """At a revision, or now. Raises NotFound."""
-    if not revision:
-        return await client.raw.get(kind, name, namespace, subresource=subresource)
-    page = await client.raw.list(
-        kind,
-        namespace,
-        field_selector=f"metadata.name={name}",
-        resource_version=revision,
-        resource_version_match="Exact",
-    )
-    if not page.items:
-        raise not_found(kind.resource, name, kind.group)
-    return page.items[0]
+def _check(wanted: Wanted, *, watch: bool, at_time: str) -> None:
+    """Raises Invalid for options that contradict each other."""
+    if any(name for _, name in wanted.targets) and (wanted.selector or wanted.fields):
+        raise Invalid("name cannot be provided when a selector is specified")
+    if wanted.subresource and not all(name for _, name in wanted.targets):
+        raise Invalid("subresource can not be used when bulk resources are specified: name the object")
+    if wanted.revision and at_time:
+        raise Invalid("--at and --at-revision: give one of them")
+    if watch and (wanted.revision or at_time):
+        raise Invalid("what was does not change: --watch goes without --at and --at-revision")
+    if watch and len({kind for kind, _ in wanted.targets}) > 1:
+        raise Invalid("you may only specify a single resource type when watching")
 
 
 def _sort_key(path: str, item: dict[str, Any]) -> tuple[int, Any]:
@@ -235,23 +179,40 @@ Examples:
   knarr describe pod web-1
   knarr describe node/n1
   knarr describe pods web                          # all whose names begin so, where none has just this name
-  knarr describe deployments -l app=web -A""",
+  knarr describe deployments -l app=web -A
+  knarr describe -f web.yaml                       # what the file names""",
 )
-@resources_argument("KIND [NAME…] | KIND/NAME…", required=True)
+@resources_argument("KIND [NAME…] | KIND/NAME…")
+@files_option
+@recursive_option
 @namespace_option
 @all_namespaces_option
 @selector_option
 @click.pass_context
 def describe_command(
-    ctx: click.Context, resources: tuple[str, ...], namespace: str, all_namespaces: bool, selector: str
+    ctx: click.Context,
+    resources: tuple[str, ...],
+    files: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    all_namespaces: bool,
+    selector: str,
 ) -> None:
     """Show objects in detail, with their events."""
     own = session(ctx)
     space = "" if all_namespaces else own.namespace(namespace)
+    if files and resources:
+        raise Invalid("when files are provided as arguments, names are not allowed: give -f or KIND NAME")
+    named = sending.read(ctx, files, recursive=recursive, validate="ignore") if files else []
+    if named and selector:
+        raise Invalid("name cannot be provided when a selector is specified")
 
     async def work(client: GrpcClient) -> None:
         found: list[tuple[Kind, dict[str, Any]]] = []
-        for kind, name in targets(resources):
+        for each in named:
+            place = sending.space_of(own, each, own.asked(namespace))
+            found.append((each.kind, await client.raw.get(each.kind, each.name, place)))
+        for kind, name in () if named else targets(resources):
             place = space if kind.namespaced else ""
             if name and not all_namespaces:
                 found += [(kind, item) for item in await _named_or_alike(client, kind, name, place)]
@@ -264,9 +225,8 @@ def describe_command(
             sys.stderr.write(f"No resources found{f' in {space} namespace' if space else ''}.\n")
         for number, (kind, item) in enumerate(found):
             uid = at(item, "metadata.uid")
-            events = await client.raw.list(
-                EVENT, space if kind.namespaced else "", field_selector=f"involvedObject.uid={uid}"
-            )
+            place = at(item, "metadata.namespace")
+            events = await client.raw.list(EVENT, place, field_selector=f"involvedObject.uid={uid}")
             more = await _belonging(client, kind, item)
             if number:
                 output.write("\n")
@@ -329,7 +289,7 @@ def events_command(
         printer.show({EVENT: items}, single=False)
         sys.stdout.flush()
         if watch:
-            await follow(client, EVENT, space, "", fields, page.resource_version, printer)
+            await follow(client, EVENT, space, "", fields, page.resource_version, printer, limit_s=own.watch_limit_s)
 
     own.run(work)
 

@@ -1,4 +1,4 @@
-"""``set image``, ``set env``, ``set resources`` and ``set serviceaccount``."""
+"""``set image``, ``set env``, ``set resources``, ``set selector`` and ``set serviceaccount``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTAINERS_HELP = "Only containers of this name; * is any."
 
 @click.group("set", cls=VerbGroup)
 def set_group() -> None:
-    """Change images, variables, resources or the account of pods that an object makes."""
+    """Change images, variables, resources or the account of pods that an object makes, or what a Service selects."""
 
 
 def _set(
@@ -218,6 +218,36 @@ def resources_command(
         return podtemplates.resources(kind, present, chosen, most, kept)
 
     _set(ctx, choice.of(resources), make, "resource requirements updated", manner)
+
+
+@set_group.command(
+    "selector",
+    epilog="""\b
+Examples:
+  knarr set selector service web app=web,tier=front""",
+)
+@resources_argument("service NAME | service/NAME KEY=VALUE,…", name="words", required=True)
+@choice_options("namespace", "selector", "everything")
+@click.option("--resource-version", default="", help="Only where the Service is of this version.")
+@manner_options("knarr-set")
+@click.pass_context
+def selector_command(
+    ctx: click.Context, words: tuple[str, ...], choice: Choice, resource_version: str, manner: Manner
+) -> None:
+    """Set which pods a Service is for, in place of what it selected."""
+    *resources, text = words
+    wanted = dict(term.split("=", 1) for term in text.replace("==", "=").split(",") if "=" in term)
+    if not resources or len(wanted) != len(text.split(",")):
+        raise Invalid(f'one selector is required, of KEY=VALUE pairs only, not "{text}"')
+
+    def make(kind: kinds.Kind, present: Document) -> dict[str, Any]:
+        if kind.kind != "Service":
+            raise Invalid("setting a selector is only supported for Services")
+        gone = dict.fromkeys(set(at(present, "spec.selector", {})) - set(wanted))
+        metadata = {"metadata": {"resourceVersion": resource_version}} if resource_version else {}
+        return {"spec": {"selector": {**gone, **wanted}}, **metadata}
+
+    _set(ctx, choice.of(tuple(resources)), make, "selector updated", manner)
 
 
 @set_group.command("serviceaccount", epilog="\b\nExamples:\n  knarr set serviceaccount deployment web robot")

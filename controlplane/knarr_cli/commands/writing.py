@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import click
 
-from knarr_api.errors import Conflict, Expired, Forbidden, Invalid, NotFound, Unavailable
+from knarr_api.errors import Conflict, Forbidden, Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_cli import output, sending
 from knarr_cli.cells import at
+from knarr_cli.gone import deleted, until_gone
 from knarr_cli.manifests import Manifest
 from knarr_cli.options import (
     DRY_RUN,
@@ -31,9 +32,9 @@ from knarr_cli.options import (
 from knarr_cli.refusal import explain
 from knarr_cli.selecting import resources_argument
 from knarr_cli.sending import VALIDATIONS
-from knarr_cli.session import seconds, session, shown, targets
+from knarr_cli.session import seconds, session, targets
 from knarr_cli.verb import Verb
-from knarr_client.client import EventType, Propagation
+from knarr_client.client import Propagation
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Answer
 
@@ -97,7 +98,7 @@ async def _remove(client: GrpcClient, manifest: Manifest, space: str) -> None:
         answer = await client.raw.delete(manifest.kind, manifest.name, space, grace_period_s=0)
     except NotFound:
         return
-    output.write(_deleted(manifest.kind, manifest.name, space, "deleted", ""))
+    output.write(deleted(manifest.kind, manifest.name, space, "deleted", ""))
     await until_gone(client, manifest.kind, manifest.name, space, at(answer.object, "metadata.uid"))
 
 
@@ -261,7 +262,7 @@ class Deletion:
     async def delete(self, client: GrpcClient, one: Doomed) -> None:
         place = one.namespace if one.kind.namespaced else ""
         if self._dry_run == "client":
-            output.write(_deleted(one.kind, one.name, place, f"deleted{DRY_RUN[self._dry_run]}", self._form))
+            output.write(deleted(one.kind, one.name, place, f"deleted{DRY_RUN[self._dry_run]}", self._form))
             return
         try:
             answer = await client.raw.delete(
@@ -278,39 +279,9 @@ class Deletion:
             sys.stderr.write(explain(error) + "\n")
             self.failed = True
             return
-        output.write(_deleted(one.kind, one.name, place, f"{self._word}{DRY_RUN[self._dry_run]}", self._form))
+        output.write(deleted(one.kind, one.name, place, f"{self._word}{DRY_RUN[self._dry_run]}", self._form))
         if self._dry_run == "none":
             self.going.append((one.kind, one.name, place, at(answer.object, "metadata.uid")))
-
-
-def _deleted(kind: Kind, name: str, namespace: str, word: str, form: str) -> str:
-    if form == "name":
-        return shown(kind, name)
-    singular = f"{kind.singular}.{kind.group}" if kind.group else kind.singular
-    return f'{singular} "{name}" {word}' + (f" from {namespace} namespace" if namespace else "")
-
-
-async def until_gone(client: GrpcClient, kind: Kind, name: str, namespace: str, uid: str) -> None:
-    """Returns when the object of that uid is not there any more."""
-    while True:
-        try:
-            present = await client.raw.get(kind, name, namespace)
-        except NotFound:
-            return
-        if uid and at(present, "metadata.uid") != uid:
-            return
-        try:
-            watching = client.raw.watch(
-                kind,
-                namespace,
-                field_selector=f"metadata.name={name}",
-                resource_version=at(present, "metadata.resourceVersion"),
-            )
-            async for batch in watching:
-                if any(event.type is EventType.DELETED for event in batch):
-                    return
-        except (Expired, Unavailable):
-            await asyncio.sleep(0.2)
 
 
 commands: tuple[click.Command, ...] = (replace_command, delete_command)

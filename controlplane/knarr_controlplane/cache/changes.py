@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from knarr_api.errors import Internal
 from knarr_api.fields import FieldSelector
 from knarr_api.labels import Selector
@@ -21,9 +23,10 @@ class ChangeType(Enum):
     DELETED = "DELETED"
     BOOKMARK = "BOOKMARK"
 
+    __hash__ = object.__hash__  # Enum's own is Python code, which every event would run several times
 
-@dataclass(frozen=True, slots=True)
-class Change:
+
+class Change(msgspec.Struct, frozen=True, gc=False):
     """What a watcher is told. entry is None for a bookmark; for a deletion it is the last state."""
 
     type: ChangeType
@@ -47,7 +50,8 @@ def in_messages(changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
 
 Interest = tuple[str, str]
 ALL: Interest = ("", "")
-INTERESTS = ("spec.nodeName", "metadata.name")
+NODE, NAME = "spec.nodeName", "metadata.name"
+INTERESTS = (NODE, NAME)
 """Fields by which watchers are told only what concerns them: each agent watches its own pods, and the ConfigMaps and
 Secrets of these by name. What a change costs does not depend on how many others watch."""
 
@@ -82,31 +86,28 @@ class Filter:
         return ALL
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """A change before any filter: old or new is None where it appeared or went, never both."""
+class Logged(msgspec.Struct, frozen=True, gc=False):
+    """A change before any filter: old or new is None where it appeared or went, never both. size_bytes: of the newer's
+    JSON."""
 
     revision: int
     old: CacheEntry | None
     new: CacheEntry | None
+    size_bytes: int = 0
 
-    @property
-    def size_bytes(self) -> int:
-        entry = self.new or self.old
-        return entry.size_bytes if entry is not None else 0
-
-    def interests(self) -> tuple[Interest, ...]:
+    def interests(self) -> list[Interest]:
         """Whose followers it may concern; each once."""
         old, new = self.old, self.new
         found: list[Interest] = [ALL]
-        for name in INTERESTS:
-            before = old.read(name) if old is not None else ""
-            after = new.read(name) if new is not None else ""
-            if before:
-                found.append((name, before))
-            if after and after != before:
-                found.append((name, after))
-        return tuple(found)
+        if entry := new or old:
+            found.append((NAME, entry.name))
+        before = old.read(NODE) if old is not None else ""
+        after = new.read(NODE) if new is not None else ""
+        if before:
+            found.append((NODE, before))
+        if after and after != before:
+            found.append((NODE, after))
+        return found
 
     def as_told(self, filter_: Filter) -> Change | None:
         """What a watcher with this filter sees of a change: an object may enter or leave what it asked for."""

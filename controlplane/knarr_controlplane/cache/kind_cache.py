@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import bisect
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from knarr_api.errors import Expired
 from knarr_api.kinds import Kind
 from knarr_controlplane.cache.changes import ALL, MAX_DELIVERY_BYTES, Filter, Interest, Logged
 from knarr_controlplane.cache.entries import CacheEntry
+from knarr_controlplane.spreading import fractions
 
 MAX_LOG, MAX_LOG_BYTES = 20_000, 64 * 1024 * 1024
 """Changes of one kind that are kept, and the JSON in them."""
 MAX_BACKLOG = 15_000
+ECHO_S = 10.0
+"""How long an agent's own reports may wait until it is shown them, at least half of it: not all agents are shown theirs
+at once. Each message to thousands of them counts."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +33,20 @@ class Follower:
     """Too much was pending: it has to list again."""
     asked: bool = False
     """For a bookmark, as soon as nothing is pending."""
+    echo_s: float = 0.0
+    """Of a node's agent: within that time it is shown what it has reported itself, or with what comes before."""
+    alarm: asyncio.TimerHandle | None = None
+
+    def wake_later(self) -> None:
+        if self.alarm is None:
+            self.alarm = asyncio.get_running_loop().call_later(self.echo_s, self.wake.set)
+
+    def awake(self) -> None:
+        """What is pending is told now."""
+        self.wake.clear()
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
 
     def take(self, logged: Logged) -> None:
         if len(self.pending) >= MAX_BACKLOG:
@@ -36,9 +55,12 @@ class Follower:
             self.pending.append(logged)
 
     def forget(self, before: int) -> None:
-        """Nothing up to that packed revision is told any more."""
+        """Nothing up to that packed revision is told any more, but for what waits as it need not be told at once."""
         if self.pending and self.pending[0].revision <= before:
-            self.lose()
+            if self.alarm is not None:
+                self.wake.set()
+            else:
+                self.lose()
 
     def lose(self) -> None:
         self.lost = True
@@ -74,10 +96,12 @@ class KindCache:
     """Whom the changes since the last wake concern."""
     by_node: dict[str, dict[str, CacheEntry]] = field(default_factory=dict)
     """Pods only: those of each node."""
+    _fractions: Iterator[float] = field(default_factory=fractions)
 
     def put(self, key: str, entry: CacheEntry | None, at: int) -> None:
         old = self.entries.get(key)
-        if old is None and entry is None:
+        newest = entry or old
+        if newest is None:
             return
         if old is not None:
             old.replaced = True
@@ -87,14 +111,17 @@ class KindCache:
             self.entries[key] = entry
         if self.kind.kind == "Pod":
             self._index(key, old, entry)
-        logged = Logged(at, old, entry)
+        logged = Logged(at, old, entry, newest.size_bytes)
         self.log.append(logged)
         self.log_bytes += logged.size_bytes
         if self.followers:
             for interest in logged.interests():
                 for follower in self.followers.get(interest, ()):
                     follower.take(logged)
-                    self.touched[follower] = None
+                    if follower.echo_s and entry is not None and entry.reported:
+                        follower.wake_later()
+                    else:
+                        self.touched[follower] = None
         if len(self.log) > MAX_LOG or (self.log_bytes > MAX_LOG_BYTES and len(self.log) > 1):
             self.forget(self.log[len(self.log) // 4].revision)
 
@@ -132,10 +159,10 @@ class KindCache:
             follower.wake.set()
         self.touched.clear()
 
-    def subscribe(self, filter_: Filter, after: int) -> Follower:
+    def subscribe(self, filter_: Filter, after: int, *, reporter: bool = False) -> Follower:
         """Somebody who is told of changes from now on, and at once of those after a packed revision."""
         interest = filter_.interest()
-        follower = Follower(interest)
+        follower = Follower(interest, echo_s=ECHO_S * (1 + next(self._fractions)) / 2 if reporter else 0.0)
         first = bisect.bisect_right(self.log, after, key=lambda change: change.revision)
         for logged in self.log[first:]:
             if interest == ALL or interest in logged.interests():
@@ -144,6 +171,7 @@ class KindCache:
         return follower
 
     def unsubscribe(self, follower: Follower) -> None:
+        follower.awake()
         followers = self.followers[follower.interest]
         followers.pop(follower, None)
         self.touched.pop(follower, None)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import random
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import structlog
 
 from knarr_client.client import Client, Key
 from knarr_client.clock import Clock
-from knarr_client.event_recorder import EventRecorder
+from knarr_client.event_recorder import ComponentRecorder, EventRecorder
 from knarr_client.queue_meter import QueueMeter
-from knarr_client.reconcile import Log, run_reconciler
+from knarr_client.reconcile import Again, Log, run_reconciler
 from knarr_client.workqueue import WorkQueue
 from knarr_controlplane.controllers.autoscaling.controller import AutoscalingController
 from knarr_controlplane.controllers.cronjob.controller import CronJobController
@@ -36,6 +40,8 @@ from knarr_controlplane.controllers.settings import ControllerSettings
 from knarr_controlplane.controllers.statefulset.controller import StatefulSetController
 
 SYNC_REMARK_S = 30.0
+Work = Callable[[], Coroutine[Any, Any, None]]
+Common = tuple[Client, SharedInformers, ComponentRecorder, Clock, WorkQueue[Key]]
 
 
 async def run(
@@ -55,105 +61,119 @@ async def run(
     uniform = random.Random(hashlib.sha256(identity.encode()).digest()).random
     informers = informers or SharedInformers(client, clock, uniform=uniform)
     recorder = EventRecorder(client, component="knarr-controller-manager", instance=identity, clock=clock)
+    parts = _Parts(client, informers, recorder, clock, settings, uniform)
+    works = {"events": recorder.run, **_workloads(parts), **_nodes(parts), **_surroundings(parts)}
+    async with asyncio.TaskGroup() as group:
+        group.create_task(informers.run(), name="controllers/informers")
+        await _synced(informers, log)
+        log.info("controllers run", identity=identity)
+        for name, work in works.items():
+            group.create_task(work(), name=f"controllers/{name}")
 
-    def queue(name: str) -> WorkQueue[Key]:
-        return WorkQueue(uniform=uniform, metrics=QueueMeter(name))
 
-    deployments = DeploymentController(
-        client, informers, recorder.named("deployment-controller"), clock, queue("deployment")
+class _Controller(Protocol):
+    queue: WorkQueue[Key]
+
+    async def reconcile(self, key: Key, /) -> Again | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What controllers are made of."""
+
+    client: Client
+    informers: SharedInformers
+    recorder: EventRecorder
+    clock: Clock
+    settings: ControllerSettings
+    uniform: Callable[[], float]
+
+    def queue(self, name: str) -> WorkQueue[Key]:
+        return WorkQueue(uniform=self.uniform, metrics=QueueMeter(name))
+
+    def common(self, component: str, queue: str) -> Common:
+        """Of nearly all; component: whose events they are."""
+        return self.client, self.informers, self.recorder.named(component), self.clock, self.queue(queue)
+
+    def works(self, controllers: Mapping[str, _Controller], workers: int = 0) -> dict[str, Work]:
+        """workers: of each; default: as set."""
+        workers = workers or self.settings.workers
+        return {
+            name: functools.partial(run_reconciler, name, controller, controller.queue, workers=workers)
+            for name, controller in controllers.items()
+        }
+
+
+def _workloads(parts: _Parts) -> dict[str, Work]:
+    """Who makes pods, or says how many there are to be."""
+    common = parts.common
+    replicasets = common("replicaset-controller", "replicaset")
+    replication = common("replication-controller", "replicationcontroller")
+    return parts.works(
+        {
+            "deployments": DeploymentController(*common("deployment-controller", "deployment")),
+            "replicasets": ReplicaSetController(*replicasets, REPLICA_SET),
+            "replication": ReplicaSetController(*replication, REPLICATION_CONTROLLER),
+            "jobs": JobController(*common("job-controller", "job")),
+            "cronjobs": CronJobController(*common("cronjob-controller", "cronjob")),
+            "daemonsets": DaemonSetController(*common("daemonset-controller", "daemonset")),
+            "statefulsets": StatefulSetController(*common("statefulset-controller", "statefulset")),
+            "autoscaling": AutoscalingController(*common("horizontal-pod-autoscaler", "horizontalpodautoscaler")),
+        }
     )
-    replicasets = ReplicaSetController(
-        client, informers, recorder.named("replicaset-controller"), clock, queue("replicaset"), REPLICA_SET
-    )
-    replication = ReplicaSetController(
-        client,
-        informers,
-        recorder.named("replication-controller"),
-        clock,
-        queue("replicationcontroller"),
-        REPLICATION_CONTROLLER,
-    )
-    jobs = JobController(client, informers, recorder.named("job-controller"), clock, queue("job"))
-    cronjobs = CronJobController(client, informers, recorder.named("cronjob-controller"), clock, queue("cronjob"))
-    disruption = DisruptionController(
-        client, informers, recorder.named("disruption-controller"), clock, queue("disruption")
-    )
-    daemonsets = DaemonSetController(
-        client, informers, recorder.named("daemonset-controller"), clock, queue("daemonset")
-    )
-    stateful_sets = StatefulSetController(
-        client, informers, recorder.named("statefulset-controller"), clock, queue("statefulset")
-    )
-    nodes = NodeLifecycleController(
-        client,
-        informers,
-        recorder.named("node-controller"),
-        clock,
-        queue("node_lifecycle"),
+
+
+def _nodes(parts: _Parts) -> dict[str, Work]:
+    """Who looks after nodes, and the pods that lost theirs."""
+    settings = parts.settings
+    lifecycle = NodeLifecycleController(
+        *parts.common("node-controller", "node_lifecycle"),
         settings=HealthSettings(grace_s=settings.node_grace_s, all_silent_hold_s=settings.all_nodes_silent_hold_s),
         look_s=settings.node_look_s,
         stall_s=settings.node_stall_s,
     )
     ipam = NodeIpamController(
-        client,
-        informers,
-        recorder.named("cidr-allocator"),
-        queue("node_ipam"),
+        parts.client,
+        parts.informers,
+        parts.recorder.named("cidr-allocator"),
+        parts.queue("node_ipam"),
         cluster_cidr=settings.cluster_cidr,
         node_prefix_length=settings.node_prefix_length,
     )
-    namespaces = NamespaceController(client, informers, clock, queue("namespace"))
     pods = PodCollector(
-        client,
-        informers,
-        clock,
+        parts.client,
+        parts.informers,
+        parts.clock,
         interval_s=settings.pod_collect_s,
         quarantine_s=settings.node_missing_quarantine_s,
         ended_max=settings.ended_pods_max,
     )
-    autoscaling = AutoscalingController(
-        client, informers, recorder.named("horizontal-pod-autoscaler"), clock, queue("horizontalpodautoscaler")
-    )
-    accounts = ServiceAccountController(client, informers, queue("serviceaccount"), ca_pem=settings.ca_pem)
-    quotas = ResourceQuotaController(client, informers, clock, queue("resource_quota"))
+    return {
+        **parts.works({"nodes": lifecycle}),
+        **parts.works({"node-ipam": ipam}, workers=1),
+        "node-health": lifecycle.watch_health,
+        "pods": pods.run,
+    }
+
+
+def _surroundings(parts: _Parts) -> dict[str, Work]:
+    """Who looks after namespaces and what is in them. Last: some follow what no other has asked to see whole."""
+    client, informers, clock, settings = parts.client, parts.informers, parts.clock, parts.settings
+    disruption = DisruptionController(*parts.common("disruption-controller", "disruption"))
+    namespaces = NamespaceController(client, informers, clock, parts.queue("namespace"))
+    accounts = ServiceAccountController(client, informers, parts.queue("serviceaccount"), ca_pem=settings.ca_pem)
+    quotas = ResourceQuotaController(client, informers, clock, parts.queue("resource_quota"))
     events = EventExpiry(client, clock, ttl_s=settings.event_ttl_s, interval_s=settings.event_scan_s)
-    garbage = GarbageCollector(
-        client,
-        informers,
-        clock,
-        WorkQueue(uniform=uniform, metrics=QueueMeter("garbage_collector")),
-        followed_kinds(),
-    )
+    queue = WorkQueue[str](uniform=parts.uniform, metrics=QueueMeter("garbage_collector"))
+    garbage = GarbageCollector(client, informers, clock, queue, followed_kinds())
     accounts.follow(informers)
     quotas.follow(informers, followed_kinds())
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(informers.run(), name="controllers/informers")
-        await _synced(informers, log)
-        log.info("controllers run", identity=identity)
-        workers = settings.workers
-        for name, work in {
-            "events": recorder.run(),
-            "deployments": run_reconciler("deployments", deployments, deployments.queue, workers=workers),
-            "replicasets": run_reconciler("replicasets", replicasets, replicasets.queue, workers=workers),
-            "replication": run_reconciler("replication", replication, replication.queue, workers=workers),
-            "jobs": run_reconciler("jobs", jobs, jobs.queue, workers=workers),
-            "cronjobs": run_reconciler("cronjobs", cronjobs, cronjobs.queue, workers=workers),
-            "disruption": run_reconciler("disruption", disruption, disruption.queue, workers=1),
-            "daemonsets": run_reconciler("daemonsets", daemonsets, daemonsets.queue, workers=workers),
-            "statefulsets": run_reconciler("statefulsets", stateful_sets, stateful_sets.queue, workers=workers),
-            "nodes": run_reconciler("nodes", nodes, nodes.queue, workers=workers),
-            "node-health": nodes.watch_health(),
-            "node-ipam": run_reconciler("node-ipam", ipam, ipam.queue, workers=1),
-            "namespaces": run_reconciler("namespaces", namespaces, namespaces.queue, workers=workers),
-            "autoscaling": run_reconciler("autoscaling", autoscaling, autoscaling.queue, workers=workers),
-            "accounts": run_reconciler("accounts", accounts, accounts.queue, workers=workers),
-            "quotas": run_reconciler("quotas", quotas, quotas.queue, workers=workers),
-            "garbage": run_reconciler("garbage", garbage, garbage.queue, workers=2 * workers),
-            "pods": pods.run(),
-            "event-expiry": events.run(),
-        }.items():
-            group.create_task(work, name=f"controllers/{name}")
+    return {
+        **parts.works({"disruption": disruption}, workers=1),
+        **parts.works({"namespaces": namespaces, "accounts": accounts, "quotas": quotas}),
+        "garbage": functools.partial(run_reconciler, "garbage", garbage, queue, workers=2 * settings.workers),
+        "event-expiry": events.run,
+    }
 
 
 async def _synced(informers: SharedInformers, log: Log) -> None:

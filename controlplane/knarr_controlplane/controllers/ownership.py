@@ -8,7 +8,7 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic
 
@@ -16,8 +16,8 @@ import msgspec
 
 from knarr_api import kinds
 from knarr_api.labels import Selector
-from knarr_api.types.meta_v1 import OwnerReference
-from knarr_client.client import T, key_of, meta_of
+from knarr_api.types.meta_v1 import ObjectMeta, OwnerReference
+from knarr_client.client import T, meta_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,8 @@ class Claim(Generic[T]):
 
 def controller_of(obj: msgspec.Struct) -> OwnerReference | None:
     """The owner reference with ``controller: true``."""
-    for reference in meta_of(obj).owner_references:  # asked many times for each change of a pod: no generator
+    metadata: ObjectMeta = obj.metadata  # type: ignore[attr-defined]  # asked many times for each change of a pod:
+    for reference in metadata.owner_references:  # no calls, no generator
         if reference.controller:
             return reference
     return None
@@ -45,7 +46,7 @@ def controller_uid(obj: msgspec.Struct) -> tuple[str, ...]:
 
 def orphan_namespace(obj: msgspec.Struct) -> tuple[str, ...]:
     """Index function: the namespace, for objects that nobody controls."""
-    return () if controller_of(obj) is not None else (key_of(obj).namespace,)
+    return () if controller_of(obj) is not None else (meta_of(obj).namespace,)
 
 
 def controller_reference(owner: msgspec.Struct) -> OwnerReference:
@@ -68,10 +69,14 @@ def claim(owner: msgspec.Struct, selector: Selector, objects: Iterable[T]) -> Cl
     owned: list[T] = []
     adopt: list[T] = []
     release: list[T] = []
+    labels: Mapping[str, str] | None = None
+    matches = False
     for obj in objects:
         metadata = meta_of(obj)
         controller = controller_of(obj)
-        matches = selector.matches(metadata.labels)
+        if metadata.labels is not labels:  # those of one template share them
+            labels = metadata.labels
+            matches = selector.matches(labels)
         if controller is not None:
             if controller.uid == uid:
                 if matches or metadata.deletion_timestamp is not None:

@@ -23,6 +23,7 @@ from knarr_api.types.core_v1 import (
     VolumeMount,
     VolumeProjection,
 )
+from knarr_api.types.meta_v1 import ObjectMeta
 
 replace = msgspec.structs.replace
 
@@ -33,6 +34,11 @@ ROOT_CA = "kube-root-ca.crt"
 """ConfigMap of each namespace with the cluster's CA."""
 EXPIRATION_S = 3607
 MODE = 0o644
+
+
+def default(namespace: str) -> ServiceAccount:
+    """The one that every namespace has."""
+    return ServiceAccount(metadata=ObjectMeta(name=DEFAULT, namespace=namespace))
 
 
 def named(pod: Pod) -> str:

@@ -1,4 +1,4 @@
-"""How requests name objects, their revisions and their identity."""
+"""How requests name objects, select them, and name their revisions and their identity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any
 import msgspec
 
 from knarr_api import errors
+from knarr_api.fields import FieldSelector
 from knarr_api.kinds import Kind
+from knarr_api.labels import Selector
+from knarr_controlplane.cache import entries
+from knarr_controlplane.cache.changes import Filter
 from knarr_controlplane.store import revision
 
 
@@ -17,6 +21,15 @@ def key_of(kind: Kind, namespace: str, name: str) -> str:
     if not name or "/" in name or "/" in namespace:
         raise errors.Invalid(f'metadata.name: Invalid value: "{name}": a name must be given, without "/"')
     return kind.key(namespace, name)
+
+
+def filter_of(kind: Kind, namespace: str, label_selector: str, field_selector: str) -> Filter:
+    """Raises Invalid for selectors that are none or name a field that can't be selected by."""
+    return Filter(
+        namespace=namespace if kind.namespaced else "",
+        labels=Selector.parse(label_selector) if label_selector else None,
+        fields=FieldSelector.parse(field_selector, entries.supported_fields(kind)) if field_selector else None,
+    )
 
 
 def names_write(given: str, packed: int) -> bool:

@@ -9,9 +9,10 @@ from knarr_api.kinds import Kind
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.registry import managed_fields
 from knarr_controlplane.registry.addressing import check_uid
+from knarr_controlplane.registry.decisions import preparation
 from knarr_controlplane.registry.managed_fields import APPLY, Writer
 from knarr_controlplane.registry.patching import Config, Decode
-from knarr_controlplane.registry.registry import Registry, preparation
+from knarr_controlplane.registry.registry import Registry
 
 
 async def apply_fields(

@@ -7,15 +7,16 @@ would wait for or repeat (a quota's turn, a conflict) is left to the write alone
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from knarr_api import errors, kinds
+import msgspec
+
+from knarr_api import deletion, errors, kinds
 from knarr_api.errors import KnarrError
 from knarr_api.kinds import Kind
 from knarr_client.client import outcomes
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.registry import managed_fields, rules
+from knarr_controlplane.registry import managed_fields
 from knarr_controlplane.registry.addressing import key_of, without_revision
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import QUIET, Registry
@@ -25,8 +26,7 @@ from knarr_controlplane.store.protocol import KeyConflict
 Outcome = CacheEntry | KnarrError
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """One change: what ``decide`` makes of the object."""
 
     namespace: str
@@ -50,9 +50,9 @@ async def create_all(registry: Registry, objs: Sequence[Any], *, writer: Writer 
             continue
         try:
             if sibling is not None and sibling.is_like(obj):
-                new = sibling.named(metadata.name, registry.uid())
+                new = sibling.named(metadata.name, registry.newborns.uid())
             else:
-                new = registry.newborn(obj, writer)
+                new = registry.newborns.make(obj, writer)
                 sibling = Sibling(obj, new)
         except (errors.NotFound, errors.Forbidden):
             alone.append(place)
@@ -60,7 +60,7 @@ async def create_all(registry: Registry, objs: Sequence[Any], *, writer: Writer 
             found[place] = error
         else:
             puts[place] = (key_of(kind, new.metadata.namespace, new.metadata.name), new, 0)
-    for place, outcome in zip(puts, await registry.put_all(kind, tuple(puts.values())), strict=True):
+    for place, outcome in zip(puts, await registry.writes.put_all(kind, tuple(puts.values())), strict=True):
         if isinstance(outcome, KeyConflict) and outcome.key != puts[place][0]:
             alone.append(place)
             continue
@@ -73,13 +73,19 @@ async def create_all(registry: Registry, objs: Sequence[Any], *, writer: Writer 
 
 
 async def change_all(
-    registry: Registry, kind: Kind, changes: Sequence[Wanted], *, writer: Writer | None = None
+    registry: Registry,
+    kind: Kind,
+    changes: Sequence[Wanted],
+    *,
+    writer: Writer | None = None,
+    reported: bool = False,
 ) -> list[Outcome]:
-    """As ``Registry.change`` for each."""
+    """As ``Registry.change`` for each. reported: by the agents of the pods' nodes."""
     found: dict[int, Outcome] = {}
     alone: list[int] = []
     puts: dict[int, tuple[str, Any, int]] = {}
     seen: dict[int, tuple[CacheEntry | None, Outcome]] = {}
+    now = registry.now()
     for place, wanted in enumerate(changes):
         if registry.is_charged(kind, wanted.namespace, creation=False):
             alone.append(place)
@@ -90,17 +96,18 @@ async def change_all(
             old = without_revision(entry.value())
             new = without_revision(wanted.decide(old))
             if writer is not None:
-                new = managed_fields.updated(old, new, writer, registry.now())
+                new = managed_fields.updated(old, new, writer, now)
         except KnarrError as error:
             seen[place] = entry, error
             continue
-        if rules.may_go(new):
+        if deletion.may_go(new):
             alone.append(place)
         elif new == old:
             seen[place] = entry, entry
         else:
             puts[place] = (entry.key, new, entry.revision)
-    for place, outcome in zip(puts, await registry.put_all(kind, tuple(puts.values())), strict=True):
+    stored = await registry.writes.put_all(kind, tuple(puts.values()), reported=reported)
+    for place, outcome in zip(puts, stored, strict=True):
         if isinstance(outcome, KeyConflict):
             alone.append(place)
         else:

@@ -15,9 +15,11 @@ from knarr_controlplane.cache.changes import ChangeType
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.leader import Term
 from knarr_controlplane.registry import bulk, pages
+from knarr_controlplane.registry.addressing import filter_of
 from knarr_controlplane.registry.bulk import Wanted
+from knarr_controlplane.registry.decisions import binding
 from knarr_controlplane.registry.managed_fields import Writer
-from knarr_controlplane.registry.registry import POD, QUIET, Registry, binding, filter_of
+from knarr_controlplane.registry.registry import POD, QUIET, Registry
 
 T = TypeVar("T", bound=msgspec.Struct)
 EVENT_TYPES = {type_: EventType(type_.value) for type_ in ChangeType}

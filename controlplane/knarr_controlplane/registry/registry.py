@@ -5,30 +5,24 @@ from __future__ import annotations
 
 import copy
 import datetime
-import hashlib
 import random
 import secrets
-import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import msgspec
-
-from knarr_api import errors, json, kinds, shapes
-from knarr_api.fields import FieldSelector
+from knarr_api import deletion, errors, json, kinds, shapes
 from knarr_api.kinds import Kind
-from knarr_api.labels import Selector
 from knarr_api.types.core_v1 import Namespace, Pod, ServiceAccount
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_api.types.scheduling_v1 import PriorityClass
 from knarr_client.client import PatchType
 from knarr_controlplane.cache import entries
 from knarr_controlplane.cache.changes import Change, ChangeType, Filter, in_messages
 from knarr_controlplane.cache.entries import CacheEntry
-from knarr_controlplane.cache.watch_cache import Expected, WatchCache
+from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry import (
     accounts,
     conversion,
+    decisions,
     managed_fields,
     merging,
     pages,
@@ -38,20 +32,19 @@ from knarr_controlplane.registry import (
 )
 from knarr_controlplane.registry.addressing import check_uid, key_of, names_write, without_revision
 from knarr_controlplane.registry.managed_fields import Writer
+from knarr_controlplane.registry.newborns import Newborns
 from knarr_controlplane.registry.pages import Page, Wanted
 from knarr_controlplane.registry.patching import Config, Decode
 from knarr_controlplane.registry.policies import Policies
 from knarr_controlplane.registry.rules import Admission
-from knarr_controlplane.registry.siblings import Sibling, Siblings, template_of
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.registry.usages import Usages
+from knarr_controlplane.registry.writes import Writes
 from knarr_controlplane.store import revision
-from knarr_controlplane.store.fenced import FencedStore
-from knarr_controlplane.store.protocol import Check, Delete, KeyConflict, Put, Store
-from knarr_telemetry import tracing
+from knarr_controlplane.store.protocol import Check, KeyConflict, Put, Store
 
+ACCOUNT, POD = kinds.of(ServiceAccount), kinds.of(Pod)
 ATTEMPTS = 20
-SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 QUIET = Writer(manager="knarr-controlplane", quiet=True)
 """Knarr's own components, where they don't say otherwise."""
 
@@ -71,28 +64,26 @@ class Registry:
         now: Callable[[], datetime.datetime],
         randomness: random.Random | None = None,
     ) -> None:
-        self._store = store
         self.cache = cache
-        self._storage = storage
+        self.writes = Writes(store, cache, storage)
         self.admission = admission
         self.now = now
-        self._random = randomness or secrets.SystemRandom()
         self.usages = Usages(cache, now)
         self._lists = pages.Lists()
         self._policies = Policies(cache, storage, now)
-        self._classes: tuple[tuple[int, ...], dict[str, PriorityClass]] = ((), {})
-        self._siblings = Siblings()
+        randomness = randomness or secrets.SystemRandom()
+        self.newborns = Newborns(cache, self._policies, admission, now=now, randomness=randomness)
 
     def fenced(self, key: str, expected: int, lost: Callable[[], None]) -> Registry:
         """The same objects, written only while that key has that revision. lost: called when it has another."""
         other = copy.copy(self)
-        other._store = FencedStore(self._store, Check(key, expected), lost)
+        other.writes = self.writes.fenced(key, expected, lost)
         return other
 
     async def make_system_objects(self) -> None:
         """The namespaces and priority classes that are always there."""
-        namespaces = [Namespace(metadata=ObjectMeta(name=name)) for name in SYSTEM_NAMESPACES]
-        accounts_ = [_default_account(name) for name in SYSTEM_NAMESPACES]
+        namespaces = [Namespace(metadata=ObjectMeta(name=name)) for name in decisions.SYSTEM_NAMESPACES]
+        accounts_ = [accounts.default(name) for name in decisions.SYSTEM_NAMESPACES]
         for obj in (*namespaces, *accounts_, *priorities.SYSTEM.values()):
             try:
                 await self.create(obj)
@@ -140,9 +131,16 @@ class Registry:
         await self.cache.catch_up()
 
     async def watch(
-        self, kind: Kind, filter_: Filter, resource_version: str, *, initial: bool | None = None
+        self,
+        kind: Kind,
+        filter_: Filter,
+        resource_version: str,
+        *,
+        initial: bool | None = None,
+        reporter: bool = False,
     ) -> AsyncIterator[tuple[Change, ...]]:
         """As ``Objects.Watch``. initial: whether present objects come first; None: where no revision is given.
+        reporter: see ``kind_cache.Follower``.
 
         Raises Expired, Invalid for what is no revision.
         """
@@ -154,7 +152,7 @@ class Registry:
             present = [Change(ChangeType.ADDED, entry, entry.revision) for entry in self.cache.select(kind, filter_)]
             for part in in_messages([*present, Change(ChangeType.BOOKMARK, None, after)]):
                 yield part
-        async for batch in self.cache.follow(kind, filter_, after or self.cache.revision):
+        async for batch in self.cache.follow(kind, filter_, after or self.cache.revision, reporter=reporter):
             yield batch
 
     async def create(
@@ -168,10 +166,10 @@ class Registry:
         metadata: ObjectMeta = obj.metadata
         for _ in range(ATTEMPTS):
             try:
-                new = self.newborn(obj, writer, config)
+                new = self.newborns.make(obj, writer, config)
             except (errors.NotFound, errors.Forbidden):  # by its namespace, account, limits, which may be as new
                 await self.catch_up()
-                new = self.newborn(obj, writer, config)
+                new = self.newborns.make(obj, writer, config)
             key = key_of(kind, new.metadata.namespace, new.metadata.name)
             if dry_run:
                 if self.cache.get(kind, key) is not None:
@@ -181,67 +179,19 @@ class Registry:
             try:
                 async with self._policies.turn(kind, new.metadata.namespace, creation=True):
                     others: list[Put | Check] = [*await self._charges(kind, None, new), *self._belongings(new)]
-                    others += self.place(kind, new.metadata.namespace)
-                    return await self._put(kind, key, new, 0, others)
+                    others += self.writes.place(kind, new.metadata.namespace)
+                    return await self.writes.put(kind, key, new, 0, others)
             except KeyConflict as error:
                 if error.key != key:  # a quota that other writers have used meanwhile, its namespace, or an account
-                    await self._seen(error)
+                    await self.writes.seen(error)
                 elif metadata.name:
                     raise errors.already_exists(kind.resource, metadata.name, kind.group) from None
         if metadata.name:
             raise errors.Conflict(f"the namespace's quotas change faster than {kind.qualified} can be created")
         raise errors.AlreadyExists(f"no free name with the prefix {metadata.generate_name} was found")
 
-    def check_creatable(self, kind: Kind, metadata: ObjectMeta) -> None:
-        """Raises what ``create`` raises before it looks at the object."""
-        self.cache.of(kind)
-        if metadata.resource_version:
-            raise errors.Invalid("resourceVersion should not be set on objects to be created")
-        self._check_namespace(kind, metadata)
-
-    def newborn(self, obj: Any, writer: Writer, config: Config | None = None) -> Any:
-        """The object as it is to be stored: named, admitted, with its defaults, checked."""
-        metadata: ObjectMeta = obj.metadata
-        self.check_creatable(kinds.of(obj), metadata)
-        if not metadata.name and metadata.generate_name:
-            name = rules.generated_name(metadata.generate_name, self._random.getrandbits(64))
-            obj = msgspec.structs.replace(obj, metadata=msgspec.structs.replace(metadata, name=name))
-        if isinstance(obj, PriorityClass):
-            priorities.check(obj)
-        if config is not None:
-            return _traced(config.created(self._admitted(obj), writer, self.now()))
-        if not isinstance(obj, Pod):
-            return _traced(managed_fields.created(self._admitted(obj), writer, self.now()))
-        document = template_of(obj)
-        template = (document, writer, self._circumstances(obj))
-        sibling = self._siblings.of(template)
-        if sibling is not None:
-            return _traced(sibling.born(obj.metadata.name, self.uid(), self.now()))
-        new = managed_fields.created(self._admitted(obj), writer, self.now())
-        if document is not None:
-            self._siblings.remember(template, Sibling(obj, new))
-        return _traced(new)
-
-    def _admitted(self, obj: Any) -> Any:
-        if isinstance(obj, Pod):
-            obj = self._accounted(priorities.prioritised(obj, self._priority_classes()))
-        obj = self._policies.limited(obj)
-        return rules.created(obj, now=self.now(), uid=self.uid(), admission=self.admission)
-
-    def _circumstances(self, pod: Pod) -> tuple[Any, ...]:
-        """All that ``_admitted`` looks at besides the pod."""
-        self._priority_classes()
-        entry = self.cache.get(ACCOUNT, ACCOUNT.key(pod.metadata.namespace, accounts.named(pod)))
-        account = (entry.uid, entry.revision) if entry is not None else ()
-        return self._classes[0], account, self._policies.ranges(pod.metadata.namespace), self.admission
-
-    def place(self, kind: Kind, namespace: str) -> tuple[Check, ...]:
-        """What a new object is stored upon: its namespace is there and is not being deleted, as it was found."""
-        if not kind.namespaced:
-            return ()
-        key = NAMESPACE.key("", namespace)
-        entry = self.cache.get(NAMESPACE, key)
-        return (Check(key, entry.revision if entry is not None else 0),)
+    def _belongings(self, new: Any) -> tuple[Put, ...]:
+        return tuple(self.writes.first(ACCOUNT, account) for account in self.newborns.belongings(new))
 
     async def _charges(self, kind: Kind, old: Any | None, new: Any) -> tuple[Put, ...]:
         """Raises Forbidden where the quotas do not admit it, as they are stored now."""
@@ -251,42 +201,13 @@ class Registry:
             await self.catch_up()
             return self._policies.charges(kind, old, new)
 
-    def _belongings(self, new: Any) -> tuple[Put, ...]:
-        """What is stored with a new object: a namespace has its account from the first moment."""
-        if not isinstance(new, Namespace):
-            return ()
-        key = ACCOUNT.key(new.metadata.name, accounts.DEFAULT)
-        if self.cache.get(ACCOUNT, key) is not None:
-            return ()
-        account = _default_account(new.metadata.name)
-        account = rules.created(account, now=self.now(), uid=self.uid(), admission=self.admission)
-        return (Put(key, self._storage.encode(ACCOUNT, key, account), 0),)
-
-    def _accounted(self, pod: Pod) -> Pod:
-        entry = self.cache.get(ACCOUNT, ACCOUNT.key(pod.metadata.namespace, accounts.named(pod)))
-        # The same for all pods of an account, so that they can share in memory what is the same of them.
-        digest = hashlib.sha256(entry.uid.encode() if entry is not None else b"").digest()
-        suffix = rules.generated_name("", int.from_bytes(digest[:8], "big"))
-        return accounts.accounted(pod, entry.value() if entry is not None else None, suffix)
-
-    def uid(self) -> str:
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-
-    def _priority_classes(self) -> dict[str, PriorityClass]:
-        """By name; read again only when one has changed."""
-        stored = self.cache.of(kinds.of(PriorityClass)).entries
-        seen = tuple(entry.revision for entry in stored.values())
-        if seen != self._classes[0]:
-            self._classes = (seen, {entry.name: entry.value() for entry in stored.values()})
-        return self._classes[1]
-
     async def update(
         self, obj: Any, *, subresource: str = "", writer: Writer = QUIET, dry_run: bool = False
     ) -> CacheEntry:
         """Replace, or with subresource ``status`` the status alone. Raises Conflict, NotFound, Invalid."""
         kind = kinds.of(obj)
         given = obj.metadata.resource_version
-        prepare = preparation(subresource)
+        prepare = decisions.preparation(subresource)
 
         def decide(old: Any) -> Any:
             check_uid(kind, old, obj.metadata.uid)
@@ -315,7 +236,7 @@ class Registry:
         decode: how strictly the result is read. version: of the kind that the patch is for; default: the stored one.
         """
         given = patching.check_patch(patch, type_)
-        prepare = preparation(subresource)
+        prepare = decisions.preparation(subresource)
 
         def decide(old: Any) -> Any:
             shown = conversion.shown(version or kind, old)
@@ -375,17 +296,7 @@ class Registry:
         dry_run: bool = False,
     ) -> CacheEntry:
         """Mark for deletion, or remove where nothing has to be waited for. Raises NotFound, Conflict."""
-        if kind.kind == "Namespace" and name in SYSTEM_NAMESPACES:
-            raise errors.Forbidden(f'namespaces "{name}" is forbidden: this namespace may not be deleted')
-        if grace_s is not None and grace_s < 0:
-            raise errors.Invalid(f"gracePeriodSeconds: Invalid value: {grace_s}: must be greater than or equal to 0")
-        if grace_s is not None:
-            grace_s = min(grace_s, rules.MAX_GRACE_S)
-        if propagation not in rules.PROPAGATIONS:
-            raise errors.Invalid(
-                f'propagationPolicy: Unsupported value: "{propagation}": supported values: "Background", "Foreground", '
-                '"Orphan"'
-            )
+        decision = decisions.deleting(kind, name, grace_s=grace_s, propagation=propagation, uid=uid, now=self.now)
         present = (await self.newest(kind, namespace, name, resource_version)).revision
         if resource_version and not names_write(resource_version, present):
             raise errors.Conflict(
@@ -394,16 +305,11 @@ class Registry:
                 "The object might have been modified"
             )
 
-        def decide(old: Any) -> Any:
-            check_uid(kind, old, uid)
-            return rules.deleted(old, now=self.now(), grace_s=grace_s, propagation=propagation)
-
-        return (await self.changed(kind, namespace, name, decide, resource_version, dry_run=dry_run))[0]
+        return (await self.changed(kind, namespace, name, decision, resource_version, dry_run=dry_run))[0]
 
     async def bind(self, namespace: str, name: str, uid: str, node: str, *, dry_run: bool = False) -> CacheEntry:
         """Give a pod its node. Raises Conflict where it has one, is another or is being deleted."""
-
-        decide = binding(uid, node, self.now)
+        decide = decisions.binding(uid, node, self.now)
         return (await self.changed(POD, namespace, name, decide, "", dry_run=dry_run))[0]
 
     async def change(
@@ -422,8 +328,6 @@ class Registry:
         For writers of this process that know what they may change: nothing is checked.
         """
         return (await self.changed(kind, namespace, name, decide, given_revision, writer=writer, dry_run=dry_run))[0]
-
-    # Inside
 
     async def changed(
         self,
@@ -450,86 +354,29 @@ class Registry:
             try:
                 new = without_revision(decide(old))
             except errors.KnarrError:
-                if await self._is_newest(entry):
+                if await self.writes.is_newest(entry):
                     raise
                 continue
             if writer is not None:
                 new = managed_fields.updated(old, new, writer, self.now())
-            gone = rules.may_go(new)
+            gone = deletion.may_go(new)
             if new == old and not gone:
-                if await self._is_newest(entry):
+                if await self.writes.is_newest(entry):
                     return entry, False
                 continue
             if dry_run:
                 return entries.make(kind, key, new, entry.revision), True
             try:
                 if gone:
-                    (at,) = await self._store.commit([Delete(key, entry.revision)])
-                    await self.cache.wait_for(at)
-                    return entries.make(kind, key, new, at), True
+                    return await self.writes.remove(kind, key, new, entry.revision), True
                 async with self._policies.turn(kind, namespace, creation=False):
                     charges = await self._charges(kind, old, new)
-                    return await self._put(kind, key, new, entry.revision, charges), True
+                    return await self.writes.put(kind, key, new, entry.revision, charges), True
             except KeyConflict as error:
                 if given_revision and error.key == key:
                     raise errors.conflict(kind.resource, name, kind.group) from None
-                await self._seen(error)
+                await self.writes.seen(error)
         raise errors.conflict(kind.resource, name, kind.group)
-
-    async def _is_newest(self, entry: CacheEntry) -> bool:
-        """Whether a write may be refused, or found to change nothing, for what the cache had: no store says so then."""
-        await self.catch_up()
-        return not entry.replaced
-
-    async def _seen(self, error: KeyConflict) -> None:
-        """Until the cache has what this write was too late for."""
-        if error.actual:
-            await self.cache.wait_for(error.actual)
-        else:
-            await self.cache.catch_up()
-
-    async def _put(
-        self, kind: Kind, key: str, obj: Any, expected: int, others: Sequence[Put | Check] = ()
-    ) -> CacheEntry:
-        """others: what is stored, or must be so, with it, or nothing of all."""
-        value, coming = self._encoded(kind, key, obj, expected)
-        with self.cache.expect(coming):
-            revisions = await self._store.commit([Put(key, value, expected), *others])
-            await self.cache.wait_for(max(revisions))
-        return self._stored(kind, key, obj, revisions[0])
-
-    async def put_all(
-        self, kind: Kind, puts: Sequence[tuple[str, Any, int]]
-    ) -> Sequence[CacheEntry | errors.KnarrError]:
-        """Keys, objects, and the revisions they must have now: each by itself, with one wait for all."""
-        coming: dict[str, Expected] = {}
-        commits: list[tuple[Put | Check, ...]] = []
-        for key, obj, expected in puts:
-            value, own = self._encoded(kind, key, obj, expected)
-            coming.update(own)
-            place = () if expected else self.place(kind, obj.metadata.namespace)
-            commits.append((Put(key, value, expected), *place))
-        with self.cache.expect(coming):
-            outcomes = await self._store.commit_each(commits)
-            await self.cache.wait_for(max((each[0] for each in outcomes if isinstance(each, tuple)), default=0))
-        return [
-            self._stored(kind, key, obj, outcome[0]) if isinstance(outcome, tuple) else outcome
-            for (key, obj, _), outcome in zip(puts, outcomes, strict=True)
-        ]
-
-    def _encoded(self, kind: Kind, key: str, obj: Any, expected: int) -> tuple[bytes, dict[str, Expected]]:
-        """The value to store, and what the cache may expect: not where a newer version's fields are kept with it."""
-        replaced = self.cache.get(kind, key) if expected else None
-        unknown = replaced.unknown if replaced is not None else None
-        value = self._storage.encode(kind, key, obj, unknown)
-        return value, {key: Expected(value, obj, not self._storage.seals(kind))} if unknown is None else {}
-
-    def _stored(self, kind: Kind, key: str, obj: Any, at: int) -> CacheEntry:
-        """The cache's entry of a write of our own, unless it has gone on since."""
-        entry = self.cache.get(kind, key)
-        if entry is not None and revision.same_write(entry.revision, at):
-            return entry
-        return entries.make(kind, key, obj, at)
 
     def is_charged(self, kind: Kind, namespace: str, *, creation: bool) -> bool:
         """Whether a write may have to wait its turn: see ``policies``."""
@@ -540,67 +387,3 @@ class Registry:
         if not name:
             raise errors.Invalid("metadata.name: Required value: apply needs a name")
         return self.cache.get(kind, key_of(kind, namespace, name)) is None
-
-    def _check_namespace(self, kind: Kind, metadata: ObjectMeta) -> None:
-        if not kind.namespaced or not metadata.namespace:
-            return
-        entry = self.cache.get(NAMESPACE, NAMESPACE.key("", metadata.namespace))
-        if entry is None:
-            raise errors.not_found("namespaces", metadata.namespace)
-        if entry.read("status.phase") == "Terminating":
-            raise errors.Forbidden(
-                f'{kind.qualified} "{metadata.name or metadata.generate_name}" is forbidden: unable to create new '
-                f"content in namespace {metadata.namespace} because it is being terminated"
-            )
-
-
-def binding(uid: str, node: str, now: Callable[[], datetime.datetime]) -> Callable[[Pod], Pod]:
-    """What ``bind`` makes of a pod; raises Conflict as it does."""
-
-    def decide(pod: Pod) -> Pod:
-        name = pod.metadata.name
-        if uid and uid != pod.metadata.uid:
-            raise errors.Conflict(f'pods "{name}": uid is {pod.metadata.uid}, not {uid}')
-        if pod.spec.node_name:
-            raise errors.Conflict(f'pods "{name}" is already assigned to node "{pod.spec.node_name}"')
-        if pod.metadata.deletion_timestamp is not None:
-            raise errors.Conflict(f'pods "{name}" is being deleted')
-        if pod.spec.scheduling_gates:
-            raise errors.Conflict(f'pods "{name}" has non-empty .spec.schedulingGates')
-        return rules.bound(pod, node, now())
-
-    return decide
-
-
-ACCOUNT, NAMESPACE, POD = kinds.of(ServiceAccount), kinds.of(Namespace), kinds.of(Pod)
-Prepare = Callable[[Any, Any, Admission], Any]
-
-
-def _default_account(namespace: str) -> ServiceAccount:
-    return ServiceAccount(metadata=ObjectMeta(name=accounts.DEFAULT, namespace=namespace))
-
-
-def preparation(subresource: str) -> Prepare:
-    if subresource not in PREPARATIONS:
-        raise errors.Invalid(f'subresource "{subresource}" is not known: use "" or "status"')
-    return PREPARATIONS[subresource]
-
-
-PREPARATIONS: dict[str, Prepare] = {"": rules.updated, "status": rules.status_updated, "scale": rules.updated}
-
-
-def filter_of(kind: Kind, namespace: str, label_selector: str, field_selector: str) -> Filter:
-    """Raises Invalid for selectors that are none or name a field that can't be selected by."""
-    return Filter(
-        namespace=namespace if kind.namespaced else "",
-        labels=Selector.parse(label_selector) if label_selector else None,
-        fields=FieldSelector.parse(field_selector, entries.supported_fields(kind)) if field_selector else None,
-    )
-
-
-def _traced(obj: Any) -> Any:
-    """A pod with the trace of what makes it, for scheduler and agent to go on with; nobody's field."""
-    if not isinstance(obj, Pod) or not (traceparent := tracing.traceparent()):
-        return obj
-    annotations = {**obj.metadata.annotations, tracing.ANNOTATION: traceparent}
-    return msgspec.structs.replace(obj, metadata=msgspec.structs.replace(obj.metadata, annotations=annotations))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from knarr_api import defaults, errors, kinds, validation
+from knarr_api import defaults, deletion, errors, kinds, validation
 from knarr_api.kinds import Kind
 from knarr_api.types import core_v1
 from knarr_api.types.core_v1 import Namespace, Node, Pod, Toleration
@@ -17,9 +17,7 @@ from knarr_controlplane.registry import room
 
 replace = msgspec.structs.replace
 
-FOREGROUND_FINALIZER, ORPHAN_FINALIZER, NAMESPACE_FINALIZER = "foregroundDeletion", "orphan", "kubernetes"
 PROPAGATIONS = frozenset({"Background", "Foreground", "Orphan"})
-DEFAULT_GRACE_S = 30
 MAX_GRACE_S = 10 * 365 * 24 * 3600
 EVICTING_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -106,43 +104,6 @@ def bound(pod: Pod, node: str, now: datetime.datetime) -> Pod:
     return replace(pod, spec=replace(pod.spec, node_name=node), status=status)
 
 
-def deleted(obj: Any, *, now: datetime.datetime, grace_s: int | None, propagation: str) -> Any:
-    """The object marked for deletion; ``may_go`` tells whether it may be removed at once."""
-    metadata = obj.metadata
-    grace = _grace_s(obj, grace_s)
-    finalizers = tuple(name for name in metadata.finalizers if name not in (FOREGROUND_FINALIZER, ORPHAN_FINALIZER))
-    if propagation == "Foreground":
-        finalizers = (*finalizers, FOREGROUND_FINALIZER)
-    elif propagation == "Orphan":
-        finalizers = (*finalizers, ORPHAN_FINALIZER)
-    elif metadata.deletion_timestamp is not None:
-        finalizers = metadata.finalizers
-    previous = metadata.deletion_grace_period_seconds
-    if metadata.deletion_timestamp is not None and previous is not None:
-        grace = min(grace, previous)
-    if metadata.deletion_timestamp is None or grace != previous:
-        metadata = replace(
-            metadata,
-            deletion_timestamp=now.replace(microsecond=0) + datetime.timedelta(seconds=grace),
-            deletion_grace_period_seconds=grace,
-            generation=None if metadata.generation is None else metadata.generation + 1,
-        )
-    obj = replace(obj, metadata=replace(metadata, finalizers=finalizers))
-    if isinstance(obj, Namespace):
-        obj = replace(obj, status=replace(obj.status, phase="Terminating"))
-    return obj
-
-
-def may_go(obj: Any) -> bool:
-    """Whether an object that is marked for deletion may be removed from the store."""
-    metadata = obj.metadata
-    if metadata.deletion_timestamp is None or metadata.finalizers:
-        return False
-    if isinstance(obj, Namespace) and obj.spec.finalizers:
-        return False
-    return not isinstance(obj, Pod) or not metadata.deletion_grace_period_seconds
-
-
 def check(kind: Kind, obj: Any, more: tuple[errors.FieldError, ...]) -> None:
     """Raises Invalid with everything that is wrong."""
     problems = (*validation.validate(obj), *more)
@@ -186,7 +147,7 @@ def _newborn(obj: Any) -> Any:
             obj, status=core_v1.PodStatus(phase="Pending", qos_class=qos_class(obj.spec), conditions=conditions)
         )
     if isinstance(obj, Namespace):
-        spec = replace(obj.spec, finalizers=(NAMESPACE_FINALIZER,))
+        spec = replace(obj.spec, finalizers=(deletion.NAMESPACE_FINALIZER,))
         return replace(obj, spec=spec, status=core_v1.NamespaceStatus(phase="Active"))
     if has(obj, "status") and not isinstance(obj, Node) and isinstance(obj.status, msgspec.Struct):
         return replace(obj, status=type(obj.status)())
@@ -219,13 +180,3 @@ def _tolerations(spec: core_v1.PodSpec, admission: Admission) -> tuple[Toleratio
 
 def _covers(toleration: Toleration, key: str) -> bool:
     return toleration.key in ("", key) and toleration.effect in ("", "NoExecute")
-
-
-def _grace_s(obj: Any, asked_s: int | None) -> int:
-    """Only pods on a node take their time; those that were never assigned or have ended go at once."""
-    if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in ("Succeeded", "Failed"):
-        return 0
-    if asked_s is not None:
-        return asked_s
-    given = obj.spec.termination_grace_period_seconds
-    return DEFAULT_GRACE_S if given is None else given

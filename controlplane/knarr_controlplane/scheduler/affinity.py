@@ -14,9 +14,6 @@ from knarr_api.types.core_v1 import Pod, PodAffinityTerm
 NamespaceLabels = Mapping[str, Mapping[str, str]]
 """By the namespace's name."""
 
-HARD_WEIGHT = 1
-"""What a required affinity of a pod that is placed counts for in the scores of those it wants near."""
-
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -50,11 +47,6 @@ class Wishes:
     near: tuple[Term, ...] = ()
     apart: tuple[Term, ...] = ()
     soft: tuple[Weighted, ...] = ()
-
-    @property
-    def as_neighbour(self) -> tuple[Weighted, ...]:
-        """What it wishes of those that come after it."""
-        return (*self.soft, *(Weighted(term, HARD_WEIGHT) for term in self.near))
 
 
 NO_WISHES = Wishes()

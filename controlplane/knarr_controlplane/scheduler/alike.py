@@ -6,7 +6,6 @@ most look at each node by itself, so that one node is judged anew instead of all
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,6 @@ from msgspec.structs import replace
 from knarr_api.types.core_v1 import Pod
 from knarr_controlplane.scheduler.columns import Columns, Mask, Rows, Scores
 from knarr_controlplane.scheduler.framework import Placed, Plugin, PodToPlace, Prepares, Reach, Scorer, best_of
-from knarr_controlplane.scheduler.records import record_of
 
 MAX_NODES = 10_000
 """Kinds of nodes, by what they have left, whose worth is remembered."""
@@ -27,7 +25,7 @@ class Alike:
     def __init__(self, pod: Pod, columns: Columns, plugins: Sequence[Plugin]) -> None:
         self._first = pod
         self._pod = PodToPlace.of(pod)
-        self._record = record_of(pod, "")
+        self._record = columns.records.of(pod, "")
         self._columns = columns
         self._plugins = plugins
         self._of: dict[Reach, list[Plugin]] = {}
@@ -35,9 +33,11 @@ class Alike:
         """Those that can take another."""
         self._feasible: Mask = columns.present
         self._steady: Scores = np.zeros(0)
-        """The sum of the scores that pods like this one do not change."""
+        """Of these rows the sum of the scores that pods like this one do not change."""
         self._total: Scores = np.zeros(0)
         """With those of each node by itself."""
+        self._placed: int | None = None
+        """Where among the rows the last one was placed."""
         self._scorers: list[tuple[float, Scorer]] = []
         """Of those who look at all nodes for each pod."""
         self._nodes: dict[bytes, float | None] = {}
@@ -66,7 +66,7 @@ class Alike:
             return None
         total = self._total
         for weight, scorer in self._scorers:
-            scores = scorer()
+            scores = scorer(self._placed)
             if scores is not None:
                 total = total + weight * scores
         placed = best_of(total, self._rows, columns, tie_break=tie_break)
@@ -97,13 +97,10 @@ class Alike:
         self._seen = columns.changes
         if not len(self._rows):
             return
-        self._steady = self._sum(Reach.NOTHING, columns, self._feasible)
-        self._total = self._steady + self._sum(Reach.NODE, columns, self._feasible)
-        self._scorers = [
-            (plugin.weight, _scorer(plugin, self._pod, columns, self._feasible))
-            for plugin in self._of[Reach.ALL]
-            if plugin.weight
-        ]
+        self._steady = self._sum(Reach.NOTHING, columns, self._feasible)[self._rows]
+        self._total = self._steady + self._sum(Reach.NODE, columns, self._feasible)[self._rows]
+        self._placed = None
+        self._scorers = [(plugin.weight, self._scorer(plugin)) for plugin in self._of[Reach.ALL] if plugin.weight]
 
     def _look_at(self, row: int) -> None:
         """At the node that a pod was placed on, and whether any node can't take another now: then scores that compare
@@ -111,7 +108,8 @@ class Alike:
         worth = self._worth(row)
         if worth is None or self._others_refuse():
             return
-        self._total[row] = self._steady[row] + worth
+        self._placed = int(self._rows.searchsorted(row))
+        self._total[self._placed] = self._steady[self._placed] + worth
         self._seen = self._columns.changes
 
     def _worth(self, row: int) -> float | None:
@@ -149,7 +147,14 @@ class Alike:
                 total += plugin.weight * scores
         return total
 
+    def _scorer(self, plugin: Plugin) -> Scorer:
+        pod, columns, feasible, rows = self._pod, self._columns, self._feasible, self._rows
+        found = plugin.prepare(pod, columns, rows) if isinstance(plugin, Prepares) else None
+        if found is not None:
+            return found
 
-def _scorer(plugin: Plugin, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scorer:
-    found = plugin.prepare(pod, columns, feasible) if isinstance(plugin, Prepares) else None
-    return found or functools.partial(plugin.score, pod, columns, feasible)
+        def score(placed: int | None) -> Scores | None:
+            scores = plugin.score(pod, columns, feasible)
+            return scores[rows] if scores is not None else None
+
+        return score

@@ -1,8 +1,9 @@
 """Arguments of plugins, as ``pluginConfig`` of a KubeSchedulerConfiguration has them. Pure.
 
 Known are NodeResourcesFit's scoringStrategy, ignoredResources and ignoredResourceGroups, the resources that
-NodeResourcesBalancedAllocation compares, PodTopologySpread's defaultConstraints and defaultingType, and NodeAffinity's
-addedAffinity. Anything else is refused. Source: Kubernetes "Scheduler Configuration", v1.
+NodeResourcesBalancedAllocation compares, PodTopologySpread's defaultConstraints and defaultingType, NodeAffinity's
+addedAffinity, and InterPodAffinity's hardPodAffinityWeight and ignorePreferredTermsOfExistingPods. Anything else is
+refused. Source: Kubernetes "Scheduler Configuration", v1.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from knarr_api import json
 from knarr_api.errors import Invalid
 from knarr_api.types.core_v1 import NodeAffinity, TopologySpreadConstraint
 from knarr_controlplane.scheduler.framework import Plugin
+from knarr_controlplane.scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from knarr_controlplane.scheduler.plugins.node_affinity import NodeAffinity as NodeAffinityPlugin
 from knarr_controlplane.scheduler.plugins.node_resources_balanced_allocation import NodeResourcesBalancedAllocation
 from knarr_controlplane.scheduler.plugins.node_resources_fit import NodeResourcesFit, Strategy
@@ -91,11 +93,22 @@ def _affinity(given: Any, path: str) -> Plugin:
     return NodeAffinityPlugin(_typed(fields["addedAffinity"], NodeAffinity, f"{path}.addedAffinity"))
 
 
+def _neighbours(given: Any, path: str) -> Plugin:
+    fields = mapping(given, path, {"hardPodAffinityWeight", "ignorePreferredTermsOfExistingPods", *ALWAYS})
+    weight = fields.get("hardPodAffinityWeight")
+    ignores = fields.get("ignorePreferredTermsOfExistingPods", False)
+    if not isinstance(ignores, bool):
+        raise Invalid(f"{path}.ignorePreferredTermsOfExistingPods: expected boolean")
+    hard_weight = 1 if weight is None else whole(weight, 0, 100, f"{path}.hardPodAffinityWeight")
+    return InterPodAffinity(hard_weight, ignores_preferred=ignores)
+
+
 MAKERS: Mapping[str, Callable[[Any, str], Plugin]] = {
     "NodeResourcesFit": _fit,
     "NodeResourcesBalancedAllocation": _balanced,
     "PodTopologySpread": _spread,
     "NodeAffinity": _affinity,
+    "InterPodAffinity": _neighbours,
 }
 
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from knarr_api.types.core_v1 import Node, Pod, Taint
 from knarr_controlplane.scheduler import affinity, requests
-from knarr_controlplane.scheduler.affinity import Term, Weighted
-from knarr_controlplane.scheduler.records import EVERYWHERE, CountKey, PodRecord, counted, record_of, scopes
+from knarr_controlplane.scheduler.affinity import Term
+from knarr_controlplane.scheduler.records import EVERYWHERE, CountKey, PodRecord, Records, counted, scopes
 
 IntColumn = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -53,6 +53,7 @@ class Columns:
     def __init__(self) -> None:
         self.changes = 0
         """Counts what may change a decision."""
+        self.records = Records()
         self.rows: dict[str, int] = {}
         self.names: list[str] = [""] * FIRST_ROWS
         self.resources: dict[str, int] = {requests.CPU: 0, requests.MEMORY: 1, requests.PODS: 2}
@@ -69,6 +70,8 @@ class Columns:
         self.images: dict[str, ImageState] = {}
         self.apart: dict[Term, IntColumn] = {}
         """Per row, how many pods must be kept apart from those the term matches."""
+        self.near: dict[Term, IntColumn] = {}
+        """Per row, how many pods must be near those the term matches."""
         self.soft: dict[Term, IntColumn] = {}
         """Per row, the sum of the weights with which pods want to be near those the term matches."""
         self._on_row: list[dict[tuple[str, str], PodRecord]] = [{} for _ in range(FIRST_ROWS)]
@@ -141,7 +144,7 @@ class Columns:
 
     def add_pod(self, pod: Pod, node: str) -> None:
         """Count a pod on a node, also before the API knows of it (an assumption). Again for the same pod: replaced."""
-        self.put_back(record_of(pod, node))
+        self.put_back(self.records.of(pod, node))
 
     def shows(self, pod: Pod) -> bool:
         """Whether a pod is counted as it is now, where it is now; what it asks for can't have changed meanwhile."""
@@ -289,24 +292,19 @@ class Columns:
         return column
 
     def _count_wishes(self, record: PodRecord, step: int) -> None:
-        for term in record.wishes.apart:
-            self._term(self.apart, term)[record.row] += step
-        for weighted in record.wishes.as_neighbour:
-            self._term(self.soft, weighted.term)[record.row] += step * weighted.weight
-        if step < 0:
-            self._forget_terms(record.wishes.as_neighbour, record.wishes.apart)
-
-    def _term(self, terms: dict[Term, IntColumn], term: Term) -> IntColumn:
-        found = terms.get(term)
-        if found is None:
-            found = terms[term] = np.zeros(self.capacity, dtype=np.int64)
-        return found
-
-    def _forget_terms(self, soft: tuple[Weighted, ...], apart: tuple[Term, ...]) -> None:
-        for terms, gone in ((self.apart, apart), (self.soft, tuple(weighted.term for weighted in soft))):
-            for term in gone:
-                if term in terms and not terms[term].any():
-                    del terms[term]
+        wishes = record.wishes
+        wished = [
+            *((self.apart, term, 1) for term in wishes.apart),
+            *((self.near, term, 1) for term in wishes.near),
+            *((self.soft, weighted.term, weighted.weight) for weighted in wishes.soft),
+        ]
+        for terms, term, weight in wished:
+            if term not in terms:
+                terms[term] = np.zeros(self.capacity, dtype=np.int64)
+            terms[term][record.row] += step * weight
+        for terms, term, _ in wished if step < 0 else ():
+            if term in terms and not terms[term].any():
+                del terms[term]
 
     def _set_images(self, row: int, sizes: Mapping[str, int]) -> None:
         names = frozenset(sizes)
@@ -348,7 +346,7 @@ class Columns:
             setattr(self, name, np.concatenate((column, np.zeros_like(column))))
         for count in self._counts.values():
             count.column = np.concatenate((count.column, np.zeros_like(count.column)))
-        for terms in (self.apart, self.soft):
+        for terms in (self.apart, self.near, self.soft):
             for term, column in terms.items():
                 terms[term] = np.concatenate((column, np.zeros_like(column)))
         for priority in self._by_priority:

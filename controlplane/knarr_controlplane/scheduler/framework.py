@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import msgspec
 import numpy as np
 
 from knarr_api.types.core_v1 import Pod
@@ -111,20 +112,22 @@ class Plugin(Protocol):
         ...
 
 
-Scorer = Callable[[], Scores | None]
+Scorer = Callable[[int | None], Scores | None]
+"""Of the feasible rows alone, in their order. Given the place among them of the pod that was placed since it was asked
+last; None at first."""
 
 
 @runtime_checkable
 class Prepares(Protocol):
     """A plugin that can work out once what stays the same while pods like one are placed."""
 
-    def prepare(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scorer | None:
-        """Gives what ``score`` would, until anything but pods like this one has changed; None where it can't."""
+    def prepare(self, pod: PodToPlace, columns: Columns, rows: Rows) -> Scorer | None:
+        """Gives what ``score`` would for the feasible rows, until anything but pods like this one has changed; None
+        where it can't."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     node: str
     score: float
     feasible: int
@@ -220,15 +223,14 @@ def decide(
             scores = plugin.score(pod, columns, feasible)
             if scores is not None:
                 total += plugin.weight * scores
-    return best_of(total, rows, columns, tie_break=tie_break)
+    return best_of(total[rows], rows, columns, tie_break=tie_break)
 
 
-def best_of(total: Scores, rows: Rows, columns: Columns, *, tie_break: int) -> Placed:
-    """Of these the node with the highest score."""
-    scores = total[rows]
+def best_of(scores: Scores, rows: Rows, columns: Columns, *, tie_break: int) -> Placed:
+    """Of these rows, with a score each, the node with the highest."""
     best = scores.max()
-    candidates = rows[scores >= best - 1e-9]
-    row = int(candidates[tie_break % len(candidates)])
+    candidates = (scores >= best - 1e-9).nonzero()[0]
+    row = rows[candidates[tie_break % len(candidates)]]
     return Placed(node=columns.names[row], score=float(best), feasible=len(rows))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from knarr_controlplane.scheduler import requests
 from knarr_controlplane.scheduler.columns import Columns, Mask
 from knarr_controlplane.scheduler.framework import ClusterEvent, Plugin, PodToPlace, named
 
@@ -29,7 +30,7 @@ class Asked:
     @classmethod
     def of(cls, pod: PodToPlace, plugins: Sequence[Plugin]) -> Asked:
         spec = pod.pod.spec
-        ports = [each.ports for each in spec.containers]
+        ports = requests.host_ports(pod.pod)
         rank = (spec.priority, spec.preemption_policy, spec.scheduler_name)
         wanted = (spec.node_selector, spec.affinity, spec.tolerations, pod.requests, pod.pinned)
         return cls(pod, tuple(each for each in plugins if each.by_node), msgspec.json.encode((rank, wanted, ports)))
@@ -45,9 +46,10 @@ class Hints:
 
     def note(self, event: ClusterEvent, node: str = "") -> None:
         """node: where; empty where nodes are as they were, though other pods' neighbours may not be."""
-        self.events |= event
+        self.events = self.events if event in self.events else self.events | event
         if node:
-            self._nodes[node] = self._nodes.get(node, ClusterEvent(0)) | event
+            before = self._nodes.get(node)
+            self._nodes[node] = event if before is None else before | event
 
     def take(self) -> Look:
         """What has happened until now."""

@@ -76,7 +76,7 @@ class SchedulingQueue:
         return {"unschedulable": parked, "backoff": backing_off, "active": len(waiting) - parked - backing_off}[state]
 
     def add(self, key: Key, *, priority: int) -> None:
-        """A pod to place; one that is known stays where it is unless its priority changed."""
+        """A pod to place; one that is known stays where it is."""
         if key in self._pods:
             return
         self._orders += 1
@@ -94,7 +94,7 @@ class SchedulingQueue:
         self._parked.pop(key, None)
 
     def changed(self, key: Key, now_s: float) -> None:
-        """The pod itself changed (its tolerations, its gates): try again."""
+        """The pod itself changed (its tolerations, its labels): try again."""
         waiting = self._pods.get(key)
         if waiting is not None:
             waiting.missed |= ClusterEvent.ANY.value

@@ -84,36 +84,37 @@ class Needs:
         )
 
 
-_LATEST: list[Needs] = []
-"""Those of the pod that was asked about last: pods of one owner come one after the other."""
+class Records:
+    """Makes them, knowing what the pod asked for that came last: pods of one owner come one after the other."""
 
+    def __init__(self) -> None:
+        self._latest: Needs | None = None
 
-def needs_of(pod: Pod) -> Needs:
-    if not _LATEST or not _LATEST[0].are_of(pod.spec):
-        _LATEST[:] = [Needs(pod.spec, requests.of_pod(pod), requests.nonzero_of_pod(pod), requests.host_ports(pod))]
-    return _LATEST[0]
+    def of(self, pod: Pod, node: str) -> PodRecord:
+        """What is remembered of a pod on a node."""
+        metadata, needs = pod.metadata, self._needs(pod)
+        started = pod.status.start_time or metadata.creation_timestamp
+        return PodRecord(
+            namespace=metadata.namespace,
+            name=metadata.name,
+            uid=metadata.uid,
+            node=node,
+            row=-1,
+            labels=metadata.labels,
+            owner_uid=next((owner.uid for owner in metadata.owner_references if owner.controller), ""),
+            terminating=metadata.deletion_timestamp is not None,
+            requests=needs.requests,
+            nonzero=needs.nonzero,
+            priority=pod.spec.priority or 0,
+            started_s=started.timestamp() if started is not None else 0.0,
+            host_ports=needs.host_ports,
+            wishes=affinity.wishes(pod),
+        )
 
-
-def record_of(pod: Pod, node: str) -> PodRecord:
-    """What is remembered of a pod on a node."""
-    metadata, needs = pod.metadata, needs_of(pod)
-    started = pod.status.start_time or metadata.creation_timestamp
-    return PodRecord(
-        namespace=metadata.namespace,
-        name=metadata.name,
-        uid=metadata.uid,
-        node=node,
-        row=-1,
-        labels=metadata.labels,
-        owner_uid=next((owner.uid for owner in metadata.owner_references if owner.controller), ""),
-        terminating=metadata.deletion_timestamp is not None,
-        requests=needs.requests,
-        nonzero=needs.nonzero,
-        priority=pod.spec.priority or 0,
-        started_s=started.timestamp() if started is not None else 0.0,
-        host_ports=needs.host_ports,
-        wishes=affinity.wishes(pod),
-    )
+    def _needs(self, pod: Pod) -> Needs:
+        if self._latest is None or not self._latest.are_of(pod.spec):
+            self._latest = Needs(pod.spec, requests.of_pod(pod), requests.nonzero_of_pod(pod), requests.host_ports(pod))
+        return self._latest
 
 
 def scopes(record: PodRecord) -> tuple[tuple[str, str], ...]:

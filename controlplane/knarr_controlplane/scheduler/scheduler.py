@@ -210,7 +210,8 @@ class Scheduler:
         if key in self._assumed:
             return
         self.queue.add(key, priority=pod.spec.priority or 0)
-        if change.old is not None and change.old.spec != pod.spec:
+        old = change.old
+        if old is not None and (old.spec != pod.spec or old.metadata.labels != pod.metadata.labels):
             self.queue.changed(key, self.clock.monotonic())
         self._work.set()
 

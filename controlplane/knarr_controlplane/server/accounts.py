@@ -34,7 +34,8 @@ from knarr_controlplane.pki import identity
 from knarr_controlplane.pki.account_tokens import ISSUER, PREFIX, AccountTokens, Claims
 from knarr_controlplane.pki.identity import Identity
 from knarr_controlplane.registry import accounts
-from knarr_controlplane.registry.registry import Registry, filter_of
+from knarr_controlplane.registry.addressing import filter_of
+from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server.calls import unary
 from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc
 

@@ -1,7 +1,8 @@
 """``knarr.v1.Agent``: what node agents dial.
 
 One task per agent takes what it says, in order, and acknowledges what is stored; a refused update is named in the
-acknowledgement and does not hold up the others. Heartbeats renew the node's Lease (``leases``).
+acknowledgement and does not hold up the others. With thousands of agents each message counts: what is merely stored is
+acknowledged together with what comes soon after; a heartbeat, which renews the node's Lease (``leases``), not at all.
 
 Every status has one writer: of a pod's conditions the agent's own are taken from what it says, and those that others
 write (the scheduler, the controllers) stay as they are stored.
@@ -10,6 +11,7 @@ write (the scheduler, the controllers) stay as they are stored.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
@@ -25,8 +27,10 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.client import outcomes
 from knarr_controlplane.cache.entries import CacheEntry
 from knarr_controlplane.pki import identity
+from knarr_controlplane.registry import rules
 from knarr_controlplane.registry.bulk import Wanted
-from knarr_controlplane.registry.registry import Registry
+from knarr_controlplane.registry.registry import QUIET, Registry
+from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.server.calls import streaming
 from knarr_controlplane.server.hub import AgentHub, Connection, Session
 from knarr_controlplane.server.leases import Leases
@@ -77,7 +81,7 @@ class Agents(agent_pb2_grpc.AgentServicer):
             lease_duration_ms=int(self._lease_s * 1000),
         )
         connection.send(agent_pb2.ServerMessage(welcome=welcome))
-        connection.send(_ack(first.sequence))
+        connection.acknowledge(first.sequence)
         log.info("agent connected", version=first.hello.agent_version[:64])
         receiving = asyncio.create_task(self._receive(connection, request, uid))
         try:
@@ -116,11 +120,15 @@ class Agents(agent_pb2_grpc.AgentServicer):
         node = connection.node
         try:
             async for message in messages:
-                if message.WhichOneof("content") == "heartbeat":
+                content = message.WhichOneof("content")
+                if content == "heartbeat":
                     self._leases.heard(node, uid)
-                    connection.send(_ack(message.sequence))
+                elif content == "usage":
+                    self._registry.usages.report(node, message.usage)
+                elif (refused := await self._take(node, message)) or content != "pod_statuses":
+                    connection.acknowledge(message.sequence, refused)
                 else:
-                    connection.send(_ack(message.sequence, await self._take(node, message)))
+                    connection.stored(message.sequence)
         except KnarrError as error:
             log.warning("agent's stream ended", error=str(error))
         except grpc.aio.AioRpcError as error:
@@ -135,8 +143,6 @@ class Agents(agent_pb2_grpc.AgentServicer):
             match message.WhichOneof("content"):
                 case "node_status":
                     await self._node_status(node, json.decode(message.node_status.status_json, NodeStatus))
-                case "usage":
-                    self._registry.usages.report(node, message.usage)
                 case "pod_statuses":
                     return await self._pod_statuses(node, message)
                 case _:
@@ -156,12 +162,13 @@ class Agents(agent_pb2_grpc.AgentServicer):
         if not any(c.type == "Ready" and c.status == "True" for c in given.status.conditions):
             taints = (*taints, Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule"))
         spec = replace(given.spec, taints=taints, pod_cidr="", pod_cidrs=())
-        try:
-            entry = await self._registry.create(replace(given, metadata=metadata, spec=spec))
-        except errors.AlreadyExists:
-            patch = {"metadata": {"labels": labels, "annotations": annotations}}
-            await self._registry.patch(NODE, "", name, patch)
-            entry = await self._node_status(name, given.status)
+        entry: CacheEntry | None = None
+        if self._registry.cache.get(NODE, NODE.key("", name)) is None:
+            with contextlib.suppress(errors.AlreadyExists):
+                entry = await self._registry.create(replace(given, metadata=metadata, spec=spec))
+        if entry is None:
+            returned = _returned(metadata, given.status, self._registry.admission)
+            entry = await self._registry.change(NODE, "", name, returned, writer=QUIET)
         await self._leases.renew(name, entry.uid)
         return entry.uid
 
@@ -216,6 +223,18 @@ async def _receive_frames(session: Session, frame: Any, frames: Any) -> None:
         log.info("session broke off", error=error.details())
 
 
+def _returned(said: ObjectMeta, status: NodeStatus, admission: Admission) -> Callable[[Node], Node]:
+    """What a Node becomes whose agent connects again. Raises Invalid."""
+
+    def decide(node: Node) -> Node:
+        labels, annotations = {**node.metadata.labels, **said.labels}, {**node.metadata.annotations, **said.annotations}
+        metadata = replace(node.metadata, labels=labels, annotations=annotations)
+        changed: Node = rules.updated(node, replace(node, metadata=metadata), admission)
+        return replace(changed, status=status)
+
+    return decide
+
+
 def _reported(node: str, update: Any) -> Callable[[Pod], Pod]:
     """What an agent's update makes of the pod that it names."""
 
@@ -253,10 +272,6 @@ def merged_status(stored: PodStatus, reported: PodStatus) -> PodStatus:
 def _is_reserved(label: str) -> bool:
     """Labels that say where pods may be isolated to: a node must not give them to itself."""
     return label.partition("/")[0].endswith(RESTRICTED_PREFIX) and "/" in label
-
-
-def _ack(sequence: int, refused: list[Any] | None = None) -> Any:
-    return agent_pb2.ServerMessage(ack=agent_pb2.Ack(sequence=sequence, refused=refused or []))
 
 
 def _refused(sequence: int, error: KnarrError, update: Any) -> Any:

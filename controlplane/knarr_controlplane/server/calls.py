@@ -30,6 +30,8 @@ Streaming = Callable[[S, Any, Any], AsyncIterator[Any]]
 
 DEADLINE_S = 30.0
 TAKEN_WITHIN_S = 15.0
+OWN_DELAY_S = 1.0
+"""An alarm that rings so late says that this process had no processor."""
 
 
 LOAD = Fairness()
@@ -38,7 +40,7 @@ LOAD = Fairness()
 
 async def fail(context: Any, error: KnarrError) -> None:
     """End the call with the error's status and details. Does not return."""
-    await context.abort(grpc_status.code_of(error), error.message, grpc_status.trailing_metadata(error))
+    await grpc_status.abort(context, error)
 
 
 def unary(handler: Unary[S]) -> Unary[S]:
@@ -47,7 +49,7 @@ def unary(handler: Unary[S]) -> Unary[S]:
     verb = handler.__qualname__.rpartition(".")[2].upper()
 
     @functools.wraps(handler)
-    async def guarded(self: S, request: Any, context: Any) -> Any:
+    async def served(self: S, request: Any, context: Any) -> Any:
         meter, started = meters.meter(verb, request), time.perf_counter()
         code = "OK"
         try:
@@ -66,15 +68,32 @@ def unary(handler: Unary[S]) -> Unary[S]:
                 meter.under_way.dec()
         except KnarrError as error:
             code = grpc_status.code_of(error).name
-            await fail(context, error)
+            raise
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
         except Exception:  # noqa: BLE001 a mistake in one call must not look like a broken connection
             code = "INTERNAL"
             _log(request).exception("call failed", method=handler.__qualname__)
-            await fail(context, Internal("internal error; the server's log has the details"))
+            raise Internal("internal error; the server's log has the details") from None
         finally:
             meter.answered(code, time.perf_counter() - started)
 
+    @functools.wraps(handler)
+    async def guarded(self: S, request: Any, context: Any) -> Any:
+        try:
+            return await served(self, request, context)
+        except KnarrError as error:
+            await fail(context, error)
+
+    guarded.served = served  # type: ignore[attr-defined]
     return guarded
+
+
+def raising(method: Unary[S]) -> Unary[S]:
+    """What a method made by ``unary`` does, but its error is raised instead of ending a call of gRPC."""
+    served: Unary[S] = method.served  # type: ignore[attr-defined]
+    return served
 
 
 def streaming(handler: Streaming[S]) -> Streaming[S]:
@@ -87,8 +106,9 @@ def streaming(handler: Streaming[S]) -> Streaming[S]:
         code = "OK"
         meter.open.inc()
         try:
-            async for answer in handler(self, request, context):
-                yield answer
+            async with contextlib.aclosing(handler(self, request, context)) as answers:  # type: ignore[type-var]
+                async for answer in answers:
+                    yield answer
         except KnarrError as error:
             code = grpc_status.code_of(error).name
             await fail(context, error)
@@ -109,30 +129,35 @@ class Patience:
     One alarm serves many messages: it is set anew where it has rung, not for each, as nearly all are taken at once.
     """
 
-    def __init__(self, limit: asyncio.Timeout) -> None:
-        self._limit = limit
+    def __init__(self, limit: asyncio.Timeout, within_s: float = TAKEN_WITHIN_S) -> None:
+        self._limit, self._within_s = limit, within_s
         self._loop = asyncio.get_running_loop()
         self._due_s: float | None = None
-        self._is_set = False
+        self._alarm: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
-        self._due_s = self._loop.time() + TAKEN_WITHIN_S
-        if not self._is_set:
-            self._is_set = True
-            self._loop.call_at(self._due_s, self._ring)
+        self._due_s = self._loop.time() + self._within_s
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(self._due_s, self._ring)
 
     def __exit__(self, *_: object) -> None:
         self._due_s = None
 
+    def close(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+
     def _ring(self) -> None:
-        self._is_set = False
+        self._alarm = None
         if self._due_s is None:
             return
-        if self._loop.time() >= self._due_s:
+        late_s = self._loop.time() - self._due_s
+        if 0 <= late_s < OWN_DELAY_S:
             self._limit.reschedule(self._loop.time())
-        else:
-            self._is_set = True
-            self._loop.call_at(self._due_s, self._ring)
+            return
+        if late_s > 0:  # this process stood still itself, and has not heard yet what was taken meanwhile
+            self._due_s += late_s + OWN_DELAY_S
+        self._alarm = self._loop.call_at(self._due_s, self._ring)
 
 
 def read_in_time(handler: Streaming[S]) -> Callable[[S, Any, Any], Awaitable[None]]:
@@ -142,11 +167,11 @@ def read_in_time(handler: Streaming[S]) -> Callable[[S, Any, Any], Awaitable[Non
     async def pushing(self: S, request: Any, context: Any) -> None:
         try:
             async with asyncio.timeout(None) as limit:
-                patience = Patience(limit)
-                async with contextlib.aclosing(handler(self, request, context)) as answers:  # type: ignore[type-var]
-                    async for answer in answers:
-                        with patience:
-                            await context.write(answer)
+                with contextlib.closing(Patience(limit)) as patience:
+                    async with contextlib.aclosing(handler(self, request, context)) as answers:  # type: ignore[type-var]
+                        async for answer in answers:
+                            with patience:
+                                await context.write(answer)
         except TimeoutError:
             text = f"what was sent was not read within {TAKEN_WITHIN_S:.0f} s: watch again from what was"
             _log(request).warning("a slow client is cut off", peer=context.peer())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from knarr_api import kinds
 from knarr_api.errors import KnarrError
 from knarr_api.types.core_v1 import Pod
+from knarr_client.observing import Check
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.backup.snapshot import Piece
 from knarr_controlplane.pki import identity
@@ -22,8 +23,6 @@ from knarr_controlplane.why.asking import Why
 from knarr_controlplane.why.findings import Finding
 from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc
 
-Check = Callable[[], Awaitable[str]]
-"""Answers with a message when all is well; raises a KnarrError else."""
 CHUNK_BYTES = 1024 * 1024
 SEVERITIES = {
     "ok": cluster_pb2.Finding.OK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ EVENT_TYPES = {
 }
 MAX_LIST_BYTES = 48 * 1024 * 1024
 """Of JSON in one answer: gRPC's clients take messages of 64 MiB here."""
+MAX_FORMS = 1024
+"""Remembered, of what requests say over and over."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -61,9 +64,14 @@ class Form:
 def form_of(request: Any) -> Form:
     """As the request wants it."""
     asked = request.type
-    kind = kinds.find(asked.group, asked.version, asked.resource) if asked.resource else None
+    return _form(request.encoding, asked.group, asked.version, asked.resource)
+
+
+@functools.lru_cache(maxsize=MAX_FORMS)
+def _form(encoding: int, group: str, version: str, resource: str) -> Form:
+    kind = kinds.find(group, version, resource) if resource else None
     other = kind is not None and conversion.stored_kind(kind) is not kind
-    return Form(request.encoding, kind if other else None)
+    return Form(encoding, kind if other else None)
 
 
 def kind_of(given: Any) -> Kind:
@@ -194,9 +202,14 @@ def writer_of(context: Any, request: Any, subresource: str = "") -> Writer:
         return Writer(manager="knarr-agent", subresource=subresource, quiet=True)
     managed_fields.check_name(manager)
     if not manager:
-        agent = next((value for key, value in context.invocation_metadata() if key == "user-agent"), "")
-        manager = str(agent).partition("/")[0] or "unknown"
-    return Writer(manager=manager, subresource=subresource)
+        metadata = context.invocation_metadata()
+        manager = next((str(value).partition("/")[0] for key, value in metadata if key == "user-agent"), "")
+    return _writer(manager, subresource)
+
+
+@functools.lru_cache(maxsize=MAX_FORMS)
+def _writer(manager: str, subresource: str) -> Writer:
+    return Writer(manager=manager or "unknown", subresource=subresource)
 
 
 def config(request: Any, patch: Any, reading: Reading) -> dict[str, Any]:
@@ -251,11 +264,14 @@ def check_initial(asked: bool | None, match: str) -> None:
         )
 
 
-def event(kind: Kind, change: Change, form: Form, *, initial: bool) -> Any:
+def watch_response(kind: Kind, change: Change, form: Form, *, initial: bool) -> Any:
+    """With this one event."""
     if change.entry is not None:
         obj = object_of(change.entry, form)
     else:
         annotations = {INITIAL_EVENTS_END: "true"} if initial else {}
         metadata = meta_v1.ObjectMeta(resource_version=str(change.revision), annotations=annotations)
         obj = _value((form.version or kind).type(metadata=metadata), form.encoding)
-    return objects_pb2.WatchEvent(type=EVENT_TYPES[change.type], object=obj, resource_version=str(change.revision))
+    response = objects_pb2.WatchResponse()
+    response.events.add(type=EVENT_TYPES[change.type], object=obj, resource_version=str(change.revision))
+    return response

@@ -2,18 +2,19 @@
 
 gRPC hands calls over one by one, in the order in which they came; whoever sends thousands at once would have everybody
 wait for all of them. So a connection that sends more than ``FLOOD`` calls in a second is *held back*: each of its calls
-waits for a turn while more calls are being taken over, those of others among them, which start at once. Turns go round
-the connections that are held back. What is more than ``MAX_CALLS_OF_ONE`` on one connection is refused, which costs
-next to nothing, with a hint when to try again.
+waits for a turn, which comes when no more calls are being taken over, or several have been: those of others are among
+them, and start at once. Turns go round the connections that are held back. What is more than ``MAX_CALLS_OF_ONE`` on
+one connection is refused, which costs next to nothing, with a hint when to try again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 
-from knarr_api.errors import ResourceExhausted
+from knarr_api.errors import NOT_BEGUN, ResourceExhausted, Unavailable
 
 MAX_CALLS = 2000
 """Under way at a time, of all together."""
@@ -21,8 +22,15 @@ MAX_CALLS_OF_ONE = 256
 FLOOD = 200
 """Calls of one connection in a second from which on it is held back."""
 TAKEN_OVER_FIRST = 8
-"""Turns of the event loop, in each of which a call may be taken over, before one that is held back starts."""
+"""Calls, before one that is held back starts."""
+CALM_S, CROWD_CALM_S = 0.001, 0.02
+"""When no call was taken over for so long, none waits to be; the latter where several are held back already: one who
+waits for each answer has one at a time, and is not to wait longer than it must."""
 RETRY_AFTER_S = 1.0
+QUIET_S = 0.05
+"""So long nobody calls before a server that closes is closed."""
+CLOSED_RETRY_S = 0.25
+"""After a call was not begun for that: the connection is at an end by then."""
 MAX_SILENT = 10_000
 
 
@@ -43,19 +51,45 @@ class Fairness:
         self._connections: dict[str, Connection] = {}
         self._round: deque[Connection] = deque()
         """Connections with calls that wait."""
-        self._ticks = 0
-        self._ticking = False
+        self._taken = 0
+        """Calls, since the last turn."""
+        self._taken_s = 0.0
+        self._alarm: asyncio.TimerHandle | asyncio.Handle | None = None
+        """Set while calls wait."""
+        self._called = asyncio.Event()
+        self._idle: asyncio.Event | None = None
+        """There once no call may begin any more."""
+
+    def open(self) -> None:
+        self._idle = None
+
+    async def close(self) -> None:
+        """No call begins any more; returns when all have ended, and those who call seem to have heard."""
+        self._idle, self._called = asyncio.Event(), asyncio.Event()
+        if self.under_way:
+            await self._idle.wait()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self._called.clear()
+                await asyncio.wait_for(self._called.wait(), QUIET_S)
 
     def begin(self, peer: str) -> Connection:
-        """Raises ResourceExhausted when that is too much."""
+        """Raises ResourceExhausted when that is too much, Unavailable after ``close``."""
+        if self._idle is not None:
+            self._called.set()
+            raise Unavailable(NOT_BEGUN, retry_after_s=CLOSED_RETRY_S)
         one = self._connections.get(peer)
         if one is None:
             if len(self._connections) > MAX_SILENT:
                 self._forget_silent()
             one = self._connections[peer] = Connection()
-        now = int(asyncio.get_running_loop().time())
-        if one.second != now:
-            one.second, one.calls = now, 0
+        self._taken_s = asyncio.get_running_loop().time()
+        self._taken += 1
+        if self._taken >= TAKEN_OVER_FIRST:
+            self._give_turn()
+        second = int(self._taken_s)
+        if one.second != second:
+            one.second, one.calls = second, 0
         one.calls += 1
         if one.under_way >= MAX_CALLS_OF_ONE:
             text = f"this connection has {one.under_way} calls under way: wait for some of them"
@@ -75,25 +109,33 @@ class Fairness:
         if not one.waiting:
             self._round.append(one)
         one.waiting.append(turn)
-        if not self._ticking:
-            self._ticking = True
-            asyncio.get_running_loop().call_soon(self._tick)
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(CALM_S, self._look)
         await turn
 
     def end(self, one: Connection) -> None:
         one.under_way -= 1
         self.under_way -= 1
+        if self._idle is not None and not self.under_way:
+            self._idle.set()
 
-    def _tick(self) -> None:
-        self._ticks += 1
-        if self._ticks % TAKEN_OVER_FIRST == 0:
+    def _look(self) -> None:
+        """Whether it is calm: then one starts in each turn of the loop, so that what comes meanwhile is taken over."""
+        loop = asyncio.get_running_loop()
+        held = sum(len(one.waiting) for one in self._round)
+        busy_s = self._taken_s + (CALM_S if held == 1 else CROWD_CALM_S) - loop.time()
+        if busy_s <= 0:
             self._give_turn()
-        self._ticking = bool(self._round)
-        if self._ticking:
-            asyncio.get_running_loop().call_soon(self._tick)
+        if not self._round:
+            self._alarm = None
+        elif busy_s <= 0:
+            self._alarm = loop.call_soon(self._look)
+        else:
+            self._alarm = loop.call_later(busy_s, self._look)
 
     def _give_turn(self) -> None:
         """To the next connection's oldest call that still waits."""
+        self._taken = 0
         while self._round:
             one = self._round.popleft()
             turn = one.waiting.popleft()

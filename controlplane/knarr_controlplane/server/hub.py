@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from knarr_api import grpc_status
 from knarr_api.errors import Unavailable
+from knarr_controlplane.spreading import fractions
 from knarr_proto.v1 import agent_pb2
 
 OPEN_TIMEOUT_S = 10.0
 MAX_FRAMES = 64
 MAX_OUTGOING = 1024
+ACKNOWLEDGE_S = 10.0
+"""How long what is stored may stay unacknowledged, at least half of it: what comes meanwhile shares the message, and
+what is due after a burst on thousands of nodes comes over so long a time that others are not held up."""
 
 
 @dataclass(eq=False, slots=True)
@@ -22,7 +27,31 @@ class Connection:
     """One agent's stream; what is put into ``outgoing`` is sent to it. None ends it."""
 
     node: str
+    acknowledge_s: float = ACKNOWLEDGE_S
     outgoing: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    _stored: int = 0
+    _alarm: asyncio.TimerHandle | None = None
+
+    def stored(self, sequence: int) -> None:
+        """Everything up to there is; the agent is told soon."""
+        self._stored = sequence
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(self.acknowledge_s, self._acknowledge)
+
+    def acknowledge(self, sequence: int, refused: Sequence[Any] = ()) -> None:
+        """At once. Raises Unavailable as ``send``."""
+        self._forget_alarm()
+        self.send(agent_pb2.ServerMessage(ack=agent_pb2.Ack(sequence=sequence, refused=refused)))
+
+    def _acknowledge(self) -> None:
+        self._alarm = None
+        with contextlib.suppress(Unavailable):  # it does not read: it is told when it connects anew
+            self.acknowledge(self._stored)
+
+    def _forget_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def send(self, message: Any) -> None:
         """Raises Unavailable when the agent does not keep up."""
@@ -32,6 +61,7 @@ class Connection:
 
     def end(self) -> None:
         """The stream ends after what was sent before."""
+        self._forget_alarm()
         self.outgoing.put_nowait(None)
 
 
@@ -71,6 +101,7 @@ class AgentHub:
     def __init__(self) -> None:
         self.connections: dict[str, Connection] = {}
         self.sessions: dict[str, Session] = {}
+        self._fractions = fractions()
 
     def connect(self, node: str) -> Connection:
         """A newer connection of a node ends the older one."""
@@ -78,7 +109,8 @@ class AgentHub:
         if older is not None:
             older.end()
             self._give_up(node)
-        connection = self.connections[node] = Connection(node)
+        acknowledge_s = ACKNOWLEDGE_S * (1 + next(self._fractions)) / 2
+        connection = self.connections[node] = Connection(node, acknowledge_s)
         return connection
 
     def disconnect(self, connection: Connection) -> None:

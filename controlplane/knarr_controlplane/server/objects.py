@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -16,10 +18,12 @@ from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.changes import ALL, ChangeType, Filter
 from knarr_controlplane.pki import identity
 from knarr_controlplane.registry import applying, conversion, patching, scale, subresources
+from knarr_controlplane.registry.addressing import filter_of
 from knarr_controlplane.registry.pages import Wanted
-from knarr_controlplane.registry.registry import Registry, filter_of
+from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.server import documents
-from knarr_controlplane.server.calls import read_in_time, streaming, unary
+from knarr_controlplane.server.calls import raising, read_in_time, streaming, unary
+from knarr_controlplane.server.exchange import Exchange
 from knarr_controlplane.server.watching import SharedEvents
 from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
 
@@ -51,6 +55,9 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         self._registry = registry
         self._authorizer = authorizer
         self._events = SharedEvents()
+        self._exchanges: weakref.WeakSet[Exchange] = weakref.WeakSet()
+        self._leaving = False
+        self._exchanged = {method.__name__.lower(): functools.partial(raising(method), self) for method in EXCHANGED}
 
     @unary
     async def Get(self, request: Any, context: Any) -> Any:
@@ -149,8 +156,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
 
     async def _update_scale(self, request: Any, context: Any) -> Any:
         kind = documents.kind_of(request.type)
-        document = json.load(request.object.json)
-        wanted = json.decode_strict(document, Scale)
+        wanted = json.decode_strict(request.object.json, Scale)
         return await self._set_scale(request, context, kind, wanted.metadata.name, lambda _: wanted, wanted)
 
     async def _patch_scale(self, request: Any, context: Any, kind: Kind, patch: Any, type_: PatchType) -> Any:
@@ -275,7 +281,10 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         if initial and request.resource_version != "0":
             await self._registry.catch_up()
         self._allow(context, "watch", kind, request.namespace, filter_=filter_)
-        async for batch in self._registry.watch(kind, filter_, request.resource_version, initial=asked):
+        node = identity.of_call(context).node_name
+        reporter = kind is POD and filter_.interest() == ("spec.nodeName", node)
+        batches = self._registry.watch(kind, filter_, request.resource_version, initial=asked, reporter=reporter)
+        async for batch in batches:
             told = [
                 change
                 for change in batch
@@ -284,6 +293,21 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             if told:
                 yield self._events.response(kind, told, form, initial=initial, shared=shared)
             initial = initial and all(change.type is not ChangeType.BOOKMARK for change in batch)
+
+    @read_in_time
+    @streaming
+    def Exchange(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        exchange = Exchange(self._exchanged, context)
+        self._exchanges.add(exchange)
+        if self._leaving:
+            exchange.leave()
+        return exchange.answers()
+
+    def leave(self) -> None:
+        """The server stops: who makes calls on a stream is told."""
+        self._leaving = True
+        for exchange in self._exchanges:
+            exchange.leave()
 
     @unary
     async def Bind(self, request: Any, context: Any) -> Any:
@@ -335,6 +359,19 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             filter_=filter_,
             obj=obj,
         )
+
+
+EXCHANGED: tuple[Any, ...] = (
+    Objects.Get,
+    Objects.Create,
+    Objects.Update,
+    Objects.Patch,
+    Objects.Apply,
+    Objects.Delete,
+    Objects.Bind,
+    Objects.Evict,
+)
+"""What goes over Exchange: all that answers with one object, as a large answer would hold up the others."""
 
 
 def _known(meanings: Mapping[Any, M], number: int, field: str) -> M:

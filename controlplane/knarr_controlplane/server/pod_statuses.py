@@ -58,7 +58,7 @@ class PodStatuses:
         changes = [change for each, _ in asked for change in each]
         done: Sequence[Outcome]
         try:
-            done = await bulk.change_all(self._registry, POD, changes, writer=AGENT)
+            done = await bulk.change_all(self._registry, POD, changes, writer=AGENT, reported=True)
         except KnarrError as error:
             done = [error] * len(changes)
         except BaseException:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -20,6 +21,7 @@ from knarr_controlplane.pki import identity
 from knarr_controlplane.pki.authority import KeyPair
 from knarr_controlplane.pki.identity import Identity
 from knarr_controlplane.server import watching
+from knarr_controlplane.server.calls import LOAD
 from knarr_proto.v1 import (
     accounts_pb2,
     accounts_pb2_grpc,
@@ -43,6 +45,8 @@ WINDOW_BYTES = 1024 * 1024
 MAX_JOIN_CALLS = 64
 JOIN_METHODS = "/knarr.v1.Join/"
 GRACE_S = 0.5
+ENDED_WITHIN_S = 5.0
+"""Calls under way, when the server stops."""
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_send_message_length", -1),
@@ -111,7 +115,8 @@ class Serving:
     ) -> None:
         """identify: whose a bearer token is; raises Unauthenticated."""
         self._api = grpc.aio.server(options=(*OPTIONS, ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)))
-        watching.add_objects(services.objects, self._api)
+        watching.add_objects(services.objects, self._api, exchange=True)
+        self._leave = services.objects.leave
         pods_pb2_grpc.add_PodsServicer_to_server(services.pods, self._api)
         nodes_pb2_grpc.add_NodesServicer_to_server(services.nodes, self._api)
         agent_pb2_grpc.add_AgentServicer_to_server(services.agents, self._api)
@@ -138,7 +143,8 @@ class Serving:
             options=join_options, maximum_concurrent_rpcs=MAX_JOIN_CALLS, interceptors=(Bearers(identify),)
         )
         nodes_pb2_grpc.add_JoinServicer_to_server(services.join, self._join)
-        watching.add_objects(services.objects, self._join)
+        # A token ends, and is looked at with each call: so no streams of calls.
+        watching.add_objects(services.objects, self._join, exchange=False)
         cluster_pb2_grpc.add_ClusterServicer_to_server(services.cluster, self._join)
         accounts_pb2_grpc.add_AccountsServicer_to_server(services.accounts, self._join)
         pair = [(serving.key, serving.certificate)]
@@ -150,16 +156,23 @@ class Serving:
                 _bind(self._join, listener.host, listener.port + 1, server_only)
 
     async def start(self) -> None:
+        LOAD.open()
         await self._api.start()
         await self._join.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self) -> None:
-        """Calls under way get a moment; streams are ended."""
+        """Calls under way get a moment, new ones are refused as not begun; then streams are ended.
+
+        gRPC alone would cut off calls that it has received and not handed over yet, and nobody could say which.
+        """
         await self._health.enter_graceful_shutdown()
-        await self._join.stop(None)
-        await self._api.stop(GRACE_S)
+        self._leave()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDED_WITHIN_S):
+                await LOAD.close()
+        await asyncio.gather(self._join.stop(GRACE_S), self._api.stop(GRACE_S))
 
 
 class Bearers(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]

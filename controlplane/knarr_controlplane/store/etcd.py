@@ -146,7 +146,7 @@ class EtcdStore:
         if number < 0:
             raise Expired(f"resource version {at_revision} is from before the store was restored")
         entries: list[Entry] = []
-        page = PAGE
+        page = limit or PAGE
         while True:
             wanted = min(limit - len(entries), page) if limit else page
             request = rpc.RangeRequest(key=start, range_end=end, limit=wanted, revision=number)
@@ -297,7 +297,7 @@ class EtcdStore:
         for operations in batch:
             _fill(request.success.add().request_txn, operations, self._numbers)
         answer = await self.call(self._kv.Txn, request, writes=True)
-        number = answer.header.revision
+        number, pack = answer.header.revision, self._numbers.pack
         outcomes: list[Outcome] = []
         position = 0
         for operations, response in zip(batch, answer.responses, strict=True):
@@ -306,17 +306,17 @@ class EtcdStore:
                 outcomes.append(_conflict(operations, nested, self._numbers))
                 continue
             revisions: list[int] = []
-            writes = iter(nested.responses)
+            asked = 0
             for operation in operations:
                 if isinstance(operation, Check):
                     revisions.append(0)
                     continue
-                write = next(writes)
-                if isinstance(operation, Delete) and not write.response_delete_range.deleted:
+                asked += 1
+                if isinstance(operation, Delete) and not nested.responses[asked - 1].response_delete_range.deleted:
                     revisions.append(0)
                     continue
                 position += 1
-                revisions.append(self._numbers.pack(number, position))
+                revisions.append(pack(number, position))
             outcomes.append(tuple(revisions))
         return outcomes
 

@@ -12,8 +12,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from knarr_api.errors import Invalid, KnarrError, Unavailable
-from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Delete, Operation, Outcome, Put
+from knarr_controlplane.store.gathering import Rate, gather_s
+from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Operation, Outcome, Put
 
 MAX_COMMITS, MAX_BATCH_CHANGES, MAX_BATCH_BYTES = 128, 254, 1024 * 1024
 FIRST = "/registry/coordination.k8s.io/leases/"
@@ -21,9 +24,6 @@ FIRST = "/registry/coordination.k8s.io/leases/"
 or the leader be taken for lost because there is much to do."""
 WORTH_A_SECOND = 64
 """So many commits wait before another batch goes while one is under way: small batches cost more than they gain."""
-GATHER_S = 0.004
-"""Where several write at a time a batch goes no sooner than this after the last: each costs a round trip, and a wake-up
-of everybody who follows the store. Who writes alone does not wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,17 +41,29 @@ class Asked:
             self.future.set_result(self.outcomes)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Waiting:
-    """One commit and who waits for it: the ``place``-th of those."""
+class Waiting(msgspec.Struct, eq=False, gc=False):
+    """One commit and who waits for it: the ``place``-th of those. written, compared: keys, each in one of the two."""
 
     operations: tuple[Operation, ...]
     asked: Asked
     place: int = 0
+    written: list[str] = []
+    compared: list[str] = []
+    size_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        for operation in self.operations:
+            if isinstance(operation, Check):
+                self.compared.append(operation.key)
+                continue
+            self.written.append(operation.key)
+            if isinstance(operation, Put):
+                self.size_bytes += len(operation.value)
 
     @property
-    def size_bytes(self) -> int:
-        return sum(len(operation.value) for operation in self.operations if isinstance(operation, Put))
+    def goes_first(self) -> bool:
+        """Whether it writes Leases and nothing else: so all writes of one key stay in one order."""
+        return all(key.startswith(FIRST) for key in self.written)
 
 
 def check(operations: Sequence[Operation]) -> None:
@@ -78,30 +90,24 @@ class Busy:
     def copy(self) -> Busy:
         return Busy(self._written, self._compared)
 
-    def meets(self, operations: Sequence[Operation]) -> bool:
-        """Whether one of the operations has to wait."""
-        for operation in operations:
-            if operation.key in self._written:
-                return True
-            if operation.key in self._compared and not isinstance(operation, Check):
-                return True
-        return False
+    def meets(self, commit: Waiting) -> bool:
+        """Whether it has to wait."""
+        if not self._written.isdisjoint(commit.written) or not self._written.isdisjoint(commit.compared):
+            return True
+        return any(key in self._compared for key in commit.written)
 
-    def add(self, operations: Sequence[Operation]) -> None:
-        for operation in operations:
-            if isinstance(operation, Check):
-                self._compared[operation.key] = self._compared.get(operation.key, 0) + 1
-            else:
-                self._written.add(operation.key)
+    def add(self, commit: Waiting) -> None:
+        self._written.update(commit.written)
+        for key in commit.compared:
+            self._compared[key] = self._compared.get(key, 0) + 1
 
-    def remove(self, operations: Sequence[Operation]) -> None:
-        for operation in operations:
-            if not isinstance(operation, Check):
-                self._written.discard(operation.key)
-            elif self._compared[operation.key] > 1:
-                self._compared[operation.key] -= 1
+    def remove(self, commit: Waiting) -> None:
+        self._written.difference_update(commit.written)
+        for key in commit.compared:
+            if self._compared[key] > 1:
+                self._compared[key] -= 1
             else:
-                del self._compared[operation.key]
+                del self._compared[key]
 
 
 def take_batch(waiting: deque[Waiting], busy: Busy) -> list[Waiting]:
@@ -112,18 +118,17 @@ def take_batch(waiting: deque[Waiting], busy: Busy) -> list[Waiting]:
     changes = size_bytes = 0
     while waiting and len(batch) < MAX_COMMITS:
         commit = waiting.popleft()
-        own = len(changed_keys(commit.operations))
-        fits = changes + own <= MAX_BATCH_CHANGES
+        fits = changes + len(commit.written) <= MAX_BATCH_CHANGES
         fits = fits and (not batch or size_bytes + commit.size_bytes <= MAX_BATCH_BYTES)
-        if fits and not keys.meets(commit.operations):
+        if fits and not keys.meets(commit):
             batch.append(commit)
-            changes += own
+            changes += len(commit.written)
             size_bytes += commit.size_bytes
         else:
             kept.append(commit)
             if not fits:
                 break
-        keys.add(commit.operations)
+        keys.add(commit)
     waiting.extendleft(reversed(kept))
     return batch
 
@@ -148,6 +153,7 @@ class GroupCommitter:
         self._alarm: asyncio.TimerHandle | None = None
         self._sent_s, self._sent = 0.0, 0
         """When the last batch went, and how many commits were in it."""
+        self._rate = Rate()
         self._closed = False
 
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
@@ -177,8 +183,9 @@ class GroupCommitter:
         loop = asyncio.get_running_loop()
         asked = Asked(loop.create_future(), [()] * len(commits), len(commits))
         for place, operations in enumerate(commits):
-            queue = self._first if goes_first(operations) else self._waiting
-            queue.append(Waiting(tuple(operations), asked, place))
+            commit = Waiting(tuple(operations), asked, place)
+            queue = self._first if commit.goes_first else self._waiting
+            queue.append(commit)
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._soon)
@@ -214,14 +221,16 @@ class GroupCommitter:
             if not self._send(batch):
                 return
             self._sent_s, self._sent = asyncio.get_running_loop().time(), len(batch)
+            self._rate.note(self._sent, self._sent_s)
 
     def _gathers(self) -> bool:
-        """Whether more is to come before the next batch goes, which is then seen to."""
+        """Whether more is to come before the next batch goes, which is then seen to. Who writes alone does not wait."""
         if self._sent < 2 or len(self._waiting) >= WORTH_A_SECOND:
             return False
         loop = asyncio.get_running_loop()
-        due_s = self._sent_s + GATHER_S
-        if loop.time() >= due_s:
+        now_s = loop.time()
+        due_s = self._sent_s + gather_s(self._rate.per_s(now_s))
+        if now_s >= due_s:
             return False
         if self._alarm is None:
             self._alarm = loop.call_at(due_s, self._gathered)
@@ -234,7 +243,7 @@ class GroupCommitter:
     def _send(self, batch: list[Waiting]) -> bool:
         """Whether there was anything to send."""
         for commit in batch:
-            self._busy.add(commit.operations)
+            self._busy.add(commit)
         if batch:
             self._tasks.add(asyncio.get_running_loop().create_task(self._run(batch)))
         return bool(batch)
@@ -247,20 +256,10 @@ class GroupCommitter:
             outcomes = [error] * len(batch)
         finally:
             for commit in batch:
-                self._busy.remove(commit.operations)
+                self._busy.remove(commit)
             task = asyncio.current_task()
             assert task is not None
             self._tasks.discard(task)
         for commit, outcome in zip(batch, outcomes, strict=True):
             commit.asked.answer(commit.place, outcome)
         self._dispatch()
-
-
-def goes_first(operations: Sequence[Operation]) -> bool:
-    """Whether it writes Leases and nothing else: so all writes of one key stay in one order."""
-    return all(isinstance(operation, Check) or operation.key.startswith(FIRST) for operation in operations)
-
-
-def changed_keys(operations: Sequence[Operation]) -> list[str]:
-    """Keys that the operations write."""
-    return [operation.key for operation in operations if isinstance(operation, Put | Delete)]

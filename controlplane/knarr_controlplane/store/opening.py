@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 READING_S = 60.0
-"""An etcd that was just started listens at once, and answers when it has read its data: with 2.5 GB after some 10 s."""
+"""An etcd that was just started listens at once, and answers when it has read its data: of 2.5 GB it reads for 20 s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from knarr_api.errors import Conflict, KnarrError
 
 MAX_VALUE_BYTES = 1536 * 1024
@@ -37,8 +39,7 @@ class Entry:
     create_revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True, gc=False):
     """expected: the packed revision the key must have now; 0 must not exist; None whatever is there."""
 
     key: str
@@ -54,8 +55,7 @@ class Delete:
     expected: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, gc=False):
     """Only compares: the commit fails unless the key has this revision (0: is not there)."""
 
     key: str
@@ -76,8 +76,7 @@ class Listing:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StoreEvent:
+class StoreEvent(msgspec.Struct, frozen=True, gc=False):
     """One change. value is None for a deletion; previous is what was there before, if anything."""
 
     key: str

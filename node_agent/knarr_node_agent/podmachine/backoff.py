@@ -53,10 +53,11 @@ def sandbox_delay_s(count: int) -> float:
 
 
 def remaining_s(since: datetime.datetime | None, delay_s: float, now: datetime.datetime) -> float:
-    """Seconds until ``delay_s`` after ``since``; 0 when it is over; at most ``delay_s``, if clocks are set back."""
-    if since is None:
+    """Seconds until ``delay_s`` after ``since``; 0 when it is over, and when the clock was set back behind ``since``:
+    how long ago that was nobody knows then, and to wait until it comes again could take hours."""
+    if since is None or now < since:
         return 0.0
-    return min(max(delay_s - (now - since).total_seconds(), 0.0), delay_s)
+    return max(delay_s - (now - since).total_seconds(), 0.0)
 
 
 def _doubled(first_s: float, longest_s: float, times: int) -> float:

@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from knarr_api import errors, kinds
+from knarr_api import binding, deletion, errors, kinds
 from knarr_api.kinds import Kind
 from knarr_api.types.core_v1 import Namespace, NamespaceSpec, NamespaceStatus, Node, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
@@ -17,10 +17,6 @@ from knarr_client.client import Key, Propagation, T, meta_of
 from knarr_client.clock import Clock, SystemClock
 from knarr_client.memory.table import Record, Table
 
-FOREGROUND_FINALIZER = "foregroundDeletion"
-ORPHAN_FINALIZER = "orphan"
-NAMESPACE_FINALIZER = "kubernetes"
-POD_GRACE_DEFAULT_S = 30
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 Admit = Callable[[msgspec.Struct], msgspec.Struct]
@@ -131,7 +127,7 @@ class MemoryApi:
         if _has(obj, "spec") and changed.spec != present.spec:  # type: ignore[attr-defined]
             metadata = _replace(metadata, generation=(stored.generation or 0) + 1)
             changed = _replace(changed, metadata=metadata)
-        if metadata.deletion_timestamp is not None and self._may_go(changed):
+        if deletion.may_go(changed):
             return cast(T, self._remove(kind, key, changed))
         return cast(T, self._store(kind, key, changed))
 
@@ -153,28 +149,8 @@ class MemoryApi:
             raise errors.Conflict(
                 f'{_resource(kind)} "{key.name}": revision is {metadata.resource_version}, not {resource_version}'
             )
-        grace_s = _grace_s(present, grace_period_s)
-        finalizers = tuple(name for name in metadata.finalizers if name not in (FOREGROUND_FINALIZER, ORPHAN_FINALIZER))
-        if propagation is Propagation.FOREGROUND:
-            finalizers = (*finalizers, FOREGROUND_FINALIZER)
-        elif propagation is Propagation.ORPHAN:
-            finalizers = (*finalizers, ORPHAN_FINALIZER)
-        elif metadata.deletion_timestamp is not None:
-            finalizers = metadata.finalizers
-        previous_s = metadata.deletion_grace_period_seconds
-        if metadata.deletion_timestamp is not None and previous_s is not None:
-            grace_s = min(grace_s, previous_s)
-        if metadata.deletion_timestamp is None or grace_s != previous_s:
-            metadata = _replace(
-                metadata,
-                deletion_timestamp=_seconds(self.clock.now()) + datetime.timedelta(seconds=grace_s),
-                deletion_grace_period_seconds=grace_s,
-                generation=None if metadata.generation is None else metadata.generation + 1,
-            )
-        changed = _replace(present, metadata=_replace(metadata, finalizers=finalizers))
-        if isinstance(changed, Namespace):
-            changed = _replace(changed, status=_replace(changed.status, phase="Terminating"))
-        if self._may_go(changed):
+        changed = deletion.deleted(present, now=self.clock.now(), grace_s=grace_period_s, propagation=propagation.value)
+        if deletion.may_go(changed):
             self._remove(kind, key, changed)
         elif changed != present:
             self._store(kind, key, changed)
@@ -182,12 +158,7 @@ class MemoryApi:
     def bind(self, key: Key, uid: str, node: str) -> None:
         kind = kinds.of(Pod)
         pod = cast(Pod, self.get(kind, key))
-        if uid and uid != pod.metadata.uid:
-            raise errors.Conflict(f'pods "{key.name}": uid is {pod.metadata.uid}, not {uid}')
-        if pod.spec.node_name:
-            raise errors.Conflict(f'pods "{key.name}" is already assigned to node "{pod.spec.node_name}"')
-        if pod.metadata.deletion_timestamp is not None:
-            raise errors.Conflict(f'pods "{key.name}" is being deleted')
+        binding.check(pod, uid)
         self._store(kind, key, _replace(pod, spec=_replace(pod.spec, node_name=node)))
 
     # Inside
@@ -216,12 +187,6 @@ class MemoryApi:
     def _replace_status(self, kind: Kind, key: Key, present: msgspec.Struct, given: msgspec.Struct) -> msgspec.Struct:
         changed = _replace(present, status=given.status)  # type: ignore[attr-defined]
         return present if changed == present else self._store(kind, key, changed)
-
-    def _may_go(self, obj: msgspec.Struct) -> bool:
-        metadata = meta_of(obj)
-        if metadata.finalizers or (isinstance(obj, Namespace) and obj.spec.finalizers):
-            return False
-        return not isinstance(obj, Pod) or not metadata.deletion_grace_period_seconds
 
     def _store(self, kind: Kind, key: Key, obj: msgspec.Struct) -> msgspec.Struct:
         self.revision += 1
@@ -260,18 +225,8 @@ def _initial(obj: T) -> T:
     if isinstance(obj, Pod):
         return cast(T, _replace(obj, status=_replace(type(obj.status)(), phase="Pending")))
     if isinstance(obj, Namespace):
-        spec = NamespaceSpec(finalizers=(NAMESPACE_FINALIZER,))
+        spec = NamespaceSpec(finalizers=(deletion.NAMESPACE_FINALIZER,))
         return cast(T, _replace(obj, spec=spec, status=NamespaceStatus(phase="Active")))
     if _has(obj, "status") and not isinstance(obj, Node):
         return _replace(obj, status=type(obj.status)())  # type: ignore[attr-defined]
     return obj
-
-
-def _grace_s(obj: msgspec.Struct, asked_s: int | None) -> int:
-    """Only pods on a node take their time; those that were never assigned or have ended go at once."""
-    if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in ("Succeeded", "Failed"):
-        return 0
-    if asked_s is not None:
-        return asked_s
-    given_s = obj.spec.termination_grace_period_seconds
-    return POD_GRACE_DEFAULT_S if given_s is None else given_s

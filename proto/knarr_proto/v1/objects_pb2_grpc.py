@@ -94,6 +94,11 @@ class ObjectsStub:
                 request_serializer=knarr__proto_dot_v1_dot_objects__pb2.KindsRequest.SerializeToString,
                 response_deserializer=knarr__proto_dot_v1_dot_objects__pb2.KindsResponse.FromString,
                 _registered_method=True)
+        self.Exchange = channel.stream_stream(
+                '/knarr.v1.Objects/Exchange',
+                request_serializer=knarr__proto_dot_v1_dot_objects__pb2.ExchangeRequest.SerializeToString,
+                response_deserializer=knarr__proto_dot_v1_dot_objects__pb2.ExchangeResponse.FromString,
+                _registered_method=True)
 
 
 class ObjectsServicer:
@@ -181,6 +186,16 @@ class ObjectsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Exchange(self, request_iterator, context):
+        """Many calls on one stream, for a fraction of what each costs by itself. They run side by side and are answered as
+        they end, in any order. Each is limited, allowed, refused and counted as the method of its name is; its error is its
+        answer, and the others go on. Lists and watches have streams of their own. When the stream ends, so do its calls.
+        Not for callers with a token. Errors: RESOURCE_EXHAUSTED when answers are not read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ObjectsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -243,6 +258,11 @@ def add_ObjectsServicer_to_server(servicer, server):
                     servicer.Kinds,
                     request_deserializer=knarr__proto_dot_v1_dot_objects__pb2.KindsRequest.FromString,
                     response_serializer=knarr__proto_dot_v1_dot_objects__pb2.KindsResponse.SerializeToString,
+            ),
+            'Exchange': grpc.stream_stream_rpc_method_handler(
+                    servicer.Exchange,
+                    request_deserializer=knarr__proto_dot_v1_dot_objects__pb2.ExchangeRequest.FromString,
+                    response_serializer=knarr__proto_dot_v1_dot_objects__pb2.ExchangeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -569,6 +589,33 @@ class Objects:
             '/knarr.v1.Objects/Kinds',
             knarr__proto_dot_v1_dot_objects__pb2.KindsRequest.SerializeToString,
             knarr__proto_dot_v1_dot_objects__pb2.KindsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Exchange(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/knarr.v1.Objects/Exchange',
+            knarr__proto_dot_v1_dot_objects__pb2.ExchangeRequest.SerializeToString,
+            knarr__proto_dot_v1_dot_objects__pb2.ExchangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

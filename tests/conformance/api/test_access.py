@@ -257,13 +257,34 @@ async def test_hello_registers_the_node_and_heartbeats_renew_its_lease(agent, cl
     assert lease.spec.holder_identity == "hailing"
     assert lease.metadata.owner_references[0].uid == node.metadata.uid
     batches = client.watch(Lease, "kube-node-lease", resource_version=lease.metadata.resource_version)
-    await speaking.until_acknowledged(await speaking.send(heartbeat=agent_pb2.Heartbeat()))
+    await speaking.send(heartbeat=agent_pb2.Heartbeat())
     async with asyncio.timeout(DEADLINE_S):
         while True:
             renewed = [event.object for event in await anext(batches) if event.object is not None]
             if any(each.metadata.name == "hailing" for each in renewed):
                 break
     await batches.aclose()
+
+
+async def test_an_agent_that_returns_changes_its_node_in_one_write(agent, client):
+    _, node = await agent("returning", b'{"metadata": {"labels": {"zone": "a"}}}')
+    before = await client.patch(Node, "returning", patch={"metadata": {"labels": {"mine": "yes"}}})
+    batches = client.watch(
+        Node, field_selector="metadata.name=returning", resource_version=before.metadata.resource_version
+    )
+    again = Agent(node, "returning")
+    await again.hello(b'{"metadata": {"labels": {"zone": "b"}}, "status": {"capacity": {"cpu": "3"}}}')
+    await again.until_acknowledged(1)
+    seen = []
+    async with asyncio.timeout(DEADLINE_S):
+        while not any(node.metadata.labels["zone"] == "b" for node in seen):  # controllers write the Node as well
+            seen += [event.object for event in await anext(batches) if event.object is not None]
+    await batches.aclose()
+    changed = next(node for node in seen if node.metadata.labels["zone"] == "b")
+    assert changed.metadata.labels == {"zone": "b", "mine": "yes"}
+    assert str(changed.status.capacity["cpu"]) == "3"
+    assert changed.metadata.uid == before.metadata.uid
+    again.call.cancel()
 
 
 async def test_a_node_that_reports_keeps_its_name(agent, token, control_plane):
@@ -289,7 +310,7 @@ async def test_a_newer_stream_ends_the_older(agent, as_node):
     async with asyncio.timeout(DEADLINE_S):
         while await older.call.read() is not grpc.aio.EOF:
             pass
-    await newer.until_acknowledged(await newer.send(heartbeat=agent_pb2.Heartbeat()))
+    await newer.until_acknowledged(await newer.send(node_status=agent_pb2.NodeStatus(status_json=b"{}")))
     newer.call.cancel()
 
 

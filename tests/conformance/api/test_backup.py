@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from knarr_api.types.core_v1 import ConfigMap, Secret
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import cluster_pb2, cluster_pb2_grpc
+from tests.processes import running
 
 KNARR = str(Path(sys.executable).parent / "knarr")
 OFFLINE = (sys.executable, "-m", "knarr_controlplane.backup")
@@ -28,7 +28,7 @@ DEADLINE_S = 30
 OURS = "metadata.name!=kube-root-ca.crt"
 MANY, AT_ONCE = 3000, 100
 
-STORES = ["sqlite", pytest.param("etcd", marks=pytest.mark.skipif(not shutil.which("etcd"), reason="no etcd"))]
+STORES = ["sqlite", pytest.param("etcd", marks=pytest.mark.etcd)]
 
 
 def knarr(*words, kubeconfig=None):
@@ -47,7 +47,7 @@ def plain(file):
 
 def restore_and_kill(words):
     """SIGKILL when a third of it is done."""
-    with subprocess.Popen((*OFFLINE, *words), stdout=subprocess.PIPE) as process:
+    with running((*OFFLINE, *words), stdout=subprocess.PIPE) as process:
         assert json.loads(process.stdout.readline())["objects"] == MANY / 3
         process.send_signal(signal.SIGKILL)
 

@@ -23,6 +23,7 @@ from knarr_api.quantity import Quantity
 from knarr_api.types.core_v1 import Container, Node, NodeStatus, Pod, PodSpec, Secret
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client import join
+from knarr_client.calls import CallSettings
 from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
@@ -56,9 +57,10 @@ def observed(start: Any, free_port: Any, tmp_path: Any) -> Any:
         yield plane
 
 
-async def test_calls_and_decisions_are_counted(observed: Any) -> None:
+@pytest.mark.parametrize("exchange", [False, True], ids=["unary", "exchange"])
+async def test_calls_and_decisions_are_counted(observed: Any, exchange: bool) -> None:
     port = port_of(observed)
-    async with GrpcClient.connect(observed.access) as client:
+    async with GrpcClient.connect(observed.access, settings=CallSettings(exchange=exchange)) as client:
         amounts = {"cpu": Quantity("1"), "memory": Quantity("1Gi"), "pods": Quantity("10")}
         await client.create(Node(metadata=ObjectMeta(name="n1"), status=NodeStatus(allocatable=amounts)))
         pod = Pod(

@@ -7,21 +7,18 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
-import grpc.aio
 import pytest
 
-from knarr_api import grpc_status
-from knarr_api.errors import ResourceExhausted
 from knarr_api.types.core_v1 import ConfigMap
 from knarr_api.types.meta_v1 import ObjectMeta
-from knarr_client import channel
 from knarr_client.grpc import GrpcClient
-from knarr_client.kubeconfig import Access
-from knarr_proto.v1 import objects_pb2, objects_pb2_grpc
+from knarr_proto.v1 import objects_pb2
+from tests.bench.scale_calls import Connection, Lost
 
 FLOOD, CROWD = 3000, 200
 SPACE = "default"
+EXHAUSTED, DETAILS = r"grpc-status\x018", "grpc-status-details-bin"
+"""Of a refusal's headers: its code, and that it says when to try again."""
 REQUEST = objects_pb2.ListRequest(type=objects_pb2.ResourceType(version="v1", resource="configmaps"), namespace=SPACE)
 
 
@@ -35,39 +32,31 @@ async def crowded(client: GrpcClient) -> AsyncIterator[str]:
         await client.delete(ConfigMap, one.metadata.name, SPACE)
 
 
-def connection_of_its_own(access: Access) -> grpc.aio.Channel:
-    """Clients of one process share a connection, and would be held back together."""
-    credentials = grpc.ssl_channel_credentials(access.ca_pem, access.key_pem, access.certificate_pem)
-    options = (*channel.options(access), ("grpc.use_local_subchannel_pool", 1))
-    return grpc.aio.secure_channel(channel.target(access), credentials, options=options)
-
-
 async def test_who_floods_is_told_to_wait_and_others_are_served(
     control_plane: Any, client: GrpcClient, crowded: str
 ) -> None:
-    async with connection_of_its_own(control_plane.access) as flooding:
-        stub: Any = objects_pb2_grpc.ObjectsStub(flooding)
+    flooding = await Connection.open(control_plane.access)
+    answers: list[Lost | None] = []
+    done = asyncio.Event()
 
-        async def call() -> Exception | None:
-            try:
-                await stub.List(REQUEST, timeout=60)
-            except grpc.aio.AioRpcError as error:
-                return grpc_status.from_rpc(error)
-            return None
+    def ended(error: Lost | None) -> None:
+        answers.append(error)
+        if len(answers) == FLOOD:
+            done.set()
 
-        await stub.List(REQUEST, timeout=60)
-        started = time.monotonic()
-        flood = [asyncio.create_task(call()) for _ in range(FLOOD)]
-        waited: list[float] = []
-        while not all(task.done() for task in flood):
-            before = time.monotonic()
-            await client.get(ConfigMap, crowded, SPACE)
-            waited.append(time.monotonic() - before)
-        lasted = time.monotonic() - started
-        answers = [task.result() for task in flood]
-    refused = [answer for answer in answers if answer is not None]
+    started = time.monotonic()
+    for _ in range(FLOOD):
+        flooding.call("/knarr.v1.Objects/List", lambda _: None, ended).send(REQUEST.SerializeToString(), last=True)
+    waited: list[float] = []
+    while not done.is_set():
+        before = time.monotonic()
+        await client.get(ConfigMap, crowded, SPACE)
+        waited.append(time.monotonic() - before)
+    lasted = time.monotonic() - started
+    flooding.close()
+    refused = [str(answer) for answer in answers if answer is not None]
     assert refused, f"{FLOOD} calls at once are too many for one connection"
-    others = [error for error in refused if not (isinstance(error, ResourceExhausted) and error.retry_after_s)]
+    others = [error for error in refused if EXHAUSTED not in error or DETAILS not in error]
     assert not others, others[:3]
     assert answers.count(None) >= 100, "it is served as well"
     assert len(waited) >= 5, f"others had {len(waited)} answers in {lasted:.1f} s: {waited}"

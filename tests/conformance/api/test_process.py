@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -34,6 +35,10 @@ async def test_all_parts_are_healthy(client, cluster):
     answer = await cluster.Health(cluster_pb2.HealthRequest())
     assert answer.healthy
     assert {check.name for check in answer.checks} >= {"store", "cache", "agents", "leader"}
+
+
+def test_it_runs_as_a_batch_that_pushes_nobody_aside(control_plane):
+    assert os.sched_getscheduler(control_plane.process.pid) == os.SCHED_BATCH
 
 
 async def test_the_version_is_told(cluster):

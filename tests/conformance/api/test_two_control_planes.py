@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import itertools
 import shutil
+import signal
 import socket
 
 import msgspec
@@ -13,13 +16,12 @@ import pytest
 from knarr_api.types.coordination_v1 import Lease
 from knarr_api.types.core_v1 import ConfigMap, Secret
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client.calls import CallSettings
 from knarr_client.grpc import GrpcClient
 
-pytestmark = [
-    pytest.mark.etcd,
-    pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not on PATH"),
-]
+pytestmark = pytest.mark.etcd
 DEADLINE_S = 30
+WRITERS = 16
 LEASE = "knarr-controller-manager"
 
 
@@ -67,3 +69,38 @@ async def test_the_other_leads_when_the_leader_is_killed(both):
         async for _ in at_other.watch(Lease, "kube-system"):
             if await holder() not in ("", first):
                 break
+
+
+@pytest.mark.parametrize("exchange", [False, True], ids=["unary", "exchange"])
+async def test_a_client_goes_on_at_the_other(both, exchange):
+    one, _, other, _ = both
+    access = dataclasses.replace(one.access, endpoints=(*one.access.endpoints, *other.access.endpoints))
+    async with GrpcClient.connect(access, settings=CallSettings(exchange=exchange)) as client:
+        made = await client.create(ConfigMap(metadata=ObjectMeta(name="moved", namespace="default")))
+        one.process.kill()
+        one.process.wait()
+        assert (await client.get(ConfigMap, "moved", "default")).metadata.uid == made.metadata.uid
+        assert (await client.update(msgspec.structs.replace(made, data={"a": "b"}))).data == {"a": "b"}
+
+
+@pytest.mark.parametrize("exchange", [False, True], ids=["unary", "exchange"])
+async def test_no_write_fails_when_a_control_plane_is_stopped(both, exchange):
+    """As in a rolling upgrade: it answers what is under way, and has clients make their next call elsewhere."""
+    one, _, other, _ = both
+    access = dataclasses.replace(one.access, endpoints=(*one.access.endpoints, *other.access.endpoints))
+    stopped = asyncio.Event()
+    async with GrpcClient.connect(access, settings=CallSettings(exchange=exchange)) as client:
+
+        async def write(writer):
+            for number in itertools.count():
+                await client.create(ConfigMap(metadata=ObjectMeta(name=f"w{writer}-{number}", namespace="default")))
+                if stopped.is_set():
+                    break
+
+        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks:
+            for writer in range(WRITERS):
+                tasks.create_task(write(writer))
+            await client.create(ConfigMap(metadata=ObjectMeta(name="first", namespace="default")))
+            one.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(one.process.wait)
+            stopped.set()

@@ -28,7 +28,7 @@ from knarr_client.grpc import GrpcClient
 from knarr_controlplane.store import format as store_format
 from tests.slowness import patient
 
-pytestmark = [pytest.mark.etcd, pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not on PATH")]
+pytestmark = pytest.mark.etcd
 MAPS, DEPLOYMENTS = kinds.of(ConfigMap), kinds.of(Deployment)
 DEADLINE_S = 30.0
 FIELD = '    flavour: str = ""\n'

@@ -182,6 +182,47 @@ def test_replacing(knarr):
     assert knarr.json("get", "cm", "settings")["metadata"]["uid"] != live["metadata"]["uid"]
 
 
+def test_what_cannot_be_changed_is_made_anew_by_force(knarr):
+    apply = ("apply", "--force", "-f", "-")
+    assert knarr.ok(*apply, stdin=DEPLOYMENT) == "deployment.apps/web created\n"
+    assert knarr.ok(*apply, stdin=DEPLOYMENT) == "deployment.apps/web unchanged\n"
+    before = knarr.json("get", "deploy", "web")["metadata"]["uid"]
+    other = DEPLOYMENT.replace("matchLabels: {app: web}", "matchLabels: {app: x}").replace(
+        "    metadata: {labels: {app: web}}", "    metadata: {labels: {app: x}}"
+    )
+    assert "field is immutable" in knarr.fails("apply", "-f", "-", stdin=other)
+    wrong = other.replace("name: log", "name: main")
+    assert "Duplicate value" in knarr.fails(*apply, stdin=wrong)
+    assert knarr.json("get", "deploy", "web")["metadata"]["uid"] == before, "nothing goes that could not come back"
+    assert knarr.ok(*apply, stdin=other) == "deployment.apps/web configured\n"
+    live = knarr.json("get", "deploy", "web")
+    assert live["metadata"]["uid"] != before
+    assert live["spec"]["selector"] == {"matchLabels": {"app": "x"}}
+    assert knarr.ok("apply", "-f", "-", stdin=other) == "deployment.apps/web unchanged\n", (
+        "what was applied is recorded"
+    )
+    stale = CONFIG.replace("name: settings", 'name: settings, resourceVersion: "1"')
+    knarr.ok("apply", "-f", "-", stdin=CONFIG)
+    assert "the object has been modified" in knarr.fails("apply", "-f", "-", stdin=stale)
+    assert knarr.ok(*apply, stdin=stale) == "configmap/settings configured\n"
+    assert "--server-side cannot be used with --force" in knarr.fails(*apply, "--server-side", stdin=CONFIG)
+    assert "--dry-run=server cannot be used with --force" in knarr.fails(*apply, "--dry-run=server", stdin=CONFIG)
+
+
+def test_setting_what_a_service_selects(knarr):
+    knarr.ok("create", "service", "clusterip", "web", "--tcp", "80")
+    assert knarr.ok("set", "selector", "service", "web", "app=web,tier=front") == "service/web selector updated\n"
+    assert knarr.ok("set", "selector", "svc/web", "app=shop") == "service/web selector updated\n"
+    live = knarr.json("get", "svc", "web")
+    assert live["spec"]["selector"] == {"app": "shop"}
+    assert knarr.ok("set", "selector", "svc/web", "app=shop") == ""
+    stale = ("set", "selector", "svc/web", "app=b", "--resource-version", "1")
+    assert "the object has been modified" in knarr.fails(*stale)
+    knarr.ok("apply", "-f", "-", stdin=DEPLOYMENT)
+    assert "only supported for Services" in knarr.fails("set", "selector", "deploy/web", "app=shop")
+    assert "KEY=VALUE" in knarr.fails("set", "selector", "svc/web", "app in (a)")
+
+
 def test_setting_images_variables_and_resources(knarr):
     knarr.ok("apply", "-f", "-", stdin=DEPLOYMENT)
     assert knarr.ok("set", "image", "deploy/web", "main=shop:2") == "deployment.apps/web image updated\n"

@@ -244,6 +244,20 @@ def test_why_describe_and_events(knarr):
     described = knarr.ok("describe", "secret/s")
     assert "key:  6 bytes" in described and "hidden" not in described and "aGlkZGVu" not in described
     knarr.ok("events", "--for", "pod/lonely")
+    named = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: lonely}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+    )
+    both = knarr.ok("describe", "-f", "-", stdin=named)
+    assert re.findall(r"^Name: +(\S+)$", both, re.MULTILINE) == ["s", "lonely"] and "FailedScheduling" in both
+    assert "names are not allowed" in knarr.fails("describe", "pod", "lonely", "-f", "-", stdin=named)
+    assert "type of resource" in knarr.fails("describe")
+
+
+def test_a_watch_goes_on_as_long_as_asked(knarr):
+    knarr.ok("create", "configmap", "seen")
+    done = knarr.run("get", "cm", "seen", "-w", "--request-timeout", "1s")
+    assert done.returncode == 1 and "seen" in done.stdout
+    assert done.stderr == "error: the watch was ended after 1 s, as --request-timeout says\n"
 
 
 def test_why_says_what_stands_against_each_node(knarr):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from knarr_client import kubeconfig
+from knarr_client.calls import CallSettings
 from knarr_client.client import Client
 from knarr_client.clock import SystemClock
 from knarr_client.grpc import Encoding, GrpcClient
@@ -149,23 +150,27 @@ async def served(directory: Path) -> AsyncIterator[Opened]:
             await serving.stop()
 
 
-@contextlib.asynccontextmanager
-async def grpc_json(directory: Path) -> AsyncIterator[Opened]:
-    async with served(directory) as opened:
-        assert opened.access is not None
-        async with GrpcClient.connect(opened.access) as client:
-            yield Opened(client=client, compact=opened.compact, access=opened.access)
+def grpc_with(
+    encoding: Encoding = Encoding.JSON, *, exchange: bool = False
+) -> Callable[[Path], contextlib.AbstractAsyncContextManager[Opened]]:
+    @contextlib.asynccontextmanager
+    async def opened(directory: Path) -> AsyncIterator[Opened]:
+        async with served(directory) as there:
+            assert there.access is not None
+            settings = CallSettings(exchange=exchange)
+            async with GrpcClient.connect(there.access, encoding=encoding, settings=settings) as client:
+                yield Opened(client=client, compact=there.compact, access=there.access)
+
+    return opened
 
 
-@contextlib.asynccontextmanager
-async def grpc_protobuf(directory: Path) -> AsyncIterator[Opened]:
-    async with served(directory) as opened:
-        assert opened.access is not None
-        async with GrpcClient.connect(opened.access, encoding=Encoding.PROTOBUF) as client:
-            yield Opened(client=client, compact=opened.compact, access=opened.access)
-
-
-IMPLEMENTATIONS = {"memory": memory, "local": local, "grpc-json": grpc_json, "grpc-protobuf": grpc_protobuf}
+OVER_GRPC = {"grpc-json": grpc_with(), "grpc-exchange": grpc_with(exchange=True)}
+IMPLEMENTATIONS = {
+    "memory": memory,
+    "local": local,
+    "grpc-protobuf": grpc_with(Encoding.PROTOBUF),
+    **OVER_GRPC,
+}
 
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
@@ -179,8 +184,8 @@ def client(opened: Opened) -> Client:
     return opened.client
 
 
-@pytest.fixture
-async def over_grpc(tmp_path: Path) -> AsyncIterator[Opened]:
+@pytest.fixture(params=sorted(OVER_GRPC))
+async def over_grpc(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opened]:
     """For what only the client over gRPC has."""
-    async with grpc_json(tmp_path) as cluster:
+    async with OVER_GRPC[request.param](tmp_path) as cluster:
         yield cluster

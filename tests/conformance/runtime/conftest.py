@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -104,8 +103,8 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of our runtime, with an image."""
-    if os.geteuid() != 0 or shutil.which("busybox") is None:
-        pytest.skip("needs root and busybox")
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
     base = tmp_path_factory.mktemp("runtime")
     with _daemon(base) as socket:
         _import(socket, base / "busybox.tar")

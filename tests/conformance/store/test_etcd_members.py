@@ -26,7 +26,7 @@ from knarr_controlplane.store.protocol import Delete, Put, StoreEvent
 from tests.ports import free_ports
 from tests.slowness import patient
 
-pytestmark = [pytest.mark.etcd, pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not on PATH")]
+pytestmark = pytest.mark.etcd
 PODS = "/registry/core/pods/"
 SERVES_AGAIN_S = 20.0
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.processes import running, said_until
+
 COMMAND = Path(sys.executable).parent / "knarr-runtime"
 
 
@@ -60,19 +62,12 @@ def test_programs_cannot_steer_the_terminal(daemon: Any) -> None:
 
 
 def test_an_interrupt_ends_the_build(daemon: Any) -> None:
-    process = subprocess.Popen(
-        [COMMAND, "-H", str(daemon.socket), "build", "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None and process.stderr is not None
-    process.stdin.write("FROM base\nRUN echo running; sleep 600\n")
-    process.stdin.close()
-    while process.stderr.readline() != "running\n":
-        pass
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
-    process.stderr.close()
+    words = [COMMAND, "-H", str(daemon.socket), "build", "-"]
+    with running(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"FROM base\nRUN echo running; sleep 600\n")
+        process.stdin.close()
+        said_until(process, "running\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
     daemon.until(lambda: daemon.left() == [], "the program to be killed")

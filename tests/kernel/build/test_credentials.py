@@ -13,6 +13,7 @@ import pytest
 from knarr_proto.runtime.v1 import images_pb2
 from tests.kernel.build.conftest import Daemon
 from tests.kernel.daemon import ROOT
+from tests.processes import running
 
 REGISTRY = """
 import base64, io, sys, tarfile
@@ -36,7 +37,7 @@ registry.close()
 def registry(daemon: Daemon) -> Iterator[str]:
     """Its address, in the daemon's network namespace."""
     words = ["nsenter", f"--net=/run/netns/{daemon.name}", sys.executable, "-c", REGISTRY, str(ROOT)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with running(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         assert process.stdin is not None

@@ -65,6 +65,10 @@ def nobody(token):
 
 
 async def test_the_api_serves_there(namespace, tmp_path):
+    class Objects(objects_pb2_grpc.ObjectsServicer):
+        def leave(self):
+            """There are no streams of calls."""
+
     class Cluster(cluster_pb2_grpc.ClusterServicer):
         async def Version(self, request, context):
             return cluster_pb2.VersionResponse(version="here")
@@ -72,7 +76,7 @@ async def test_the_api_serves_there(namespace, tmp_path):
     now = datetime.datetime.now(datetime.UTC)
     authority = Authority.open(tmp_path, now)
     services = Services(
-        objects=objects_pb2_grpc.ObjectsServicer(),
+        objects=Objects(),
         pods=pods_pb2_grpc.PodsServicer(),
         nodes=nodes_pb2_grpc.NodesServicer(),
         agents=agent_pb2_grpc.AgentServicer(),

@@ -13,6 +13,7 @@ import pytest
 
 from tests.kernel.cri.commands import IMAGE, PATIENCE_S, Command
 from tests.kernel.daemon import until
+from tests.processes import running, said_until
 
 pytestmark = pytest.mark.root
 
@@ -114,19 +115,18 @@ def test_logs_between_two_times(command: Command) -> None:
 
 
 def test_events_are_told_as_they_come(command: Command) -> None:
-    words = command.words("events", "--filter", "container=job", "--format", "{{.Action}} {{.Actor.Attributes.name}}")
-    with subprocess.Popen(words, env=command.environment, stdout=subprocess.PIPE, text=True) as following:
+    words = command.words("events", "--filter", "label=seen", "--format", "{{.Action}} {{.Actor.Attributes.name}}")
+    with running(words, env=command.environment, stdout=subprocess.PIPE) as following:
         assert following.stdout is not None
 
         def begun() -> bool:
-            command("run", "--rm", "--name", "job", IMAGE, "true")
-            assert following.stdout is not None
+            command("run", "--rm", "--name", "first", "-l", "seen=yes", IMAGE, "true")
             return bool(select.select([following.stdout], [], [], 0.5)[0])
 
         until(begun, "the follower to have begun")
-        seen = [following.stdout.readline().strip() for _ in range(4)]
-        following.terminate()
-    assert set(seen) <= {"create job", "start job", "die job", "destroy job"} and "die job" in seen
+        command("run", "--rm", "--name", "job", "-l", "seen=yes", IMAGE, "true")
+        lines = said_until(following, "destroy job\n").splitlines()
+    assert [line for line in lines if line.endswith("job")] == ["create job", "start job", "die job", "destroy job"]
     assert command("events", "--until", "10ms") == ""
     command("events", "--filter", "colour=red", status=1)
 

@@ -14,6 +14,7 @@ import pytest
 from knarr_proto.cri import api_pb2 as cri
 from tests.kernel.cri.conftest import Daemon
 from tests.kernel.daemon import until
+from tests.processes import running
 
 pytestmark = pytest.mark.root
 SAY_WHO = """
@@ -153,18 +154,15 @@ def test_who_asked_before_the_pod_was_there_is_answered_by_it(daemon: Daemon) ->
     subprocess.run(command, check=True, timeout=10)
     serving(daemon, "first")
     enter = ["nsenter", f"--net=/run/netns/{daemon.name}", sys.executable, "-I", "-c", ASK_LONG]
-    with subprocess.Popen(enter, stdout=subprocess.PIPE, text=True) as client:
+    with running(enter, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None and client.stdout.readline() == "asking\n"
         port = cri.PortMapping(container_port=7000, host_port=8087, protocol=cri.UDP)
         sandbox = serving(daemon, "late", port)
         request = cri.ListContainersRequest(filter=cri.ContainerFilter(pod_sandbox_id=sandbox[0]))
         (container,) = daemon.runtime.ListContainers(request).containers
         join = ["nsenter", f"--net=/proc/{daemon.pid(container.id)}/ns/net", sys.executable, "-I", "-c", ECHO]
-        with subprocess.Popen(join) as server:
-            try:
-                assert client.stdout.read() == "there?\n"
-            finally:
-                server.kill()
+        with running(join):
+            assert client.stdout.read() == "there?\n"
 
 
 def test_ports_lead_to_the_pod_after_the_daemon_was_killed(daemon: Daemon) -> None:

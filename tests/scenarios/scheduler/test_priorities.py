@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knarr_api.errors import Conflict, Forbidden, Invalid
-from knarr_api.types.core_v1 import Pod, PodSchedulingGate
+from knarr_api.types.core_v1 import Affinity, Node, Pod, PodAffinityTerm, PodAntiAffinity, PodSchedulingGate
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSpec
 from knarr_api.types.scheduling_v1 import PriorityClass
@@ -150,6 +150,27 @@ def test_the_more_important_takes_the_place_that_was_being_freed(play):
         await world.until(lambda: world.pod("high").status.nominated_node_name == "")
         await world.until(lambda: world.node_of("higher") == "n1", within_s=15)
         assert not world.node_of("high") and not world.pod("higher").status.nominated_node_name
+
+    play(scenario)
+
+
+def test_a_pod_that_is_kept_out_for_its_labels_goes_in_when_they_change(play):
+    async def scenario(world):
+        apart = PodAffinityTerm(
+            topology_key="kubernetes.io/hostname", label_selector=LabelSelector(match_labels={"app": "noisy"})
+        )
+        alone = Affinity(
+            pod_anti_affinity=PodAntiAffinity(required_during_scheduling_ignored_during_execution=(apart,))
+        )
+        await world.add_node("n1")
+        await world.client.patch(Node, "n1", patch={"metadata": {"labels": {"kubernetes.io/hostname": "n1"}}})
+        await world.add_pod("quiet", affinity=alone)
+        await world.until(lambda: world.node_of("quiet") == "n1")
+        await world.add_pod("late", labels={"app": "noisy"})
+        await world.until(lambda: world.condition("late", "PodScheduled") is not None)
+        assert not world.node_of("late")
+        await world.client.patch(Pod, "late", "default", patch={"metadata": {"labels": {"app": "calm"}}})
+        await world.until(lambda: world.node_of("late") == "n1", within_s=20)
 
     play(scenario)
 

@@ -22,6 +22,13 @@ def refusal(document: Any, type_: type[Any] = Deployment) -> list[str]:
     return [str(detail) for detail in caught.value.details] or [caught.value.message]
 
 
+@pytest.mark.parametrize("document", [None, [], [1], "3", 7])
+def test_what_is_no_object_is_refused_whether_read_before_or_not(document: Any) -> None:
+    assert refusal(plain_json.dumps(document).encode())[0].startswith("expected object, got ")
+    if not isinstance(document, str):
+        assert refusal(document)[0].startswith("expected object, got ")
+
+
 def test_every_mistake_is_reported_at_once() -> None:
     container = {"imagePullPolice": "Always", "ports": [{"containerPort": 5_000_000_000}], "resources": {"limit": {}}}
     document = {

@@ -141,6 +141,19 @@ async def test_statuses_that_were_not_acknowledged_are_sent_again_the_newest_alo
     assert b"Succeeded" in found["u2"]
 
 
+async def test_a_status_that_was_acknowledged_is_not_sent_again(server: Any, agent: Run) -> None:
+    servicer, _ = server
+    stream = agent()
+    stream.report(report("Running", "u1"))
+    first = await servicer.next("pod_statuses")
+    stream.report(report("Running", "u2"))
+    await servicer.next("pod_statuses")
+    servicer.connections[-1].put_nowait(ack(first.sequence))
+    servicer.connections[-1].put_nowait(None)
+    again = await servicer.next("pod_statuses")
+    assert [update.uid for update in again.pod_statuses.updates] == ["u2"]
+
+
 async def test_a_node_status_that_could_not_be_stored_is_sent_again(server: Any, agent: Run) -> None:
     servicer, _ = server
     stream = agent()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from knarr_api.errors import NotFound
 from knarr_api.labels import Selector
 from knarr_api.types.apps_v1 import Deployment, ReplicaSet, StatefulSet
@@ -38,6 +40,8 @@ class DisruptionController:
         self._budgets = informers.of(PodDisruptionBudget)
         self._pods = informers.of(Pod)
         self._own_status: OwnWrites[Key, PodDisruptionBudget] = OwnWrites(self._budgets, clock)
+        self._noted_s: dict[Key, dict[tuple[str, datetime.datetime], float]] = {}
+        """Since when a pod is seen noted as evicted, by its name and the time that is noted."""
         self._budgets.add_handler(self._budget_changed)
         self._pods.add_handler(self._pod_changed)
         informers.of(Deployment).add_handler(self._scale_changed)
@@ -47,18 +51,27 @@ class DisruptionController:
         budget = self._budgets.by_key(key)
         if budget is None or budget.metadata.deletion_timestamp is not None:
             self._own_status.forget(key)
+            self._noted_s.pop(key, None)
             return None
         if not self._own_status.seen(key):
             return Again(LOOK_AGAIN_S)
         selector = Selector.from_label_selector(budget.spec.selector)
         pods = tuple(pod for pod in self._pods.items(key.namespace) if selector.matches(pod.metadata.labels))
-        plan = decide(World(budget=budget, pods=pods, scales=await self._scales(pods), now=self._clock.now()))
+        waited_s, scales = self._waited_s(key, budget), await self._scales(pods)
+        plan = decide(World(budget=budget, pods=pods, scales=scales, waited_s=waited_s, now=self._clock.now()))
         wanted = changed(budget, plan.status)
         if wanted is not None:
             self._tell(budget, pods, plan)
             # Compared with what was read: an eviction that came between is not counted twice.
             self._own_status.wrote(key, await self._client.update_status(wanted))
         return Again(plan.again_after_s) if plan.again_after_s else None
+
+    def _waited_s(self, key: Key, budget: PodDisruptionBudget) -> dict[str, float]:
+        """How long each pod has been seen noted as evicted."""
+        now_s, before = self._clock.monotonic(), self._noted_s.get(key, {})
+        noted = {each: before.get(each, now_s) for each in budget.status.disrupted_pods.items()}
+        self._noted_s[key] = noted
+        return {name: now_s - since_s for (name, _), since_s in noted.items()}
 
     def _tell(self, budget: PodDisruptionBudget, pods: tuple[Pod, ...], plan: Plan) -> None:
         namespace, name = budget.metadata.namespace, budget.metadata.name
@@ -116,8 +129,9 @@ class DisruptionController:
         self.queue.add(change.key)
 
     def _pod_changed(self, change: Change[Pod]) -> None:
-        labels = [pod.metadata.labels for pod in (change.old, change.new) if pod is not None]
-        for budget in self._budgets.items(change.key.namespace):
+        budgets = self._budgets.items(change.key.namespace)
+        labels = [pod.metadata.labels for pod in (change.old, change.new) if pod is not None] if budgets else []
+        for budget in budgets:
             selector = Selector.from_label_selector(budget.spec.selector)
             if any(selector.matches(each) for each in labels):
                 self.queue.add(key_of(budget))

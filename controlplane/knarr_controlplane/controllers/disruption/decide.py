@@ -16,7 +16,8 @@ from knarr_controlplane.controllers.deployment.limits import absolute
 from knarr_controlplane.controllers.pods import state
 
 DELETION_TIMEOUT_S = 120.0
-"""An evicted pod that is not being deleted after this time counts again."""
+"""An evicted pod that is not being deleted after this time counts again. By the time that the controller has seen it
+noted: whoever noted it may have another clock, and by one that is behind two could go for one."""
 ALLOWED = "DisruptionAllowed"
 
 
@@ -30,11 +31,15 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """pods: those that the budget selects. scales: by the uid of the pods' controller, where it has replicas."""
+    """pods: those that the budget selects. scales: by the uid of the pods' controller, where it has replicas.
+
+    waited_s: for how long pods that the budget notes as evicted have been seen there, by name; of others it is 0.
+    """
 
     budget: PodDisruptionBudget
     pods: tuple[Pod, ...]
     scales: Mapping[str, Scale]
+    waited_s: Mapping[str, float]
     now: datetime.datetime
 
 
@@ -110,7 +115,7 @@ def _disrupted(world: World) -> tuple[dict[str, datetime.datetime], tuple[Pod, .
         pod = present.get(name)
         if pod is None or pod.metadata.deletion_timestamp is not None:
             continue
-        left_s = DELETION_TIMEOUT_S - (world.now - since).total_seconds()
+        left_s = DELETION_TIMEOUT_S - world.waited_s.get(name, 0.0)
         if left_s > 0:
             waiting[name] = since
             due_s.append(left_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 
 import structlog
@@ -11,7 +12,8 @@ from knarr_api.types.core_v1 import Event
 from knarr_client.client import Client
 from knarr_client.clock import Clock
 
-PAGE = 500
+PAGE = 100
+"""Between two of them others get their turn: reading one takes some milliseconds."""
 
 
 class EventExpiry:
@@ -44,6 +46,7 @@ class EventExpiry:
             continue_ = page.continue_
             if not continue_:
                 break
+            await asyncio.sleep(0)
         for event in doomed:
             metadata = event.metadata
             try:

@@ -1,7 +1,8 @@
 """Which pods a node's NoExecute taints drive away, and when. Pure.
 
 A pod stays on a tainted node for as long as it tolerates the taint: for ever, for ``tolerationSeconds`` since both it
-and the taint are there, or not at all. Of several taints the shortest time counts.
+and the taint are there, or not at all. Of several taints the shortest time counts, of several tolerations of one
+taint the first.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from knarr_api.types.core_v1 import Pod, Taint, Toleration
+from knarr_api.types.core_v1 import Pod, Taint
 from knarr_controlplane.controllers.nodes import taints
 from knarr_controlplane.controllers.pods import state
+from knarr_controlplane.scheduler.tolerations import tolerates
 
 NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
@@ -44,17 +46,6 @@ def evictions(
     return tuple(found)
 
 
-def tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """Source: Kubernetes API, core/v1 Toleration."""
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    if (toleration.operator or "Equal") == "Exists":
-        return True
-    return bool(toleration.key) and toleration.value == taint.value
-
-
 def _arrived(pod: Pod) -> datetime.datetime | None:
     """When the pod came to its node, as far as it says."""
     scheduled = next((each for each in pod.status.conditions if each.type == "PodScheduled"), None)
@@ -64,13 +55,12 @@ def _arrived(pod: Pod) -> datetime.datetime | None:
 
 def _end(pod: Pod, taint: Taint, now: datetime.datetime, not_before: datetime.datetime) -> datetime.datetime | None:
     """When the pod's patience with this taint ends; None for never."""
-    matching = [toleration for toleration in pod.spec.tolerations if tolerates(toleration, taint)]
+    toleration = next((each for each in pod.spec.tolerations if tolerates(each, taint)), None)
     begin = max(taint.time_added or now, _arrived(pod) or NEVER)
     if taint.key in (taints.UNREACHABLE, taints.NOT_READY):
         begin = max(begin, not_before)
-    if not matching:
+    if toleration is None:
         return begin
-    limits = [toleration.toleration_seconds for toleration in matching if toleration.toleration_seconds is not None]
-    if not limits:
+    if toleration.toleration_seconds is None:
         return None
-    return begin + datetime.timedelta(seconds=max(0, min(limits)))
+    return begin + datetime.timedelta(seconds=max(0, toleration.toleration_seconds))

@@ -6,6 +6,10 @@ looked at before counts as seen now. So the patience with every node starts anew
 - when this controller starts or becomes the leader,
 - when it was itself away: its loop stood still, or its watch of Leases was cut off (``forgiven``).
 
+And for as long as one after the other is heard again then: thousands of agents that connect to a control plane that was
+restarted take more than a grace period, and those that wait for their turn are not silent by their own fault. No longer
+than ``all_silent_hold_s``.
+
 When all nodes fall silent together, the fault is more likely on our side of the network. They are marked as usual, but
 no pod is evicted before they have been silent for ``all_silent_hold_s``; and when the first of them is heard again, the
 evictions of the others count from then.
@@ -39,6 +43,10 @@ class Health:
     all_silent_since_s: float | None = None
     calm_since_s: float = 0.0
     """Silences are counted, for evictions, from here at the earliest."""
+    awaited: frozenset[str] = frozenset()
+    """Nodes that were forgiven and not heard since."""
+    returned_s: float = 0.0
+    """When the last of them was heard that had to wait: later than any heartbeat of one that is connected."""
 
 
 def looked(health: Health, changed: Mapping[str, str | None], now_s: float, settings: HealthSettings) -> Health:
@@ -48,6 +56,7 @@ def looked(health: Health, changed: Mapping[str, str | None], now_s: float, sett
     node is gone.
     """
     heard = dict(health.heard)
+    returned: set[str] = set()
     for node, renewal in changed.items():
         before = heard.get(node)
         if renewal is None:
@@ -55,7 +64,12 @@ def looked(health: Health, changed: Mapping[str, str | None], now_s: float, sett
         elif before is None or before.renewal != renewal:
             heard.pop(node, None)  # to the end
             heard[node] = Heard(renewal=renewal, at_s=now_s)
+            returned.add(node)
     after = replace(health, heard=heard)
+    if returned := returned & health.awaited:
+        had_to_wait = now_s - health.calm_since_s > settings.grace_s / 2
+        returned_s = now_s if had_to_wait else health.returned_s
+        after = replace(after, awaited=health.awaited - returned, returned_s=returned_s)
     last = next(reversed(heard), None)
     everybody_silent = last is not None and is_silent(after, last, now_s, settings)
     if everybody_silent:
@@ -68,12 +82,15 @@ def looked(health: Health, changed: Mapping[str, str | None], now_s: float, sett
 def forgiven(health: Health, now_s: float) -> Health:
     """After we have been away: everybody was heard just now."""
     heard = {node: Heard(renewal=before.renewal, at_s=now_s) for node, before in health.heard.items()}
-    return Health(heard=heard, all_silent_since_s=None, calm_since_s=now_s)
+    return Health(heard=heard, all_silent_since_s=None, calm_since_s=now_s, awaited=frozenset(heard), returned_s=now_s)
 
 
 def is_silent(health: Health, node: str, now_s: float, settings: HealthSettings) -> bool:
     heard = health.heard.get(node)
-    return heard is not None and now_s - heard.at_s > settings.grace_s
+    if heard is None:
+        return False
+    patient_until_s = min(health.returned_s, health.calm_since_s + settings.all_silent_hold_s)
+    return now_s - max(heard.at_s, patient_until_s) > settings.grace_s
 
 
 def silent(health: Health, now_s: float, settings: HealthSettings) -> dict[str, None]:

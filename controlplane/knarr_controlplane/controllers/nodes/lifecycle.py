@@ -72,6 +72,7 @@ class NodeLifecycleController:
         """Look at the Leases until cancelled. The informers must have synced."""
         looked_s = self._clock.monotonic()
         failure_s = self._leases.last_failure_s
+        self._look(looked_s, looked_s)
         self._health = health.forgiven(self._health, looked_s)
         while True:
             now_s = self._clock.monotonic()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Iterable
 
 
 class Ranges:
@@ -50,11 +49,3 @@ class Ranges:
         if network.version != self._whole.version or low > high:
             return range(0)
         return range((low - first) // self._step, (high - first) // self._step + 1)
-
-
-def first_free(cluster: str, prefix_length: int, used: Iterable[str]) -> str | None:
-    """The lowest range of that length inside ``cluster`` that overlaps none of ``used``; None when all are taken."""
-    ranges = Ranges(cluster, prefix_length)
-    for text in used:
-        ranges.take(text)
-    return ranges.first_free()

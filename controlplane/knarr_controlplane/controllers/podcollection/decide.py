@@ -7,7 +7,7 @@ orphaned             its node's object is gone for ``quarantine_s``: no agent wi
 terminating, no node it was never on a node, so no agent knows of it
 out of service       being deleted, on a node that its admin declared dead with the taint
                      node.kubernetes.io/out-of-service
-ended, too many      the oldest of more than ``ended_max`` pods that have ended
+ended, too many      the oldest of more than ``ended_max`` pods that have ended, those that were evicted first
 ===================  ==============================================================================
 """
 
@@ -57,6 +57,7 @@ def removals(
     return tuple(found)
 
 
-def _age(pod: Pod) -> tuple[float, str]:
+def _age(pod: Pod) -> tuple[bool, float, str]:
     created = pod.metadata.creation_timestamp
-    return (created.timestamp() if created is not None else 0.0, pod.metadata.name)
+    at_s = created.timestamp() if created is not None else 0.0
+    return pod.status.reason != "Evicted", at_s, pod.metadata.name

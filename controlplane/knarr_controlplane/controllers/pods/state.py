@@ -25,7 +25,7 @@ def is_ended(pod: Pod) -> bool:
 
 
 def is_active(pod: Pod) -> bool:
-    return not is_ended(pod) and pod.metadata.deletion_timestamp is None
+    return pod.status.phase not in ENDED and pod.metadata.deletion_timestamp is None
 
 
 def condition(pod: Pod, type_: str) -> PodCondition | None:

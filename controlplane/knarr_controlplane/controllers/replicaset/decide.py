@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -61,12 +61,14 @@ def decide(world: World) -> Plan:
     selector = Selector.from_label_selector(replicaset.spec.selector)
     if replicaset.spec.selector is None or not str(selector):
         return Plan()
-    relevant = tuple(pod for pod in world.pods if state.is_active(pod) or ownership.controller_of(pod) is not None)
+    relevant = [pod for pod in world.pods if ownership.controller_of(pod) is not None or state.is_active(pod)]
     claim = ownership.claim(replicaset, selector, relevant)
-    active = tuple(pod for pod in claim.owned if state.is_active(pod))
-    terminating = sum(
-        1 for pod in claim.owned if pod.metadata.deletion_timestamp is not None and not state.is_ended(pod)
-    )
+    active = tuple([pod for pod in claim.owned if state.is_active(pod)])
+    terminating = 0
+    if len(active) < len(claim.owned):
+        terminating = sum(
+            pod.metadata.deletion_timestamp is not None and not state.is_ended(pod) for pod in claim.owned
+        )
     create: tuple[Pod, ...] = ()
     delete: tuple[Pod, ...] = ()
     if replicaset.metadata.deletion_timestamp is None:
@@ -156,13 +158,13 @@ def deletion_cost(pod: Pod) -> int:
 
 def status(replicaset: ReplicaSet, plan: Plan, failure: Failure | None, now: datetime.datetime) -> ReplicaSetStatus:
     """The status that the pods observed amount to; equal to the present one when nothing changed."""
-    template_labels = replicaset.spec.template.metadata.labels
+    wanted = replicaset.spec.template.metadata.labels.items()
     min_ready_s = replicaset.spec.min_ready_seconds or 0
     ready = [pod for pod in plan.active if state.is_ready(pod)]
     available = sum(state.available_in_s(pod, min_ready_s, now) == 0.0 for pod in ready) if min_ready_s else len(ready)
     return ReplicaSetStatus(
         replicas=len(plan.active),
-        fully_labeled_replicas=sum(_has_all(pod.metadata.labels, template_labels) for pod in plan.active) or None,
+        fully_labeled_replicas=sum([wanted <= pod.metadata.labels.items() for pod in plan.active]) or None,
         ready_replicas=len(ready) or None,
         available_replicas=available or None,
         terminating_replicas=plan.terminating or None,
@@ -201,10 +203,6 @@ def _pod(replicaset: ReplicaSet, name: str, owner: OwnerReference) -> Pod:
         owner_references=(owner,),
     )
     return Pod(metadata=metadata, spec=template.spec)
-
-
-def _has_all(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(labels.get(name) == value for name, value in wanted.items())
 
 
 def _next_available_s(replicaset: ReplicaSet, active: Sequence[Pod], now: datetime.datetime) -> float | None:

@@ -10,6 +10,7 @@ Slots count up, so a name is not used again soon after its pod is gone.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -47,6 +48,7 @@ def _prefix(replicaset: str) -> str:
     return f"{replicaset}-"[:PREFIX_MAX]
 
 
+@functools.lru_cache(maxsize=1024)
 def _offset(uid: str) -> int:
     return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8], "big") % SLOTS
 

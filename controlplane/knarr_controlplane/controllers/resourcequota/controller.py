@@ -67,6 +67,8 @@ class ResourceQuotaController:
             self.queue.add(change.key)
 
     def _pod_changed(self, change: Change[Pod]) -> None:
+        if not len(self._quotas):
+            return
         if change.old is None:
             self._look(change.key.namespace, ADDED_S)
         elif frees(change.old, change.new, self._clock.now()):

@@ -26,6 +26,9 @@ from knarr_controlplane.controllers.notes import Note
 from knarr_controlplane.controllers.pods import state
 from knarr_controlplane.controllers.statefulset import claims, identity, rolling
 
+CLAIMS_GO_S = 0.5
+"""When to look again whether the claims of a pod before are gone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
@@ -78,6 +81,7 @@ def decide(world: World) -> Plan:
     if stateful.metadata.deletion_timestamp is not None:
         return Plan(status=status)
     step = _step(world, seen)
+    waits = [seconds for seconds in (seen.available_in_s(), step.again_after_s) if seconds is not None]
     return Plan(
         history=past,
         forget=_forgotten(stateful, past, claim.owned, status),
@@ -92,7 +96,7 @@ def decide(world: World) -> Plan:
         delete=tuple(step.delete),
         create=tuple(step.create),
         status=status,
-        again_after_s=seen.available_in_s(),
+        again_after_s=min(waits, default=None),
     )
 
 
@@ -165,6 +169,7 @@ class _Step:
     delete: list[Pod] = field(default_factory=list)
     create: list[Pod] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    again_after_s: float | None = None
 
 
 def is_healthy(pod: Pod) -> bool:
@@ -189,7 +194,11 @@ def _keep(seen: _Seen, ordinal: int, step: _Step) -> bool:
     """Whether the ordinals after this one must wait."""
     pod = seen.replicas.get(ordinal)
     if pod is None:
-        step.create.append(seen.make(ordinal))
+        name = identity.pod_name(seen.stateful, ordinal)
+        if claims.are_going(seen.stateful, name, seen.world.claims):
+            step.again_after_s = CLAIMS_GO_S
+        else:
+            step.create.append(seen.make(ordinal))
         return True
     if pod.metadata.deletion_timestamp is not None:
         return True
@@ -225,8 +234,7 @@ def _claims(world: World, seen: _Seen, created: Sequence[Pod]) -> tuple[Persiste
     return tuple(
         claim
         for pod in (*created, *waiting)
-        for claim in identity.make_claims(world.stateful, pod.metadata.name)
-        if claim.metadata.name not in world.claims
+        for claim in claims.missing(world.stateful, pod.metadata.name, world.claims)
     )
 
 

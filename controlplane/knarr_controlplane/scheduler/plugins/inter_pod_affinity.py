@@ -19,13 +19,24 @@ ORDER = 45
 
 
 class InterPodAffinity:
+    """hard_weight: what a required affinity of a pod that is placed counts for, for those it wants near.
+    ignores_preferred: pods that prefer no others themselves go anywhere, whatever those that are placed want near."""
+
+    def __init__(self, hard_weight: int = 1, *, ignores_preferred: bool = False) -> None:
+        self._hard_weight = hard_weight
+        self._ignores_preferred = ignores_preferred
+
     name = "InterPodAffinity"
     weight = 2.0
     by_node = False
     wakes_on = ClusterEvent.NODE_ADDED | ClusterEvent.NODE_LABELS | ClusterEvent.POD_REMOVED | ClusterEvent.POD_ADDED
 
     def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
-        return Reach.ALL if wishes(pod.pod) is not NO_WISHES or columns.apart or columns.soft else Reach.NOTHING
+        return (
+            Reach.ALL
+            if wishes(pod.pod) is not NO_WISHES or columns.apart or columns.near or columns.soft
+            else Reach.NOTHING
+        )
 
     def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
         wanted = wishes(pod.pod)
@@ -50,15 +61,18 @@ class InterPodAffinity:
             yield Refusal("node(s) didn't satisfy existing pods anti-affinity rules", unwelcome & others)
 
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
-        metadata = pod.pod.metadata
+        metadata, own = pod.pod.metadata, wishes(pod.pod).soft
+        if self._ignores_preferred and not own:
+            return None
         total = np.zeros(columns.capacity, dtype=np.int64)
-        for weighted in wishes(pod.pod).soft:
+        for weighted in own:
             domains, number = columns.domains(weighted.term.topology_key)
             total += weighted.weight * per_domain(_counts((weighted.term,), columns), domains, number)
-        for term, column in columns.soft.items():
-            if term.matches(metadata.namespace, metadata.labels, columns.namespaces):
-                domains, number = columns.domains(term.topology_key)
-                total += per_domain(column, domains, number)
+        for weight, terms in ((1, columns.soft), (self._hard_weight, columns.near)):
+            for term, column in terms.items():
+                if weight and term.matches(metadata.namespace, metadata.labels, columns.namespaces):
+                    domains, number = columns.domains(term.topology_key)
+                    total += weight * per_domain(column, domains, number)
         least, most = int(total[feasible].min()), int(total[feasible].max())
         if most <= least:
             return None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from knarr_api.labels import Requirement, Selector
 from knarr_api.types.core_v1 import Pod, TopologySpreadConstraint
 from knarr_api.types.meta_v1 import OwnerReference
-from knarr_controlplane.scheduler.columns import Columns, IntColumn, Mask, Scores
+from knarr_controlplane.scheduler.columns import Columns, IntColumn, Mask, Rows, Scores
 from knarr_controlplane.scheduler.framework import MAX_SCORE, ClusterEvent, PodToPlace, Reach, Refusal, Scorer
 from knarr_controlplane.scheduler.plugins.node_affinity import eligible
 from knarr_controlplane.scheduler.records import CountKey, PodRecord, of_namespace, of_owner
@@ -91,7 +91,7 @@ class PodTopologySpread:
     def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
         if self._defaults is None and not pod.pod.spec.topology_spread_constraints:
             wishes = _default_wishes(pod.pod, columns)
-            return _scorer(wishes, columns, feasible, feasible)() if wishes and wishes[0].pods().any() else None
+            return _scores(wishes, columns, feasible, feasible) if wishes and wishes[0].pods().any() else None
         soft = [each for each in self._demands(pod.pod, columns) if each.constraint.when_unsatisfiable == ANYWAY]
         located = _located([each.constraint.topology_key for each in soft], columns)
         wishes = [
@@ -103,7 +103,7 @@ class PodTopologySpread:
             )
             for each in soft
         ]
-        return _scorer(wishes, columns, feasible, feasible & located)()
+        return _scores(wishes, columns, feasible, feasible & located)
 
     def _demands(self, pod: Pod, columns: Columns) -> list[Demand]:
         found = []
@@ -116,12 +116,56 @@ class PodTopologySpread:
         siblings = functools.partial(columns.counts, CountKey(of_owner(owner.uid), "all"), lambda record: True)
         return [Demand(constraint, siblings, 1) for constraint in self._defaults]
 
-    def prepare(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scorer | None:
+    def prepare(self, pod: PodToPlace, columns: Columns, rows: Rows) -> Scorer | None:
         if self._defaults is not None or pod.pod.spec.topology_spread_constraints:
             return None
         wishes = _default_wishes(pod.pod, columns)
-        scorer = _scorer(wishes, columns, feasible, feasible)
-        return lambda: scorer() if wishes and wishes[0].pods().any() else None
+        return Apart(wishes[0], wishes[1], columns, rows).scores if wishes else lambda placed: None
+
+
+class Apart:
+    """What ``_scores`` gives for default wishes, kept up to date while siblings are placed one by one: to count them
+    all again for each would take most of the time of a decision."""
+
+    def __init__(self, by_node: Wish, by_zone: Wish, columns: Columns, rows: Rows) -> None:
+        pods = by_node.pods()
+        self._any = bool(pods.any())
+        located = columns.domains(HOSTNAME)[0][rows] >= 0
+        self._weight = np.where(located, math.log(len(rows) + 2), 0.0)
+        """Per row of ``rows``, of each sibling there."""
+        self._base = np.where(located, by_node.max_skew - 1, 0.0)
+        self._pods = pods[rows]
+        self._cost = self._pods * self._weight + self._base
+        zones, number_of_zones = columns.domains(ZONE)
+        counted = by_zone.counted & (zones >= 0)
+        self._crowds = np.bincount(zones + 1, weights=pods * counted, minlength=number_of_zones + 1)
+        """Siblings per zone; the first is no zone."""
+        self._zones, self._counted = zones[rows] + 1, counted[rows]
+        self._members: dict[int, Rows] = {}
+        self._zone_weight = math.log(np.count_nonzero(np.bincount(self._zones)[1:]) + 2)
+        self._zone_base = by_zone.max_skew - 1
+        self._total: Scores = np.zeros(len(rows))
+        for zone in np.unique(self._zones):
+            self._count(int(zone))
+
+    def scores(self, placed: int | None) -> Scores | None:
+        if placed is not None:
+            self._any = True
+            self._pods[placed] += 1
+            self._cost[placed] = self._pods[placed] * self._weight[placed] + self._base[placed]
+            zone = int(self._zones[placed])
+            self._crowds[zone] += self._counted[placed]
+            self._count(zone)
+        total = self._total
+        least, most = float(total.min()), float(total.max())
+        return (MAX_SCORE / most) * (most + least - total) if most > least and self._any else None
+
+    def _count(self, zone: int) -> None:
+        members = self._members.get(zone)
+        if members is None:
+            members = self._members[zone] = np.flatnonzero(self._zones == zone)
+        cost = self._crowds[zone] * self._zone_weight + self._zone_base if zone else 0.0
+        self._total[members] = np.rint(self._cost[members] + cost)
 
 
 def _owner(pod: Pod) -> OwnerReference | None:
@@ -143,56 +187,36 @@ def _default_wishes(pod: Pod, columns: Columns) -> list[Wish]:
     return [Wish(HOSTNAME, 3, pods, counted), Wish(ZONE, 5, pods, counted)]
 
 
-def _scorer(wishes: Sequence[Wish], columns: Columns, feasible: Mask, rated: Mask) -> Scorer:
+def _scores(wishes: Sequence[Wish], columns: Columns, feasible: Mask, rated: Mask) -> Scores | None:
     """Fewer is better, the more domains a key has the more it weighs. rated: of the feasible nodes those that have all
-    keys. What does not change while pods are placed is worked out here; counts are read at each call."""
+    keys."""
     if not wishes or not rated.any():
-        return lambda: None
-    rows = np.flatnonzero(rated)
-    costs = [_cost(wish, columns, rated) for wish in wishes]
-
-    def scores() -> Scores | None:
-        total = np.zeros(columns.capacity)
-        for cost in costs:
-            total += cost()
-        total = np.rint(total)
-        compared = total[rows]
-        least, most = float(compared.min()), float(compared.max())
-        if most <= least and rated is feasible:
-            return None
-        found = np.full(columns.capacity, MAX_SCORE) if most == 0 else (MAX_SCORE / most) * (most + least - total)
-        return found if rated is feasible else np.where(rated, found, 0.0)
-
-    return scores
+        return None
+    total = np.zeros(columns.capacity)
+    for wish in wishes:
+        total += _cost(wish, columns, rated)
+    total = np.rint(total)
+    compared = total[rated]
+    least, most = float(compared.min()), float(compared.max())
+    if most <= least and rated is feasible:
+        return None
+    found = np.full(columns.capacity, MAX_SCORE) if most == 0 else (MAX_SCORE / most) * (most + least - total)
+    return found if rated is feasible else np.where(rated, found, 0.0)
 
 
-def _cost(wish: Wish, columns: Columns, rated: Mask) -> Callable[[], Scores]:
+def _cost(wish: Wish, columns: Columns, rated: Mask) -> NDArray[Any]:
     """Of another pod on each node, by one wish; 0 where its key is missing."""
     domains, number_of_domains = columns.domains(wish.topology_key)
     known = domains >= 0
-    base = wish.max_skew - 1
-    everywhere = bool(known[columns.present].all())
+    pods: NDArray[Any] = wish.pods()
     if wish.topology_key == HOSTNAME:
         weight = math.log(np.count_nonzero(rated) + 2)
-        considered, numbers = None, None
     else:
         weight = math.log(np.count_nonzero(np.bincount(domains[rated & known], minlength=1)) + 2)
-        counted = wish.counted & known
-        considered = None if not (columns.present & ~counted).any() else counted
-        numbers = domains + 1  # so that what has no domain (-1) is counted first, and left out
-
-    def cost() -> Scores:
-        pods = wish.pods()
-        if numbers is None:
-            found: NDArray[Any] = pods * weight + base
-        else:
-            weights = pods if considered is None else pods * considered
-            crowd: NDArray[Any] = np.bincount(numbers, weights=weights, minlength=number_of_domains + 1)
-            crowd[0] = 0
-            found = crowd[numbers] * weight + base
-        return found if everywhere else known * found
-
-    return cost
+        numbers = domains + 1  # so that what has no domain (-1) is counted first
+        crowd = np.bincount(numbers, weights=pods * (wish.counted & known), minlength=number_of_domains + 1)
+        pods = crowd[numbers]
+    return known * (pods * weight + (wish.max_skew - 1))
 
 
 def _located(keys: Sequence[str], columns: Columns) -> Mask:

@@ -18,7 +18,8 @@ from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_client.clock import SystemClock
 from knarr_controlplane.cache.changes import ChangeType
 from knarr_controlplane.cache.watch_cache import WatchCache
-from knarr_controlplane.registry.registry import Registry, filter_of
+from knarr_controlplane.registry.addressing import filter_of
+from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.memory import MemoryStore
@@ -149,7 +150,7 @@ async def test_a_reader_sees_what_was_written_before_it_asked(registry):
     for _ in range(100):
         await write(registry, chance)
         await registry.catch_up()
-        newest = await registry._store.revision()
+        newest = await registry.writes.store.revision()
         assert newest >> 8 == registry.cache.revision >> 8
 
 

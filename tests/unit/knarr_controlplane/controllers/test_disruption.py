@@ -34,9 +34,11 @@ def budget(disrupted: dict[str, datetime.datetime] | None = None, **spec: Any) -
     )
 
 
-def world(given: PodDisruptionBudget, *pods: Pod, replicas: int | None = None) -> World:
+def world(
+    given: PodDisruptionBudget, *pods: Pod, replicas: int | None = None, waited_s: dict[str, float] | None = None
+) -> World:
     scales = {} if replicas is None else {"rs": Scale(uid="deployment", replicas=replicas)}
-    return World(budget=given, pods=pods, scales=scales, now=NOW)
+    return World(budget=given, pods=pods, scales=scales, waited_s=waited_s or {}, now=NOW)
 
 
 def pods(count: int, *, unready: int = 0) -> tuple[Pod, ...]:
@@ -81,11 +83,20 @@ def test_a_pod_that_was_evicted_does_not_count_while_it_is_to_go() -> None:
 
 
 def test_a_pod_that_stays_counts_again() -> None:
-    long_ago = NOW - datetime.timedelta(seconds=DELETION_TIMEOUT_S)
-    plan = decide(world(budget({"p0": long_ago, "gone": long_ago}, min_available=1), *pods(3)))
+    given = budget({"p0": NOW, "gone": NOW}, min_available=1)
+    plan = decide(world(given, *pods(3), waited_s={"p0": DELETION_TIMEOUT_S, "gone": DELETION_TIMEOUT_S}))
     assert [each.metadata.name for each in plan.not_deleted] == ["p0"]
     assert plan.status.disrupted_pods == {}
     assert plan.status.current_healthy == 3
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_by_whose_clock_it_was_noted_does_not_matter(hours: int) -> None:
+    """Two were evicted for one: what another control plane had noted an hour behind was taken for late at once."""
+    noted = NOW + datetime.timedelta(hours=hours)
+    plan = decide(world(budget({"p0": noted}, min_available=1), *pods(3), waited_s={"p0": 1.0}))
+    assert (plan.status.disrupted_pods, plan.status.current_healthy) == ({"p0": noted}, 2)
+    assert plan.again_after_s == DELETION_TIMEOUT_S - 1
 
 
 def test_a_pod_on_its_way_out_is_not_noted_any_more() -> None:

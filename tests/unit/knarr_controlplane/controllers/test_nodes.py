@@ -24,9 +24,10 @@ from knarr_api.types.core_v1 import (
 )
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.controllers.nodes import health, taints
-from knarr_controlplane.controllers.nodes.eviction import evictions, tolerates
+from knarr_controlplane.controllers.nodes.eviction import evictions
 from knarr_controlplane.controllers.nodes.health import Health, HealthSettings
-from knarr_controlplane.controllers.nodes.ranges import Ranges, first_free
+from knarr_controlplane.controllers.nodes.ranges import Ranges
+from knarr_controlplane.scheduler.tolerations import tolerated
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 SETTINGS = HealthSettings(grace_s=10, all_silent_hold_s=120)
@@ -70,6 +71,33 @@ def test_forgiving_starts_every_grace_anew():
     state = health.forgiven(state, 100)
     assert not health.is_silent(state, "a", 110, SETTINGS)
     assert health.is_silent(state, "a", 110.1, SETTINGS)
+
+
+def test_who_waits_while_others_come_back_is_not_silent():
+    state = health.forgiven(health.looked(Health(), dict.fromkeys("abcd", "1"), 0, SETTINGS), 100)
+    state = health.looked(state, {"a": "2"}, 108, SETTINGS)
+    state = health.looked(state, {"a": "3", "b": "2"}, 116, SETTINGS)
+    state = health.looked(state, {"a": "4", "b": "3", "e": "1"}, 124, SETTINGS)  # not one that comes back
+    assert not health.silent(state, 126, SETTINGS)
+    assert list(health.silent(state, 126.1, SETTINGS)) == ["c", "d"]
+
+
+def test_heartbeats_of_the_others_give_a_silent_node_no_more_time():
+    state = health.forgiven(health.looked(Health(), dict.fromkeys("ab", "1"), 0, SETTINGS), 100)
+    state = health.looked(state, {"a": "2"}, 102, SETTINGS)
+    assert list(health.silent(state, 110.1, SETTINGS)) == ["b"]
+
+
+def test_it_is_not_waited_forever_for_those_who_come_back_one_by_one():
+    names = [f"n{number}" for number in range(100)]
+    state = health.forgiven(health.looked(Health(), dict.fromkeys(names, "1"), 0, SETTINGS), 100)
+    silent = 0.0
+    for number, name in enumerate(names[:-1], 1):
+        now_s = 100.0 + 9 * number
+        state = health.looked(state, {name: "2"}, now_s, SETTINGS)
+        if not silent and health.is_silent(state, names[-1], now_s, SETTINGS):
+            silent = now_s
+    assert SETTINGS.all_silent_hold_s <= silent - 100 <= SETTINGS.all_silent_hold_s + 2 * SETTINGS.grace_s
 
 
 def test_all_silent_is_held_and_ends_with_the_first_voice():
@@ -202,8 +230,13 @@ def test_pods_stay_as_long_as_they_tolerate():
     assert found(*pods, at=31)["thirty"] == -1
 
 
-def test_of_several_tolerations_and_taints_the_shortest_counts():
-    assert found(pod("a", tolerating(30), tolerating(5))) == {"a": 5}
+def test_of_several_tolerations_of_a_taint_the_first_counts():
+    assert found(pod("a", tolerating(30), tolerating(5))) == {"a": 30}
+    assert found(pod("a", Toleration(operator="Exists"), tolerating(5))) == {}
+    assert found(pod("a", tolerating(5), Toleration(operator="Exists"))) == {"a": 5}
+
+
+def test_of_several_taints_the_shortest_time_counts():
     other = Taint(key="maintenance", effect="NoExecute", time_added=NOW)
     assert found(pod("a", tolerating(30)), present=(UNREACHABLE, other)) == {"a": 0}
 
@@ -233,10 +266,17 @@ def test_pods_that_go_anyway_are_left_alone():
     ],
 )
 def test_what_tolerates_what(toleration, expected):
-    assert tolerates(toleration, Taint(key="k", value="v", effect="NoExecute")) is expected
+    assert tolerated(Taint(key="k", value="v", effect="NoExecute"), (toleration,)) is expected
 
 
 # Ranges
+
+
+def first_free(cluster, prefix_length, used):
+    ranges = Ranges(cluster, prefix_length)
+    for text in used:
+        ranges.take(text)
+    return ranges.first_free()
 
 
 def test_ranges_are_given_from_below_and_gaps_are_filled():

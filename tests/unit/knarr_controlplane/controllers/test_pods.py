@@ -12,12 +12,12 @@ from knarr_controlplane.controllers.pods import state
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 
 
-def pod(name, *, node="n1", phase="Running", deleting=False, age_s=0):
+def pod(name, *, node="n1", phase="Running", deleting=False, age_s=0, reason=""):
     created = NOW - datetime.timedelta(seconds=age_s)
     return Pod(
         metadata=ObjectMeta(name=name, creation_timestamp=created, deletion_timestamp=NOW if deleting else None),
         spec=PodSpec(node_name=node),
-        status=PodStatus(phase=phase),
+        status=PodStatus(phase=phase, reason=reason),
     )
 
 
@@ -50,6 +50,11 @@ def test_terminating_pods_stay_on_a_silent_node_until_it_is_declared_dead():
 def test_of_many_ended_pods_the_oldest_go():
     pods = [pod(f"p{age}", phase="Succeeded", age_s=age) for age in (1, 5, 3)]
     assert removed(*pods, pod("alive", age_s=100), ended_max=2) == {"p5": ""}
+
+
+def test_of_many_ended_pods_those_that_were_evicted_go_first():
+    evicted = pod("evicted", phase="Failed", age_s=1, reason="Evicted")
+    assert removed(pod("old", phase="Failed", age_s=9), evicted, ended_max=1) == {"evicted": ""}
 
 
 def test_availability_counts_from_the_last_time_it_became_ready():

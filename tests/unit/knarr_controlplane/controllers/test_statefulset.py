@@ -105,6 +105,29 @@ def test_who_owns_a_claim(scaled, deleted, kept, condemned):
         assert claims.changed(owner, pod, {"data-db-0": claim}, condemned=is_condemned) == ()
 
 
+DELETES = StatefulSetPersistentVolumeClaimRetentionPolicy(when_scaled="Delete", when_deleted="Delete")
+
+
+def test_no_pod_is_made_beside_a_claim_that_goes_with_the_one_before():
+    owner = db(2, volume_claim_templates=(CLAIM,), persistent_volume_claim_retention_policy=DELETES)
+    before = Pod(metadata=ObjectMeta(name="db-0", uid="before"))
+    made = {claim.metadata.name: claim for name in ("db-0", "db-1") for claim in claims.missing(owner, name, {})}
+    (scaled,) = claims.changed(owner, before, made, condemned=True)
+    plan = decide(World(stateful=owner, pods=(), claims={**made, "data-db-0": scaled}, now=NOW))
+    assert (plan.create, plan.create_claims) == ((), ()) and plan.again_after_s
+    del made["data-db-0"]
+    plan = decide(World(stateful=owner, pods=(), claims=made, now=NOW))
+    assert [pod.metadata.name for pod in plan.create] == ["db-0"]
+    assert [claim.metadata.name for claim in plan.create_claims] == ["data-db-0"]
+
+
+def test_a_claim_that_goes_with_the_set_is_owned_from_the_start():
+    owner = db(1, volume_claim_templates=(CLAIM,), persistent_volume_claim_retention_policy=DELETES)
+    (claim,) = decide(World(stateful=owner, pods=(), now=NOW)).create_claims
+    assert [(each.kind, each.uid) for each in claim.metadata.owner_references] == [("StatefulSet", "sts-uid")]
+    assert claims.changed(owner, Pod(metadata=ObjectMeta(name="db-0")), {"data-db-0": claim}, condemned=False) == ()
+
+
 class Life:
     """A StatefulSet and its pods; plans are carried out, nodes start and end pods as they like."""
 

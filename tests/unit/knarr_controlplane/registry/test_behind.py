@@ -29,7 +29,8 @@ from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSp
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry import bulk, subresources
 from knarr_controlplane.registry.applying import apply_fields
-from knarr_controlplane.registry.registry import Registry, binding
+from knarr_controlplane.registry.decisions import binding
+from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.memory import MemoryStore

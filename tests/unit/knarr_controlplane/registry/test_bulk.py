@@ -8,7 +8,7 @@ from knarr_api import errors, kinds
 from knarr_api.types.core_v1 import Pod, PodStatus
 from knarr_controlplane.registry import bulk
 from knarr_controlplane.registry.bulk import Wanted
-from knarr_controlplane.registry.registry import binding
+from knarr_controlplane.registry.decisions import binding
 from tests.unit.knarr_controlplane.registry.test_policies import counted_quota
 from tests.unit.knarr_controlplane.registry.test_registry import pod
 

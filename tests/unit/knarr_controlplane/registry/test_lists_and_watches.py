@@ -16,8 +16,9 @@ from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from knarr_controlplane.cache.changes import ChangeType, Filter
 from knarr_controlplane.registry import subresources
+from knarr_controlplane.registry.addressing import filter_of
 from knarr_controlplane.registry.pages import Wanted
-from knarr_controlplane.registry.registry import Registry, filter_of
+from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.scale import replace
 
 CONFIG, POD, REPLICA_SET = kinds.of(ConfigMap), kinds.of(Pod), kinds.of(ReplicaSet)

@@ -24,8 +24,8 @@ from knarr_api.types.core_v1 import (
 )
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.changes import ChangeType
+from knarr_controlplane.registry.addressing import filter_of
 from knarr_controlplane.registry.pages import Wanted
-from knarr_controlplane.registry.registry import filter_of
 
 replace = msgspec.structs.replace
 POD, CONFIG, DEPLOYMENT, SECRET = (kinds.of(type_) for type_ in (Pod, ConfigMap, Deployment, Secret))

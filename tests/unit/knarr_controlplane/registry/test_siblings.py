@@ -92,4 +92,4 @@ async def test_only_so_many_are_remembered(registry):
     large = pod("large")
     large = replace(large, metadata=replace(large.metadata, annotations={"a": "x" * TEMPLATE_BYTES_MAX}))
     await created(registry, large)
-    assert len(registry._siblings) == TEMPLATES_MAX
+    assert len(registry.newborns.siblings) == TEMPLATES_MAX

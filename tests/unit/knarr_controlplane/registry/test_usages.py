@@ -10,8 +10,8 @@ from knarr_api import errors, json, kinds
 from knarr_api.types.core_v1 import Node, Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_api.types.metrics_v1beta1 import NodeMetrics, PodMetrics
+from knarr_controlplane.registry.addressing import filter_of
 from knarr_controlplane.registry.local_client import LocalClient
-from knarr_controlplane.registry.registry import filter_of
 from knarr_proto.v1 import agent_pb2
 
 MI = 1024 * 1024

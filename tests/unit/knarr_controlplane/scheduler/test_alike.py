@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import msgspec
@@ -49,7 +48,7 @@ def test_the_verdicts_are_those_of_each_alone(cluster: oracle.Cluster, given_: l
                 together.add_pod(pod, expected.node)
         else:
             assert isinstance(expected, Placed)
-            assert dataclasses.replace(verdict, score=0.0) == dataclasses.replace(expected, score=0.0)
+            assert msgspec.structs.replace(verdict, score=0.0) == msgspec.structs.replace(expected, score=0.0)
             assert abs(verdict.score - expected.score) < 1e-6
         if isinstance(expected, Placed):
             alone.add_pod(pod, expected.node)

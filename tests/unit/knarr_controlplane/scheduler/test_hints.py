@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from knarr_api.types.core_v1 import Pod
+from knarr_api.types.core_v1 import Container, ContainerPort, Pod
 from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import ClusterEvent, PodToPlace
 from knarr_controlplane.scheduler.hints import Asked, Hints
@@ -79,3 +79,23 @@ def test_pods_that_are_alike_are_looked_at_once(columns: Columns, make: type[Mak
         columns.remove_pod("default", f"n1-{number}")
     assert not look.helps(two, ClusterEvent.ANY), "as was found for the first"
     assert look.helps(other, ClusterEvent.ANY)
+
+
+def test_pods_that_differ_in_a_sidecars_port_are_not_alike(columns: Columns, make: type[Make]) -> None:
+    gone, plain = ClusterEvent.POD_REMOVED, make.pod("p", cpu="1")
+
+    def with_sidecar(port: int) -> Pod:
+        sidecar = Container(
+            name="s", restart_policy="Always", ports=(ContainerPort(container_port=80, host_port=port),)
+        )
+        return msgspec.structs.replace(plain, spec=msgspec.structs.replace(plain.spec, init_containers=(sidecar,)))
+
+    columns.remove_pod("default", "n1-0")
+    columns.remove_pod("default", "n1-1")
+    columns.add_pod(with_sidecar(8080), "n1")
+    hints = Hints(columns)
+    hints.note(gone, "n1")
+    look = hints.take()
+    blocked, free = (Asked.of(PodToPlace.of(with_sidecar(port)), PLUGINS) for port in (8080, 9090))
+    assert not look.helps(blocked, gone)
+    assert look.helps(free, gone)

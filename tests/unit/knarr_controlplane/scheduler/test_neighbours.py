@@ -273,3 +273,4 @@ def test_columns_are_the_same_as_made_anew(make: Any, steps: list[tuple[str, int
         assert int(held[:, columns.resources["pods"]].sum()) == len(low)
     assert {(t, int(c.sum())) for t, c in lasting.apart.items()} == {(t, int(c.sum())) for t, c in anew.apart.items()}
     assert {(t, int(c.sum())) for t, c in lasting.soft.items()} == {(t, int(c.sum())) for t, c in anew.soft.items()}
+    assert {(t, int(c.sum())) for t, c in lasting.near.items()} == {(t, int(c.sum())) for t, c in anew.near.items()}

@@ -9,8 +9,15 @@ import pytest
 
 from knarr_api.errors import Invalid
 from knarr_api.quantity import Quantity
-from knarr_api.types.core_v1 import ResourceRequirements, Taint
-from knarr_api.types.meta_v1 import OwnerReference
+from knarr_api.types.core_v1 import (
+    Affinity,
+    PodAffinity,
+    PodAffinityTerm,
+    ResourceRequirements,
+    Taint,
+    WeightedPodAffinityTerm,
+)
+from knarr_api.types.meta_v1 import LabelSelector, OwnerReference
 from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import Placed, PodToPlace, Unschedulable, decide
 from knarr_controlplane.scheduler.profile import default_profiles, load_plugins, read
@@ -163,6 +170,42 @@ def test_added_affinity_holds_for_all(make: Any) -> None:
     }
 
 
+def near_front() -> PodAffinityTerm:
+    return PodAffinityTerm(topology_key="zone", label_selector=LabelSelector(match_labels={"app": "front"}))
+
+
+def wishing(make: Any, name: str, affinity: PodAffinity) -> Any:
+    pod = make.pod(name)
+    return replace(pod, spec=replace(pod.spec, affinity=Affinity(pod_affinity=affinity)))
+
+
+def test_what_placed_pods_want_near_counts_as_said(make: Any) -> None:
+    """One pod in zone a must be near the front, one in zone b had better be."""
+    nodes = make.node("n1", zone="a"), make.node("n2", zone="b")
+    must = PodAffinity(required_during_scheduling_ignored_during_execution=(near_front(),))
+    had_better = PodAffinity(
+        preferred_during_scheduling_ignored_during_execution=(
+            WeightedPodAffinityTerm(weight=50, pod_affinity_term=near_front()),
+        )
+    )
+    front = make.pod("front", labels={"app": "front"})
+
+    def place(pod: Any = front, **args: Any) -> tuple[str, float]:
+        columns, chosen = placing(make, "InterPodAffinity", args, *nodes)
+        columns.add_pod(wishing(make, "must", must), "n1")
+        columns.add_pod(wishing(make, "had-better", had_better), "n2")
+        verdict = decide(PodToPlace.of(pod), columns, chosen, tie_break=0)
+        assert isinstance(verdict, Placed)
+        return verdict.node, verdict.score
+
+    assert place()[0] == "n2", "a must counts 1 by default"
+    assert place(hardPodAffinityWeight=51)[0] == "n1"
+    assert place(hardPodAffinityWeight=0)[0] == "n2"
+    assert place(hardPodAffinityWeight=51, ignorePreferredTermsOfExistingPods=True)[1] == 0
+    itself = replace(front, spec=wishing(make, "front", had_better).spec)
+    assert place(itself, hardPodAffinityWeight=51, ignorePreferredTermsOfExistingPods=True)[0] == "n1"
+
+
 def test_several_resources_are_balanced(make: Any) -> None:
     args = {"resources": [{"name": "cpu"}, {"name": "memory"}, {"name": "pods"}]}
     nodes = make.node("even", cpu="4", memory="4Gi", pods="4"), make.node("odd", cpu="40", memory="4Gi", pods="4")
@@ -220,6 +263,14 @@ def spread(**args: Any) -> dict[str, Any]:
         (
             config({"pluginConfig": [{"name": "NodeAffinity", "args": {"addedAffinity": {"x": 1}}}]}),
             r"args.addedAffinity.x: unknown field",
+        ),
+        (
+            config({"pluginConfig": [{"name": "InterPodAffinity", "args": {"hardPodAffinityWeight": 101}}]}),
+            r"args.hardPodAffinityWeight: Invalid value: 101",
+        ),
+        (
+            config({"pluginConfig": [{"name": "InterPodAffinity", "args": {"ignorePreferredTermsOfExistingPods": 1}}]}),
+            "ignorePreferredTermsOfExistingPods: expected boolean",
         ),
         (config({"pluginConfig": [{"name": "NodeAffinity"}, {"name": "NodeAffinity"}]}), "Duplicate value"),
     ],

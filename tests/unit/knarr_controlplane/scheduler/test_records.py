@@ -10,7 +10,7 @@ from knarr_api.quantity import Quantity
 from knarr_api.types.core_v1 import Container, ContainerPort, Pod, PodSpec, ResourceRequirements
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.scheduler import requests
-from knarr_controlplane.scheduler.records import record_of
+from knarr_controlplane.scheduler.records import Records
 
 replace = msgspec.structs.replace
 
@@ -34,15 +34,17 @@ SPECS = (
 
 
 def test_it_is_the_same_whichever_pod_was_asked_about_before() -> None:
+    records = Records()
     for before, spec in itertools.product(SPECS, SPECS):
-        record_of(Pod(metadata=ObjectMeta(name="a"), spec=before), "n")
+        records.of(Pod(metadata=ObjectMeta(name="a"), spec=before), "n")
         pod = Pod(metadata=ObjectMeta(name="b"), spec=spec)
-        record = record_of(pod, "n")
+        record = records.of(pod, "n")
         assert dict(record.requests) == requests.of_pod(pod)
         assert record.nonzero == requests.nonzero_of_pod(pod)
         assert record.host_ports == requests.host_ports(pod)
 
 
 def test_pods_of_one_template_share_it() -> None:
-    first, second = (record_of(Pod(metadata=ObjectMeta(name=name), spec=ONE), "n") for name in "ab")
+    records = Records()
+    first, second = (records.of(Pod(metadata=ObjectMeta(name=name), spec=ONE), "n") for name in "ab")
     assert first.requests is second.requests

@@ -14,7 +14,8 @@ from knarr_api.types.coordination_v1 import Lease
 from knarr_client.clock import SystemClock
 from knarr_controlplane.authz import LEASE_NAMESPACE
 from knarr_controlplane.cache.watch_cache import WatchCache
-from knarr_controlplane.registry.registry import Registry, filter_of
+from knarr_controlplane.registry.addressing import filter_of
+from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.server.leases import Leases

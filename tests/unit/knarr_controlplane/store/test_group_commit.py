@@ -6,19 +6,25 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from knarr_controlplane.store.group_commit import FIRST, Busy, GroupCommitter, Waiting, take_batch
+from knarr_controlplane.store.group_commit import FIRST, Asked, Busy, GroupCommitter, Waiting, take_batch
 from knarr_controlplane.store.protocol import Check, Operation, Outcome, Put
 
 
 def batches(*commits: tuple[Operation, ...]) -> list[list[tuple[Operation, ...]]]:
     """As they go, each when the one before is done."""
-    loop = asyncio.new_event_loop()
-    waiting = deque(Waiting(commit, loop.create_future()) for commit in commits)
+    waiting = deque(alone(*commit) for commit in commits)
     taken = []
     while waiting:
         taken.append([commit.operations for commit in take_batch(waiting, Busy())])
-    loop.close()
     return taken
+
+
+def alone(*operations: Operation) -> Waiting:
+    """A commit for which nobody waits."""
+    loop = asyncio.new_event_loop()
+    asked = Asked(loop.create_future(), [()], 1)
+    loop.close()
+    return Waiting(operations, asked)
 
 
 def test_writes_of_one_key_go_one_after_the_other() -> None:
@@ -38,13 +44,13 @@ def test_a_write_of_a_key_waits_for_those_that_compare_it_and_they_for_it() -> N
 
 
 def test_a_key_is_free_again_when_the_last_that_compares_it_is_done() -> None:
-    busy, first, second = Busy(), (Put("a", b""), Check("term", 7)), (Put("b", b""), Check("term", 7))
+    busy, first, second = Busy(), alone(Put("a", b""), Check("term", 7)), alone(Put("b", b""), Check("term", 7))
     busy.add(first)
     busy.add(second)
     busy.remove(first)
-    assert busy.meets([Put("term", b"")]) and not busy.meets([Put("a", b"")])
+    assert busy.meets(alone(Put("term", b""))) and not busy.meets(alone(Put("a", b"")))
     busy.remove(second)
-    assert not busy.meets([Put("term", b"")])
+    assert not busy.meets(alone(Put("term", b"")))
 
 
 async def test_leases_go_before_what_waits_and_no_key_is_in_two_batches_at_a_time() -> None:
