@@ -2,7 +2,7 @@
 bindings go out many at a time.
 
 A decided pod is counted on its node at once (assumed), before the API has confirmed it, so that the next decision
-sees it. If its binding fails the assumption is taken back.
+sees it. If its binding fails the assumption is taken back, once it is sure that it can't be done later.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption
 from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles, scheduler_of
 from knarr_controlplane.scheduler.queue import SchedulingQueue
 from knarr_controlplane.scheduler.refusals import Refusals
+from knarr_controlplane.scheduler.unconfirmed import UNSURE, Unconfirmed
 from knarr_telemetry import tracing
 
 SCHEDULER_NAME = DEFAULT_NAME
@@ -90,9 +91,11 @@ class Scheduler:
     _decisions: int = 0
     _alike: Alike | None = None
     _hints: Hints = field(init=False)
+    _unconfirmed: Unconfirmed = field(init=False)
 
     def __post_init__(self) -> None:
         self._hints = Hints(self.columns)
+        self._unconfirmed = Unconfirmed(self.client, self.clock, self._recorder, self._give_up)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -116,6 +119,7 @@ class Scheduler:
             metrics.PENDING.labels(state).set_function(functools.partial(self.queue.count, state))
         async with asyncio.TaskGroup() as group:
             group.create_task(self.events.run(), name="scheduler/events")
+            group.create_task(self._unconfirmed.run(), name="scheduler/unconfirmed")
             for informer in own:
                 group.create_task(informer.run(), name=f"scheduler/{informer.type.__name__}")
             await wait_synced(nodes, pods, namespaces, budgets)
@@ -316,11 +320,11 @@ class Scheduler:
         metadata = pod.metadata
         key = Key(metadata.namespace, metadata.name)
         if error is not None:
-            if self._assumed.pop(key, None) is not None:
-                self.columns.remove_pod(*key)
-                self.queue.failed(key, self.clock.monotonic())
-                self._wake(ClusterEvent.POD_REMOVED, node)
             structlog.get_logger("knarr.scheduler").info("binding failed", object=f"Pod/{key}", error=str(error))
+            if isinstance(error, UNSURE) and key in self._assumed:
+                self._unconfirmed.add(pod, node, error)
+            else:
+                self._give_up(pod, node)
             return
         since = metadata.creation_timestamp
         if since is not None:
@@ -329,6 +333,14 @@ class Scheduler:
             duration = metrics.POD_DURATION.labels(str(min(attempts, MANY_ATTEMPTS)))
             duration.observe(max((self.clock.now() - since).total_seconds(), 0.0))
         self._recorder(pod).normal(pod, "Scheduled", f"Successfully assigned {key} to {node}")
+
+    def _give_up(self, pod: Pod, node: str) -> None:
+        """It is not bound: its room is others', and it is tried again."""
+        key = Key(pod.metadata.namespace, pod.metadata.name)
+        if self._assumed.pop(key, None) is not None:
+            self.columns.remove_pod(*key)
+            self.queue.failed(key, self.clock.monotonic())
+            self._wake(ClusterEvent.POD_REMOVED, node)
 
     def _refuse(self, pod: Pod, verdict: Unschedulable) -> Coroutine[Any, Any, None]:
         """Park it until something happens that one of those who refused it waits for; the rest is to be awaited."""

@@ -101,6 +101,8 @@ def _scheduling(pod: Pod, schedulers: Collection[str]) -> Iterator[Finding]:
         yield Finding("warning", "scheduling", "Preempting", f"less important pods are leaving node {node} for it")
     elif condition is not None and condition.status == "False":
         remedy = "free or add resources, or loosen what the pod demands of its node"
+        if condition.reason == "SchedulerError":
+            remedy = "it is tried again by itself; if that goes on, look at the control plane's store"
         yield Finding("error", "scheduling", condition.reason, condition.message, remedy)
     elif schedulers and pod.spec.scheduler_name and pod.spec.scheduler_name not in schedulers:
         there = ", ".join(f'"{name}"' for name in sorted(schedulers))

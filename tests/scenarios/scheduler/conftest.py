@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -24,14 +24,41 @@ from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.scheduler.scheduler import Scheduler, SchedulerSettings
 from knarr_controlplane.store.memory import MemoryStore
+from knarr_controlplane.store.protocol import KeyConflict, Operation
 
 GRACE_S = 3.0
 replace = msgspec.structs.replace
 
 
+class LateStore(MemoryStore):
+    """While ``silent`` names keys it says that it does not know whether it will write them, and does when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent = ""
+        self.late: list[tuple[Operation, ...]] = []
+
+    async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
+        if self.silent and any(operation.key.startswith(self.silent) for operation in operations):
+            self.late.append(tuple(operations))
+            raise errors.DeadlineExceeded("the store did not answer; the write may have happened")
+        return await super().commit(operations)
+
+    async def do_late(self) -> int:
+        """How many of the writes could still be done."""
+        late, self.late = self.late, []
+        done = 0
+        for operations in late:
+            with contextlib.suppress(KeyConflict):
+                await super().commit(operations)
+                done += 1
+        return done
+
+
 class World:
-    def __init__(self, registry: Registry, clock: VirtualClock) -> None:
+    def __init__(self, registry: Registry, store: LateStore, clock: VirtualClock) -> None:
         self.clock = clock
+        self.store = store
         self.client = LocalClient(registry)
         self._registry = registry
 
@@ -90,11 +117,11 @@ def play() -> Callable[[Scenario], None]:
     """Run a scenario beside the scheduler."""
 
     async def run(clock: VirtualClock, scenario: Scenario) -> None:
-        store, storage = MemoryStore(), Storage(bytes(32))
+        store, storage = LateStore(), Storage(bytes(32))
         cache = WatchCache(store, storage.decode)
         randomness = random.Random(1)
         registry = Registry(store, cache, storage, admission=Admission(), now=clock.now, randomness=randomness)
-        world = World(registry, clock)
+        world = World(registry, store, clock)
         following = asyncio.create_task(cache.run())
         await cache.ready.wait()
         await registry.make_system_objects()
