@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import msgspec
 
 from knarr_client.clock import Clock
 
@@ -32,10 +33,9 @@ class Remembered(OrderedDict[K, V], Generic[K, V]):
         return value
 
 
-@dataclass(slots=True)
-class _Similar:
+class _Similar(msgspec.Struct, eq=False, gc=False):
     heard_s: float
-    messages: dict[str, None] = field(default_factory=dict)
+    messages: dict[str, None] = msgspec.field(default_factory=dict)
 
 
 class Similar:
@@ -65,8 +65,7 @@ class Similar:
         return True
 
 
-@dataclass(slots=True)
-class _Bucket:
+class _Bucket(msgspec.Struct, eq=False, gc=False):
     tokens: float
     at_s: float
 

@@ -73,8 +73,7 @@ class _Topic(NamedTuple):
         return self[:-3]
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(msgspec.Struct, eq=False, gc=False):
     """message: as it was said last."""
 
     message: str

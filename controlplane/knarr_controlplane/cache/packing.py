@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 WORTH_BYTES = 1024
 """Smaller ones stay as they are."""
 SIBLINGS_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(msgspec.Struct, frozen=True, gc=False):
     """sibling: the bytes that those in ``data`` refer to."""
 
     sibling: bytes

@@ -16,8 +16,9 @@ import contextlib
 import heapq
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import structlog
 
 from knarr_api.errors import DeadlineExceeded, Expired, Internal, KnarrError, Unimplemented
@@ -44,7 +45,7 @@ AT_A_TIME = 100
 Decode = Callable[[Kind, str, bytes, int], CacheEntry]
 
 
-class Expected(NamedTuple):
+class Expected(msgspec.Struct, frozen=True, gc=False):
     """A value that is being written, and the object that it is. plain: the value is the object's document. reported:
     it is a pod as it was, with the status that its node's agent has reported."""
 

@@ -26,7 +26,7 @@ from knarr_controlplane.store.protocol import KeyConflict
 Outcome = CacheEntry | KnarrError
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """One change: what ``decide`` makes of the object."""
 
     namespace: str

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from knarr_api import deletion, errors
 from knarr_api.binding import check as check_binding
 from knarr_api.kinds import Kind
@@ -27,14 +29,17 @@ def preparation(subresource: str) -> Prepare:
     return PREPARATIONS[subresource]
 
 
-def binding(uid: str, node: str, now: Now) -> Callable[[Pod], Pod]:
-    """What ``bind`` makes of a pod; raises Conflict as it does."""
+class Bound(msgspec.Struct, frozen=True, gc=False):
+    """What ``bind`` makes of a pod; raises Conflict as it does. One for each of many pods: it is not a closure, of
+    whose cells and functions the garbage collector would look at thousands."""
 
-    def decide(pod: Pod) -> Pod:
-        check_binding(pod, uid)
-        return rules.bound(pod, node, now())
+    uid: str
+    node: str
+    now: Now
 
-    return decide
+    def __call__(self, pod: Pod) -> Pod:
+        check_binding(pod, self.uid)
+        return rules.bound(pod, self.node, self.now())
 
 
 def deleting(

@@ -17,7 +17,7 @@ from knarr_controlplane.leader import Term
 from knarr_controlplane.registry import bulk, pages
 from knarr_controlplane.registry.addressing import filter_of
 from knarr_controlplane.registry.bulk import Wanted
-from knarr_controlplane.registry.decisions import binding
+from knarr_controlplane.registry.decisions import Bound
 from knarr_controlplane.registry.managed_fields import Writer
 from knarr_controlplane.registry.registry import POD, QUIET, Registry
 
@@ -125,7 +125,7 @@ class LocalClient:
 
     async def bind_all(self, bindings: Sequence[Binding]) -> Sequence[KnarrError | None]:
         now = self._registry.now
-        changes = [Wanted(each.namespace, each.name, binding(each.uid, each.node, now)) for each in bindings]
+        changes = [Wanted(each.namespace, each.name, Bound(each.uid, each.node, now)) for each in bindings]
         done = await bulk.change_all(self._registry, POD, changes)
         return [each if isinstance(each, KnarrError) else None for each in done]
 

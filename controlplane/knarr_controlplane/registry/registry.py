@@ -309,7 +309,7 @@ class Registry:
 
     async def bind(self, namespace: str, name: str, uid: str, node: str, *, dry_run: bool = False) -> CacheEntry:
         """Give a pod its node. Raises Conflict where it has one, is another or is being deleted."""
-        decide = decisions.binding(uid, node, self.now)
+        decide = decisions.Bound(uid, node, self.now)
         return (await self.changed(POD, namespace, name, decide, "", dry_run=dry_run))[0]
 
     async def change(

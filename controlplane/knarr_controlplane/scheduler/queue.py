@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from knarr_client.client import Key
 from knarr_controlplane.scheduler.framework import ClusterEvent
@@ -24,8 +25,7 @@ FIRST_BACKOFF_S, LONGEST_BACKOFF_S, PARK_LIMIT_S = 1.0, 10.0, 300.0
 NOTHING = ClusterEvent(0)
 
 
-@dataclass(slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, eq=False, gc=False):
     """One pod. ``ticket`` tells its valid heap entry from old ones; parked pods have ``wakes_on``."""
 
     key: Key

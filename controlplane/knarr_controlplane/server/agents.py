@@ -193,7 +193,7 @@ class Agents(agent_pb2_grpc.AgentServicer):
 
     async def _pod_statuses(self, node: str, message: Any) -> list[Any]:
         updates = message.pod_statuses.updates
-        changes = [Wanted(each.namespace, each.name, _reported(node, each)) for each in updates]
+        changes = [Wanted(each.namespace, each.name, _Reported(node, each)) for each in updates]
         stored = await self._statuses.store(changes)
         ended = [
             update
@@ -235,20 +235,22 @@ def _returned(said: ObjectMeta, status: NodeStatus, admission: Admission) -> Cal
     return decide
 
 
-def _reported(node: str, update: Any) -> Callable[[Pod], Pod]:
-    """What an agent's update makes of the pod that it names."""
+class _Reported(msgspec.Struct, frozen=True, gc=False):
+    """What an agent's update makes of the pod that it names. Raises Forbidden, NotFound."""
 
-    def decide(pod: Pod) -> Pod:
-        if pod.spec.node_name != node:
-            raise Forbidden(f'pods "{update.name}" is not on node "{node}"')
+    node: str
+    update: Any
+
+    def __call__(self, pod: Pod) -> Pod:
+        update = self.update
+        if pod.spec.node_name != self.node:
+            raise Forbidden(f'pods "{update.name}" is not on node "{self.node}"')
         if pod.metadata.uid != update.uid:
             raise errors.NotFound(f'pods "{update.name}" of uid {update.uid} not found')
         status = json.decode(update.status_json, PodStatus)
         if pod.status.phase in ENDED and status.phase != pod.status.phase:
             return pod  # as it ended; a node that lost power may have forgotten that it told
         return replace(pod, status=merged_status(pod.status, status))
-
-    return decide
 
 
 def merged_status(stored: PodStatus, reported: PodStatus) -> PodStatus:

@@ -111,13 +111,18 @@ class Busy:
 
 
 def take_batch(waiting: deque[Waiting], busy: Busy) -> list[Waiting]:
-    """Remove from ``waiting`` what may go together now, oldest first; what shares a key with it or ``busy`` stays."""
+    """Remove from ``waiting`` what may go together now, oldest first; what shares a key with it or ``busy`` stays.
+
+    What nobody waits for any more is dropped.
+    """
     batch: list[Waiting] = []
     kept: list[Waiting] = []
     keys = busy.copy()
     changes = size_bytes = 0
     while waiting and len(batch) < MAX_COMMITS:
         commit = waiting.popleft()
+        if commit.asked.future.cancelled():
+            continue
         fits = changes + len(commit.written) <= MAX_BATCH_CHANGES
         fits = fits and (not batch or size_bytes + commit.size_bytes <= MAX_BATCH_BYTES)
         if fits and not keys.meets(commit):
@@ -215,8 +220,6 @@ class GroupCommitter:
         while self._waiting and len(self._tasks) < self._in_flight:
             if self._gathers() or (self._tasks and len(self._waiting) < WORTH_A_SECOND):
                 return
-            if any(commit.asked.future.cancelled() for commit in self._waiting):
-                self._waiting = deque(commit for commit in self._waiting if not commit.asked.future.cancelled())
             batch = take_batch(self._waiting, self._busy)
             if not self._send(batch):
                 return

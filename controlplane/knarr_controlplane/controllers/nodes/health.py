@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSettings:
@@ -28,8 +30,7 @@ class HealthSettings:
     all_silent_hold_s: float = 120.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """renewal: what distinguishes one renewal of the Lease from the next. at_s: when it was first seen."""
 
     renewal: str

@@ -29,7 +29,7 @@ from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSp
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry import bulk, subresources
 from knarr_controlplane.registry.applying import apply_fields
-from knarr_controlplane.registry.decisions import binding
+from knarr_controlplane.registry.decisions import Bound
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
@@ -194,7 +194,7 @@ async def test_among_many_at_once_a_pod_is_bound_that_has_replaced_one(registry:
     await seen(other)
     await registry.delete(POD, "default", "web", grace_s=0)
     uid = (await registry.create(pod("web"))).uid
-    changes = [bulk.Wanted("default", "web", binding(uid, "n2", registry.now))]
+    changes = [bulk.Wanted("default", "web", Bound(uid, "n2", registry.now))]
     (bound,) = await other.asked(bulk.change_all(other.registry, POD, changes))
     assert bound.value().spec.node_name == "n2"
 

@@ -8,7 +8,7 @@ from knarr_api import errors, kinds
 from knarr_api.types.core_v1 import Pod, PodStatus
 from knarr_controlplane.registry import bulk
 from knarr_controlplane.registry.bulk import Wanted
-from knarr_controlplane.registry.decisions import binding
+from knarr_controlplane.registry.decisions import Bound
 from tests.unit.knarr_controlplane.registry.test_policies import counted_quota
 from tests.unit.knarr_controlplane.registry.test_registry import pod
 
@@ -55,7 +55,7 @@ async def test_a_quota_holds_for_all_together(registry):
 async def test_bindings_each_for_itself(registry):
     made = await bulk.create_all(registry, siblings("a", "b"))
     await registry.bind("default", "b", made[1].uid, "elsewhere")
-    wanted = [Wanted("default", name, binding("", "n1", registry.now)) for name in ("a", "b", "gone")]
+    wanted = [Wanted("default", name, Bound("", "n1", registry.now)) for name in ("a", "b", "gone")]
     done = await bulk.change_all(registry, POD, wanted)
     assert [type(each).__name__ for each in done] == ["CacheEntry", "Conflict", "NotFound"]
     assert registry.get(POD, "default", "a").read("spec.nodeName") == "n1"

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+import pytest
+
 from knarr_controlplane.store.group_commit import FIRST, Asked, Busy, GroupCommitter, Waiting, take_batch
 from knarr_controlplane.store.protocol import Check, Operation, Outcome, Put
 
@@ -102,4 +104,28 @@ async def test_those_who_write_at_the_same_time_are_gathered() -> None:
     await write("alone")
     await write("again")
     assert sizes == [3, 5, 1, 1]
+    await committer.close()
+
+
+@pytest.mark.parametrize("prefix", ["pod-", FIRST])
+async def test_what_nobody_waits_for_any_more_is_not_written(prefix: str) -> None:
+    applied: list[str] = []
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def apply(batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
+        applied.extend(operation.key for operations in batch for operation in operations)
+        began.set()
+        await goes_on.wait()
+        return [(len(applied),)] * len(batch)
+
+    committer = GroupCommitter(apply, in_flight=1)
+    under_way = asyncio.create_task(committer.commit([Put(f"{prefix}first", b"")]))
+    await began.wait()
+    given_up = asyncio.create_task(committer.commit([Put(f"{prefix}second", b"")]))
+    last = asyncio.create_task(committer.commit([Put(f"{prefix}third", b"")]))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    goes_on.set()
+    await asyncio.gather(under_way, last)
+    assert applied == [f"{prefix}first", f"{prefix}third"]
     await committer.close()
