@@ -38,8 +38,9 @@ from knarr_client.grpc import GrpcClient
 from knarr_client.kubeconfig import load
 from knarr_proto.v1 import objects_pb2
 
-PHASES = ("idle", "deployment", "clients", "bound", "rest", "hold", "term", "restart")
+PHASES = ("idle", "deployment", "list", "clients", "bound", "rest", "hold", "term", "restart")
 CLIENTS = 64
+LISTED, LISTS = 1000, 50
 HELD_STEP = 10_000
 SETTLED_S = 900.0
 IDLE_S, REST_S = 20.0, 20.0
@@ -90,6 +91,8 @@ async def measure(options: Options, phases: tuple[str, ...], *, held: int, plot:
                 await idle(there)
             if "deployment" in phases:
                 await one_deployment(there, client)
+            if "list" in phases:
+                await lists(client)
             if "clients" in phases:
                 await many_clients(there, is_unary=is_unary)
             if "bound" in phases:
@@ -148,6 +151,19 @@ async def one_deployment(there: World, client: GrpcClient) -> None:
         await settled(there, client, "one", there.options.pods)
     page = await client.list(Pod, "default", field_selector="status.phase=Running")
     print(f"  {len(page.items)} pods Running, memory {memory_mb(there.pid):.0f} MB", flush=True)
+
+
+async def lists(client: GrpcClient) -> None:
+    """One page of pods after the other, from the call until the last one is decoded."""
+    times: list[float] = []
+    for _ in range(LISTS):
+        began = time.monotonic()
+        page = await client.list(Pod, "default", limit=LISTED)
+        times.append(1000 * (time.monotonic() - began))
+    times.sort()
+    print(
+        f"list of {len(page.items)} pods: {statistics.median(times):.0f} ms p50, {times[-1]:.0f} ms at most", flush=True
+    )
 
 
 async def settled(there: World, client: GrpcClient, name: str, replicas: int) -> None:
