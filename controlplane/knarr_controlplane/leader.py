@@ -330,10 +330,10 @@ class _Candidate:
             claimed_s = started_s + self._pace.stop_after_s(duration_s)
             until_s = min(until_s, claimed_s)  # a shorter claim may be stored and its answer be lost
             try:
-                async with asyncio.timeout(self._pace.call_deadline_s):
+                async with asyncio.timeout(self._patience_s(until_s)):
                     await self._renew_once(duration_s)
             except errors.Conflict as error:
-                if not await self._is_still_ours():
+                if not await self._is_still_ours(until_s):
                     self._log.warning("the lease was taken", error=str(error))
                     return None
             except errors.NotFound:
@@ -357,10 +357,14 @@ class _Candidate:
         )
         self._lease = await self._client.update(msgspec.structs.replace(self._lease, spec=renewed))
 
-    async def _is_still_ours(self) -> bool:
+    def _patience_s(self, until_s: float) -> float:
+        """For one call: however much longer the next claim is to be, the Lease is ours by the last one."""
+        return min(self._pace.call_deadline_s, until_s + self._settings.call_deadline_s - self._clock.monotonic())
+
+    async def _is_still_ours(self, until_s: float) -> bool:
         """After a Conflict: an earlier renewal whose answer was lost, or somebody else?"""
         try:
-            async with asyncio.timeout(self._pace.call_deadline_s):
+            async with asyncio.timeout(self._patience_s(until_s)):
                 present = await self._client.get(Lease, self._name, NAMESPACE)
         except (errors.KnarrError, TimeoutError):
             return True

@@ -15,14 +15,36 @@ from knarr_api import errors
 from knarr_api.types.coordination_v1 import Lease
 from knarr_client import virtual_time
 from knarr_client.memory import MemoryApi, MemoryClient
-from knarr_controlplane.leader import LeaderSettings, lead
+from knarr_controlplane.leader import LONGEST_S, LeaderSettings, lead
+
+
+class Silent(MemoryClient):
+    """While ``silent`` calls are not answered, not even with an error."""
+
+    silent = False
+
+    async def get(self, *args, **more):
+        await self._answers()
+        return await super().get(*args, **more)
+
+    async def create(self, *args, **more):
+        await self._answers()
+        return await super().create(*args, **more)
+
+    async def update(self, *args, **more):
+        await self._answers()
+        return await super().update(*args, **more)
+
+    async def _answers(self):
+        if self.silent:
+            await asyncio.Event().wait()
 
 
 class Candidate:
     """One process. Notes when its work began and ended."""
 
     def __init__(self, api, clock, name, leading):
-        self.client = MemoryClient(api)
+        self.client = Silent(api)
         self.clock = clock
         self.name = name
         self.leading = leading
@@ -176,6 +198,38 @@ def test_leader_whose_renewals_take_long_claims_the_lease_for_longer_until_they_
     play(scenario)
 
 
+def test_a_leader_of_slow_renewals_stops_when_its_last_claim_is_over_not_the_one_it_would_make_next():
+    async def scenario(clock, api, candidates, leading):
+        candidates["a"].start()
+        await clock.sleep(1)
+        candidates["b"].start()
+        client = candidates["a"].client
+        outside = MemoryClient(api)
+
+        async def renewed_after(seconds):
+            client.connected = False
+            await clock.sleep(seconds)
+            before = await outside.get(Lease, "work", "kube-system")
+            client.connected = True
+            while (lease := await outside.get(Lease, "work", "kube-system")) == before:
+                await clock.sleep(0.01)
+            return lease
+
+        await clock.sleep(5)
+        await renewed_after(0.8)
+        await clock.sleep(1)
+        last = await renewed_after(2.5)  # the next claim would be longer, and calls may take longer
+        renewed_s, claimed_s = clock.monotonic(), last.spec.lease_duration_seconds
+        client.connected = False
+        await clock.sleep(0.65 * claimed_s)
+        client.connected, client.silent = True, True
+        await virtual_time.eventually(lambda: "a" not in leading, within_s=30, step_s=0.01)
+        assert clock.monotonic() - renewed_s < claimed_s
+        assert len(candidates["a"].spans) == 1
+
+    play(scenario)
+
+
 def test_wall_clocks_that_differ_or_jump_do_not_matter():
     async def scenario(clock, api, candidates, leading):
         import datetime
@@ -273,7 +327,9 @@ def test_settings_under_which_two_could_lead_are_refused():
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abc"), st.sampled_from(["cut", "join"]), st.floats(0.05, 4)), min_size=1, max_size=25
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["cut", "silent", "join"]), st.floats(0.05, 4)),
+        min_size=1,
+        max_size=25,
     )
 )
 def test_two_never_lead_whatever_is_cut_off_when(steps):
@@ -281,12 +337,13 @@ def test_two_never_lead_whatever_is_cut_off_when(steps):
         for candidate in candidates.values():
             candidate.start()
         for name, what, wait_s in steps:
-            candidates[name].client.connected = what == "join"
+            candidates[name].client.connected = what != "cut"
+            candidates[name].client.silent = what == "silent"
             await clock.sleep(wait_s)
             assert len(leading) <= 1
         for candidate in candidates.values():
-            candidate.client.connected = True
-        await clock.sleep(5)
+            candidate.client.connected, candidate.client.silent = True, False
+        await clock.sleep(LONGEST_S + 5)
         assert len(leading) == 1
         spans = sorted(span for candidate in candidates.values() for span in candidate.spans)
         assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
