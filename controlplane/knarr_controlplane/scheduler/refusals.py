@@ -56,14 +56,18 @@ class Refusals:
         status = msgspec.structs.replace(
             pod.status, phase="Pending", conditions=(*others, condition), nominated_node_name=nominated
         )
+        told = msgspec.structs.replace(pod, status=status)
         if isinstance(room, Preemption):
-            self.nominated[key] = msgspec.structs.replace(pod, status=status)
+            self.nominated[key] = told
         try:
-            await self.client.update_status(msgspec.structs.replace(pod, status=status), field_manager="scheduler")
-        except (errors.Conflict, errors.NotFound):
-            self.again(key)
+            await self.client.update_status(told, field_manager="scheduler")
         except errors.KnarrError as error:
-            structlog.get_logger("knarr.scheduler").warning("cannot report", object=f"Pod/{key}", error=str(error))
+            if not isinstance(error, errors.Conflict | errors.NotFound):
+                log = structlog.get_logger("knarr.scheduler")
+                log.warning("cannot report", object=f"Pod/{key}", error=str(error))
+            if self.nominated.get(key) is told:
+                del self.nominated[key]
+            self.again(key)
         else:
             await self._evict(pod, room)
 
@@ -79,11 +83,12 @@ class Refusals:
                 continue
             try:
                 await self._evict_one(pod, victim, room.node)
-            except (errors.NotFound, errors.Conflict):
-                continue  # gone or replaced: the next attempt looks again
+            except errors.NotFound:
+                continue
             except errors.KnarrError as error:
                 log = structlog.get_logger("knarr.scheduler")
                 log.warning("cannot preempt", object=f"Pod/{victim.namespace}/{victim.name}", error=str(error))
+                self.again(Key(pod.metadata.namespace, pod.metadata.name))
 
     async def _evict_one(self, pod: Pod, victim: PodRecord, node: str) -> None:
         live = await self.client.get(Pod, victim.name, victim.namespace)

@@ -137,6 +137,10 @@ class Scheduler:
                 for number, key in enumerate(self.queue.pop(self.clock.monotonic(), self.settings.batch), 1):
                     if number % AT_A_TIME == 0:
                         await asyncio.sleep(0)
+                    if reporting.locked():
+                        # Before the decision: while a verdict waits, nodes come that it knows nothing of, and pods go.
+                        async with reporting:
+                            pass
                     pod = pods.by_key(key)
                     if pod is None or not self._is_ours(pod):
                         self.queue.remove(key)
@@ -184,6 +188,10 @@ class Scheduler:
     def pod_changed(self, change: Change[Pod]) -> None:
         """Take a pod's change into the columns and the queue."""
         key, pod = change.key, change.new
+        if pod is not None and change.old is not None and change.old.metadata.uid != pod.metadata.uid:
+            self.pod_changed(Change(key=key, old=change.old, new=None))
+            self.pod_changed(Change(key=key, old=None, new=pod))
+            return
         if pod is None or not pod.spec.scheduling_gates:
             self._gated.discard(key)
         elif pod.metadata.deletion_timestamp is None:
@@ -321,7 +329,7 @@ class Scheduler:
         key = Key(metadata.namespace, metadata.name)
         if error is not None:
             structlog.get_logger("knarr.scheduler").info("binding failed", object=f"Pod/{key}", error=str(error))
-            if isinstance(error, UNSURE) and key in self._assumed:
+            if isinstance(error, UNSURE) and self._assumes(pod):
                 self._unconfirmed.add(pod, node, error)
             else:
                 self._give_up(pod, node)
@@ -336,11 +344,17 @@ class Scheduler:
 
     def _give_up(self, pod: Pod, node: str) -> None:
         """It is not bound: its room is others', and it is tried again."""
-        key = Key(pod.metadata.namespace, pod.metadata.name)
-        if self._assumed.pop(key, None) is not None:
+        if self._assumes(pod):
+            key = Key(pod.metadata.namespace, pod.metadata.name)
+            del self._assumed[key]
             self.columns.remove_pod(*key)
             self.queue.failed(key, self.clock.monotonic())
             self._wake(ClusterEvent.POD_REMOVED, node)
+
+    def _assumes(self, pod: Pod) -> bool:
+        """Whether it is this pod that is counted where it may be bound, not a later one of its name."""
+        key = Key(pod.metadata.namespace, pod.metadata.name)
+        return key in self._assumed and self.columns.pods[key].uid == pod.metadata.uid
 
     def _refuse(self, pod: Pod, verdict: Unschedulable) -> Coroutine[Any, Any, None]:
         """Park it until something happens that one of those who refused it waits for; the rest is to be awaited."""

@@ -190,6 +190,21 @@ def test_suspended_jobs_have_no_pods_and_lose_no_tries(play):
     play(scenario)
 
 
+def test_the_deadline_of_a_suspended_job_begins_anew_when_it_goes_on(play):
+    async def scenario(cluster):
+        await cluster.client.create(work(active_deadline_seconds=60))
+        await cluster.until(lambda: cluster.ready() == 1, within_s=5)
+        await cluster.client.patch(Job, "work", "default", patch={"spec": {"suspend": True}})
+        await cluster.clock.sleep(100)
+        assert conditions(cluster) == {"Suspended": "JobSuspended"}
+        await cluster.client.patch(Job, "work", "default", patch={"spec": {"suspend": False}})
+        await cluster.clock.sleep(50)
+        assert cluster.ready() == 1
+        await cluster.until(lambda: "Failed" in conditions(cluster), within_s=60)
+
+    play(scenario)
+
+
 def test_finished_jobs_go_after_their_time(play):
     async def scenario(cluster):
         cluster.exit_code = lambda pod: 0

@@ -31,18 +31,27 @@ replace = msgspec.structs.replace
 
 
 class LateStore(MemoryStore):
-    """While ``silent`` names keys it says that it does not know whether it will write them, and does when told to."""
+    """While ``silent`` names keys it says that it does not know whether it will write them, and does when told to;
+    what is written to keys that ``held`` names waits until ``go_on``."""
 
     def __init__(self) -> None:
         super().__init__()
         self.silent = ""
+        self.held = ""
+        self._free = asyncio.Event()
         self.late: list[tuple[Operation, ...]] = []
 
     async def commit(self, operations: Sequence[Operation]) -> tuple[int, ...]:
+        if self.held and any(operation.key.startswith(self.held) for operation in operations):
+            await self._free.wait()
         if self.silent and any(operation.key.startswith(self.silent) for operation in operations):
             self.late.append(tuple(operations))
             raise errors.DeadlineExceeded("the store did not answer; the write may have happened")
         return await super().commit(operations)
+
+    def go_on(self) -> None:
+        self.held = ""
+        self._free.set()
 
     async def do_late(self) -> int:
         """How many of the writes could still be done."""

@@ -153,7 +153,11 @@ def _aims(target: Target, pods: Iterable[Pod]) -> dict[str, float]:
 
 
 def _request(target: Target, pod: Pod) -> int:
-    """Of its containers and sidecars together, or of one. Raises NotKnown where one requests nothing."""
+    """What it requests as a whole, else its containers and sidecars together; or one of them. Raises NotKnown where one
+    requests nothing."""
+    whole = pod.spec.resources.requests.get(target.resource)
+    if whole is not None and not target.container:
+        return whole.nanos()
     sidecars = (one for one in pod.spec.init_containers if one.restart_policy == "Always")
     total = 0
     for container in (*pod.spec.containers, *sidecars):

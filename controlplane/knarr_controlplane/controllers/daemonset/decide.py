@@ -158,7 +158,18 @@ def _manage(world: World, seen: _Seen) -> _Managed:
             _keep_one(world, seen, name, pods, managed)
         else:
             managed.delete += [pod for pod in pods if pod.metadata.deletion_timestamp is None]
+    managed.delete += _of_no_node(seen)
     return managed
+
+
+def _of_no_node(seen: _Seen) -> list[Pod]:
+    """Pods that wait for a node that is gone; those that were on it are collected as any other pod there."""
+    return [
+        pod
+        for name, pods in seen.pods.items()
+        for pod in pods
+        if name not in seen.fits and not pod.spec.node_name and pod.metadata.deletion_timestamp is None
+    ]
 
 
 def _keep_one(world: World, seen: _Seen, node: str, pods: Sequence[Pod], managed: _Managed) -> None:

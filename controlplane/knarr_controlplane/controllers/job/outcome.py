@@ -42,7 +42,8 @@ def _failure(job: Job, seen: Observed, now: datetime.datetime) -> tuple[str, str
     limit = job.spec.backoff_limit
     if (limit is not None and seen.failed > limit) or failures.restarts_exhausted(job, seen.active):
         return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-    if deadline_in_s(job, job.status.start_time, now) == 0.0:
+    is_resumed = not job.spec.suspend and conditions.find(job.status.conditions, conditions.SUSPENDED) is not None
+    if not is_resumed and deadline_in_s(job, job.status.start_time, now) == 0.0:
         return "DeadlineExceeded", "Job was active longer than specified deadline"
     failed = len(seen.failed_indexes)
     if job.spec.max_failed_indexes is not None and failed > job.spec.max_failed_indexes:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knarr_api import defaults, json, validation
+from knarr_api.quantity import Quantity
 from knarr_api.types.autoscaling_v1 import Scale
 from knarr_api.types.autoscaling_v2 import HorizontalPodAutoscaler
-from knarr_api.types.core_v1 import Pod
+from knarr_api.types.core_v1 import Pod, ResourceRequirements
 from knarr_api.types.metrics_v1beta1 import PodMetrics
 from knarr_controlplane.controllers.autoscaling.behaviour import At, Bounds, History, follow
 from knarr_controlplane.controllers.autoscaling.decide import World, decide, failed
@@ -22,6 +23,7 @@ replace = msgspec.structs.replace
 NOW = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
 LONG_AGO, JUST_NOW = NOW - datetime.timedelta(hours=1), NOW - datetime.timedelta(seconds=20)
 HALF = Target(resource="cpu", utilization=50)
+ALL = ResourceRequirements(requests={"cpu": Quantity("2")})
 
 
 def stamp(at):
@@ -83,6 +85,14 @@ def test_one_container_alone():
 def test_a_share_of_nothing_is_not_known():
     with pytest.raises(NotKnown, match="missing request for cpu in container c of Pod p0"):
         proposed([pod("p0", request="")], {"p0": "1"})
+
+
+def test_what_a_pod_requests_as_a_whole_is_what_its_share_is_of():
+    whole = [replace(pod(name, request=""), spec=replace(pod(name, request="").spec, resources=ALL)) for name in "ab"]
+    assert proposed(whole, {"a": "1", "b": "1"}).replicas == 2
+    more = [replace(pod(name), spec=replace(pod(name).spec, resources=ALL)) for name in "ab"]
+    assert proposed(more, {"a": "1", "b": "1"}).replicas == 2
+    assert proposed(more, {"a": "1", "b": "1"}, Target(resource="cpu", container="c", utilization=50)).replicas == 4
 
 
 def test_missing_pods_damp_the_change():

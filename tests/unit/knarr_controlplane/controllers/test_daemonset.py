@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -28,6 +30,7 @@ from knarr_api.types.core_v1 import (
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_controlplane.controllers import history
 from knarr_controlplane.controllers.daemonset import placing, rolling
+from knarr_controlplane.controllers.daemonset.decide import World, decide
 
 replace = msgspec.structs.replace
 
@@ -97,6 +100,14 @@ def test_a_pod_is_pinned_to_its_node_whatever_else_it_needs():
 def revision_of(owner, number, template):
     made = history.history(owner, template, (), collisions=0).current
     return replace(made, revision=number)
+
+
+def test_a_pod_that_waits_for_a_node_that_is_gone_goes_as_well():
+    daemonset, now = daemons(), datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+    (waiting,) = decide(World(daemonset=daemonset, pods=(), nodes=(node(),), now=now)).create
+    placed = replace(waiting, spec=replace(waiting.spec, node_name="n1"))
+    assert decide(World(daemonset=daemonset, pods=(waiting,), nodes=(node("n2"),), now=now)).delete == (waiting,)
+    assert decide(World(daemonset=daemonset, pods=(placed,), nodes=(node("n2"),), now=now)).delete == ()
 
 
 def test_a_template_that_was_there_before_gets_the_next_number():
