@@ -365,8 +365,8 @@ def _toleration(given: Document) -> str:
         text += f"={given['value']}"
     if given.get("effect"):
         text += f":{given['effect']}"
-    if given.get("operator") == "Exists":
-        text += " op=Exists"
+    if given.get("operator") in ("Exists", "Lt", "Gt"):
+        text += f" op={given['operator']}"
     if given.get("tolerationSeconds") is not None:
         text += f" for {given['tolerationSeconds']}s"
     return text or "op=Exists"

@@ -107,7 +107,7 @@ MEANINGS = {
     },
     "Toleration": {
         "tolerationSeconds": "How long a NoExecute taint is borne; for ever where it is not given.",
-        "operator": "Exists: any value; Equal: the same value.",
+        "operator": "Exists: any value; Equal: the same value; Lt, Gt: a lesser or greater number than value.",
     },
     "NodeSpec": {
         "unschedulable": "No new pods come to it; as `knarr cordon` sets it.",

@@ -164,6 +164,9 @@ class Scheduler:
         if change.new is None:
             self.columns.remove_node(change.key.name)
             self._wake(ClusterEvent.NODE_REMOVED)
+            for key, pod in self._nominated.items():
+                if pod.status.nominated_node_name == change.key.name:
+                    self._again(key)
             return
         self.columns.set_node(change.new)
         self._wake(_node_event(change.old, change.new), change.key.name)

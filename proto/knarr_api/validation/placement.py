@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from knarr_api.errors import FieldError, Invalid
@@ -19,6 +20,8 @@ from knarr_api.validation import names
 from knarr_api.validation.names import duplicate, forbidden, invalid, one_of, positive, required
 
 NEEDED, PREFERRED = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+OPERATORS = ("Equal", "Exists", "Lt", "Gt")
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -68,7 +71,7 @@ def label_selector(selector: LabelSelector | None, path: str) -> Iterator[FieldE
 def _toleration(toleration: Toleration, path: str) -> Iterator[FieldError]:
     if toleration.key:
         yield from names.qualified_name(f"{path}.key", toleration.key)
-    yield from one_of(f"{path}.operator", toleration.operator, ("Equal", "Exists"), may_be_empty=True)
+    yield from one_of(f"{path}.operator", toleration.operator, OPERATORS, may_be_empty=True)
     if not toleration.key and toleration.operator != "Exists":
         yield invalid(
             f"{path}.operator",
@@ -77,6 +80,10 @@ def _toleration(toleration: Toleration, path: str) -> Iterator[FieldError]:
         )
     if toleration.operator == "Exists" and toleration.value:
         yield invalid(f"{path}.operator", toleration.operator, "value must be empty when `operator` is 'Exists'")
+    elif toleration.operator in ("Lt", "Gt"):
+        if not WHOLE.fullmatch(toleration.value) or not -(2**63) <= int(toleration.value) < 2**63:
+            text = "must be an integer of 64 bits, without leading zeros, when `operator` is 'Lt' or 'Gt'"
+            yield invalid(f"{path}.value", toleration.value, text)
     elif toleration.value:
         yield from names.label_value(f"{path}.operator", toleration.value)
     yield from one_of(f"{path}.effect", toleration.effect, TAINT_EFFECTS, may_be_empty=True)

@@ -56,6 +56,20 @@ def test_who_should_make_room_is_asked_again_soon_where_that_was_not_possible(pl
     play(scenario)
 
 
+def test_a_pod_for_which_a_node_was_being_freed_that_is_gone_looks_for_another(play):
+    async def scenario(world):
+        await a_full_node(world)
+        await world.add_node("n2", cpu="2")
+        await world.add_pod("other-victim", cpu="2")
+        await world.until(lambda: bool(world.node_of("other-victim")))
+        await world.add_pod("important", cpu="2", priority_class_name="high")
+        await world.until(lambda: bool(world.pod("important").status.nominated_node_name))
+        await world.client.delete(Node, world.pod("important").status.nominated_node_name)
+        await world.until(lambda: bool(world.node_of("important")), within_s=30)
+
+    play(scenario)
+
+
 def test_a_verdict_that_could_not_be_written_is_given_again_soon(play):
     async def scenario(world):
         await a_full_node(world)

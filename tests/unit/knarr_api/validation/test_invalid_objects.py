@@ -199,6 +199,17 @@ ROWS = [
         'spec.tolerations[0].operator: Invalid value: "Equal": operator',
     ),
     ("pod", spec(tolerations=[{"key": "a", "operator": "Near"}]), "spec.tolerations[0].operator: Unsupported value"),
+    (
+        "pod",
+        spec(tolerations=[{"key": "a", "operator": "Lt", "value": "b"}]),
+        'spec.tolerations[0].value: Invalid value: "b"',
+    ),
+    (
+        "pod",
+        spec(tolerations=[{"key": "a", "operator": "Gt", "value": "05"}]),
+        "spec.tolerations[0].value: Invalid value",
+    ),
+    ("pod", spec(tolerations=[{"key": "a", "operator": "Gt"}]), "spec.tolerations[0].value: Invalid value"),
     ("pod", spec(tolerations=[{"key": "a", "operator": "Exists", "value": "b"}]), "spec.tolerations[0].operator: Inva"),
     ("pod", spec(tolerations=[{"key": "a", "effect": "Never"}]), "spec.tolerations[0].effect: Unsupported value"),
     ("pod", spec(tolerations=[{"key": "a b"}]), 'spec.tolerations[0].key: Invalid value: "a b"'),

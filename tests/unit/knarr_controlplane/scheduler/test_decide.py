@@ -62,6 +62,24 @@ def test_reasons_count_nodes_per_reason(make: Any) -> None:
     assert verdict.plugins == {"NodeResourcesFit", "TaintToleration"}
 
 
+@pytest.mark.parametrize(
+    ("operator", "value", "taint", "fits"),
+    [
+        ("Gt", "950", "960", True),
+        ("Gt", "950", "950", False),
+        ("Gt", "-5", "0", True),
+        ("Lt", "10", "9", True),
+        ("Lt", "10", "10", False),
+        ("Lt", "10", "many", False),
+        ("Lt", "10", "", False),
+    ],
+)
+def test_tolerations_compare_numbers(make: Any, operator: str, value: str, taint: str, fits: bool) -> None:
+    columns = cluster(make.node("n1", taints=(Taint(key="sla", value=taint, effect="NoSchedule"),)))
+    toleration = Toleration(key="sla", operator=operator, value=value, effect="NoSchedule")
+    assert isinstance(place(make.pod("a", tolerations=(toleration,)), columns), Placed) == fits
+
+
 def test_a_tolerated_taint_admits(make: Any) -> None:
     columns = cluster(make.node("n1", taints=(TAINT,)))
     toleration = Toleration(key="dedicated", operator="Equal", value="db", effect="NoSchedule")
