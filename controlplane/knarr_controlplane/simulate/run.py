@@ -7,12 +7,13 @@ pod after the other, the more important first. What a node's loss frees is place
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from knarr_api.types.core_v1 import Node, Pod
+from knarr_controlplane.controllers.daemonset import placing
 from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.columns import Columns
 from knarr_controlplane.scheduler.framework import Placed, Plugin, PodToPlace, decide
@@ -73,6 +74,7 @@ class Simulation:
     _pods: dict[Key, Pod] = field(default_factory=dict)
     _nowhere: dict[Key, str] = field(default_factory=dict)
     _preempted: list[str] = field(default_factory=list)
+    _lost: list[str] = field(default_factory=list)
     _decisions: int = 0
 
     def add_nodes(self, nodes: Iterable[Node]) -> None:
@@ -96,23 +98,29 @@ class Simulation:
         held = [record.key for record in self.columns.on_row(row)]
         self.columns.remove_node(node)
         before = self._placed_pods()
-        lost: list[str] = []
         again: list[Pod] = []
         for key in held:
             self.columns.remove_pod(*key)
-            workload = self._workload_of.get(key)
-            if workload is not None and workload.follows_nodes:
+            if self._workload_of[key].follows_nodes:
                 del self._pods[key]
-            elif workload is None or not workload.replaced:
-                lost.append("/".join(key))
-                self._pods.pop(key, None)
             else:
-                pod = self._pods[key]
-                again.append(replace(pod, spec=replace(pod.spec, node_name="")))
+                again += self._made_anew(key)
+        for key in tuple(self._nowhere):
+            if self._workload_of[key].follows_nodes and placing.node_of(self._pods[key]) == node:
+                del self._nowhere[key], self._pods[key]
         after = self._placed_pods()
         down = tuple(sorted(before - after))
         self._place_all([*again, *(self._pods[key] for key in tuple(self._nowhere))])
-        return self._stage(f"without {node}", moved=len(again), lost=tuple(lost), down=down)
+        return self._stage(f"without {node}", moved=len(again), down=down)
+
+    def _made_anew(self, key: Key) -> Iterator[Pod]:
+        """What follows a pod that had to go, if anything does."""
+        pod = self._pods[key]
+        if self._workload_of[key].replaced:
+            yield replace(pod, spec=replace(pod.spec, node_name=""))
+        else:
+            self._lost.append("/".join(key))
+            del self._pods[key]
 
     def _placed_pods(self) -> set[str]:
         """Workloads that are to run always, and have pods anywhere."""
@@ -144,8 +152,7 @@ class Simulation:
             for victim in room.victims:
                 self.columns.remove_pod(victim.namespace, victim.name)
                 self._preempted.append(f"{victim.namespace}/{victim.name}")
-                if victim.key in self._pods:
-                    waiting.append(self._pods[victim.key])
+                waiting.extend(self._made_anew(victim.key))
             self.columns.add_pod(pod, room.node)
 
     def _is_for_the_scheduler(self, pod: Pod) -> bool:
@@ -165,7 +172,6 @@ class Simulation:
         title: str,
         *,
         moved: int = 0,
-        lost: tuple[str, ...] = (),
         down: tuple[str, ...] = (),
         running: int = 0,
     ) -> Stage:
@@ -179,6 +185,7 @@ class Simulation:
             Refused(self._workload_of[key].name, "/".join(key), message) for key, message in self._nowhere.items()
         )
         preempted, self._preempted = tuple(self._preempted), []
+        lost, self._lost = tuple(self._lost), []
         return Stage(title, self._use(), placed, refused, preempted, moved, lost, down, running)
 
     def _use(self) -> tuple[NodeUse, ...]:

@@ -157,6 +157,26 @@ def test_others_pods_are_made_anew_by_their_controllers() -> None:
     assert stage.down == ("deployment/web",), "all of its pods were there"
 
 
+HIGH = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 9}
+
+
+def test_preempted_pods_that_run_do_not_stay_where_they_were() -> None:
+    pods = [running("web-1-a", "n1", ("ReplicaSet", "web-1"), cpu="4"), running("bare", "n2", cpu="4")]
+    important = workload("Deployment", "high", replicas=2, cpu="4", pod={"priorityClassName": "high"})
+    (stage,) = ask(HIGH, important, nodes=[node("n1"), node("n2")], pods=pods, there=[REPLICASET])
+    assert stage.placed == {"deployment/high": {"n1": 1, "n2": 1}}
+    assert [use.requested["cpu"] for use in stage.nodes] == [4000, 4000]
+    assert [refused.pod for refused in stage.refused] == ["default/web-1-a"]
+    assert (set(stage.preempted), stage.lost) == ({"default/web-1-a", "default/bare"}, ("default/bare",))
+
+
+def test_a_daemon_for_which_there_was_no_room_goes_with_its_node() -> None:
+    agents = workload("DaemonSet", "agent", cpu="2")
+    first, second = ask(agents, nodes=[node("n1", cpu="1"), node("n2")], kill=["n1"])
+    assert [refused.workload for refused in first.refused] == ["daemonset/agent"]
+    assert second.refused == () and second.placed == {"daemonset/agent": {"n2": 1}}
+
+
 def test_every_kind_of_workload_and_what_needs_no_scheduler() -> None:
     nightly = {
         "apiVersion": "batch/v1",
