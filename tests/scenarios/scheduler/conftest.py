@@ -37,6 +37,7 @@ class LateStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.silent = ""
+        self.says: errors.KnarrError = errors.DeadlineExceeded("the store did not answer; the write may have happened")
         self.held = ""
         self._free = asyncio.Event()
         self.late: list[tuple[Operation, ...]] = []
@@ -46,7 +47,7 @@ class LateStore(MemoryStore):
             await self._free.wait()
         if self.silent and any(operation.key.startswith(self.silent) for operation in operations):
             self.late.append(tuple(operations))
-            raise errors.DeadlineExceeded("the store did not answer; the write may have happened")
+            raise self.says
         return await super().commit(operations)
 
     def go_on(self) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from knarr_api import errors
+
 PODS = "/registry/core/pods/"
 
 
@@ -17,8 +21,17 @@ async def a_pod_waits(world):
     await world.until(lambda: world.condition("first", "PodScheduled") is not None)
 
 
-def test_its_room_is_nobody_elses_until_it_can_no_longer_be_done(play):
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DeadlineExceeded("etcd did not answer in time; the write may have happened"),
+        errors.Unavailable("etcd is unreachable; the write may have happened"),
+        errors.Internal("etcd: INTERNAL: Received RST_STREAM with error code 2"),
+    ],
+)
+def test_its_room_is_nobody_elses_until_it_can_no_longer_be_done(play, error):
     async def scenario(world):
+        world.store.says = error
         await a_pod_waits(world)
         await a_binding_is_unconfirmed(world)
         binding = world.store.late[0]
