@@ -22,8 +22,8 @@ from knarr_client.clock import Clock
 from knarr_client.event_recorder import ComponentRecorder
 
 UNSURE = (errors.Unavailable, errors.DeadlineExceeded, errors.Internal)
-"""Any other error says that nothing was done. Internal is made of a store's answers that nobody has thought of: some come
-of a connection that broke."""
+"""Any other error says that nothing was done. Internal is made of answers of a store that nobody has thought of: some
+come of a connection that broke."""
 RETRY_S = 1.0
 AT_A_TIME = 64
 
