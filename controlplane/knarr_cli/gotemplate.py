@@ -362,4 +362,5 @@ def _unquoted(word: str, text: str) -> str:
 
 
 def _malformed(problem: str, text: str) -> Invalid:
-    return Invalid(f"error parsing template: {problem}: {{{{{text[:60]}}}}}")
+    shown = text[:60] if "{{" in text else f"{{{{{text[:60]}}}}}"
+    return Invalid(f"error parsing template: {problem}: {shown}")

@@ -43,15 +43,28 @@ def render(template: str, document: Any) -> str:
     return output
 
 
-def find(path: str, document: Any) -> list[Any]:
-    """All values at a path like ``.status.conditions[?(@.type=="Ready")].status``. Raises Invalid."""
+def find(path: str, document: Any, *, within_bounds: bool = False) -> list[Any]:
+    """All values at a path like ``.status.conditions[?(@.type=="Ready")].status``. Raises Invalid.
+
+    within_bounds: an index that a list does not have is Invalid too, instead of nothing.
+    """
     path = path.strip().removeprefix("$").removeprefix("@")
     if path and path[0] not in ".[":
         path = f".{path}"
     found = [document]
     for step in _steps(path):
+        if within_bounds and step.kind == "names":
+            _check_bounds(step.value, found, path)
         found = [value for item in found for value in _apply(step, item)]
     return found
+
+
+def _check_bounds(indices: list[int], items: list[Any], path: str) -> None:
+    for length in (len(item) for item in items if isinstance(item, list)):
+        for index in indices:
+            if not -length <= index < length:
+                text = f"array index out of bounds: index {index}, length {length}"
+                raise Invalid(f"error executing jsonpath {path!r}: {text}")
 
 
 def _parts(template: str) -> Iterable[tuple[bool, str]]:
@@ -90,15 +103,15 @@ def _render(parts: list[tuple[bool, str]], at: int, document: Any, *, top: bool 
                 raise Invalid("jsonpath: end without range")
             return "".join(output), at
         elif text.startswith("range "):
-            items = find(text.removeprefix("range "), document)
+            items = find(text.removeprefix("range "), document, within_bounds=True)
             after = _skip(parts, at)
             for item in items:
                 output.append(_render(parts, at, item)[0])
             at = after
         elif text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1:
-            output.append(text[1:-1].encode().decode("unicode_escape"))
+            output.append(text[1:-1].encode("latin-1", "backslashreplace").decode("unicode_escape"))
         else:
-            output.append(" ".join(_text(value) for value in find(text, document)))
+            output.append(" ".join(_text(value) for value in find(text, document, within_bounds=True)))
     if not top:
         raise Invalid("jsonpath: range without end")
     return "".join(output), at

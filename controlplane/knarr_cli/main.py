@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from knarr_cli.verb import global_options
+from knarr_cli.verb import global_options, spelt_out
 
 MODULES: dict[str, tuple[str, ...]] = {
     "knarr_cli.cluster.commands": ("up", "down", "node"),
@@ -101,6 +101,9 @@ class Lazy(click.Group):
                 commands: tuple[click.Command, ...] = importlib.import_module(module).commands
                 return next(command for command in commands if command.name == cmd_name)
         return None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, spelt_out(self.params, args))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -84,10 +84,18 @@ def read(sources: tuple[str, ...], *, recursive: bool = False, strict: bool = Tr
     return sorted(manifests, key=lambda manifest: rank.get(manifest.kind.kind, len(rank)))
 
 
+def _apart(source: str) -> list[str]:
+    """``a.yaml,b.yaml`` are two files, unless one is called so."""
+    return [source] if "," not in source or Path(source).exists() else [part for part in source.split(",") if part]
+
+
 def _texts(sources: tuple[str, ...], recursive: bool, problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
-    for source in sources:
+    for source in (part for several in sources for part in _apart(several)):
         if source == "-":
             yield "<stdin>", sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+            continue
+        if source.startswith(("http://", "https://")):
+            problems.append(Problem(source, "URLs are not read: fetch it yourself, and give it as -f -"))
             continue
         path = Path(source)
         if path.is_dir():

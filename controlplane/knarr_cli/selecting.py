@@ -23,7 +23,7 @@ from knarr_cli.options import (
     recursive_option,
     selector_option,
 )
-from knarr_cli.session import Session, targets
+from knarr_cli.session import Session, chosen_one_way, targets
 from knarr_client.grpc import GrpcClient
 from knarr_client.raw import Document
 
@@ -64,6 +64,7 @@ class Choice:
         by_label = bool(self.selector or self.field_selector) or self.everything
         if by_label and any(name for _, name in wanted):
             raise Invalid("name the objects, or choose them with -l or --all, not both")
+        chosen_one_way(wanted, by_label=by_label, all_namespaces=self.all_namespaces)
         if not by_label and not all(name for _, name in wanted):
             raise Invalid("name the object: KIND NAME or KIND/NAME")
         space = own.namespace(self.namespace)

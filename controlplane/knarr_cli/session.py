@@ -93,11 +93,13 @@ def warn(messages: Iterable[str]) -> None:
 
 
 def targets(arguments: tuple[str, ...]) -> list[tuple[Kind, str]]:
-    """``pod web``, ``pod/web deploy/x``, ``pods,deployments``: kinds and names; the name is empty for all of a kind.
+    """``pod web``, ``pod/web deploy/x``, ``pods,deployments``, ``pod,service web``: kinds and names.
+
+    The name is empty for all of a kind.
 
     Raises NotFound for an unknown kind, Invalid for a mixture.
     """
-    if not arguments:
+    if not any(arguments[:1]):
         raise Invalid("You must specify the type of resource, for example: knarr get pods")
     if any("/" in argument for argument in arguments):
         pairs = [argument.partition("/")[::2] for argument in arguments]
@@ -109,12 +111,20 @@ def targets(arguments: tuple[str, ...]) -> list[tuple[Kind, str]]:
                 "there is no need to specify a resource type as a separate argument: use KIND/NAME throughout"
             )
         return [(kinds.lookup(kind), name) for kind, name in pairs]
+    if not all(arguments):
+        raise Invalid("resource name may not be empty")
     words = [word for word in arguments[0].split(",") if word]
     found = [kinds.lookup(name) for word in words for name in (ALL if word == "all" else (word,))]
-    names = arguments[1:]
-    if names and len(found) > 1:
-        raise Invalid("names can be given for one kind only")
-    return [(found[0], name) for name in names] if names else [(kind, "") for kind in found]
+    return [(kind, name) for kind in found for name in arguments[1:] or ("",)]
+
+
+def chosen_one_way(wanted: Iterable[tuple[Kind, str]], *, by_label: bool, all_namespaces: bool) -> None:
+    """Raises Invalid where objects are named and chosen by labels or in all namespaces as well."""
+    named = [kind for kind, name in wanted if name]
+    if named and by_label:
+        raise Invalid("name cannot be provided when a selector is specified")
+    if all_namespaces and any(kind.namespaced for kind in named):
+        raise Invalid("a resource cannot be retrieved by name across all namespaces")
 
 
 def shown(kind: Kind, name: str) -> str:

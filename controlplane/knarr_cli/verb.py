@@ -1,4 +1,4 @@
-"""Commands that take what users of kubectl type: global options after the verb, and ``--flag=false``."""
+"""Commands that take what users of kubectl type: global options after the verb, ``--flag=false`` and ``-o=json``."""
 
 from __future__ import annotations
 
@@ -46,6 +46,27 @@ def global_options(*, hidden: bool) -> list[click.Option]:
     ]
 
 
+def spelt_out(params: Sequence[click.Parameter], arguments: Sequence[str]) -> list[str]:
+    """``-o=json`` becomes ``-ojson``, for every option of one letter that takes a value."""
+    taking = {
+        name
+        for option in params
+        if isinstance(option, click.Option) and not option.is_flag and not option.count
+        for name in option.opts
+    }
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    result = list(arguments)
+    values = False
+    for position, argument in enumerate(arguments[:end]):
+        if values:
+            values = False
+        elif len(argument) > 3 and argument[2] == "=" and argument[:2] in taking:
+            result[position] = argument[:2] + argument[3:]
+        else:
+            values = argument in taking
+    return result
+
+
 class Verb(click.Command):
     """A subcommand."""
 
@@ -54,7 +75,7 @@ class Verb(click.Command):
         self.params = [*self.params, *global_options(hidden=True)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, switched(self.params, args))
+        return super().parse_args(ctx, spelt_out(self.params, switched(self.params, args)))
 
 
 def switched(params: Sequence[click.Parameter], arguments: Sequence[str]) -> list[str]:
@@ -91,4 +112,4 @@ class VerbAndGroup(VerbGroup):
         self.params = [*self.params, *global_options(hidden=True)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, switched(self.params, args))
+        return super().parse_args(ctx, spelt_out(self.params, switched(self.params, args)))

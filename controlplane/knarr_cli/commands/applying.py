@@ -173,6 +173,8 @@ def apply_command(
         for manifest in sending.read(ctx, files, recursive=recursive, validate=validate)
         if chosen.matches(at(manifest.document, "metadata.labels", {}))
     ]
+    if not found and not prune:
+        raise Invalid("no objects passed to apply")
     allowed = [_allowed(text) for text in prune_allowlist or PRUNED]
 
     async def follow(client: GrpcClient, done: list[tuple[Manifest, str]]) -> None:

@@ -15,12 +15,12 @@ from knarr_cli import output, sending, tables
 from knarr_cli.cells import at, event_order
 from knarr_cli.commands import past
 from knarr_cli.describing import describe
-from knarr_cli.getting import Wanted, find
+from knarr_cli.getting import Found, Wanted, find
 from knarr_cli.options import all_namespaces_option, files_option, namespace_option, recursive_option, selector_option
 from knarr_cli.printing import Printer
 from knarr_cli.refusal import explain
 from knarr_cli.selecting import resources_argument
-from knarr_cli.session import session, targets
+from knarr_cli.session import chosen_one_way, session, targets
 from knarr_cli.verb import Verb
 from knarr_cli.watching import follow
 from knarr_client.grpc import GrpcClient
@@ -112,7 +112,7 @@ def get_command(
         subresource=subresource or "",
         revision=at_revision,
     )
-    _check(wanted, watch=watch, at_time=at_time)
+    _check(wanted, watch=watch, at_time=at_time, all_namespaces=all_namespaces and not named)
     printer = Printer(
         form,
         wanted.namespace,
@@ -130,10 +130,10 @@ def get_command(
             wanted.revision = await past.revision_at(client, at_time)
         found = await find(client, wanted)
         missing = [] if ignore_not_found else found.missing
-        for items in found.groups.values():
-            if sort_by:
-                items.sort(key=lambda item: _sort_key(sort_by, item))
-        if (not missing or any(found.groups.values())) and not watch_only:
+        if sort_by:
+            _sort(found, sort_by)
+        none_is_told = not ignore_not_found and not missing
+        if (none_is_told or any(found.groups.values())) and not watch_only:
             printer.show(found.groups, single=wanted.one)
             sys.stdout.flush()
         if watch and not missing:
@@ -149,10 +149,10 @@ def get_command(
         raise SystemExit(1)
 
 
-def _check(wanted: Wanted, *, watch: bool, at_time: str) -> None:
+def _check(wanted: Wanted, *, watch: bool, at_time: str, all_namespaces: bool) -> None:
     """Raises Invalid for options that contradict each other."""
-    if any(name for _, name in wanted.targets) and (wanted.selector or wanted.fields):
-        raise Invalid("name cannot be provided when a selector is specified")
+    by_label = bool(wanted.selector or wanted.fields)
+    chosen_one_way(wanted.targets, by_label=by_label, all_namespaces=all_namespaces)
     if wanted.subresource and not all(name for _, name in wanted.targets):
         raise Invalid("subresource can not be used when bulk resources are specified: name the object")
     if wanted.revision and at_time:
@@ -163,12 +163,22 @@ def _check(wanted: Wanted, *, watch: bool, at_time: str) -> None:
         raise Invalid("you may only specify a single resource type when watching")
 
 
-def _sort_key(path: str, item: dict[str, Any]) -> tuple[int, Any]:
+def _sort(found: Found, path: str) -> None:
+    """Each kind's objects by a field. Raises Invalid where none of them has it."""
     from knarr_cli import jsonpath
 
-    found = jsonpath.find(path.strip("{}"), item)
-    value = found[0] if found else ""
-    return (0, value) if isinstance(value, int | float) else (1, str(value))
+    def values(item: dict[str, Any]) -> list[Any]:
+        return jsonpath.find(path.strip("{}"), item)
+
+    def key(item: dict[str, Any]) -> tuple[int, Any]:
+        value = next(iter(values(item)), "")
+        return (0, value) if isinstance(value, int | float) else (1, str(value))
+
+    items = [item for each in found.groups.values() for item in each]
+    if items and not any(values(item) for item in items):
+        raise Invalid(f'couldn\'t find any field with path "{path}" in the list of objects')
+    for each in found.groups.values():
+        each.sort(key=key)
 
 
 @click.command(
@@ -212,12 +222,12 @@ def describe_command(
         for each in named:
             place = sending.space_of(own, each, own.asked(namespace))
             found.append((each.kind, await client.raw.get(each.kind, each.name, place)))
-        for kind, name in () if named else targets(resources):
+        wanted = [] if named else targets(resources)
+        chosen_one_way(wanted, by_label=bool(selector), all_namespaces=all_namespaces)
+        for kind, name in wanted:
             place = space if kind.namespaced else ""
-            if name and not all_namespaces:
+            if name:
                 found += [(kind, item) for item in await _named_or_alike(client, kind, name, place)]
-            elif name:
-                raise Invalid("a resource cannot be retrieved by name across all namespaces")
             else:
                 page = await client.raw.list(kind, place, label_selector=selector)
                 found += [(kind, item) for item in page.items]
@@ -278,8 +288,11 @@ def events_command(
     if about:
         ((kind, name),) = targets((about,))
         terms += [f"involvedObject.kind={kind.kind}", f"involvedObject.name={name}"]
-    if types:
-        terms.append(f"type={types}")
+    kinds_of_event = {word.strip().capitalize() for word in types.split(",")} if types else set()
+    if not kinds_of_event <= {"Normal", "Warning"}:
+        raise Invalid("valid --types are Normal or Warning")
+    if len(kinds_of_event) == 1:
+        terms += [f"type={one}" for one in kinds_of_event]
     fields = ",".join(terms)
     printer = Printer("", space, all_namespaces, False, True, several=False)
 

@@ -115,7 +115,11 @@ Examples:
     help="condition=X[=V], delete, create, jsonpath={…}[=V]; several: one after the other.",
 )
 @click.option(
-    "--timeout", default="30s", show_default=True, metavar="DURATION", help="Of all together: 10s, 5m; -1s is a week."
+    "--timeout",
+    default="30s",
+    show_default=True,
+    metavar="DURATION",
+    help="Of all together: 10s, 5m; 0 looks once, -1s is a week.",
 )
 @click.pass_context
 def wait_command(
@@ -135,13 +139,16 @@ def wait_command(
         found = await choice.of(resources).targets(client, own)
         if not found and conditions != ("delete",):
             raise Invalid("no matching resources found")
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(limit_s or None):
             for wanted, check, must_exist in checks:
                 for target in found:
                     waited[:] = [target]
                     if must_exist and wanted != "create":
                         await client.raw.get(target.kind, target.name, target.namespace)
-                    await until(client, target.kind, target.name, target.namespace, check)
+                    if limit_s:
+                        await until(client, target.kind, target.name, target.namespace, check)
+                    elif not check(await _present(client, target.kind, target.name, target.namespace)):
+                        raise Invalid(f"condition not met for {target.kind.resource}/{target.name}")
                     word = "condition met" if wanted != "delete" else "deleted"
                     output.write(f"{shown(target.kind, target.name)} {word}")
 
@@ -179,13 +186,18 @@ def condition(text: str) -> tuple[Check, bool]:
     raise Invalid(f'--for="{text}": must be condition=NAME[=VALUE], delete, create or jsonpath={{…}}=VALUE')
 
 
+async def _present(client: GrpcClient, kind: Kind, name: str, namespace: str) -> dict[str, Any] | None:
+    """The object, or None where there is none."""
+    try:
+        return dict(await client.raw.get(kind, name, namespace))
+    except NotFound:
+        return None
+
+
 async def until(client: GrpcClient, kind: Kind, name: str, namespace: str, check: Check) -> None:
     """Follow one object until the check holds; the caller bounds the time."""
     while True:
-        try:
-            present: dict[str, Any] | None = dict(await client.raw.get(kind, name, namespace))
-        except NotFound:
-            present = None
+        present = await _present(client, kind, name, namespace)
         if check(present):
             return
         revision = (

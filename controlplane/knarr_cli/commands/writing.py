@@ -32,7 +32,7 @@ from knarr_cli.options import (
 from knarr_cli.refusal import explain
 from knarr_cli.selecting import resources_argument
 from knarr_cli.sending import VALIDATIONS
-from knarr_cli.session import seconds, session, targets
+from knarr_cli.session import chosen_one_way, seconds, session, targets
 from knarr_cli.verb import Verb
 from knarr_client.client import Propagation
 from knarr_client.grpc import GrpcClient
@@ -177,14 +177,19 @@ def delete_command(
 
     async def work(client: GrpcClient) -> None:
         doomed = list(named)
-        for kind, name in targets(resources) if resources else []:
+        wanted = targets(resources) if resources else []
+        by_label = bool(selector or field_selector) or everything
+        chosen_one_way(wanted, by_label=by_label, all_namespaces=all_namespaces)
+        for kind, name in wanted:
             if name:
                 doomed.append(Doomed(kind=kind, name=name, namespace=space))
-            elif selector or field_selector or everything:
+            elif by_label:
                 where = "" if all_namespaces or not kind.namespaced else space
                 doomed += await _listed(client, kind, where, selector, field_selector)
             else:
                 raise Invalid("resource(s) were provided, but no name was specified: give names, -l or --all")
+        if not doomed:
+            sys.stderr.write("No resources found\n")
         for one in doomed:
             await deletion.delete(client, one)
         if wait:
@@ -229,8 +234,6 @@ async def _listed(
     client: GrpcClient, kind: Kind, namespace: str, selector: str, field_selector: str
 ) -> Iterable[Doomed]:
     page = await client.raw.list(kind, namespace, label_selector=selector, field_selector=field_selector)
-    if not page.items:
-        sys.stderr.write("No resources found\n")
     return [
         Doomed(kind=kind, name=at(item, "metadata.name"), namespace=at(item, "metadata.namespace"), listed=True)
         for item in page.items

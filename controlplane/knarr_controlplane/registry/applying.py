@@ -35,11 +35,20 @@ async def apply_fields(
     prepare = preparation(subresource)
     config = Config(document, kind, subresource, decode)
     writer = Writer(manager=manager, operation=APPLY, subresource=subresource)
+
+    async def create() -> CacheEntry:
+        if uid := config.value.metadata.uid:
+            raise errors.Conflict(
+                f'Operation cannot be fulfilled on {kind.qualified} "{name}": uid mismatch: '
+                f"the provided object specified uid {uid}, and no existing object was found"
+            )
+        return await registry.create(config.value, writer=writer, dry_run=dry_run, config=config)
+
     if registry.is_missing(kind, namespace, name):
         if subresource:
             raise errors.not_found(kind.resource, name, kind.group)
         try:
-            return await registry.create(config.value, writer=writer, dry_run=dry_run, config=config), "created"
+            return await create(), "created"
         except errors.AlreadyExists:
             await registry.catch_up()
 
@@ -58,5 +67,5 @@ async def apply_fields(
     except errors.NotFound:  # gone meanwhile, or before this cache has seen it go
         if subresource or config.revision:
             raise
-        return await registry.create(config.value, writer=writer, dry_run=dry_run, config=config), "created"
+        return await create(), "created"
     return entry, "configured" if any_change else "unchanged"

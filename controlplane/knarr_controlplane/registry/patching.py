@@ -30,15 +30,18 @@ Decode = Callable[[Any, type[Any]], Any]
 
 def patched(old: Any, kind: Kind, patch: Any, type_: PatchType, decode: Decode) -> Any:
     """The object after a patch that is no apply. Raises Invalid for a result that is none of the kind."""
-    after = changed_document(old, patch, type_)
-    _check_type(kind, after)
-    new = decode(after, kind.type)
-    if (new.metadata.name, new.metadata.namespace) != (old.metadata.name, old.metadata.namespace):
-        detail = errors.FieldError("metadata.name", "field is immutable", "Invalid value", new.metadata.name)
-        raise errors.invalid(kind.kind, old.metadata.name, (detail,), kind.group)
-    if new.metadata.uid not in ("", old.metadata.uid):
-        detail = errors.FieldError("metadata.uid", "field is immutable", "Invalid value", new.metadata.uid)
-        raise errors.invalid(kind.kind, old.metadata.name, (detail,), kind.group)
+    document = changed_document(old, patch, type_)
+    _check_type(kind, document)
+    new = decode(document, kind.type)
+    was, now = old.metadata, new.metadata
+    for field, before, after in (
+        ("name", was.name, now.name),
+        ("namespace", was.namespace, now.namespace),
+        ("uid", was.uid, now.uid or was.uid),
+    ):
+        if before != after:
+            detail = errors.FieldError(f"metadata.{field}", "field is immutable", "Invalid value", after)
+            raise errors.invalid(kind.kind, was.name, (detail,), kind.group)
     return new
 
 

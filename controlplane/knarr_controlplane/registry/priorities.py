@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from knarr_api.errors import Forbidden, Invalid
+from knarr_api.errors import FieldError, Forbidden, Invalid, invalid
 from knarr_api.types.core_v1 import Pod
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_api.types.scheduling_v1 import PriorityClass
@@ -23,6 +23,7 @@ SYSTEM = {
         description="Used for system critical pods that must not be moved from their current node.",
     ),
 }
+HIGHEST_OF_USERS = 1_000_000_000
 DEFAULT_POLICY = "PreemptLowerPriority"
 
 
@@ -67,5 +68,15 @@ def _agrees(pod: Pod, what: str, given: object, computed: object) -> None:
 def check(new: PriorityClass) -> None:
     """Raises Invalid for a class of users' that takes what is the system's."""
     name = new.metadata.name
-    if name.startswith("system-") and name not in SYSTEM:
-        raise Invalid(f"metadata.name: priority class names with 'system-' prefix are reserved: {name}")
+    if name.startswith("system-"):
+        known = SYSTEM.get(name)
+        if known is None or new.value != known.value or new.global_default:
+            text = "priority class names with 'system-' prefix are reserved for system use only"
+            raise _refused(name, FieldError("metadata.name", text, "Forbidden"))
+    elif (new.value or 0) > HIGHEST_OF_USERS:
+        text = f"maximum allowed value of a user defined priority is {HIGHEST_OF_USERS}"
+        raise _refused(name, FieldError("value", text, "Forbidden"))
+
+
+def _refused(name: str, why: FieldError) -> Invalid:
+    return invalid("PriorityClass", name, (why,), "scheduling.k8s.io")

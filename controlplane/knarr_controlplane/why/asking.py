@@ -12,6 +12,7 @@ from knarr_api.kinds import Kind
 from knarr_api.types.apps_v1 import ReplicaSet
 from knarr_api.types.batch_v1 import Job
 from knarr_api.types.core_v1 import Event, Namespace, Node, Pod
+from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.changes import Filter
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.scheduler.columns import Columns
@@ -38,11 +39,11 @@ class Why:
         if isinstance(obj, Pod):
             found = self._of_pod(obj, now)
             return pods.summary(obj, found), found
-        events = self._events(namespace, kind, name)
+        events = self._events(kind, obj)
         made: list[Pod] = self._owned(kinds.of(Pod), namespace, obj.metadata.uid)
         for between in BETWEEN:
             for one in self._owned(between, namespace, obj.metadata.uid):
-                events += self._events(namespace, between, one.metadata.name)
+                events += self._events(between, one)
                 made += self._owned(kinds.of(Pod), namespace, one.metadata.uid)
         about = [(pod.metadata.name, self._worst(pod, now)) for pod in made]
         found = workloads.findings(obj, events, about, now=now)
@@ -53,20 +54,22 @@ class Why:
         return found or Finding("ok", "", pod.status.phase or "Pending", "nothing is wrong with it")
 
     def _of_pod(self, pod: Pod, now: datetime.datetime, *, briefly: bool = False) -> tuple[Finding, ...]:
-        namespace = pod.metadata.namespace
         node: Node | None = None
         if pod.spec.node_name:
             entry = self._registry.cache.get(kinds.of(Node), kinds.of(Node).key("", pod.spec.node_name))
             node = entry.value() if entry is not None else None
         waits = not pod.spec.node_name and not pod.spec.scheduling_gates and not briefly
-        events = () if briefly else tuple(self._events(namespace, kinds.of(Pod), pod.metadata.name))
+        events = () if briefly else tuple(self._events(kinds.of(Pod), pod))
         against = self._verdicts(pod) if waits else {}
         return pods.findings(pod, node, events, against, now=now, schedulers=self._profiles)
 
-    def _events(self, namespace: str, kind: Kind, name: str) -> list[Event]:
-        fields = FieldSelector.parse(f"involvedObject.kind={kind.kind},involvedObject.name={name}")
-        page = self._registry.list(kinds.of(Event), Filter(namespace=namespace, fields=fields))
-        return [entry.value() for entry in page.entries]
+    def _events(self, kind: Kind, obj: Any) -> list[Event]:
+        """About this object, and not about one of the same name that was there before."""
+        metadata: ObjectMeta = obj.metadata
+        fields = FieldSelector.parse(f"involvedObject.kind={kind.kind},involvedObject.name={metadata.name}")
+        page = self._registry.list(kinds.of(Event), Filter(namespace=metadata.namespace, fields=fields))
+        events: list[Event] = [entry.value() for entry in page.entries]
+        return [each for each in events if each.involved_object and each.involved_object.uid in ("", metadata.uid)]
 
     def _owned(self, kind: Kind, namespace: str, uid: str) -> list[Any]:
         entries = self._registry.cache.of(kind).entries.values()

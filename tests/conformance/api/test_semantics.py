@@ -288,3 +288,14 @@ async def test_subresources_that_are_not_there(client: GrpcClient, name: str) ->
             await client.raw.patch(CONFIG, name, "default", patch={}, subresource=subresource)
     with pytest.raises(errors.Invalid, match=r'metadata\.uid: Invalid value: "other": field is immutable'):
         await client.raw.patch(CONFIG, name, "default", patch={"metadata": {"uid": "other"}})
+    with pytest.raises(errors.Invalid, match=r'metadata\.namespace: Invalid value: "other": field is immutable'):
+        await client.raw.patch(CONFIG, name, "default", patch={"metadata": {"namespace": "other"}})
+
+
+async def test_an_apply_that_is_meant_for_one_object_makes_no_other(client: GrpcClient, name: str) -> None:
+    wanted = config(name)
+    wanted["metadata"] = {**wanted["metadata"], "uid": "gone"}
+    with pytest.raises(errors.Conflict, match="specified uid gone, and no existing object was found"):
+        await client.raw.patch(CONFIG, name, "default", patch=wanted, type_=PatchType.APPLY, field_manager="alice")
+    with pytest.raises(errors.NotFound):
+        await client.raw.get(CONFIG, name, "default")

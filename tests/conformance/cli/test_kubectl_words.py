@@ -163,3 +163,85 @@ def test_autoscalers_by_amounts(knarr):
         {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 60}},
     ]
     assert "must be like 80%" in knarr.fails("autoscale", "deploy/web", "--max=5", "--cpu=x%")
+
+
+def test_names_beside_a_selector_are_refused(knarr):
+    knarr.ok("create", "-f", "-", stdin=CONFIG)
+    for words in (("-l", "app=other"), ("--field-selector=metadata.name=other",), ("--all",)):
+        refused = knarr.fails("delete", "cm", "settings", *words)
+        assert refused == "error: name cannot be provided when a selector is specified\n"
+    assert "name cannot be provided" in knarr.fails("describe", "cm", "settings", "-l", "app=other")
+    for words in (("get",), ("describe",), ("delete",)):
+        refused = knarr.fails(*words, "cm", "settings", "-A")
+        assert refused == "error: a resource cannot be retrieved by name across all namespaces\n"
+    assert knarr.ok("get", "cm", "settings", "-o", "name") == "configmap/settings\n"
+    assert knarr.ok("get", "ns", "default", "-A", "-o", "name") == "namespace/default\n"
+
+
+def test_several_kinds_of_the_same_name(knarr):
+    made(knarr)
+    knarr.ok("create", "configmap", "web")
+    assert knarr.ok("get", "deploy,cm", "web", "-o", "name") == "deployment.apps/web\nconfigmap/web\n"
+    assert knarr.ok("delete", "deploy,cm", "web", "-o", "name") == "deployment.apps/web\nconfigmap/web\n"
+
+
+def test_empty_words_name_nothing(knarr):
+    knarr.ok("create", "-f", "-", stdin=CONFIG)
+    for verb in ("get", "describe", "delete"):
+        assert knarr.fails(verb, "cm", "") == "error: resource name may not be empty\n"
+        assert "You must specify the type of resource" in knarr.fails(verb, "")
+    assert knarr.ok("get", "cm", "settings", "-o", "name") == "configmap/settings\n"
+
+
+def test_values_of_short_options_after_an_equals_sign(knarr):
+    made(knarr)
+    assert knarr.ok("get", "deploy", "-o=name", "-l=app=web") == "deployment.apps/web\n"
+    assert knarr.ok("get", "ns", f"-o=jsonpath={{.items[?(@.metadata.name=='{knarr.namespace}')].kind}}") == "Namespace"
+    assert knarr.run("-n=none", "get", "deploy").stderr == "No resources found in none namespace.\n"
+
+
+def test_nothing_found_is_said_once_or_not_at_all(knarr):
+    done = knarr.run("delete", "deploy,cronjobs,jobs", "--all")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "No resources found\n")
+    done = knarr.run("get", "pod", "none", "--ignore-not-found")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert knarr.ok("get", "pod", "none", "--ignore-not-found", "-o", "json") == ""
+    assert knarr.fails("apply", "-f", "-", "-l", "app=none", stdin=CONFIG) == "error: no objects passed to apply\n"
+
+
+def test_a_wait_of_no_time_looks_once(knarr):
+    made(knarr)
+    waiting = ("wait", "deploy/web", "--timeout=0")
+    assert knarr.ok(*waiting, "--for=jsonpath={.spec.replicas}=0") == "deployment.apps/web condition met\n"
+    assert knarr.fails(*waiting, "--for=condition=Never") == "error: condition not met for deployments/web\n"
+
+
+def test_types_of_events(knarr):
+    assert knarr.fails("events", "--types=Strange") == "error: valid --types are Normal or Warning\n"
+    assert knarr.run("events", "--types=Normal,warning").returncode == 0
+
+
+def test_sorting_by_what_no_object_has(knarr):
+    knarr.ok("create", "-f", "-", stdin=CONFIG)
+    refused = knarr.fails("get", "cm", "--sort-by={.none}")
+    assert refused == 'error: couldn\'t find any field with path "{.none}" in the list of objects\n'
+    assert "settings" in knarr.ok("get", "cm", "--sort-by={.data}")
+
+
+def test_why_leaves_out_what_happened_to_an_earlier_object_of_the_name(knarr):
+    pod = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+        "spec: {containers: [{name: c, image: a}], nodeSelector: {a: b}}\n"
+    )
+    knarr.ok("create", "-f", "-", stdin=pod)
+    knarr.ok("wait", "--for=condition=PodScheduled=False", "pod/p", "--timeout=20s")
+    event = (
+        "apiVersion: v1\nkind: Event\nmetadata: {name: e}\nreason: Told\nmessage: of the first\ntype: Warning\n"
+        f"involvedObject: {{apiVersion: v1, kind: Pod, name: p, namespace: {knarr.namespace}, uid: UID}}\n"
+    )
+    uid = knarr.json("get", "pod", "p")["metadata"]["uid"]
+    knarr.ok("create", "-f", "-", stdin=event.replace("UID", uid))
+    assert "of the first" in knarr.ok("why", "p")
+    knarr.ok("delete", "pod", "p", "--force")
+    knarr.ok("create", "-f", "-", stdin=pod)
+    assert "of the first" not in knarr.ok("why", "p")

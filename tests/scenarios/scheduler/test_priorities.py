@@ -40,6 +40,11 @@ def test_classes_that_are_not_there_or_not_theirs_are_refused(play):
             await world.add_pod("a", priority=5)
         with pytest.raises(Invalid, match="reserved"):
             await world.client.create(a_class("system-mine", 5))
+        with pytest.raises(Invalid, match="reserved for system use only"):
+            await world.client.create(a_class("system-node-critical", 5))
+        with pytest.raises(Invalid, match="value: Forbidden: maximum allowed value of a user defined priority is 1000"):
+            await world.client.create(a_class("above-all", 1_000_000_001))
+        await world.client.create(a_class("high", 1_000_000_000))
 
     play(scenario)
 

@@ -79,6 +79,31 @@ def test_flags_take_true_and_false(words: list[str], seen: tuple[bool, bool, str
 
 
 @pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        (["-o=json"], ("json", False, ())),
+        (["-o", "-o=x"], ("-o=x", False, ())),
+        (["-l=app=web", "-A"], ("app=web", True, ())),
+        (["-ojson"], ("json", False, ())),
+        (["--", "-o=json"], ("", False, ("-o=json",))),
+        (["-o="], ("=", False, ())),
+    ],
+)
+def test_values_of_short_options(words: list[str], seen: tuple[str, bool, tuple[str, ...]]) -> None:
+    found: list[tuple[str, bool, tuple[str, ...]]] = []
+
+    @click.command(cls=Verb)
+    @click.argument("rest", nargs=-1)
+    @click.option("-o", "-l", "text", default="")
+    @click.option("-A", "everywhere", is_flag=True)
+    def verb(rest: tuple[str, ...], text: str, everywhere: bool) -> None:
+        found.append((text, everywhere, rest))
+
+    assert CliRunner().invoke(verb, words, catch_exceptions=False).exit_code == 0
+    assert found == [seen]
+
+
+@pytest.mark.parametrize(
     ("text", "expected"), [("90", 90), ("10s", 10), ("1h30m", 5400), ("250ms", 0.25), ("0.5s", 0.5), ("1m1s", 61)]
 )
 def test_durations(text: str, expected: float) -> None:

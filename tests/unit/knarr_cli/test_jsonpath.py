@@ -41,6 +41,8 @@ PODS = {
         ("{.items[0].metadata}", '{"name":"a","labels":{"app.kubernetes.io/name":"x"}}'),
         ("{.missing}", ""),
         ("{$.kind}", "List"),
+        ("{.missing[0]}", ""),
+        ("{'é → \\t'}", "é → \t"),
     ],
 )
 def test_templates(template: str, expected: str) -> None:
@@ -48,7 +50,17 @@ def test_templates(template: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{.items[", "{.items[x]}", "{range .items[*]}{.n}", "{end}", "{.items[?(@.n~1)]}"]
+    "template",
+    [
+        "{.items[",
+        "{.items[x]}",
+        "{.items[2].n}",
+        "{.items[-3].n}",
+        "{range .items[0,2]}{end}",
+        "{range .items[*]}{.n}",
+        "{end}",
+        "{.items[?(@.n~1)]}",
+    ],
 )
 def test_malformed_templates_are_refused(template: str) -> None:
     with pytest.raises(Invalid):
@@ -58,3 +70,4 @@ def test_malformed_templates_are_refused(template: str) -> None:
 def test_find_gives_values() -> None:
     document: Any = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     assert find('.status.conditions[?(@.type=="Ready")].status', document) == ["True"]
+    assert find(".status.conditions[1].status", document) == [], "while one waits for it"

@@ -29,6 +29,15 @@ def test_documents_lists_and_directories(tmp_path: Path) -> None:
     assert [(m.kind.kind, m.name) for m in read((str(tmp_path),))] == [("Namespace", "n"), ("ConfigMap", "a")]
 
 
+def test_several_files_in_one_word(tmp_path: Path) -> None:
+    for name in ("a", "b", "c,d"):
+        (tmp_path / name).write_text(GOOD.replace("name: a", f"name: {name[0]}"))
+    found = read((f"{tmp_path}/a,{tmp_path}/b", f"{tmp_path}/c,d"))
+    assert [manifest.name for manifest in found] == ["a", "b", "c"]
+    with pytest.raises(Refused, match=r"https://a/b\.yaml: URLs are not read"):
+        read(("https://a/b.yaml",))
+
+
 def test_every_problem_of_every_document_is_named(tmp_path: Path) -> None:
     text = (
         f"{GOOD}---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\nspec:\n  replicas: three\n"
