@@ -127,6 +127,30 @@ class Prepares(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A plugin that refuses what it once refused, and prefers nothing."""
+
+    name: str
+    wakes_on: ClusterEvent
+    by_node: bool
+    refusals: tuple[Refusal, ...]
+    weight: float = 0.0
+
+    @classmethod
+    def of(cls, plugin: Plugin, pod: PodToPlace, columns: Columns) -> Judged:
+        return cls(plugin.name, plugin.wakes_on, plugin.by_node, tuple(plugin.filter(pod, columns)))
+
+    def reach(self, pod: PodToPlace, columns: Columns) -> Reach:
+        return Reach.NOTHING
+
+    def filter(self, pod: PodToPlace, columns: Columns) -> Iterator[Refusal]:
+        return iter(self.refusals)
+
+    def score(self, pod: PodToPlace, columns: Columns, feasible: Mask) -> Scores | None:
+        return None
+
+
 class Placed(msgspec.Struct, frozen=True):
     node: str
     score: float

@@ -30,7 +30,15 @@ from knarr_controlplane import metrics
 from knarr_controlplane.scheduler import preemption
 from knarr_controlplane.scheduler.alike import Alike
 from knarr_controlplane.scheduler.columns import Columns
-from knarr_controlplane.scheduler.framework import ClusterEvent, Placed, Plugin, PodToPlace, Unschedulable, decide
+from knarr_controlplane.scheduler.framework import (
+    ClusterEvent,
+    Judged,
+    Placed,
+    Plugin,
+    PodToPlace,
+    Unschedulable,
+    decide,
+)
 from knarr_controlplane.scheduler.hints import Asked, Hints
 from knarr_controlplane.scheduler.preemption import Budget, NoRoom, Preemption
 from knarr_controlplane.scheduler.profile import DEFAULT_NAME, Profiles, default_profiles, scheduler_of
@@ -255,11 +263,13 @@ class Scheduler:
         return self._alike.place(pod, tie_break=self._decisions)
 
     def _place_alone(self, pod: Pod) -> Placed | Unschedulable:
-        with self._reserved(pod):
+        plugins, to_place, others = self._plugins(pod), PodToPlace.of(pod), self._ahead(pod)
+        alone = tuple(Judged.of(plugin, to_place, self.columns) for plugin in plugins) if others else ()
+        with self._reserved(others):
             verdict = decide(
-                PodToPlace.of(pod),
+                to_place,
                 self.columns,
-                self._plugins(pod),
+                (*plugins, *alone),
                 tie_break=self._decisions,
                 first=pod.status.nominated_node_name,
             )
@@ -277,7 +287,7 @@ class Scheduler:
         if any(record.terminating and record.priority < priority for record in freed):
             return preemption.WAITING
         metrics.PREEMPTIONS.inc()
-        with self._reserved(pod):
+        with self._reserved(self._ahead(pod)):
             found = preemption.find(
                 PodToPlace.of(pod),
                 self.columns,
@@ -290,16 +300,20 @@ class Scheduler:
             metrics.VICTIMS.observe(len(found.victims))
         return found
 
-    @contextlib.contextmanager
-    def _reserved(self, pod: Pod) -> Iterator[None]:
-        """Within, pods of no less priority count on the nodes that are being freed for them."""
+    def _ahead(self, pod: Pod) -> list[Pod]:
+        """Those of no less priority for which nodes are being freed. They may come there or not: the pod must fit with
+        them and without."""
         own = Key(pod.metadata.namespace, pod.metadata.name)
         priority = pod.spec.priority or 0
-        others = [
+        return [
             other
             for key, other in self._nominated.items()
             if key != own and key not in self._assumed and (other.spec.priority or 0) >= priority
         ]
+
+    @contextlib.contextmanager
+    def _reserved(self, others: Sequence[Pod]) -> Iterator[None]:
+        """Within, these pods count on the nodes that are being freed for them."""
         for other in others:
             self.columns.add_pod(other, other.status.nominated_node_name)
         try:
