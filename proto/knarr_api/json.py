@@ -105,6 +105,21 @@ def load(data: bytes | str) -> Any:
         raise Invalid(f"not JSON: {_lower(str(error)).removeprefix('JSON is malformed: ')}") from error
 
 
+def doubled_names(data: bytes | str) -> tuple[str, ...]:
+    """Where a name stands twice in one object: ``data.a``, ``[0].path``. Raises Invalid as ``load`` does."""
+    found: list[str] = []
+    waiting: list[tuple[str, Any]] = [("", _load_marking_doubles(data))]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, strict.Doubled):
+            found += [f"{path}.{name}".removeprefix(".") for name in value.names]
+        if isinstance(value, dict):
+            waiting += [(f"{path}.{name}", item) for name, item in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{path}[{position}]", item) for position, item in enumerate(value)]
+    return tuple(found)
+
+
 def _load_marking_doubles(data: bytes | str) -> Any:
     """msgspec checks the syntax, strictly; the standard library then shows names that stand twice in an object."""
     load(data)

@@ -20,9 +20,13 @@ from knarr_client.grpc import GrpcClient
 from knarr_proto.v1 import accounts_pb2, accounts_pb2_grpc, cluster_pb2, cluster_pb2_grpc
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+KNOWN_VERBS = {*VERBS, "*", "approve", "attest", "bind", "escalate", "impersonate", "sign", "use"}
 READING = ("get", "list")
 """Of kinds that are computed."""
-SUBRESOURCES = ("status", "scale", "eviction", "binding", "log", "token", "approval", "finalize")
+SUBRESOURCES = (
+    *("status", "scale", "eviction", "binding", "log", "token", "approval", "finalize"),
+    *("exec", "attach", "portforward", "proxy", "ephemeralcontainers", "resize"),
+)
 
 
 def preferred() -> list[Kind]:
@@ -207,6 +211,10 @@ def can_i_command(
 ) -> None:
     """Say whether you may do something: yes, or no with exit status 1."""
     own = session(ctx)
+    if verb not in KNOWN_VERBS and not resource.startswith("/"):
+        warn([f"verb '{verb}' is not a known verb"])
+    if groups and not user:
+        raise Invalid("requesting groups without impersonating a user: give --as as well")
     spec: dict[str, Any] = {}
     if resource.startswith("/"):
         spec["nonResourceAttributes"] = {"verb": verb, "path": resource}

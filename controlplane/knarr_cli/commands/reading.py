@@ -56,6 +56,7 @@ Examples:
 @selector_option
 @click.option("--field-selector", default="", help="spec.nodeName=n1,metadata.name!=x")
 @click.option("-o", "--output", "form", default="", help=output.FORMS)
+@click.option("--template", default="", help="That of -o go-template, jsonpath and the like.  [default: go-template]")
 @click.option("-w", "--watch", is_flag=True, help="Go on with every change.")
 @click.option("--watch-only", is_flag=True, help="Only changes, not what is there.")
 @click.option("--output-watch-events", "events", is_flag=True, help="Say of each change what it is.")
@@ -80,6 +81,7 @@ def get_command(
     selector: str,
     field_selector: str,
     form: str,
+    template: str,
     watch: bool,
     watch_only: bool,
     events: bool,
@@ -96,6 +98,8 @@ def get_command(
 ) -> None:
     """Show objects."""
     own = session(ctx)
+    if template:
+        form = f"{form or 'go-template'}={template}"
     watch = watch or watch_only
     if events and not watch:
         raise Invalid("--output-watch-events option can only be used with --watch or --watch-only")

@@ -40,17 +40,30 @@ class Reading:
 
     def __init__(self, field_validation: int) -> None:
         self._field_validation = field_validation
+        self._doubled: tuple[FieldError, ...] = ()
         self.warnings: tuple[str, ...] = ()
 
     def decode(self, document: Any, type_: type[Any]) -> Any:
         """Raises Invalid, in Kubernetes' words where fields are unknown or doubled."""
         obj, odd = json.decode_lenient(document, type_)
+        self._mind(odd)
+        return obj
+
+    def patch(self, text: bytes) -> Any:
+        """A patch of any type. Raises Invalid for none, and for fields that are doubled."""
+        patch = json.load(text)
+        if self._field_validation != objects_pb2.IGNORE:
+            self._doubled = tuple(FieldError(path, "duplicate field") for path in json.doubled_names(text))
+            self._mind(())
+        return patch
+
+    def _mind(self, odd: tuple[FieldError, ...]) -> None:
+        odd = (*self._doubled, *odd)
         said = [f'{problem.message.partition(" (")[0]} "{problem.path}"' for problem in odd[: json.MAX_SHOWN]]
         if self._field_validation == objects_pb2.WARN:
             self.warnings = tuple(said)
         elif odd and self._field_validation != objects_pb2.IGNORE:
             raise Invalid(f"strict decoding error: {', '.join(said)}", details=odd[: json.MAX_SHOWN])
-        return obj
 
 
 @dataclass(frozen=True, slots=True)

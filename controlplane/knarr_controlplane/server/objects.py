@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 from knarr_api import json, kinds, validation
-from knarr_api.errors import Invalid
+from knarr_api.errors import Invalid, invalid
 from knarr_api.kinds import Kind
 from knarr_api.types import meta_v1
 from knarr_api.types.autoscaling_v1 import Scale
 from knarr_api.types.core_v1 import Pod
+from knarr_api.validation import names
 from knarr_client.client import PatchType
 from knarr_controlplane.authz import Authorizer
 from knarr_controlplane.cache.changes import ALL, ChangeType, Filter
@@ -117,7 +118,8 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
     async def Patch(self, request: Any, context: Any) -> Any:
         kind = documents.kind_of(request.type)
         self._allow(context, "patch", kind, request.namespace, request.name, request.subresource)
-        type_, patch = _known(PATCH_TYPES, request.patch_type, "patch_type"), json.load(request.patch)
+        reading = documents.Reading(request.field_validation)
+        type_, patch = _known(PATCH_TYPES, request.patch_type, "patch_type"), reading.patch(request.patch)
         if request.force and type_ is not PatchType.APPLY:
             raise Invalid("force: Forbidden: may not be specified for non-apply patch")
         subresources.check(kind, request.subresource)
@@ -125,7 +127,6 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             return await self._apply_scale(request, context, kind, patch)
         if request.subresource == SCALE:
             return await self._patch_scale(request, context, kind, patch, type_)
-        reading = documents.Reading(request.field_validation)
         if type_ is PatchType.APPLY:
             entry, _ = await applying.apply_fields(
                 self._registry,
@@ -312,6 +313,9 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
     @unary
     async def Bind(self, request: Any, context: Any) -> Any:
         self._authorizer.check_admin(identity.of_call(context), "bind pods")
+        node = request.node
+        if wrong := tuple(names.dns_subdomain("target.name", node)) if node else (names.required("target.name"),):
+            raise invalid("Binding", request.name, wrong)
         entry = await self._registry.bind(
             request.namespace, request.name, request.uid, request.node, dry_run=request.dry_run
         )

@@ -225,6 +225,10 @@ async def test_many_writers_and_watchers_see_the_same(client):
 
 async def test_binding_to_a_node(client):
     made = (await client.raw.create(pod("bound") | {"metadata": {"name": "bound", "namespace": "default"}})).object
+    for node, said in (("", "Required value"), ("no name", "Invalid value")):
+        with pytest.raises(errors.Invalid, match=rf"target\.name: {said}"):
+            await client.bind(namespace="default", name="bound", uid=made["metadata"]["uid"], node=node)
+    assert "conditions" not in (await client.raw.get(kinds.of(Pod), "bound", "default"))["status"]
     await client.bind(namespace="default", name="bound", uid=made["metadata"]["uid"], node="somewhere")
     assert (await client.get(Pod, "bound", "default")).spec.node_name == "somewhere"
     await client.delete(Pod, "bound", "default", grace_period_s=0)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 
 from knarr_api import errors, kinds
@@ -290,6 +291,36 @@ async def test_subresources_that_are_not_there(client: GrpcClient, name: str) ->
         await client.raw.patch(CONFIG, name, "default", patch={"metadata": {"uid": "other"}})
     with pytest.raises(errors.Invalid, match=r'metadata\.namespace: Invalid value: "other": field is immutable'):
         await client.raw.patch(CONFIG, name, "default", patch={"metadata": {"namespace": "other"}})
+
+
+async def test_patches_in_which_fields_stand_twice(client: GrpcClient, name: str) -> None:
+    await client.raw.create(config(name), namespace="default")
+    stub: Any = objects_pb2_grpc.ObjectsStub(client.channel)
+
+    async def patch(type_: int, text: str, validation: int) -> Any:
+        kind = objects_pb2.ResourceType(version="v1", resource="configmaps")
+        names = {"type": kind, "namespace": "default", "name": name, "field_manager": "alice"}
+            "type": kind,
+            "namespace": "default",
+            "name": name,
+            "field_manager": "alice",
+            "force": type_ == applied,
+        }
+        return await stub.Patch(
+            objects_pb2.PatchRequest(patch_type=type_, patch=text.encode(), field_validation=validation, force=type_ == applied, **names)
+        )
+
+    merged, listed, applied = objects_pb2.MERGE, objects_pb2.JSON_PATCH, objects_pb2.APPLY
+    twice = '{"data": {"a": "1", "a": "2"}}'
+    operation = '[{"op": "add", "path": "/data", "path": "/data", "value": {"a": "2"}}]'
+    for type_, text, place in ((merged, twice, "data.a"), (applied, twice, "data.a"), (listed, operation, "[0].path")):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await patch(type_, text, objects_pb2.STRICT)
+        assert refused.value.details() == f'strict decoding error: duplicate field "{place}"'
+        answer = await patch(type_, text, objects_pb2.WARN)
+        assert list(answer.warnings) == [f'duplicate field "{place}"']
+        assert json.loads(answer.object.json)["data"] == {"a": "2"}
+        assert not (await patch(type_, text, objects_pb2.IGNORE)).warnings
 
 
 async def test_an_apply_that_is_meant_for_one_object_makes_no_other(client: GrpcClient, name: str) -> None:

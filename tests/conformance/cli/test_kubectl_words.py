@@ -200,6 +200,21 @@ def test_values_of_short_options_after_an_equals_sign(knarr):
     assert knarr.run("-n=none", "get", "deploy").stderr == "No resources found in none namespace.\n"
 
 
+def test_templates_in_an_option_of_their_own(knarr):
+    made(knarr)
+    assert knarr.ok("get", "deploy", "web", "--template={{.metadata.name}}") == "web"
+    assert knarr.ok("get", "deploy", "web", "-o", "go-template", "--template={{.kind}}") == "Deployment"
+    assert knarr.ok("get", "deploy", "web", "-o=jsonpath", "--template={.kind}") == "Deployment"
+    assert "unable to match a printer" in knarr.fails("get", "deploy", "web", "-o=json", "--template={.kind}")
+
+
+def test_questions_about_what_is_not_known(knarr):
+    done = knarr.run("auth", "can-i", "frob", "pods")
+    assert (done.stdout, done.stderr) == ("yes\n", "Warning: verb 'frob' is not a known verb\n")
+    assert not knarr.run("auth", "can-i", "deletecollection", "pods").stderr
+    assert "give --as as well" in knarr.fails("auth", "can-i", "get", "pods", "--as-group=some")
+
+
 def test_nothing_found_is_said_once_or_not_at_all(knarr):
     done = knarr.run("delete", "deploy,cronjobs,jobs", "--all")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "No resources found\n")
