@@ -300,14 +300,10 @@ async def test_patches_in_which_fields_stand_twice(client: GrpcClient, name: str
     async def patch(type_: int, text: str, validation: int) -> Any:
         kind = objects_pb2.ResourceType(version="v1", resource="configmaps")
         names = {"type": kind, "namespace": "default", "name": name, "field_manager": "alice"}
-            "type": kind,
-            "namespace": "default",
-            "name": name,
-            "field_manager": "alice",
-            "force": type_ == applied,
-        }
         return await stub.Patch(
-            objects_pb2.PatchRequest(patch_type=type_, patch=text.encode(), field_validation=validation, force=type_ == applied, **names)
+            objects_pb2.PatchRequest(
+                patch_type=type_, patch=text.encode(), field_validation=validation, force=type_ == applied, **names
+            )
         )
 
     merged, listed, applied = objects_pb2.MERGE, objects_pb2.JSON_PATCH, objects_pb2.APPLY
