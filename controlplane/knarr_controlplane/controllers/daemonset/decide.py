@@ -168,7 +168,7 @@ def _of_no_node(seen: _Seen) -> list[Pod]:
         pod
         for name, pods in seen.pods.items()
         for pod in pods
-        if name not in seen.fits and not pod.spec.node_name and pod.metadata.deletion_timestamp is None
+        if name and name not in seen.fits and not pod.spec.node_name and pod.metadata.deletion_timestamp is None
     ]
 
 

@@ -107,7 +107,8 @@ def test_a_pod_that_waits_for_a_node_that_is_gone_goes_as_well():
     (waiting,) = decide(World(daemonset=daemonset, pods=(), nodes=(node(),), now=now)).create
     placed = replace(waiting, spec=replace(waiting.spec, node_name="n1"))
     assert decide(World(daemonset=daemonset, pods=(waiting,), nodes=(node("n2"),), now=now)).delete == (waiting,)
-    assert decide(World(daemonset=daemonset, pods=(placed,), nodes=(node("n2"),), now=now)).delete == ()
+    anywhere = replace(waiting, spec=replace(waiting.spec, affinity=None))
+    assert decide(World(daemonset=daemonset, pods=(placed, anywhere), nodes=(node("n2"),), now=now)).delete == ()
 
 
 def test_a_template_that_was_there_before_gets_the_next_number():
