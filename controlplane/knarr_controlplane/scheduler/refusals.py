@@ -94,6 +94,10 @@ class Refusals:
         live = await self.client.get(Pod, victim.name, victim.namespace)
         if live.metadata.uid != victim.uid:
             return
+        if not live.spec.node_name:
+            # On its way there, and nobody knows whether it arrives: if it does it is asked then, else there is room.
+            self.again(Key(pod.metadata.namespace, pod.metadata.name))
+            return
         message = f"{scheduler_of(pod)}: preempting to accommodate a higher priority pod"
         now = self.clock.now().replace(microsecond=0)
         condition = PodCondition(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_api.types.scheduling_v1 import PriorityClass
+
 import pytest
 
 from knarr_api import errors
@@ -89,5 +92,21 @@ def test_a_pod_that_goes_meanwhile_leaves_its_room(play):
         await world.add_pod("second", cpu="2")
         await world.until(lambda: world.node_of("second") == "n1")
         assert await world.store.do_late() == 0
+
+    play(scenario)
+
+
+def test_a_pod_that_may_never_arrive_is_not_asked_to_make_room(play):
+    async def scenario(world):
+        await world.client.create(PriorityClass(metadata=ObjectMeta(name="high"), value=1000))
+        await a_pod_waits(world)
+        await a_binding_is_unconfirmed(world)
+        world.store.silent = f"{PODS}default/first"
+        await world.add_pod("important", cpu="2", priority_class_name="high")
+        await world.until(lambda: world.condition("important", "PodScheduled") is not None)
+        await world.clock.sleep(30)
+        world.store.silent, world.store.late = "", []
+        await world.until(lambda: world.node_of("important") == "n1")
+        assert world.pod("first").metadata.deletion_timestamp is None and not world.node_of("first")
 
     play(scenario)
