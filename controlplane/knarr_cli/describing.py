@@ -343,10 +343,14 @@ def _tree(value: Any, indent: str) -> Iterable[str]:
                 yield f"{indent}{key}:"
                 yield from _tree(inner, indent + "  ")
             else:
-                yield f"{indent}{key}: {inner}"
+                yield f"{indent}{key}: {_short(inner)}"
     elif isinstance(value, list):
         for inner in value:
-            lines = list(_tree(inner, indent + "  ")) if isinstance(inner, Mapping | list) else [f"{indent}  {inner}"]
+            lines = (
+                list(_tree(inner, indent + "  "))
+                if isinstance(inner, Mapping | list)
+                else [f"{indent}  {_short(inner)}"]
+            )
             for number, line in enumerate(lines):
                 yield line if number else f"{indent}- {line[len(indent) + 2 :]}"
 
@@ -356,7 +360,7 @@ def _short(value: Any) -> str:
         return " ".join(f"{key}={_short(inner)}" for key, inner in value.items())
     if isinstance(value, list):
         return "[" + " ".join(_short(inner) for inner in value) + "]"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _toleration(given: Document) -> str:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from knarr_api import kinds
-from knarr_api.errors import Invalid
+from knarr_api.errors import Invalid, NotFound
+from knarr_api.kinds import Kind
 from knarr_api.quantity import Quantity
 from knarr_cli.meanings import meaning
 
@@ -28,14 +29,13 @@ WORDS: dict[Any, str] = {
 
 
 def explain(path: str, *, recursive: bool = False, api_version: str = "") -> list[str]:
-    """path: ``pods.spec.containers``. Raises NotFound for an unknown kind, Invalid for an unknown field."""
-    word, _, rest = path.partition(".")
-    kind = kinds.lookup(word)
+    """path: ``pods.spec.containers``, ``jobs.batch.spec``. Raises NotFound for an unknown kind, Invalid for a field."""
+    kind, names = _kind_and_fields(path.split("."))
     if api_version:
         kind = kinds.by_kind(api_version, kind.kind)
     type_: Any = kind.type
     field, shown, said = "", "", ""
-    for name in filter(None, rest.split(".")):
+    for name in filter(None, names):
         owner = _inner(type_)
         fields = _fields(owner)
         if name not in fields:
@@ -52,6 +52,16 @@ def explain(path: str, *, recursive: bool = False, api_version: str = "") -> lis
     if _fields(inner):
         lines += ["FIELDS:", *_lines(inner, "  ", recursive, ())]
     return [*lines, ""]
+
+
+def _kind_and_fields(parts: list[str]) -> tuple[Kind, list[str]]:
+    """The kind with as much behind it as names its group and version; the rest are fields."""
+    for length in range(len(parts), 1, -1):
+        try:
+            return kinds.lookup(".".join(parts[:length])), parts[length:]
+        except NotFound:
+            continue
+    return kinds.lookup(parts[0]), parts[1:]
 
 
 def _lines(type_: Any, indent: str, recursive: bool, above: tuple[Any, ...]) -> Iterator[str]:

@@ -243,6 +243,20 @@ def test_sorting_by_what_no_object_has(knarr):
     assert "settings" in knarr.ok("get", "cm", "--sort-by={.data}")
 
 
+def test_yes_and_no_are_described_as_in_manifests(knarr):
+    pod = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  schedulerName: none\n  containers:\n"
+        "  - {name: c, image: a, env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}]}\n"
+    )
+    knarr.ok("create", "-f", "-", stdin=pod)
+    described = knarr.ok("describe", "pod", "p")
+    assert "A: <secretKeyRef=name=s key=k optional=true>\n" in described and "True" not in described
+    spec = "{ports: [{port: 1}], publishNotReadyAddresses: true}"
+    knarr.ok("create", "-f", "-", stdin=f"{{apiVersion: v1, kind: Service, metadata: {{name: s}}, spec: {spec}}}")
+    described = knarr.ok("describe", "service", "s")
+    assert "publishNotReadyAddresses: true\n" in described and "True" not in described
+
+
 def test_why_leaves_out_what_happened_to_an_earlier_object_of_the_name(knarr):
     pod = (
         "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
