@@ -115,7 +115,15 @@ def targets(arguments: tuple[str, ...]) -> list[tuple[Kind, str]]:
         raise Invalid("resource name may not be empty")
     words = [word for word in arguments[0].split(",") if word]
     found = [kinds.lookup(name) for word in words for name in (ALL if word == "all" else (word,))]
-    return [(kind, name) for kind in found for name in arguments[1:] or ("",)]
+    return [(kind, name) for kind in dict.fromkeys(found) for name in arguments[1:] or ("",)]
+
+
+def one_target(arguments: tuple[str, ...]) -> tuple[Kind, str]:
+    """``pod web`` or ``pod/web``. Raises Invalid for none and for several, else as ``targets``."""
+    found = targets(arguments)
+    if len(found) != 1 or not found[0][1]:
+        raise Invalid("name one object: KIND NAME or KIND/NAME")
+    return found[0]
 
 
 def chosen_one_way(wanted: Iterable[tuple[Kind, str]], *, by_label: bool, all_namespaces: bool) -> None:

@@ -16,7 +16,7 @@ from knarr_api.kinds import Kind
 from knarr_cli import cells, output, tables
 from knarr_cli.options import namespace_option
 from knarr_cli.selecting import resources_argument
-from knarr_cli.session import seconds, session, shown, targets
+from knarr_cli.session import one_target, seconds, session, shown
 from knarr_cli.undoing import ABSENT, Field, Undoing, anew
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
@@ -59,7 +59,7 @@ def history_command(
     The store keeps old versions for a while: 'knarr up --retention'.
     """
     own = session(ctx)
-    kind, name = _one(resource)
+    kind, name = one_target(resource)
 
     async def work(client: GrpcClient) -> Any:
         space = own.namespace(namespace) if kind.namespaced else ""
@@ -120,7 +120,7 @@ def undo_command(
     Where the very same field was changed again since, it says so, with who did it, and changes nothing.
     """
     own = session(ctx)
-    kind, name = _one(resource)
+    kind, name = one_target(resource)
     space = own.namespace(namespace) if kind.namespaced else ""
 
     async def work(client: GrpcClient) -> None:
@@ -297,13 +297,6 @@ def _to_undo(answer: Any, revision: str, what: str) -> int:
     if revision:
         raise Invalid(f"{what}: revision {revision} is none of its versions, or not kept any more: see 'knarr history'")
     raise Invalid(f"{what}: no apply is recorded in what is kept of it: see 'knarr history'")
-
-
-def _one(resource: tuple[str, ...]) -> tuple[Kind, str]:
-    found = targets(resource)
-    if len(found) != 1 or not found[0][1]:
-        raise Invalid("name one object: KIND NAME or KIND/NAME")
-    return found[0]
 
 
 def _said(change: Any, *, wide: bool = False) -> str:

@@ -20,7 +20,7 @@ from knarr_cli.options import all_namespaces_option, files_option, namespace_opt
 from knarr_cli.printing import Printer
 from knarr_cli.refusal import explain
 from knarr_cli.selecting import resources_argument
-from knarr_cli.session import chosen_one_way, session, targets
+from knarr_cli.session import chosen_one_way, one_target, session, targets
 from knarr_cli.verb import Verb
 from knarr_cli.watching import follow
 from knarr_client.grpc import GrpcClient
@@ -290,7 +290,7 @@ def events_command(
     space = "" if all_namespaces else own.namespace(namespace)
     terms = []
     if about:
-        ((kind, name),) = targets((about,))
+        kind, name = one_target((about,))
         terms += [f"involvedObject.kind={kind.kind}", f"involvedObject.name={name}"]
     kinds_of_event = {word.strip().capitalize() for word in types.split(",")} if types else set()
     if not kinds_of_event <= {"Normal", "Warning"}:

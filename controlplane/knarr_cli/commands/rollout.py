@@ -15,7 +15,7 @@ from knarr_api.errors import Invalid, NotFound
 from knarr_api.kinds import Kind
 from knarr_cli import output, rollouts
 from knarr_cli.cells import at
-from knarr_cli.commands.workloads import named, timed, until
+from knarr_cli.commands.workloads import timed, until
 from knarr_cli.options import (
     DRY_RUN,
     dry_run_option,
@@ -24,7 +24,7 @@ from knarr_cli.options import (
     namespace_option,
 )
 from knarr_cli.selecting import Choice, choice_options, resources_argument
-from knarr_cli.session import seconds, session, shown
+from knarr_cli.session import one_target, seconds, session, shown
 from knarr_cli.verb import VerbGroup
 from knarr_client.grpc import GrpcClient
 
@@ -55,7 +55,7 @@ def status_command(
     """Show how far a rollout is, until it is done; exit status 1 when it has failed."""
     own = session(ctx)
     space = own.namespace(namespace)
-    ((kind, name),) = named(resources)
+    kind, name = one_target(resources)
     rollouts.check(kind)
     said = ""
 
@@ -87,7 +87,7 @@ def history_command(ctx: click.Context, resources: tuple[str, ...], namespace: s
     """Show the revisions there are to go back to."""
     own = session(ctx)
     space = own.namespace(namespace)
-    ((kind, name),) = named(resources)
+    kind, name = one_target(resources)
 
     async def work(client: GrpcClient) -> None:
         found = await _revisions(client, kind, name, space)
@@ -118,7 +118,7 @@ def undo_command(
     """Go back to an earlier revision."""
     own = session(ctx)
     space = own.namespace(namespace)
-    ((kind, name),) = named(resources)
+    kind, name = one_target(resources)
 
     async def work(client: GrpcClient) -> None:
         present = await client.raw.get(kind, name, space)

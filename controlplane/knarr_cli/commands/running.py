@@ -15,7 +15,7 @@ from knarr_cli.commands.creating.making import RESTARTS, create_all
 from knarr_cli.manifests import Manifest, Refused
 from knarr_cli.options import Manner, manner_options, namespace_option
 from knarr_cli.selecting import resources_argument
-from knarr_cli.session import session, targets
+from knarr_cli.session import one_target, session
 from knarr_cli.verb import Verb
 from knarr_client.grpc import GrpcClient
 
@@ -130,10 +130,7 @@ def expose_command(
     """Make a service for the pods of an object."""
     own = session(ctx)
     space = own.namespace(namespace)
-    wanted = targets(resources)
-    if len(wanted) != 1 or not wanted[0][1]:
-        raise Invalid("name one object: KIND NAME or KIND/NAME")
-    ((kind, target),) = wanted
+    kind, target = one_target(resources)
 
     async def read(client: GrpcClient) -> Mapping[str, Any]:
         return await client.raw.get(kind, target, space)

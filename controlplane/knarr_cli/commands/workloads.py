@@ -15,7 +15,7 @@ from knarr_cli import jsonpath, output
 from knarr_cli.cells import at
 from knarr_cli.options import Manner, manner_options
 from knarr_cli.selecting import Choice, Target, choice_options, resources_argument
-from knarr_cli.session import seconds, session, shown, targets
+from knarr_cli.session import seconds, session, shown
 from knarr_cli.verb import Verb
 from knarr_client.client import EventType
 from knarr_client.grpc import GrpcClient
@@ -225,14 +225,6 @@ def timed(run: Callable[..., None], work: Any, message: str | Callable[[], str])
     except TimeoutError:
         sys.stderr.write(f"error: {message if isinstance(message, str) else message()}\n")
         raise SystemExit(1) from None
-
-
-def named(resources: tuple[str, ...]) -> list[tuple[Kind, str]]:
-    """Kinds and names; all must have a name. Raises Invalid."""
-    wanted = targets(resources)
-    if not all(name for _, name in wanted):
-        raise Invalid("name the object: KIND NAME or KIND/NAME")
-    return wanted
 
 
 commands: tuple[click.Command, ...] = (scale_command, wait_command)

@@ -185,6 +185,17 @@ def test_several_kinds_of_the_same_name(knarr):
     assert knarr.ok("delete", "deploy,cm", "web", "-o", "name") == "deployment.apps/web\nconfigmap/web\n"
 
 
+def test_what_is_about_one_object_refuses_several(knarr):
+    made(knarr)
+    said = "error: name one object: KIND NAME or KIND/NAME\n"
+    for verb in ("status", "history", "undo"):
+        assert knarr.fails("rollout", verb, "deploy", "web", "other") == said
+        assert knarr.fails("rollout", verb, "deploy,sts", "web") == said
+    for about in ("pods,deploy", "pod"):
+        assert knarr.fails("events", f"--for={about}") == said
+    assert knarr.ok("get", "deploy,deploy", "web", "-o", "name") == "deployment.apps/web\n"
+
+
 def test_empty_words_name_nothing(knarr):
     knarr.ok("create", "-f", "-", stdin=CONFIG)
     for verb in ("get", "describe", "delete"):

@@ -45,7 +45,7 @@ def job_command(
 def _job_from(ctx: click.Context, name: str, source: str, namespace: str) -> Document:
     """A Job as the named CronJob would make it."""
     own = session(ctx)
-    ((kind, cron_name),) = targets((source,))
+    kind, cron_name = targets((source,))[0]
     if kind.kind != "CronJob" or not cron_name:
         raise Invalid(f'--from="{source}": must be cronjob/NAME')
 
