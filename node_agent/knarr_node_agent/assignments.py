@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
+import structlog
 
 from knarr_api import errors, json, kinds
 from knarr_api.types.core_v1 import ConfigMap, Pod, PodSpec, Secret
-from knarr_client.client import Client, Key
+from knarr_client.client import Client, Key, title_of
 from knarr_client.clock import Clock
 from knarr_node_agent.environment import Sources
 
@@ -91,20 +92,18 @@ class AssignmentStore:
         return found
 
     def save(self, pod: Pod) -> None:
-        """What should run is written at once; that its status alone is another, with the next ``flush``."""
+        """What should run is written at once; that its status alone is another, with the next ``flush``, as well as
+        what could not be written: a node with a full disk goes on."""
         uid = pod.metadata.uid
         saved = self._saved.get(uid)
-        if saved is not None and same_wish(saved, pod):
-            self._later[uid] = pod
-            return
-        self._write(self._root / uid, "pod.json", json.encode(pod))
-        self._saved[uid] = pod
-        self._later.pop(uid, None)
+        self._later[uid] = pod
+        if saved is None or not same_wish(saved, pod):
+            self._try_to_write(pod)
 
     def flush(self) -> None:
-        for uid, pod in self._later.items():
-            self._write(self._root / uid, "pod.json", json.encode(pod))
-        self._later.clear()
+        for pod in tuple(self._later.values()):
+            if not self._try_to_write(pod):
+                return
 
     def save_objects(self, uid: str, objects: StoredObjects) -> None:
         self._write(self._root / uid, "objects.json", json.encode(msgspec.structs.replace(objects, secrets=())))
@@ -123,6 +122,18 @@ class AssignmentStore:
         for root in (self._root, self._secrets):
             for name in ("pod.json", "objects.json"):
                 (root / uid / name).unlink(missing_ok=True)
+
+    def _try_to_write(self, pod: Pod) -> bool:
+        uid = pod.metadata.uid
+        try:
+            self._write(self._root / uid, "pod.json", json.encode(pod))
+        except OSError as error:
+            log = structlog.get_logger("knarr.pods")
+            log.warning("a pod could not be saved yet, trying again", object=title_of(pod), error=str(error))
+            return False
+        self._saved[uid] = pod
+        self._later.pop(uid, None)
+        return True
 
     def _read(self, path: Path) -> StoredObjects:
         try:

@@ -8,6 +8,7 @@ overwritten meanwhile the watch shows (``PodManager``). So a control plane that 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ from knarr_node_agent.machine import VERSION
 from knarr_proto.v1 import agent_pb2, agent_pb2_grpc
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 3.0
-BATCH = 256
+BATCH, BATCH_BYTES = 256, 1 << 20
+"""Statuses in one message, and their size: the server takes messages of 4 MiB."""
 SESSIONS_MAX = 256
 GONE = (grpc.StatusCode.NOT_FOUND.value[0], grpc.StatusCode.PERMISSION_DENIED.value[0])
 """The pod is not there or not this node's any more: to say it again can't help, the watch will tell."""
@@ -163,11 +165,7 @@ class Stream:
                 usage, self._usage = self._usage, None
                 await call.write(self._message(usage=usage))
             while self._reports:
-                batch = [self._reports.pop(uid) for uid in list(self._reports)[:BATCH]]
-                updates = [_update(report) for report in batch]
-                message = self._message(pod_statuses=agent_pb2.PodStatuses(updates=updates))
-                self._sent.update({report.uid: (message.sequence, report) for report in batch})
-                await call.write(message)
+                await call.write(self._batch())
             now_s = self._clock.monotonic()
             if now_s >= next_beat_s:
                 await call.write(self._message(heartbeat=agent_pb2.Heartbeat()))
@@ -180,6 +178,20 @@ class Stream:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    def _batch(self) -> Any:
+        """A message of as many reports as it may hold, one at least, which count as sent."""
+        updates: list[Any] = []
+        size = 0
+        for report in itertools.islice(self._reports.values(), BATCH):
+            update = _update(report)
+            size += update.ByteSize()
+            if updates and size > BATCH_BYTES:
+                break
+            updates.append(update)
+        message = self._message(pod_statuses=agent_pb2.PodStatuses(updates=updates))
+        self._sent.update({each.uid: (message.sequence, self._reports.pop(each.uid)) for each in updates})
+        return message
 
     async def _listen(self, call: Any) -> None:
         log = structlog.get_logger("knarr.stream")
@@ -220,7 +232,10 @@ class Stream:
             del self._sent[uid]
 
     async def _session(self, opened: Any) -> None:
-        call = self._stub.Session()
+        """Until all is said, or nobody hears it any more: a log that is followed may have nothing more to say."""
+        call, session = self._stub.Session(), asyncio.current_task()
+        assert session is not None
+        call.add_done_callback(lambda _: session.cancel())
         try:
             await call.write(agent_pb2.SessionFrame(session_id=opened.session_id))
             end = agent_pb2.End()

@@ -131,10 +131,10 @@ class AgentHub:
         if connection is None:
             raise Unavailable(f'the agent of node "{node}" is not connected', retry_after_s=2.0)
         identifier = secrets.token_urlsafe(16)
-        session = self.sessions[identifier] = Session(node)
         connection.send(
             agent_pb2.ServerMessage(open_session=agent_pb2.OpenSession(session_id=identifier, logs=request))
         )
+        session = self.sessions[identifier] = Session(node)
         try:
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT_S):

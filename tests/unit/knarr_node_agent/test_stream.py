@@ -24,6 +24,8 @@ class Server(agent_pb2_grpc.AgentServicer):
         self.connections: list[asyncio.Queue[Any]] = []
         self.heard: asyncio.Queue[Any] = asyncio.Queue()
         self.frames: asyncio.Queue[Any] = asyncio.Queue()
+        self.left: set[str] = set()
+        """Sessions that nobody reads any more once they have begun."""
 
     async def Connect(self, request: Any, context: Any) -> AsyncIterator[Any]:
         outgoing: asyncio.Queue[Any] = asyncio.Queue()
@@ -41,6 +43,8 @@ class Server(agent_pb2_grpc.AgentServicer):
     async def Session(self, request: Any, context: Any) -> AsyncIterator[Any]:
         async for frame in request:
             self.frames.put_nowait(frame)
+            if frame.session_id in self.left:
+                return
         yield agent_pb2.SessionFrame()
 
     async def _hear(self, request: Any) -> None:
@@ -154,6 +158,20 @@ async def test_a_status_that_was_acknowledged_is_not_sent_again(server: Any, age
     assert [update.uid for update in again.pod_statuses.updates] == ["u2"]
 
 
+async def test_more_than_one_message_may_hold_is_sent_in_several(server: Any, agent: Run) -> None:
+    servicer, _ = server
+    stream = agent()
+    await servicer.next("hello")
+    names = {f"u{number}" for number in range(100)}
+    for uid in names:
+        status = PodStatus(phase="Failed", message="\n" * 50_000)
+        stream.report(PodReport(namespace="default", name=uid, uid=uid, status=status))
+    found: set[str] = set()
+    while found != names:
+        found |= {update.uid for update in (await servicer.next("pod_statuses")).pod_statuses.updates}
+    assert len(servicer.connections) == 1
+
+
 async def test_a_node_status_that_could_not_be_stored_is_sent_again(server: Any, agent: Run) -> None:
     servicer, _ = server
     stream = agent()
@@ -222,3 +240,24 @@ async def test_log_that_is_followed_does_not_keep_the_stream_from_coming_back(se
     servicer.connections[-1].put_nowait(agent_pb2.ServerMessage(close_session=closing))
     async with asyncio.timeout(30):
         await closed.wait()
+
+
+async def test_a_log_that_says_nothing_more_is_followed_no_longer_than_somebody_reads(server: Any, agent: Run) -> None:
+    servicer, _ = server
+    servicer.left.add("s1")
+    closed = asyncio.Event()
+
+    async def serve(opened: Any) -> AsyncIterator[bytes]:
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            closed.set()
+
+    agent(serve=serve)
+    await servicer.next("hello")
+    opened = agent_pb2.OpenSession(session_id="s1")
+    servicer.connections[-1].put_nowait(agent_pb2.ServerMessage(open_session=opened))
+    async with asyncio.timeout(30):
+        await closed.wait()
+    assert len(servicer.connections) == 1

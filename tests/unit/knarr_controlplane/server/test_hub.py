@@ -1,12 +1,18 @@
-"""What is stored is acknowledged soon, together with what is stored meanwhile; what is refused, at once."""
+"""What is stored is acknowledged soon, together with what is stored meanwhile; what is refused, at once.
+
+Sessions with an agent that takes no more are not begun.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from knarr_api.errors import Unavailable
 from knarr_client import virtual_time
 from knarr_client.virtual_time import VirtualClock
-from knarr_controlplane.server.hub import ACKNOWLEDGE_S, Connection
+from knarr_controlplane.server.hub import ACKNOWLEDGE_S, MAX_OUTGOING, AgentHub, Connection
 from knarr_proto.v1 import agent_pb2
 
 
@@ -56,3 +62,13 @@ def test_nothing_follows_the_end_of_a_stream() -> None:
         assert connection.outgoing.empty()
 
     virtual_time.run(scenario)
+
+
+async def test_of_an_agent_that_does_not_read_no_session_is_kept() -> None:
+    hub = AgentHub()
+    connection = hub.connect("a")
+    for _ in range(MAX_OUTGOING):
+        connection.send(agent_pb2.ServerMessage())
+    with pytest.raises(Unavailable, match="does not read"):
+        await anext(hub.stream("a", agent_pb2.PodLogs()))
+    assert not hub.sessions
