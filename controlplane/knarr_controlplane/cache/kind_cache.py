@@ -147,9 +147,12 @@ class KindCache:
                 follower.lose()
 
     def _index(self, key: str, old: CacheEntry | None, new: CacheEntry | None) -> None:
-        if old is not None:
-            self.by_node.get(old.read("spec.nodeName"), {}).pop(key, None)
+        before = old.read("spec.nodeName") if old is not None else ""
         node = new.read("spec.nodeName") if new is not None else ""
+        if before and before != node:
+            del self.by_node[before][key]
+            if not self.by_node[before]:
+                del self.by_node[before]
         if new is not None and node:
             self.by_node.setdefault(node, {})[key] = new
 

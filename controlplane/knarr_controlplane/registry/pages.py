@@ -65,6 +65,12 @@ class Wanted:
         """Whether the list must have all that was written before it was asked for."""
         return not self.resource_version and not self.continue_
 
+    @property
+    def not_older(self) -> str:
+        """The revision that must have been seen, where one is named. Another server may have made the page before,
+        with a cache that is ahead. Raises Invalid for a token that is none."""
+        return str(max(_parse(self.continue_)[0], 0)) if self.continue_ else self.resource_version
+
 
 def number(resource_version: str) -> int:
     """Raises Invalid for what is no revision; 0 where none is given."""

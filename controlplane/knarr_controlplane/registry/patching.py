@@ -28,9 +28,12 @@ replace = msgspec.structs.replace
 Decode = Callable[[Any, type[Any]], Any]
 
 
-def patched(old: Any, kind: Kind, patch: Any, type_: PatchType, decode: Decode) -> Any:
-    """The object after a patch that is no apply. Raises Invalid for a result that is none of the kind."""
-    document = changed_document(old, patch, type_)
+def patched(old: Any, kind: Kind, patch: Any, type_: PatchType, decode: Decode, given: str = "") -> Any:
+    """The object after a patch that is no apply. Raises Invalid for a result that is none of the kind.
+
+    given: as for ``changed_document``.
+    """
+    document = changed_document(old, patch, type_, given)
     _check_type(kind, document)
     new = decode(document, kind.type)
     was, now = old.metadata, new.metadata
@@ -45,9 +48,14 @@ def patched(old: Any, kind: Kind, patch: Any, type_: PatchType, decode: Decode) 
     return new
 
 
-def changed_document(old: Any, patch: Any, type_: PatchType) -> dict[str, Any]:
-    """The document of a value after a patch that is no apply. Raises Invalid for a patch that does not fit."""
+def changed_document(old: Any, patch: Any, type_: PatchType, given: str = "") -> dict[str, Any]:
+    """The document of a value after a patch that is no apply. Raises Invalid for a patch that does not fit.
+
+    given: the revision that the patch names, which is the value's: a JSON patch may test it.
+    """
     before = json.to_builtins(old)
+    if given:
+        before["metadata"]["resourceVersion"] = given
     match type_:
         case PatchType.JSON:
             after = json_patch.patched(before, patch)
@@ -68,11 +76,19 @@ def check_patch(patch: Any, type_: PatchType) -> str:
     if type_ is PatchType.JSON:
         if not isinstance(patch, list):
             raise errors.Invalid("a JSON patch must be an array of operations")
-        return ""
+        return next(filter(None, map(_named_revision, patch)), "")
     if not isinstance(patch, dict):
         raise errors.Invalid(f"a patch of type {type_.value} must be a JSON object")
     metadata = patch.get("metadata")
     return str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
+
+
+def _named_revision(operation: Any) -> str:
+    """What an operation of a JSON patch says that the revision is."""
+    if not isinstance(operation, dict) or operation.get("path") != "/metadata/resourceVersion":
+        return ""
+    value = operation.get("value") if operation.get("op") in ("test", "add", "replace") else None
+    return value if isinstance(value, str) else ""
 
 
 def _check_depth(patch: Any) -> None:

@@ -116,6 +116,13 @@ class Registry:
             return Page(self.usages.select(kind, filter_), self.cache.revision)
         return self._lists.page(self.cache, kind, filter_, wanted)
 
+    async def ready_for(self, wanted: Wanted) -> None:
+        """Until the cache has all that the list must have."""
+        if wanted.newest:
+            await self.catch_up()
+        else:
+            await self.not_older(wanted.not_older)
+
     async def not_older(self, resource_version: str) -> None:
         """Until the cache has seen that revision. Raises DeadlineExceeded for one that is not there yet."""
         at = pages.number(resource_version)
@@ -240,7 +247,7 @@ class Registry:
 
         def decide(old: Any) -> Any:
             shown = conversion.shown(version or kind, old)
-            new = patching.patched(shown, version or kind, patch, type_, decode)
+            new = patching.patched(shown, version or kind, patch, type_, decode, given)
             return prepare(old, conversion.stored(new), self.admission)
 
         return (await self.changed(kind, namespace, name, decide, given, writer=writer, dry_run=dry_run))[0]

@@ -67,10 +67,10 @@ class Storage:
     def decode(self, kind: Kind, key: str, value: bytes, revision: int) -> CacheEntry:
         """The entry of a stored value. Raises Internal when it was damaged or sealed with another key."""
         if self.seals(kind):
-            sealed = base64.b64decode(json.load(value)["encrypted"])
             try:
+                sealed = base64.b64decode(json.load(value)["encrypted"])
                 value = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], key.encode())
-            except InvalidTag:
+            except (InvalidTag, KeyError, TypeError, ValueError):
                 raise Internal(f"{key} can't be decrypted: it was stored with another key or damaged") from None
         entry = entries.make(kind, key, json.decode(value, kind.type), revision)
         if entry.document != value:  # written by another version

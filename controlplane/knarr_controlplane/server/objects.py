@@ -82,10 +82,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
             match=request.resource_version_match,
         )
         wanted.check()
-        if wanted.newest:
-            await self._registry.catch_up()
-        elif wanted.resource_version:
-            await self._registry.not_older(wanted.resource_version)
+        await self._registry.ready_for(wanted)
         self._allow(context, "list", kind, request.namespace, filter_=filter_)
         page = self._registry.list(kind, filter_, wanted)
         documents.check_size(page)
@@ -164,7 +161,7 @@ class Objects(objects_pb2_grpc.ObjectsServicer):
         given = patching.check_patch(patch, type_)
 
         def change(present: Scale) -> Scale:
-            return json.decode_strict(patching.changed_document(present, patch, type_), Scale)
+            return json.decode_strict(patching.changed_document(present, patch, type_, given), Scale)
 
         revision = Scale(metadata=meta_v1.ObjectMeta(resource_version=given))
         return await self._set_scale(request, context, kind, request.name, change, revision)

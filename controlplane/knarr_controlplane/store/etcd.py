@@ -207,7 +207,9 @@ class EtcdStore:
                     if key.startswith(prefix):
                         batch.append(self._event(event, key, packed))
                 if not batch and (answer.events or not answer.created):
-                    batch.append(Progress(self._numbers.pack(answer.header.revision)))
+                    # With events the header may name a revision whose own events are in an answer to come.
+                    told = last if answer.events else answer.header.revision
+                    batch.append(Progress(self._numbers.pack(told)))
                 if batch:
                     yield tuple(batch)
         except grpc.aio.AioRpcError as error:

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 
-from knarr_api.errors import Invalid, KnarrError, Unavailable
+from knarr_api.errors import Internal, Invalid, KnarrError, Unavailable
 from knarr_controlplane.store.gathering import Rate, gather_s
 from knarr_controlplane.store.protocol import MAX_OPERATIONS, MAX_VALUE_BYTES, Check, Operation, Outcome, Put
 
@@ -257,6 +258,9 @@ class GroupCommitter:
             outcomes = await self._apply([commit.operations for commit in batch])
         except KnarrError as error:
             outcomes = [error] * len(batch)
+        except Exception as error:  # noqa: BLE001 who waits for an outcome would wait for ever
+            structlog.get_logger("knarr.store").exception("a batch of writes failed unexpectedly")
+            outcomes = [Internal(f"the store failed: {error!r}; the write may have happened")] * len(batch)
         finally:
             for commit in batch:
                 self._busy.remove(commit)

@@ -167,3 +167,14 @@ async def test_a_change_reaches_only_the_watchers_it_may_concern(registry):
     assert agent.wake.is_set() and not stranger.wake.is_set()
     late = cache.subscribe(filter_of(POD, "", "", "spec.nodeName=n1"), 0)
     assert [change.new.name for change in late.next(10)] == ["p"]
+
+
+async def test_nodes_whose_pods_are_gone_take_no_room(registry):
+    spec = PodSpec(containers=(Container(name="c", image="a:1"),))
+    for name, node in (("p1", "n1"), ("p2", "n1"), ("p3", "n2")):
+        await registry.create(Pod(metadata=ObjectMeta(name=name, namespace="default"), spec=spec))
+        await registry.bind("default", name, "", node)
+    await registry.delete(POD, "default", "p1", grace_s=0)
+    await registry.delete(POD, "default", "p3", grace_s=0)
+    of_node = {node: sorted(pods) for node, pods in registry.cache.of(POD).by_node.items()}
+    assert of_node == {"n1": [POD.key("default", "p2")]}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from knarr_api import kinds
-from knarr_api.types.core_v1 import ConfigMap
+from knarr_api.types.core_v1 import ConfigMap, Secret
 from knarr_api.types.meta_v1 import ObjectMeta
 from knarr_controlplane.cache.changes import ChangeType, Filter
 from knarr_controlplane.cache.watch_cache import WatchCache
@@ -13,7 +15,7 @@ from knarr_controlplane.registry.storage import Storage
 from knarr_controlplane.store.memory import MemoryStore
 from knarr_controlplane.store.protocol import Delete, Put
 
-KIND = kinds.of(ConfigMap)
+KIND, SECRET = kinds.of(ConfigMap), kinds.of(Secret)
 KEY, OTHER = KIND.key("default", "settings"), KIND.key("default", "other")
 UNREADABLE = b'{"apiVersion": "v1", "kind": "ConfigMap", "immutable": "perhaps"}'
 
@@ -42,6 +44,26 @@ async def test_it_stays_as_it_was_until_it_is_deleted() -> None:
             await store.commit([Delete(KEY)])
             await cache.catch_up()
             assert cache.get(KIND, KEY) is None
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b'{"kind": "Secret"}', b'{"encrypted": "?"}', b'{"encrypted": "aaa"}', b'{"encrypted": 3}', b"[]", b"not JSON"],
+)
+async def test_nor_is_a_secret_that_was_not_sealed(value: bytes) -> None:
+    store, storage = MemoryStore(), Storage(bytes(32))
+    cache = WatchCache(store, storage.decode)
+    await cache.load()
+    following = asyncio.create_task(cache.run())
+    try:
+        async with asyncio.timeout(30):
+            await store.commit([Put(SECRET.key("default", "token"), value)])
+            await store.commit([put(storage, OTHER)])
+            await cache.catch_up(timeout_s=5.0)
+            assert cache.get(KIND, OTHER) is not None
     finally:
         following.cancel()
         await asyncio.wait({following})

@@ -26,10 +26,12 @@ from knarr_api.types.core_v1 import (
 )
 from knarr_api.types.meta_v1 import LabelSelector, ObjectMeta
 from knarr_api.types.policy_v1 import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
+from knarr_controlplane.cache.changes import Filter
 from knarr_controlplane.cache.watch_cache import WatchCache
 from knarr_controlplane.registry import bulk, subresources
 from knarr_controlplane.registry.applying import apply_fields
 from knarr_controlplane.registry.decisions import Bound
+from knarr_controlplane.registry.pages import Page, Wanted
 from knarr_controlplane.registry.registry import Registry
 from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
@@ -259,3 +261,19 @@ async def test_and_by_a_server_side_apply(registry: Registry, other: Behind) -> 
     document = {"metadata": {"name": "old", "namespace": "default"}, "data": {"a": "5"}}
     applying = apply_fields(other.registry, CONFIG_MAP, "default", "old", document, manager="me")
     assert (await other.asked(applying))[1] == "created"
+
+
+async def test_a_page_goes_on_as_another_server_with_more_in_its_cache_began(registry: Registry, other: Behind) -> None:
+    for name in ("new", "newer"):
+        await registry.create(config_map(name))
+    everything = Filter(namespace="default")
+    first = registry.list(CONFIG_MAP, everything, Wanted(limit=1))
+
+    async def go_on() -> Page:
+        wanted = Wanted(continue_=first.continue_)
+        await other.registry.ready_for(wanted)
+        return other.registry.list(CONFIG_MAP, everything, wanted)
+
+    rest = await other.asked(go_on())
+    assert [entry.name for entry in (*first.entries, *rest.entries)] == ["new", "newer", "old"]
+    assert rest.revision == first.revision

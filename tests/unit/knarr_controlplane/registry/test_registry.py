@@ -23,12 +23,14 @@ from knarr_api.types.core_v1 import (
     ServiceSpec,
 )
 from knarr_api.types.meta_v1 import ObjectMeta
+from knarr_client.client import PatchType
 from knarr_controlplane.cache.changes import ChangeType
 from knarr_controlplane.registry.addressing import filter_of
 from knarr_controlplane.registry.pages import Wanted
 
 replace = msgspec.structs.replace
 POD, CONFIG, DEPLOYMENT, SECRET = (kinds.of(type_) for type_ in (Pod, ConfigMap, Deployment, Secret))
+DATA = {"op": "add", "path": "/data/a", "value": "b"}
 DEADLINE_S = 30
 
 
@@ -198,6 +200,20 @@ async def test_a_patch_neither_renames_nor_retypes(registry):
         await registry.patch(CONFIG, "default", "a", {"dada": {}})
     with pytest.raises(errors.Invalid, match="must be a JSON object"):
         await registry.patch(CONFIG, "default", "a", [])
+
+
+@pytest.mark.parametrize("op", ["test", "add", "replace"])
+async def test_a_json_patch_may_name_the_revision_that_it_is_for(registry, op):
+    seen = str((await registry.create(ConfigMap(metadata=meta()))).revision)
+    patch = [
+        {"op": op, "path": "/metadata/resourceVersion", "value": seen},
+        {"op": "add", "path": "/data", "value": {}},
+    ]
+    patched = await registry.patch(CONFIG, "default", "a", [*patch, DATA], type_=PatchType.JSON)
+    assert patched.value().data == {"a": "b"} and str(patched.revision) != seen
+    with pytest.raises(errors.Conflict, match="the object has been modified"):
+        await registry.patch(CONFIG, "default", "a", patch, type_=PatchType.JSON)
+    assert registry.get(CONFIG, "default", "a").value().data == {"a": "b"}
 
 
 async def test_a_dry_run_changes_nothing(registry, store):

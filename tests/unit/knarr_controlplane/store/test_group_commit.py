@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from knarr_api.errors import Internal
 from knarr_controlplane.store.group_commit import FIRST, Asked, Busy, GroupCommitter, Waiting, take_batch
 from knarr_controlplane.store.protocol import Check, Operation, Outcome, Put
 
@@ -129,3 +130,19 @@ async def test_what_nobody_waits_for_any_more_is_not_written(prefix: str) -> Non
     await asyncio.gather(under_way, last)
     assert applied == [f"{prefix}first", f"{prefix}third"]
     await committer.close()
+
+
+async def test_a_failure_that_nobody_has_thought_of_is_an_outcome_and_frees_the_keys() -> None:
+    failing = True
+
+    async def apply(batch: Sequence[tuple[Operation, ...]]) -> Sequence[Outcome]:
+        if failing:
+            raise ValueError("no such thing")
+        return [(1,) for _ in batch]
+
+    committer = GroupCommitter(apply, in_flight=1)
+    async with asyncio.timeout(30):
+        with pytest.raises(Internal, match=r"no such thing.*may have happened"):
+            await committer.commit((Put("a", b""),))
+        failing = False
+        assert await committer.commit((Put("a", b""),)) == (1,)
