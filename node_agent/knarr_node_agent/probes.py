@@ -11,6 +11,7 @@ import datetime
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -23,6 +24,8 @@ from knarr_node_agent.podmachine.world import Health
 from knarr_node_agent.runtime import Runtime
 
 MAX_HEAD_BYTES = 16 * 1024
+TLS_END_S = 0.1
+"""For a server to say goodbye: one that hangs never does, and the next check is not to wait for it."""
 SERVING = 1
 UNKNOWN_RETRY_S = 1.0
 FIRST_EAGER_S = 0.05
@@ -202,7 +205,7 @@ class Probes:
             return False, f"timed out after {timeout_s:g}s"
         except KnarrError as error:
             return (False if probe.grpc is not None else None), error.message
-        except (OSError, ValueError, LookupError, asyncio.IncompleteReadError) as error:
+        except (OSError, ValueError, LookupError) as error:
             return False, str(error) or type(error).__name__
 
     async def _ask(self, target: Target, probe: Probe, timeout_s: float) -> tuple[bool, str]:
@@ -226,11 +229,12 @@ class Probes:
 async def http_status(target: Target, action: HTTPGetAction) -> int:
     """One GET, its status. Redirects count as success and are not followed; certificates are not verified."""
     host, port = action.host or target.ip, port_number(target.container, action.port)
-    context: ssl.SSLContext | None = None
+    tls: dict[str, Any] = {}
     if action.scheme == "HTTPS":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        tls = {"ssl": context, "ssl_shutdown_timeout": TLS_END_S}
     headers = {"Host": f"{host}:{port}", "User-Agent": "kube-probe/1.37", "Accept": "*/*", "Connection": "close"}
     for header in action.http_headers:
         if "\r" in header.name + header.value or "\n" in header.name + header.value:
@@ -240,12 +244,12 @@ async def http_status(target: Target, action: HTTPGetAction) -> int:
     path = action.path if action.path.startswith("/") else f"/{action.path}"
     if any(character.isspace() for character in path):
         raise ValueError(f"path {path!r} contains white space")
-    reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=MAX_HEAD_BYTES)
+    reader, writer = await asyncio.open_connection(host, port, limit=MAX_HEAD_BYTES, **tls)
     try:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
         await writer.drain()
-        words = (await reader.readuntil(b"\n")).split()
+        words = (await _first_line(reader)).split()
         if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
             raise ValueError("malformed HTTP response")
         return int(words[1])
@@ -253,6 +257,16 @@ async def http_status(target: Target, action: HTTPGetAction) -> int:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def _first_line(reader: asyncio.StreamReader) -> bytes:
+    """Raises ConnectionError, and ValueError for a line without an end."""
+    try:
+        return await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        raise ConnectionError("the connection was closed before there was an answer") from error
+    except asyncio.LimitOverrunError as error:
+        raise ValueError(f"malformed HTTP response: {error}") from error
 
 
 async def grpc_status_of(address: str, service: str, timeout_s: float) -> int:

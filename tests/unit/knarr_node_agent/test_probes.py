@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import datetime
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knarr_api.types.core_v1 import Container, ContainerPort, ExecAction, HTTPGetAction, HTTPHeader, Pod, Probe
+from knarr_api.types.core_v1 import (
+    Container,
+    ContainerPort,
+    ExecAction,
+    HTTPGetAction,
+    HTTPHeader,
+    LifecycleHandler,
+    Pod,
+    Probe,
+)
 from knarr_client import virtual_time
+from knarr_client.clock import SystemClock
 from knarr_client.virtual_time import VirtualClock
+from knarr_node_agent.hooks import run_hook
 from knarr_node_agent.podmachine.world import Health
 from knarr_node_agent.probes import (
+    MAX_HEAD_BYTES,
     Probes,
     Tally,
     Target,
@@ -24,6 +46,7 @@ from knarr_node_agent.probes import (
     port_number,
     tally,
 )
+from knarr_node_agent.runtime import Runtime
 
 MakePod = Callable[..., Pod]
 
@@ -129,6 +152,8 @@ async def server() -> Any:
         path = head.split()[1]
         if path == "/garbage":
             writer.write(b"hello\r\n")
+        elif path == "/endless":
+            writer.write(b"HTTP/1.1 200 " + b"O" * 3 * MAX_HEAD_BYTES)
         elif path != "/silent":
             code = path.strip("/") if path.strip("/").isdigit() else "204"
             writer.write(f"HTTP/1.1 {code} X\r\nLocation: http://192.0.2.9/\r\n\r\n".encode())
@@ -151,9 +176,59 @@ async def test_http_status_is_read_and_redirects_are_not_followed(server: Any, a
     assert heads[0].lower().count("host:") == 1
     assert await http_status(target, HTTPGetAction(path="/302", port=port)) == 302
     assert len(heads) == 2
-    for path in ("/garbage", "/a b"):
+    for path in ("/garbage", "/a b", "/endless"):
         with pytest.raises(ValueError, match=r"malformed|white space"):
             await http_status(target, HTTPGetAction(path=path, port=port))
+    with pytest.raises(OSError, match="closed before there was an answer"):
+        await http_status(target, HTTPGetAction(path="/silent", port=port))
+
+
+@pytest.fixture
+def hanging_https(tmp_path: Path) -> Iterator[int]:
+    """The port of a server that shakes hands and then does nothing."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "web")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(certificate + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    over = threading.Event()
+
+    def serve() -> None:
+        with context.wrap_socket(listening.accept()[0], server_side=True):
+            over.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield listening.getsockname()[1]
+        over.set()
+        serving.join()
+
+
+async def test_a_check_of_a_server_that_hangs_ends_in_time_with_tls_too(hanging_https: int, a_pod: MakePod) -> None:
+    container = Container(name="main")
+    target = Target(pod=a_pod(container), container=container, container_id="c", ip="127.0.0.1")
+    hook = LifecycleHandler(http_get=HTTPGetAction(path="/", port=hanging_https, scheme="HTTPS"))
+    async with asyncio.timeout(20):
+        why = await run_hook(Runtime(None, None), SystemClock(), target, hook, timeout_s=2.0)
+    assert why == "timed out after 2s"
+
+
+@pytest.mark.parametrize(("path", "why"), [("/silent", "closed before"), ("/endless", "malformed"), ("/500", "500")])
+async def test_a_hook_says_why_it_failed_however_the_server_answers(
+    server: Any, a_pod: MakePod, path: str, why: str
+) -> None:
+    port, _ = server
+    container = Container(name="main")
+    target = Target(pod=a_pod(container), container=container, container_id="c", ip="127.0.0.1")
+    hook = LifecycleHandler(http_get=HTTPGetAction(path=path, port=port))
+    assert why in await run_hook(Runtime(None, None), SystemClock(), target, hook, timeout_s=30.0)
 
 
 def test_port_by_name() -> None:
