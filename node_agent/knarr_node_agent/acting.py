@@ -116,7 +116,7 @@ class Actor:
     async def _make_sandbox(self, entry: Entry, attempt: int) -> bool:
         try:
             await self._starter.make_sandbox(entry.pod, attempt)
-        except errors.KnarrError as error:
+        except (errors.KnarrError, OSError) as error:
             message = f"Failed to create pod sandbox: {error}"
             entry.sandbox_problem = _counted(entry.sandbox_problem, "FailedCreatePodSandBox", message, self._clock)
             self._events.warning(entry.pod, "FailedCreatePodSandBox", message)

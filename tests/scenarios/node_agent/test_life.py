@@ -263,6 +263,25 @@ def test_missing_config_map_is_said_and_waited_for(on_node: OnNode, a_container:
     on_node(scenario)
 
 
+def test_a_directory_for_logs_that_cannot_be_made_is_said_and_tried_again(on_node: OnNode, a_container: Make) -> None:
+    async def scenario(node: Any) -> None:
+        logs = node.directory / "logs"
+        logs.touch()
+        async with node.agent():
+            await node.create(PodSpec(containers=(a_container(),)))
+
+            async def told() -> bool:
+                return "FailedCreatePodSandBox" in await node.events()
+
+            await node.until(told, within_s=10)
+            assert (await node.container()).state.waiting.reason == "ContainerCreating"
+            logs.unlink()
+            await node.clock.sleep(60)
+            await node.until_ready()
+
+    on_node(scenario)
+
+
 def test_images_that_are_not_there(on_node: OnNode, a_container: Make) -> None:
     async def scenario(node: Any) -> None:
         async with node.agent():
