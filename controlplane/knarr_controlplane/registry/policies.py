@@ -89,6 +89,9 @@ class Policies:
     def _of(self, kind: Kind, namespace: str) -> list[tuple[CacheEntry, Any]]:
         """Those of a namespace, by name; decoded once per revision."""
         found = []
+        present = [self._cache.of(each).entries for each in (RANGE, QUOTA)]
+        if len(self._decoded) > sum(map(len, present)):
+            self._decoded = {key: known for key, known in self._decoded.items() if any(key in of for of in present)}
         for key, entry in self._cache.of(kind).entries.items():
             if entry.namespace != namespace:
                 continue

@@ -45,10 +45,13 @@ WINDOW_BYTES = 1024 * 1024
 FULL_RETRY_S = 10.0
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 Compare = rpc.Compare
+NEEDS_LEADER = (("hasleader", "true"),)
+"""Of a watch: a member that is cut off from the others ends it, for it would see nothing more. Source: etcd's client,
+``WithRequireLeader``."""
 META = "/knarr/"
 BASE_KEY, RESTORING_KEY = b"/knarr/revision-base", b"/knarr/restoring"
 """In a restored etcd: what is added to its revisions; that the restore is not complete."""
-TOO_LARGE = "larger than max"
+TOO_LARGE, TOO_MUCH = "larger than max", "too many requests"
 NEVER = [rpc.RequestOp(request_put=rpc.PutRequest(key=b"/knarr/never"))]
 """Where a transaction without compares can't come. etcd counts what a transaction would put against its quota, but not
 in nested ones: without this it would grow until the disk is full. What only deletes may go on when it is."""
@@ -182,7 +185,7 @@ class EtcdStore:
         create = rpc.WatchCreateRequest(
             key=root.encode(), range_end=_end_of(root), start_revision=start, prev_kv=previous, progress_notify=True
         )
-        call = self._watch.Watch()
+        call = self._watch.Watch(metadata=NEEDS_LEADER)
         try:
             await call.write(rpc.WatchRequest(create_request=create))
             last, position = 0, 0
@@ -362,7 +365,9 @@ class EtcdStore:
             return DeadlineExceeded(f"etcd at {self._where()} did not answer in time{unsure}")
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN):
             return Unavailable(f"etcd at {self._where()} is unreachable ({text}){unsure}", retry_after_s=1.0)
-        return Internal(f"etcd at {self._where()}: {code.name}: {text}")
+        if TOO_MUCH in text:
+            return Unavailable(f"etcd at {self._where()} has too much to do ({text})", retry_after_s=1.0)
+        return Internal(f"etcd at {self._where()}: {code.name}: {text}{unsure}")
 
     def _where(self) -> str:
         return ", ".join(self.endpoints)

@@ -4,8 +4,8 @@ Lifecycle: a store is opened (``opening.open_store``), used from one event loop,
 
 - Keys are text like ``/registry/apps/deployments/default/web``; values are bytes, JSON documents in practice.
 - Revisions only grow. Every successful commit makes one; see :mod:`knarr_controlplane.store.revision`.
-- A commit is all or nothing and durable when it returns. One that raises ``Unavailable`` or ``DeadlineExceeded`` may
-  have happened: the message says so and the caller must read before it repeats anything.
+- A commit is all or nothing and durable when it returns. One that raises ``Unavailable``, ``DeadlineExceeded`` or
+  ``Internal`` may have happened: the message says so and the caller must read before it repeats anything.
 - A read sees every commit that returned before the read began.
 - A watch delivers every change of its prefix after its revision, in order, each once, or says why it can't.
 

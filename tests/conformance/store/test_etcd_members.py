@@ -190,6 +190,20 @@ async def test_one_member_is_lost_for_good(members: Members) -> None:
         await writer.until_it_writes()
 
 
+async def test_a_watch_of_a_member_that_is_cut_off_breaks_off(members: Members) -> None:
+    """It would see nothing for as long as that lasts, whatever the others write."""
+    store = await members.open(0)
+    try:
+        watch = store.watch(PODS, after=await store.revision())
+        for ordinal in (1, 2):
+            os.kill(members.running[ordinal].pid, signal.SIGSTOP)
+        async with asyncio.timeout(patient(SERVES_AGAIN_S)):
+            with pytest.raises(Unavailable, match="no leader"):
+                await anext(watch)
+    finally:
+        await store.close()
+
+
 async def test_the_leader_is_frozen(members: Members) -> None:
     async with writing(members) as writer:
         leader = await members.leader()

@@ -17,7 +17,7 @@ from knarr_controlplane.registry.rules import Admission
 from knarr_controlplane.registry.storage import Storage
 
 replace = msgspec.structs.replace
-QUOTA, POD = kinds.of(ResourceQuota), kinds.of(Pod)
+QUOTA, RANGE, POD = kinds.of(ResourceQuota), kinds.of(LimitRange), kinds.of(Pod)
 CREATORS = 40
 FITTING = 11
 
@@ -48,6 +48,15 @@ async def test_pods_get_their_namespaces_defaults(registry):
     made = (await registry.create(pod("p"))).value()
     assert json.to_builtins(made.spec.containers[0].resources) == {"limits": {"cpu": "2"}, "requests": {"cpu": "100m"}}
     assert made.status.qos_class == "Burstable"
+
+
+async def test_limits_that_are_gone_take_no_room(registry):
+    for number in range(5):
+        document = {"metadata": {"name": f"l{number}", "namespace": "default"}, "spec": {"limits": []}}
+        await registry.create(json.from_builtins(document, LimitRange))
+        await registry.create(pod(f"p{number}"))
+        await registry.delete(RANGE, "default", f"l{number}")
+    assert len(registry._policies._decoded) == 1
 
 
 async def test_a_creation_is_counted_with_the_same_write(registry):
