@@ -21,6 +21,7 @@ from knarr_client.join import Credentials
 from knarr_node_agent.settings import Settings
 from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
+NEW_KEY = "node.key.new"
 RETRY_S, LONGEST_RETRY_S = 0.5, 15.0
 TOKEN_POLL_S = 0.05
 RENEW_RETRY_S = 60.0
@@ -30,13 +31,18 @@ LONGEST_SLEEP_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class CredentialFiles:
-    """``node.key``, ``node.crt``, ``ca.crt`` and ``endpoints.json`` of a directory."""
+    """``node.key``, ``node.crt``, ``ca.crt`` and ``endpoints.json`` of a directory.
+
+    A new key lies beside the old one until its certificate has taken the old one's place: what is there goes together
+    at any time, also when a save is broken off.
+    """
 
     directory: Path
 
     def load(self) -> Credentials | None:
         """None before the first join. Raises Invalid for damaged files."""
         try:
+            self._complete()
             return Credentials(
                 key=(self.directory / "node.key").read_bytes(),
                 certificate=(self.directory / "node.crt").read_bytes(),
@@ -56,14 +62,21 @@ class CredentialFiles:
             return None
 
     def save(self, credentials: Credentials) -> None:
-        """The certificate last: with it the set is complete."""
+        """With the certificate the set is complete. Raises OSError; key and certificate are then what they were."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.directory / "renew-at").unlink(missing_ok=True)
-        _write(self.directory / "node.key", credentials.key)
+        _write(self.directory / NEW_KEY, credentials.key)
         _write(self.directory / "ca.crt", credentials.ca)
         _write(self.directory / "endpoints.json", json.dumps(credentials.endpoints).encode())
         _write(self.directory / "node.crt", credentials.certificate)
+        (self.directory / NEW_KEY).replace(self.directory / "node.key")
         _write(self.directory / "renew-at", renewal_time(credentials.certificate).isoformat().encode())
+
+    def _complete(self) -> None:
+        """A save that was broken off between certificate and key."""
+        new = self.directory / NEW_KEY
+        if new.exists() and _go_together(new.read_bytes(), (self.directory / "node.crt").read_bytes()):
+            new.replace(self.directory / "node.key")
 
 
 async def obtain(settings: Settings, files: CredentialFiles, clock: Clock) -> Credentials:
@@ -130,7 +143,12 @@ async def keep_fresh(
             await clock.sleep(RENEW_RETRY_S)
             continue
         endpoints = tuple(answer.endpoints) or credentials.endpoints
-        files.save(Credentials(request.key, answer.certificate_pem, answer.ca_pem, endpoints))
+        try:
+            files.save(Credentials(request.key, answer.certificate_pem, answer.ca_pem, endpoints))
+        except OSError as error:
+            log.warning("the renewed certificate can't be saved yet", error=str(error))
+            await clock.sleep(RENEW_RETRY_S)
+            continue
         log.info("certificate renewed")
         renewed.set()
         return
@@ -143,6 +161,14 @@ def renewal_time(certificate_pem: bytes) -> datetime.datetime:
     certificate = x509.load_pem_x509_certificate(certificate_pem)
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     return certificate.not_valid_before_utc + life * 2 / 3
+
+
+def _go_together(key_pem: bytes, certificate_pem: bytes) -> bool:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    public_key = load_pem_private_key(key_pem, password=None).public_key()
+    return x509.load_pem_x509_certificate(certificate_pem).public_key() == public_key
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import datetime
 import stat
 from pathlib import Path
+from typing import Any
 
+import grpc.aio
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,14 +17,16 @@ from cryptography.x509.oid import NameOID
 
 from knarr_api.errors import Invalid, Unauthenticated
 from knarr_client import virtual_time
+from knarr_client.clock import SystemClock
 from knarr_client.join import Credentials
 from knarr_client.virtual_time import EPOCH, VirtualClock
 from knarr_node_agent import settings as settings_module
-from knarr_node_agent.credentials import CredentialFiles, obtain, renewal_time
+from knarr_node_agent.credentials import CredentialFiles, keep_fresh, obtain, renewal_time
+from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 
-def certificate(days: int) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
+def certificate(days: int, key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
+    key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "system:node:n1")])
     built = (
         x509.CertificateBuilder()
@@ -56,6 +60,81 @@ def test_interrupted_save_is_no_certificate(tmp_path: Path) -> None:
     files.save(Credentials(b"key", certificate(3), b"ca", ()))
     (tmp_path / "node.crt").unlink()
     assert files.load() is None
+
+
+def pair(days: int) -> Credentials:
+    key = ec.generate_private_key(ec.SECP256R1())
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    pem = key.private_bytes(encoding, form, serialization.NoEncryption())
+    return Credentials(pem, certificate(days, key), b"ca", ("127.0.0.1:6443",))
+
+
+@pytest.mark.parametrize("name", ["node.key.new", "ca.crt", "endpoints.json", "node.crt"])
+def test_renewal_that_cannot_be_saved_leaves_what_was(tmp_path: Path, name: str) -> None:
+    files = CredentialFiles(tmp_path)
+    before, after = pair(3), pair(6)
+    files.save(before)
+    in_the_way = tmp_path / f".{name}.tmp"
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        files.save(after)
+    assert files.load() == before
+    in_the_way.rmdir()
+    files.save(after)
+    assert files.load() == after
+
+
+def test_renewal_that_ended_between_certificate_and_key_is_complete(tmp_path: Path) -> None:
+    files = CredentialFiles(tmp_path)
+    before, after = pair(3), pair(6)
+    files.save(before)
+    (tmp_path / "node.key.new").write_bytes(after.key)
+    (tmp_path / "node.crt").write_bytes(after.certificate)
+    assert files.load() == after
+    assert CredentialFiles(tmp_path).load() == after
+
+
+class Renewals(nodes_pb2_grpc.NodesServicer):
+    async def Renew(self, request: Any, context: Any) -> Any:
+        key = x509.load_pem_x509_csr(request.csr_pem).public_key()
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "system:node:n1")])
+        later = EPOCH + datetime.timedelta(days=6)
+        made = x509.CertificateBuilder(name, name, key, 1, EPOCH, later).sign(
+            ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()
+        )
+        return nodes_pb2.CertificateResponse(
+            certificate_pem=made.public_bytes(serialization.Encoding.PEM), ca_pem=b"ca"
+        )
+
+
+class RoomLater(SystemClock):
+    """Of a machine on whose disk there is room again after the first wait."""
+
+    def __init__(self, in_the_way: Path) -> None:
+        self._in_the_way = in_the_way
+
+    def now(self) -> datetime.datetime:
+        return EPOCH + datetime.timedelta(days=2)
+
+    async def sleep(self, duration_s: float) -> None:
+        self._in_the_way.rmdir()
+
+
+async def test_renewal_goes_on_once_the_disk_has_room(tmp_path: Path) -> None:
+    files = CredentialFiles(tmp_path)
+    files.save(pair(3))
+    in_the_way = tmp_path / ".node.crt.tmp"
+    in_the_way.mkdir()
+    settings = settings_module.parse(["--data-dir", str(tmp_path), "--server", "127.0.0.1:1", "--node-name", "n1"])
+    server, renewed = grpc.aio.server(), asyncio.Event()
+    nodes_pb2_grpc.add_NodesServicer_to_server(Renewals(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(30):
+        await keep_fresh(channel, settings, files, RoomLater(in_the_way), renewed)
+    await server.stop(None)
+    assert renewed.is_set()
+    assert files.renew_at() == EPOCH + datetime.timedelta(days=4)
 
 
 def test_first_start_without_a_token_says_what_to_give(tmp_path: Path) -> None:
