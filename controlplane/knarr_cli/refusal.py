@@ -29,7 +29,7 @@ def explain(error: KnarrError) -> str:
     if isinstance(error, errors.Unavailable) and any(word in lowered for word in LOST):
         return f"error: the connection to the server was lost: {error}\nTry again; 'knarr cluster-info' says how it is."
     text = f"Error from server ({error.reason}): {error}"
-    if isinstance(error, errors.DeadlineExceeded):
+    if isinstance(error, errors.DeadlineExceeded) and "resource version" not in lowered:
         return f"{text}\nThe server did not answer in time; give it more with --request-timeout."
     if isinstance(error, errors.Unimplemented) and "method not found" in lowered:
         return f"{text}\nIs this the API's port? The join port, which is the next one, serves nodes only."

@@ -41,5 +41,14 @@ def check_restored(data_dir: Path, store: str) -> None:
         raise Unavailable(f"a restore into {data_dir} was broken off: repeat 'knarr restore'")
     with contextlib.suppress(FileNotFoundError):
         restored = json.loads((data_dir / RESTORED_FILE).read_text())["store"]
-        if restored != store:
-            raise Unavailable(f"{data_dir} was restored with --store {restored}, not {store}: name that one")
+        if restored != store and not _members(restored) & _members(store):
+            raise Unavailable(
+                f"{data_dir} was restored with --store {restored}, not {store}: name that one, or remove "
+                f"{data_dir / RESTORED_FILE} if the store has moved since"
+            )
+
+
+def _members(store: str) -> set[str]:
+    """Of an etcd elsewhere: it keeps its data when members are added, replaced or named in another order."""
+    address = store.removeprefix("etcd://")
+    return set(address.rstrip("/").split(",")) - {""} if address != store else set()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 import yaml
 
 from knarr_api.errors import Invalid
+from knarr_client.channel import is_address
 from knarr_client.observing import Address
+from knarr_controlplane.controllers.settings import NODE_PREFIX_LENGTH
 from knarr_controlplane.scheduler.profile import Profiles, default_profiles, read
 from knarr_controlplane.server.serving import Listener
 from knarr_telemetry import logs, tracing
@@ -109,8 +113,23 @@ def parse(arguments: Sequence[str]) -> Settings:
     parser = _parser()
     given = parser.parse_args(arguments)
     heartbeat_s = given.heartbeat if given.heartbeat is not None else min(2.0, given.node_grace / 5)
-    if heartbeat_s <= 0 or given.node_grace < 2 * heartbeat_s:
+    for option, seconds in (
+        ("node-grace", given.node_grace),
+        ("heartbeat", heartbeat_s),
+        ("retention", given.retention),
+    ):
+        if not 0 < seconds < math.inf:
+            parser.error(f"--{option} {seconds:g}: must be a number of seconds above 0")
+    if given.node_grace < 2 * heartbeat_s:
         parser.error(f"--node-grace {given.node_grace:g}: must be at least twice the heartbeat ({heartbeat_s:g})")
+    if given.eviction_toleration < 0:
+        parser.error(f"--eviction-toleration {given.eviction_toleration}: must not be negative")
+    if problem := _cidr_problem(given.cluster_cidr):
+        parser.error(f'--cluster-cidr "{given.cluster_cidr}": {problem}')
+    for option, addresses in (("peer", given.peer), ("advertise", given.advertise)):
+        for address in addresses:
+            if not is_address(address):
+                parser.error(f'--{option} "{address}": expected HOST:PORT')
     listeners = tuple(Listener.parse(text) for text in given.listen or [DEFAULT_LISTEN])
     return Settings(
         data_dir=given.data_dir,
@@ -131,6 +150,17 @@ def parse(arguments: Sequence[str]) -> Settings:
         metrics=Address.parse(given.metrics_address) if given.metrics_address else None,
         profiles=_profiles(given.scheduler_config) if given.scheduler_config else default_profiles(),
     )
+
+
+def _cidr_problem(text: str) -> str:
+    """Why nodes can't get ranges out of it, or nothing."""
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError as error:
+        return f"expected a range of IPv4 addresses such as 10.244.0.0/16: {error}"
+    if network.prefixlen > NODE_PREFIX_LENGTH:
+        return f"a node gets a /{NODE_PREFIX_LENGTH} of it, so it must be at least that large"
+    return ""
 
 
 def _profiles(path: Path) -> Profiles:

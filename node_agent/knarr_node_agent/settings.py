@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knarr_client.channel import KEEPALIVE_S, KEEPALIVE_TIMEOUT_S
+from knarr_client.channel import KEEPALIVE_S, KEEPALIVE_TIMEOUT_S, is_address
 from knarr_telemetry import logs, tracing
 
 DEFAULT_RUNTIME = "unix:///run/knarr/runtime.sock"
@@ -72,6 +73,13 @@ def parse(arguments: Sequence[str]) -> Settings:
     given = parser.parse_args(arguments)
     if given.keepalive < 1:
         parser.error(f"--keepalive {given.keepalive}: must be at least 1")
+    servers = tuple(server for server in given.server.split(",") if server)
+    if not servers or not all(is_address(server) for server in servers):
+        parser.error(f'--server "{given.server}": expected HOST:PORT,HOST:PORT,…')
+    if given.max_pods < 0:
+        parser.error(f"--max-pods {given.max_pods}: must not be negative")
+    if given.node_ip and not _is_ip(given.node_ip):
+        parser.error(f'--node-ip "{given.node_ip}": expected an IP address')
     labels: dict[str, str] = {}
     for text in given.label:
         key, equal, value = text.partition("=")
@@ -81,7 +89,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     return Settings(
         node_name=given.node_name,
         data_dir=given.data_dir,
-        servers=tuple(server for server in given.server.split(",") if server),
+        servers=servers,
         token=given.token,
         token_file=given.token_file,
         runtime=given.runtime,
@@ -95,3 +103,11 @@ def parse(arguments: Sequence[str]) -> Settings:
         tracing_endpoint=given.tracing_endpoint,
         metrics=given.metrics_address,
     )
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

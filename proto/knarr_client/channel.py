@@ -79,6 +79,12 @@ def options(access: Access, keepalive_s: int = KEEPALIVE_S) -> tuple[Option, ...
     return tuple(found)
 
 
+def is_address(text: str) -> bool:
+    """Whether it is ``HOST:PORT``."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+
+
 def _family(endpoint: str) -> int | None:
     host = endpoint.rpartition(":")[0].strip("[]")
     try:

@@ -221,6 +221,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise NotFound(f"{path} not found") from None
+    except IsADirectoryError:
+        raise Invalid(f"{path} is a directory, not a backup") from None
     except Invalid as error:
         raise Invalid(f"{path}: {error.message}") from error
     except (tarfile.TarError, zstandard.ZstdError, EOFError, ValueError, msgspec.MsgspecError) as error:

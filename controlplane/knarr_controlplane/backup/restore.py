@@ -2,7 +2,8 @@
 
     verified ─► marked as unfinished ─► keys ─► store ─► mark replaced by ``restored.json``
 
-Broken off anywhere it may be repeated; until it is complete no control plane starts there.
+Broken off anywhere it may be repeated; until it is complete no control plane starts there. One that is refused leaves a
+directory with the cluster's keys, and the control plane's store in it, as they were.
 """
 
 from __future__ import annotations
@@ -43,15 +44,21 @@ async def restore(
         _check_keys(pki, keys)
         if store == "sqlite":
             check_empty(data_dir / "store.sqlite")
-        write_private(unfinished, f"{path}\n".encode())
-        pki.mkdir(mode=0o700, exist_ok=True)
-        for name, content in keys.items():
-            write_private(pki / name, content, mode=0o644 if name == "ca.crt" else 0o600)
+
+        def begin() -> None:
+            write_private(unfinished, f"{path}\n".encode())
+
+        if not all((pki / name).exists() for name in keys):
+            begin()
+            pki.mkdir(mode=0o700, exist_ok=True)
+            for name, content in keys.items():
+                write_private(pki / name, content, mode=0o644 if name == "ca.crt" else 0o600)
         entries = _counted(archive.entries(path), progress)
         if store == "sqlite":
+            begin()
             await asyncio.to_thread(fill_sqlite, data_dir / "store.sqlite", entries, manifest.revision)
         else:
-            await _into_etcd(store, data_dir, entries, manifest.revision, etcd_certificates(pki, now))
+            await _into_etcd(store, data_dir, begin, entries, manifest.revision, etcd_certificates(pki, now))
         restored = {"store": store, "backup_of": manifest.created, "revision": manifest.revision}
         write_private(data_dir / RESTORED_FILE, json.dumps(restored).encode() + b"\n")
         unfinished.unlink()
@@ -61,13 +68,17 @@ async def restore(
 async def _into_etcd(
     store: str,
     data_dir: Path,
+    begin: Callable[[], None],
     entries: Iterator[tuple[str, bytes]],
     revision: int,
     tls: Callable[[], Awaitable[EtcdTls]],
 ) -> None:
+    """begin: called before anything is written. Raises Invalid for an etcd that is not empty."""
     remote = EtcdTls.of_directory(data_dir / "pki" / "etcd")
     opened = await open_etcd(store, data_dir, tls=tls, remote_tls=remote, restoring=True)
     try:
+        await opened.store.check_empty()
+        begin()
         await fill_etcd(opened.store, entries, revision)
     finally:
         await opened.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NODE_PREFIX_LENGTH = 24
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSettings:
@@ -19,7 +21,7 @@ class ControllerSettings:
     all_nodes_silent_hold_s: float = 120.0
     """When every node is silent at once, no pod is evicted before this time."""
     cluster_cidr: str = "10.244.0.0/16"
-    node_prefix_length: int = 24
+    node_prefix_length: int = NODE_PREFIX_LENGTH
     event_ttl_s: float = 3600.0
     event_scan_s: float = 300.0
     pod_collect_s: float = 5.0

@@ -259,16 +259,20 @@ class EtcdStore:
             raise Unavailable(f"etcd at {self._where()} holds a restore that was broken off: repeat 'knarr restore'")
         self._numbers = revision.Numbering(int(kept.get(BASE_KEY, b"0")))
 
-    async def begin_restore(self, base: int) -> None:
-        """Let revisions count from ``base``. What a restore that was broken off has left is removed.
-
-        Raises Invalid for an etcd that holds anything else. Not for two at a time.
-        """
+    async def check_empty(self) -> None:
+        """Raises Invalid for an etcd that holds anything but what a restore that was broken off has left."""
         answer = await self.call(self._kv.Range, rpc.RangeRequest(key=RESTORING_KEY))
         for prefix in () if answer.kvs else ("/registry/", META):
             held = rpc.RangeRequest(key=prefix.encode(), range_end=_end_of(prefix), count_only=True)
             if (await self.call(self._kv.Range, held)).count:
                 raise Invalid(f"etcd at {self._where()} is not empty: it has keys below {prefix}")
+
+    async def begin_restore(self, base: int) -> None:
+        """Let revisions count from ``base``. What a restore that was broken off has left is removed.
+
+        Raises as ``check_empty``. Not for two at a time.
+        """
+        await self.check_empty()
         await self._put_raw([(RESTORING_KEY, b"1"), (BASE_KEY, str(base).encode())])
         everything = rpc.DeleteRangeRequest(key=b"/registry/", range_end=_end_of("/registry/"))
         await self.call(self._kv.DeleteRange, everything, RESTORE_TIMEOUT_S)

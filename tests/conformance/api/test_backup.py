@@ -206,3 +206,18 @@ async def test_a_restore_killed_anywhere_can_be_repeated(tmp_path, start, free_p
     with start(new, free_port(), "--store", into) as running:
         async with GrpcClient.connect(running.access) as client:
             assert len((await client.list(ConfigMap, "default", field_selector=OURS)).items) == MANY
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_a_control_plane_whose_store_was_not_moved_away_starts_after_the_refused_restore(
+    tmp_path, start, free_port, store
+):
+    file, old = tmp_path / "b", tmp_path / "old"
+    with start(old, free_port(), "--store", store) as running:
+        await fill(running.access)
+        assert knarr("backup", "-o", str(file), kubeconfig=old / "admin.kubeconfig").returncode == 0
+    done = knarr("restore", str(file), "--data-dir", str(old), "--store", store)
+    assert done.returncode == 1 and "is not empty" in done.stderr
+    with start(old, free_port(), "--store", store) as running:
+        async with GrpcClient.connect(running.access) as client:
+            assert len((await client.list(ConfigMap, "default", field_selector=OURS)).items) == 3

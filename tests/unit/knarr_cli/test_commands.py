@@ -139,3 +139,8 @@ def of_server(error: errors.KnarrError) -> errors.KnarrError:
 )
 def test_refusals_say_who_refused_and_what_to_do(error: errors.KnarrError, said: str) -> None:
     assert said in explain(error)
+
+
+def test_a_revision_that_is_not_there_yet_is_not_waited_for_longer() -> None:
+    late = of_server(errors.DeadlineExceeded("Too large resource version: 99, current: 3"))
+    assert explain(late) == "Error from server (Timeout): Too large resource version: 99, current: 3"

@@ -95,3 +95,8 @@ def test_a_newer_format_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nothing-here not found"):
         archive.verify(tmp_path / "nothing-here")
+
+
+def test_a_directory_is_no_backup(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="is a directory, not a backup"):
+        archive.verify(tmp_path)

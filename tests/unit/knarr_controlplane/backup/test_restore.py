@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from knarr_api.errors import Internal, Invalid
+from knarr_api.errors import Internal, Invalid, Unavailable
 from knarr_controlplane.backup.restore import restore
+from knarr_controlplane.data_directory import RESTORED_FILE, check_restored
 from knarr_controlplane.store import format as store_format
 from knarr_controlplane.store.format import Mark
 from knarr_controlplane.store.sqlite import SqliteStore
@@ -57,3 +58,21 @@ def test_every_format_that_is_known_comes_back_as_it_was(tmp_path: Path, number:
 
     assert store_format.parse(asyncio.run(stored(store_format.KEY))) == Mark(number, "9.9.9")
     assert asyncio.run(stored(*WEB)) == b"{}"
+
+
+def test_a_refused_restore_leaves_the_cluster_that_is_there_as_it_was(tmp_path: Path) -> None:
+    """The directory that was backed up, and a store that does not exist or can't be reached."""
+    backup, _ = write(tmp_path, WEB)
+    for store, said in (("etcdd", "must be sqlite"), ("etcd://127.0.0.1", "expected etcd://HOST:PORT")):
+        with pytest.raises(Invalid, match=said):
+            asyncio.run(restore(backup, tmp_path, store, NOW))
+        check_restored(tmp_path, "sqlite")
+
+
+def test_a_control_plane_goes_on_when_members_of_the_etcd_it_was_restored_into_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / RESTORED_FILE).write_text('{"store": "etcd://a:1,b:1"}')
+    for store in ("etcd://a:1,b:1", "etcd://b:1,a:1/", "etcd://b:1,c:1,d:1"):
+        check_restored(tmp_path, store)
+    for store in ("etcd://c:1", "etcd", "sqlite"):
+        with pytest.raises(Unavailable, match=rf"name that one, or remove \S+{RESTORED_FILE} if the store has moved"):
+            check_restored(tmp_path, store)
