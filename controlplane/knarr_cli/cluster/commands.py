@@ -76,7 +76,7 @@ Examples:
 )
 @click.option("--nodes", type=click.IntRange(1, 200), default=None, help="How many nodes.  [default: 1]")
 @data_dir_option
-@click.option("--store", default="sqlite", show_default=True, help="sqlite, etcd, or etcd://HOST:PORT,… .")
+@click.option("--store", default="", help="sqlite, etcd, or etcd://HOST:PORT,… .  [default: sqlite]")
 @click.option("--control-planes", type=click.IntRange(1, 9), help="How many, on one etcd.  [default: 1]")
 @click.option("--etcd-members", type=click.IntRange(1, 9), help="Of that etcd.  [default: 1]")
 @click.option("--port", type=click.IntRange(1, 65534), help="Of the API on 127.0.0.1.  [default: 6443 or a free one]")
@@ -131,7 +131,8 @@ def up_command(
 
     Every node gets a network namespace, a cgroup subtree and a data directory of its own, with its own agent and
     container runtime. A cluster that was stopped or whose supervisor died goes on where it was. Without --detach the
-    cluster stops with Ctrl-C and keeps its data; 'knarr down' removes it.
+    cluster stops with Ctrl-C and keeps its data; 'knarr down' removes it. Settings that are given then are changed, the
+    others stay as they were.
     """
     flags: list[str] = []
     if node_grace_s is not None:
@@ -146,6 +147,7 @@ def up_command(
     with explained():
         if retention is not None:
             flags += ["--retention", str(seconds(retention))]
+        _check_addresses(metrics_address, node_metrics_address)
         local.preflight()
         options = Options(
             data_dir=data_dir,
@@ -164,7 +166,7 @@ def up_command(
         with ExitStack() as listening:
             if present is None:
                 listening.enter_context(ports.turn())
-            cluster = present or planning.plan(options)
+            cluster = planning.with_settings(present, options) if present else planning.plan(options)
             local.check_not_running(cluster)
             with progress.step(f"networks of {_count(cluster)}"):
                 local.prepare(cluster)
@@ -175,6 +177,8 @@ def up_command(
                 local.stop(cluster)
                 if present is None:
                     local.remove_data(cluster)
+                else:
+                    present.save()
                 raise
     _how_to_use(cluster, detach)
     if not detach:
@@ -319,6 +323,14 @@ for _command in (kill_command, start_command, join_command):
     node_group.add_command(_command)
 
 commands: tuple[click.Command, ...] = (up_command, down_command, node_group)
+
+
+def _check_addresses(*addresses: str | None) -> None:
+    """Raises Invalid."""
+    from knarr_client.observing import Address
+
+    for address in filter(None, addresses):
+        Address.parse(address)
 
 
 def _count(cluster: LocalCluster) -> str:

@@ -6,6 +6,7 @@ Nothing is started here; the plan is what ``cluster.json`` keeps, and a cluster 
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import sys
 from dataclasses import dataclass, replace
@@ -14,7 +15,8 @@ from pathlib import Path
 from knarr_cli.cluster import cgroups, fabric, ports, several
 from knarr_cli.cluster.state import ClusterStateError, LocalCluster, LocalNode, Process
 
-DEFAULT_PORT = 6443
+DEFAULT_PORT, DEFAULT_STORE = 6443, "sqlite"
+RESTORED_FILE = "restored.json"
 CONTAINERD = "unix:///run/containerd/containerd.sock"
 KEEP_IMAGES = ("--image-gc-high", "100")
 """What was imported into a local cluster can't be pulled again, however full the disk is."""
@@ -29,16 +31,17 @@ class Options:
     """What ``knarr up`` was asked for.
 
     nodes: 0 takes what the data directory holds, or one.
-    port: 0 takes DEFAULT_PORT or, where that is taken, a free one.
+    store: empty takes what the data directory holds, or SQLite.
+    port: 0 takes what the data directory holds, DEFAULT_PORT or, where that is taken, a free one.
     control_planes: 0 takes what the data directory holds, or one; etcd_members: of a local etcd that several share.
-    control_plane_flags: passed on as they are.
+    control_plane_flags, agent_flags: passed on as they are, each with its value.
     log_format, tracing_endpoint: of control plane, agents and runtimes.
     runtime: CRI socket (``unix:///run/containerd/containerd.sock``) of another runtime, for the only node.
     """
 
     data_dir: Path
     nodes: int = 0
-    store: str = "sqlite"
+    store: str = ""
     port: int = 0
     control_planes: int = 0
     etcd_members: int = 0
@@ -78,7 +81,7 @@ def plan(options: Options) -> LocalCluster:
     )
     inner = tuple(f"{fabric.FABRIC_ADDRESS}:{port}" for port in listening_ports)
     processes = several.etcd(data_dir, options.etcd_members or 1) if several.needs_etcd(options) else []
-    store = several.endpoints(processes) if processes else options.store
+    store = several.endpoints(processes) if processes else options.store or DEFAULT_STORE
     advertised = tuple(word for address in inner for word in ("--advertise", address))
     for ordinal, (server, address) in enumerate(zip(servers, inner, strict=True)):
         listening = ("--listen", server, "--listen", f"netns:{fabric.path(name)},{address}", *advertised)
@@ -109,6 +112,7 @@ def _with_other_runtime(options: Options, data_dir: Path, identifier: str, serve
     node = LocalNode(name="n1", data_dir=str(place), runtime_socket=socket_path)
     flags = ("--no-overlay", *options.agent_flags)
     _, agent = node_processes(node, server=server, agent_flags=flags, watching=options.watching)
+    options = replace(options, store=options.store or DEFAULT_STORE)
     control_plane = _control_plane(options, data_dir, ("--listen", server, "--advertise", server))
     return _cluster(options, data_dir, identifier, server, (node,), [control_plane, agent])
 
@@ -224,7 +228,7 @@ def existing(options: Options) -> LocalCluster | None:
     except ClusterStateError:
         if (options.data_dir / "cluster.json").exists():
             raise
-        if (options.data_dir / "restored.json").exists():
+        if (options.data_dir / RESTORED_FILE).exists():
             return None
         if options.data_dir.is_dir() and any(options.data_dir.iterdir()):
             raise UpError(f"{options.data_dir} is not empty and not a cluster's: name a new directory") from None
@@ -244,4 +248,50 @@ def existing(options: Options) -> LocalCluster | None:
             f"{options.data_dir} holds a cluster of {len(cluster.nodes)} nodes, not {options.nodes}: leave --nodes "
             f"out, or remove it first with 'knarr down --data-dir {options.data_dir}'"
         )
+    store = several.store(cluster)
+    if options.store not in ("", store, _restored_into(options.data_dir)):
+        raise UpError(
+            f"{options.data_dir} holds a cluster with --store {store}, not {options.store}: leave --store out, or take "
+            "what it holds there with 'knarr backup' and 'knarr restore'"
+        )
+    if options.port and not cluster.server.endswith(f":{options.port}"):
+        raise UpError(
+            f"{options.data_dir} holds a cluster whose API is at {cluster.server}: leave --port out, or remove it "
+            f"first with 'knarr down --data-dir {options.data_dir}'"
+        )
     return replace(cluster, cgroup_parents=cgroups.parents())
+
+
+def _restored_into(data_dir: Path) -> str:
+    """``--store`` of the last 'knarr restore' into this directory, or empty."""
+    try:
+        return str(json.loads((data_dir / RESTORED_FILE).read_text())["store"])
+    except FileNotFoundError:
+        return ""
+
+
+def with_settings(cluster: LocalCluster, options: Options) -> LocalCluster:
+    """An existing one with the flags that are given now; those that are not among them stay as they were."""
+    processes, ordinal = [], 0
+    of_all = options.watching
+    store = ("--store", options.store) if options.store not in ("", several.store(cluster)) else ()
+    for process in cluster.processes:
+        if process.name.startswith(several.CONTROL_PLANE):
+            flags = (*several.of_ordinal(options.control_plane_flags, ordinal), *store, *of_all)
+            ordinal += 1
+        elif process.node:
+            flags = (*options.agent_flags, *of_all) if process.name.endswith("-agent") else of_all
+        else:
+            flags = ()
+        processes.append(replace(process, argv=_with_flags(process.argv, flags)))
+    return replace(cluster, processes=tuple(processes))
+
+
+def _with_flags(argv: tuple[str, ...], flags: tuple[str, ...]) -> tuple[str, ...]:
+    changed = list(argv)
+    for flag, value in zip(flags[::2], flags[1::2], strict=True):
+        if flag in changed:
+            changed[changed.index(flag) + 1] = value
+        else:
+            changed += [flag, value]
+    return tuple(changed)

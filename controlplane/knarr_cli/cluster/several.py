@@ -31,7 +31,7 @@ def needs_etcd(options: Wanted) -> bool:
     if max(options.control_planes, options.etcd_members) <= 1 or options.store.startswith("etcd://"):
         return False
     if options.store != "etcd":
-        raise ClusterStateError(f"--store {options.store} serves one control plane: use --store etcd")
+        raise ClusterStateError(f"--store {options.store or 'sqlite'} serves one control plane: use --store etcd")
     return True
 
 
@@ -65,13 +65,26 @@ def control_plane(first: Process, data_dir: Path, ordinal: int) -> Process:
     if ordinal == 0:
         return first
     name = f"{CONTROL_PLANE}-{ordinal + 1}"
-    argv = list(first.argv)
+    argv = list(of_ordinal(first.argv, ordinal))
     argv[argv.index("--data-dir") + 1] = str(data_dir / "controlplanes" / str(ordinal + 1))
-    if "--metrics-address" in argv:
-        at = argv.index("--metrics-address") + 1
-        host, _, port = argv[at].rpartition(":")
-        argv[at] = f"{host}:{int(port) + ordinal if int(port) else 0}"
     return Process(name=name, cgroup=name, argv=(*argv, "--pki", str(data_dir / "pki")))
+
+
+def of_ordinal(flags: tuple[str, ...], ordinal: int) -> tuple[str, ...]:
+    """What the first control plane is told, for another: each has a port of its own for metrics."""
+    if "--metrics-address" not in flags:
+        return flags
+    at = flags.index("--metrics-address") + 1
+    host, _, port = flags[at].rpartition(":")
+    return (*flags[:at], f"{host}:{int(port) + ordinal if int(port) else 0}", *flags[at + 1 :])
+
+
+def store(cluster: LocalCluster) -> str:
+    """What ``--store`` of 'knarr up' was; empty for a node that joined another cluster."""
+    if any(process.name.startswith(ETCD) for process in cluster.processes):
+        return ETCD
+    argv = next((process.argv for process in cluster.processes if process.name == CONTROL_PLANE), ())
+    return argv[argv.index("--store") + 1] if argv else ""
 
 
 def control_planes(cluster: LocalCluster) -> dict[str, Path]:
