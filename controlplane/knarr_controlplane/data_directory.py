@@ -39,12 +39,16 @@ def check_restored(data_dir: Path, store: str) -> None:
     """Raises Unavailable when a restore was broken off, or went into another store than this one."""
     if (data_dir / UNFINISHED_FILE).exists():
         raise Unavailable(f"a restore into {data_dir} was broken off: repeat 'knarr restore'")
+    path = data_dir / RESTORED_FILE
     with contextlib.suppress(FileNotFoundError):
-        restored = json.loads((data_dir / RESTORED_FILE).read_text())["store"]
+        try:
+            restored = json.loads(path.read_text())["store"]
+        except (ValueError, KeyError, TypeError):
+            raise Unavailable(f"{path} is damaged: remove it if {store} is the store that was restored into") from None
         if restored != store and not _members(restored) & _members(store):
             raise Unavailable(
                 f"{data_dir} was restored with --store {restored}, not {store}: name that one, or remove "
-                f"{data_dir / RESTORED_FILE} if the store has moved since"
+                f"{path} if the store has moved since"
             )
 
 

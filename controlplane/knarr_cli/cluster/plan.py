@@ -266,7 +266,7 @@ def _restored_into(data_dir: Path) -> str:
     """``--store`` of the last 'knarr restore' into this directory, or empty."""
     try:
         return str(json.loads((data_dir / RESTORED_FILE).read_text())["store"])
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return ""
 
 

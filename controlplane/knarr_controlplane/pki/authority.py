@@ -50,7 +50,10 @@ class Authority:
 
     @classmethod
     def open(cls, directory: Path, now: datetime.datetime) -> Authority:
-        """Read it, or make it. Raises Internal for files that are damaged."""
+        """Read it, or make it; a certificate that is missing is made for the key that is there.
+
+        Raises Internal for files that are damaged, or not of one authority.
+        """
         with alone(directory):
             return cls._open(directory, now)
 
@@ -58,7 +61,7 @@ class Authority:
     def _open(cls, directory: Path, now: datetime.datetime) -> Authority:
         key_path, certificate_path = directory / "ca.key", directory / "ca.crt"
         if not certificate_path.exists():
-            key = ec.generate_private_key(ec.SECP256R1())
+            key = _read_key(key_path) if key_path.exists() else ec.generate_private_key(ec.SECP256R1())
             name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "knarr-ca")])
             certificate = (
                 x509.CertificateBuilder()
@@ -75,13 +78,13 @@ class Authority:
             )
             write_private(key_path, _key_pem(key))
             write_private(certificate_path, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+        loaded = _read_key(key_path)
         try:
-            loaded = serialization.load_pem_private_key(key_path.read_bytes(), None)
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        except (OSError, ValueError) as error:
             raise Internal(f"the certificate authority in {directory} can't be read: {error}") from error
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-            raise Internal(f"{key_path} is not an elliptic curve key")
+        if loaded.public_key() != certificate.public_key():
+            raise Internal(f"{key_path} is not the key of {certificate_path}: take both from the same cluster")
         return cls(directory, certificate, loaded)
 
     @property
@@ -103,11 +106,12 @@ class Authority:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         wanted = sorted({*names, "localhost", "127.0.0.1"})
         certificate_path, key_path = directory / "server.crt", directory / "server.key"
-        with contextlib.suppress(FileNotFoundError, ValueError, x509.ExtensionNotFound):
+        with contextlib.suppress(FileNotFoundError, ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound):
             pair = KeyPair(certificate_path.read_bytes(), key_path.read_bytes())
             present = x509.load_pem_x509_certificate(pair.certificate)
             covered = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            if set(wanted) <= {str(name.value) for name in covered} and self._is_fresh(present, now):
+            fits = serialization.load_pem_private_key(pair.key, None).public_key() == present.public_key()
+            if fits and set(wanted) <= {str(name.value) for name in covered} and self._is_fresh(present, now):
                 return pair
         pair = self._issue("knarr-controlplane", "", wanted, SERVING_DAYS, now)
         pair = KeyPair(pair.certificate + self.pem, pair.key)
@@ -222,6 +226,16 @@ def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        loaded = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Internal(f"the certificate authority in {path.parent} can't be read: {error}") from error
+    if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        raise Internal(f"{path} is not an elliptic curve key")
+    return loaded
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

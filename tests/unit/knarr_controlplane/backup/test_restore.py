@@ -76,3 +76,10 @@ def test_a_control_plane_goes_on_when_members_of_the_etcd_it_was_restored_into_a
     for store in ("etcd://c:1", "etcd", "sqlite"):
         with pytest.raises(Unavailable, match=rf"name that one, or remove \S+{RESTORED_FILE} if the store has moved"):
             check_restored(tmp_path, store)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]"])
+def test_a_damaged_note_of_a_restore_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / RESTORED_FILE).write_text(content)
+    with pytest.raises(Unavailable, match=rf"{RESTORED_FILE} is damaged: remove it if sqlite is the store"):
+        check_restored(tmp_path, "sqlite")

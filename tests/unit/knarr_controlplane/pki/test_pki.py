@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from knarr_api.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from knarr_api.errors import Forbidden, Internal, Invalid, NotFound, Unauthenticated
 from knarr_client.join import make_request
 from knarr_controlplane.pki import identity, kubeconfig
 from knarr_controlplane.pki.authority import Authority
@@ -43,6 +43,45 @@ def test_the_serving_certificate_covers_its_names_and_is_renewed(authority: Auth
     names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {str(name.value) for name in names} == {"10.0.0.1", "127.0.0.1", "api.example", "localhost"}
     assert chain[1] == authority.certificate
+
+
+def test_a_lost_certificate_of_the_authority_is_made_anew_for_its_key(authority: Authority) -> None:
+    """What the key has signed stays valid, and a first start that was killed in between goes on."""
+    node = x509.load_pem_x509_certificate(authority.sign_node(make_request("n1").csr, "n1", NOW))
+    key = (authority.directory / "ca.key").read_bytes()
+    (authority.directory / "ca.crt").unlink()
+
+    again = Authority.open(authority.directory, NOW)
+
+    assert (authority.directory / "ca.key").read_bytes() == key
+    node.verify_directly_issued_by(again.certificate)
+
+
+def test_a_damaged_key_is_not_replaced(authority: Authority) -> None:
+    (authority.directory / "ca.crt").unlink()
+    (authority.directory / "ca.key").write_bytes(b"")
+    with pytest.raises(Internal, match="can't be read"):
+        Authority.open(authority.directory, NOW)
+    assert (authority.directory / "ca.key").read_bytes() == b""
+
+
+def test_a_key_of_another_authority_is_refused(tmp_path: Path, authority: Authority) -> None:
+    other = Authority.open(tmp_path / "other", NOW)
+    (authority.directory / "ca.key").write_bytes((other.directory / "ca.key").read_bytes())
+    with pytest.raises(Internal, match=r"ca\.key is not the key of \S+ca\.crt"):
+        Authority.open(authority.directory, NOW)
+
+
+@pytest.mark.parametrize("present", [b"", None])
+def test_a_serving_key_that_does_not_fit_is_made_anew(authority: Authority, present: bytes | None) -> None:
+    authority.serving([], NOW)
+    path = authority.directory / "server.key"
+    path.write_bytes(authority.admin(NOW).key if present is None else present)
+
+    pair = authority.serving([], NOW)
+
+    key = serialization.load_pem_private_key(pair.key, None)
+    assert key.public_key() == x509.load_pem_x509_certificate(pair.certificate).public_key()
 
 
 def test_a_node_gets_a_certificate_for_its_own_name_only(authority: Authority) -> None:
