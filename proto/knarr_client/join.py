@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from knarr_api import grpc_status
 from knarr_api.errors import Invalid, Unauthenticated, Unavailable
+from knarr_client.channel import is_address
 from knarr_proto.v1 import nodes_pb2, nodes_pb2_grpc
 
 TIMEOUT_S = 15.0
@@ -81,9 +82,9 @@ async def join(server: str, token: str, node_name: str) -> Credentials:
 
 def join_address(server: str) -> tuple[str, int]:
     """Host and join port of an API's ``host:port``. Raises Invalid."""
-    host, colon, port = server.rpartition(":")
-    if not colon or not port.isdecimal():
+    if not is_address(server):
         raise Invalid(f'server "{server}": expected HOST:PORT')
+    host, _, port = server.rpartition(":")
     return host.strip("[]"), int(port) + 1
 
 

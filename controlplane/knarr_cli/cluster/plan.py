@@ -196,13 +196,14 @@ def plan_join(
     agent_flags: tuple[str, ...] = (),
 ) -> LocalCluster:
     """A cluster's state with this machine as its only node, in the machine's own network namespace."""
+    from knarr_client.channel import is_address
+
     data_dir = data_dir.resolve()
     if (data_dir / "cluster.json").exists():
         raise UpError(f"{data_dir} is a cluster's already: remove it with 'knarr down --data-dir {data_dir}'")
     if data_dir.is_dir() and any(data_dir.iterdir()):
         raise UpError(f"{data_dir} is not empty and not a cluster's: name a new directory")
-    host, _, port = server.rpartition(":")
-    if not host or not port.isdecimal():
+    if not is_address(server):
         raise UpError(f'--server "{server}": expected HOST:PORT, for example 192.0.2.10:{DEFAULT_PORT}')
     name = name or socket.gethostname().lower()
     node = LocalNode(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knarr_api.errors import Invalid, KnarrError
+from knarr_client.channel import is_address
 from knarr_controlplane.store.etcd_process import EtcdProcess, EtcdTls, start
 from knarr_controlplane.store.keeping import Keeper
 from knarr_controlplane.store.memory import MemoryStore
@@ -88,7 +89,7 @@ async def open_etcd(
         return OpenedEtcd(store, process)
     if spec.startswith("etcd://"):
         endpoints = [endpoint for endpoint in spec.removeprefix("etcd://").rstrip("/").split(",") if endpoint]
-        if not endpoints or not all(endpoint.rpartition(":")[2].isdecimal() for endpoint in endpoints):
+        if not endpoints or not all(map(is_address, endpoints)):
             raise Invalid(f'--store "{spec}": expected etcd://HOST:PORT,HOST:PORT,…')
         return OpenedEtcd(await EtcdStore.open(endpoints, tls=remote_tls, restoring=restoring))
     raise Invalid(f'--store "{spec}": must be sqlite, etcd or etcd://HOST:PORT,…')

@@ -16,6 +16,7 @@ from knarr_controlplane.store.format import Mark
 from knarr_controlplane.store.sqlite import SqliteStore
 from tests.unit.knarr_controlplane.backup.written import NOW, write
 
+EXPECTED = "expected etcd://HOST:PORT"
 WEB = {"/registry/core/pods/default/web": b"{}"}
 
 
@@ -63,7 +64,7 @@ def test_every_format_that_is_known_comes_back_as_it_was(tmp_path: Path, number:
 def test_a_refused_restore_leaves_the_cluster_that_is_there_as_it_was(tmp_path: Path) -> None:
     """The directory that was backed up, and a store that does not exist or can't be reached."""
     backup, _ = write(tmp_path, WEB)
-    for store, said in (("etcdd", "must be sqlite"), ("etcd://127.0.0.1", "expected etcd://HOST:PORT")):
+    for store, said in (("etcdd", "must be sqlite"), ("etcd://127.0.0.1", EXPECTED), ("etcd://:2379", EXPECTED)):
         with pytest.raises(Invalid, match=said):
             asyncio.run(restore(backup, tmp_path, store, NOW))
         check_restored(tmp_path, "sqlite")
