@@ -24,6 +24,8 @@ from knarr_telemetry import tracing
 Method = Callable[[Any, Any], Awaitable[Any]]
 """Takes a request and who calls; raises KnarrError."""
 MAX_UNSENT = 64
+MAX_TOGETHER = 16
+"""Answers in one message: of the largest objects that are stored these are 24 MiB, and clients take 64."""
 RESULTS = {
     objects_pb2.ObjectResponse: "object",
     objects_pb2.ApplyResponse: "applied",
@@ -92,8 +94,10 @@ class Exchange:
                 await self._news.wait()
                 self._news.clear()
                 if self._ready or self._leaving:
-                    ready, self._ready = self._ready, []
+                    ready, self._ready = self._ready[:MAX_TOGETHER], self._ready[MAX_TOGETHER:]
                     self._room.set()
+                    if self._ready:
+                        self._news.set()
                     yield objects_pb2.ExchangeResponse(answers=ready, leaving=self._leaving)
             reading.result()
         finally:

@@ -11,7 +11,7 @@ import pytest
 from google.rpc import code_pb2
 
 from knarr_api.errors import Invalid, NotFound
-from knarr_controlplane.server.exchange import Exchange
+from knarr_controlplane.server.exchange import MAX_TOGETHER, Exchange
 from knarr_proto.v1 import objects_pb2
 from knarr_telemetry import tracing
 
@@ -161,6 +161,21 @@ async def test_who_has_no_more_to_ask_gets_all_answers(stream: Stream) -> None:
     stream.gate("slow").set()
     assert (await rest).id == 1
     assert [answer async for answer in stream.answers] == []
+
+
+async def test_answers_that_are_ready_together_are_no_message_larger_than_any_client_takes(stream: Stream) -> None:
+    gate = stream.gate("large")
+    count = 3 * MAX_TOGETHER + 1
+    stream.send(*(get(number, "large") for number in range(1, count + 1)))
+    stream.send(get(count + 1, "first"))
+    await stream.answer()
+    gate.set()
+    messages: list[list[int]] = []
+    while sum(map(len, messages)) < count:
+        async with asyncio.timeout(DEADLINE_S):
+            messages.append([answer.id for answer in (await anext(stream.answers)).answers])
+    assert max(map(len, messages)) == MAX_TOGETHER
+    assert sorted(number for each in messages for number in each) == list(range(1, count + 1))
 
 
 async def test_calls_end_with_their_stream(stream: Stream) -> None:
